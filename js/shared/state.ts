@@ -1,0 +1,172 @@
+/** The shapes of everything that Python sends and the browser writes: traits, axes, frames. */
+
+export type Dtype = "uint8" | "uint16" | "uint32" | "int32" | "float16" | "float32";
+export type Kind = "self" | "encoder" | "decoder" | "cross";
+export type Unit = "token" | "word";
+export type Sequence = "text" | "source" | "target";
+export type ThemeTrait = "auto" | "light" | "dark";
+
+/** An array as it travels: little-endian bytes in C order, never a JSON list of numbers. */
+export interface Packed {
+  dtype: Dtype;
+  shape: number[];
+  data: ArrayBufferView | ArrayBuffer;
+}
+
+export interface LayerInfo {
+  number: number;
+  heads: number;
+}
+
+export interface KindInfo {
+  name: Kind;
+  title: string;
+  causal: boolean;
+  query: Sequence;
+  key: Sequence;
+  layers: LayerInfo[];
+}
+
+/** What stays the same for the life of a trace. */
+export interface Scene {
+  model: string;
+  family: "decoder" | "encoder-decoder" | "encoder";
+  notice: string;
+  kinds: KindInfo[];
+}
+
+/** One side of an attention map, in the current unit (tokens or words). */
+export interface Axis {
+  sequence: Sequence;
+  labels: string[];
+  /** What each decoder row predicts; only on the query axis of decoder and cross attention. */
+  predicted: string[] | null;
+  emphasis: "label" | "predicted";
+  special: Packed;
+  generated: Packed;
+  /** The unit that each token position belongs to. */
+  unit_of_token: Packed;
+}
+
+export interface Axes {
+  kind: Kind;
+  unit: Unit;
+  query: Axis;
+  key: Axis;
+}
+
+/** A view that has no axes (LayerStatsChart), or none yet, gets an empty object. */
+export type MaybeAxes = Axes | Record<string, never>;
+export type MaybeFrame<F> = F | Record<string, never>;
+
+export interface CommonState {
+  layer: number;
+  /** Head numbers, sorted; empty = all. */
+  heads: number[];
+  kind: Kind;
+  unit: Unit;
+  /** Token positions in "text" or "target". */
+  selected: number[];
+  hovered: number | null;
+  /** Token positions in "source" of an encoder-decoder model. */
+  selected_source: number[];
+  hovered_source: number | null;
+  theme: ThemeTrait;
+  /** Pixels; 0 = the view's own natural height. */
+  height: number;
+  scene: Scene;
+  axes: MaybeAxes;
+  error: string;
+  busy: string;
+}
+
+export interface LinesFrame {
+  kind: "lines";
+  key: { kind: Kind; layer: number; heads: number[]; unit: Unit };
+  n_heads: number;
+  /** Strongest first; weight = weight * weight_scale, within ± weight_error. */
+  lines: { query: Packed; key: Packed; head: Packed; weight: Packed };
+  weight_scale: number;
+  weight_error: number;
+  per_row: number;
+  n_total: number;
+  n: number;
+  /** Weight of the weakest line in the frame when lines were cut, else 0. */
+  smallest: number;
+  /** [heads, 256]: share of the head's attention mass in the lines whose byte is at least the column. */
+  mass: Packed;
+  heads: Packed;
+  /** [all heads of the layer, S, S]; 255 = that head's largest weight. */
+  thumbnails: Packed;
+  undefined_rows: Packed;
+  row_sums_note: string;
+}
+
+export interface MatrixFrame {
+  kind: "matrix";
+  key: { kind: Kind; layer: number; heads: number[]; unit: Unit; aggregate: "mean" | "max" };
+  rows: number;
+  cols: number;
+  pooled: "exact" | "max";
+  cells_per_pixel: number;
+  /** weight = value * row_scale[row]; |error| ≤ row_scale / 2. */
+  values: Packed;
+  row_scale: Packed;
+  max: number;
+  row_entropy: Packed;
+  column_mass: Packed;
+  undefined_rows: Packed;
+  title: string;
+}
+
+export interface StripFrame {
+  kind: "strip";
+  key: { kind: Kind; layer: number; heads: number[] };
+  sequence: Sequence;
+  texts: string[];
+  gaps: string[];
+  special: Packed;
+  generated: Packed;
+  surprisal: Packed;
+  probability: Packed;
+  entropy: Packed;
+  rank: Packed;
+  correct: Packed;
+  undefined: string;
+  perplexity: number | null;
+  n_scored: number;
+  top: { k: number; texts: string[]; index: Packed; probability: Packed; start: number };
+  source: null | { texts: string[]; gaps: string[]; special: Packed };
+  cross: Packed | null;
+  cross_scale?: Packed | null;
+  cross_layer: number | null;
+  note: string;
+}
+
+export interface ChartFrame {
+  kind: "chart";
+  key: { kind: Kind; metric: string };
+  metric: string;
+  title: string;
+  unit: string;
+  interval: string;
+  layers: Packed;
+  series: { name: "attention" | "cross" | "mlp"; label: string }[];
+  mean: Packed;
+  low: Packed;
+  high: Packed;
+  tokens: Packed | null;
+  token_labels: string[];
+  sequence: Sequence;
+  note: string;
+}
+
+export type Frame = LinesFrame | MatrixFrame | StripFrame | ChartFrame;
+
+export function hasAxes(axes: MaybeAxes): axes is Axes {
+  return "query" in axes;
+}
+
+export function hasFrame<F extends Frame>(frame: MaybeFrame<F>): frame is F {
+  return "kind" in frame;
+}

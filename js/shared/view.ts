@@ -1,0 +1,168 @@
+/** What a view is, what it gets from its host, and the frame that all views are built into. */
+
+import type { NdArray } from "./arrays";
+import { menuHelp } from "./controls";
+import { type Child, fill, h } from "./dom";
+import type { Theme } from "./palette";
+import type { CommonState } from "./state";
+import { watchTheme } from "./theme";
+import { createTooltip, type Tooltip } from "./tooltip";
+
+export type HostStatus = "ready" | "busy" | "no kernel";
+
+export interface Answer {
+  result: Readonly<Record<string, unknown>>;
+  arrays: Readonly<Record<string, NdArray>>;
+}
+
+/** The world of a view: its state, a way to change it, a way to ask. Knows nothing of Jupyter. */
+export interface Host<S> {
+  readonly state: Readonly<S>;
+  /** Changes state everywhere; the view hears of it through `update` as of any other change. */
+  set(partial: Partial<S>): void;
+  /** Rejects with an `Error` in plain words, or with an AbortError when a newer ask replaced it. */
+  ask(question: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<Answer>;
+  readonly status: HostStatus;
+  onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void;
+}
+
+export interface View<S> {
+  update(changed: Partial<S>): void;
+  destroy(): void;
+}
+
+export interface ViewClass<S> {
+  new (el: HTMLElement, host: Host<S>): View<S>;
+  readonly title: string;
+}
+
+export interface FrameOptions {
+  /** The `data-view` of the root: "attention-lines" … */
+  name: string;
+  title: string;
+  /** A few sentences: how to read it, and what it cannot show. */
+  help: readonly string[];
+  onTheme(theme: Theme): void;
+}
+
+export interface ViewFrame {
+  readonly root: HTMLElement;
+  /** Header slot for controls. */
+  readonly controls: HTMLElement;
+  readonly body: HTMLElement;
+  readonly legend: HTMLElement;
+  readonly tooltip: Tooltip;
+  /** Ends with the view: pass it to every listener. */
+  readonly signal: AbortSignal;
+  readonly theme: Theme;
+  /** Brings header, banners, theme and height in line with the state. */
+  sync(state: CommonState): void;
+  /** One line in words under the picture. */
+  setStatus(...words: Child[]): void;
+  /** Says something to screen readers. */
+  announce(words: string): void;
+  /** Marks what is drawn now: `data-frame` and `data-ready`. */
+  drawn(description: string): void;
+  destroy(): void;
+}
+
+/** Builds header, body, footer and banners into `el`; the same for every view. */
+export function createFrame<S extends CommonState>(
+  el: HTMLElement,
+  host: Host<S>,
+  options: FrameOptions,
+): ViewFrame {
+  const abort = new AbortController();
+  const { signal } = abort;
+  const part = (name: string): HTMLDivElement => h("div", { class: name });
+  const [controls, body, legend, banners] = [
+    part("gh-controls"),
+    part("gh-body"),
+    part("gh-legend"),
+    part("gh-banners"),
+  ];
+  const status = h("p", { class: "gh-status" });
+  const live = h("div", { class: "gh-live", aria: { live: "polite" } });
+  const model = h("span", { class: "gh-model" });
+  const header = h(
+    "header",
+    { class: "gh-header" },
+    h("div", { class: "gh-title" }, h("strong", {}, options.title), model),
+    controls,
+    menuHelp(options.title, options.help),
+  );
+  const root = h(
+    "section",
+    {
+      class: "gh",
+      attrs: { tabindex: "-1" },
+      data: { view: options.name, "lm-suppress-shortcuts": "true" },
+      aria: { label: options.title },
+    },
+    header,
+    banners,
+    body,
+    h("footer", { class: "gh-footer" }, legend, status),
+    live,
+  );
+  el.append(root);
+  const tooltip = createTooltip(root);
+  const theme = watchTheme(root, () => host.state.theme, options.onTheme, signal);
+  const showBanners = (): void => fill(banners, ...bannersOf(host));
+  host.onStatus(showBanners, signal);
+  return {
+    root,
+    controls,
+    body,
+    legend,
+    tooltip,
+    signal,
+    get theme() {
+      return theme.current;
+    },
+    sync(state) {
+      theme.refresh();
+      showBanners();
+      model.textContent = state.scene.model ?? "";
+      model.title = state.scene.model ?? "";
+      root.toggleAttribute("data-fixed-height", state.height > 0);
+      root.style.height = state.height > 0 ? `${state.height}px` : "";
+      root.setAttribute("aria-busy", String(state.busy !== ""));
+    },
+    setStatus(...words) {
+      fill(status, ...words);
+    },
+    announce(words) {
+      if (live.textContent !== words) live.textContent = words;
+    },
+    drawn(description) {
+      root.dataset.frame = description;
+      root.dataset.ready = "true";
+    },
+    destroy() {
+      abort.abort();
+      root.remove();
+    },
+  };
+}
+
+/** What the user must know before believing the picture, most urgent first. */
+function bannersOf<S extends CommonState>(host: Host<S>): Node[] {
+  const { error, busy, scene } = host.state;
+  const banner = (kind: string, role: string, ...words: Child[]): HTMLElement =>
+    h("div", { class: `gh-banner is-${kind}`, attrs: { role } }, ...words);
+  const result: Node[] = [];
+  if (error) {
+    result.push(banner("error", "alert", h("strong", {}, "That did not work. "), error));
+  }
+  if (host.status === "no kernel") {
+    const words =
+      "The picture is the last one the kernel sent; run the cell again for live values.";
+    result.push(banner("kernel", "status", h("strong", {}, "No kernel. "), words));
+  } else if (busy || host.status === "busy") {
+    const words = busy || "The kernel is busy with something else; the answer will come.";
+    result.push(banner("busy", "status", h("span", { class: "gh-spinner" }), words));
+  }
+  if (scene.notice) result.push(banner("notice", "note", scene.notice));
+  return result;
+}
