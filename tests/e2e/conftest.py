@@ -1,0 +1,54 @@
+"""One browser and one JupyterLab server for all end-to-end tests of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from e2e.chromium import find_chromium, launch_chromium
+from e2e.lab import LabServer, Notebook, lab_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if find_chromium() is None:
+        pytest.fail("no Chrome or Chromium found: install one or set CHROME_PATH to its binary")
+    with sync_playwright() as playwright:
+        browser = launch_chromium(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    with lab_server(tmp_path_factory.mktemp("lab")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def open_notebook(browser: Browser, lab: LabServer) -> Iterator[Callable[[str], Notebook]]:
+    """Open a notebook of the server's folder; its kernel ends with the module's tests."""
+    opened: list[Notebook] = []
+
+    def open_(name: str) -> Notebook:
+        opened.append(Notebook.open(browser, lab, name))
+        return opened[-1]
+
+    yield open_
+    for notebook in opened:
+        notebook.close()

@@ -1,0 +1,359 @@
+"""A real JupyterLab for tests: one server, and a page object for a notebook that is open in it.
+
+Everything goes through ``window.jupyterapp`` in the page instead of menus: the status bar says
+"idle" before the kernel session exists, and "Run All" then asks which kernel to use. Waits poll
+from here: ``wait_for_function`` hangs on JupyterLab's animation frames and takes a promise for true.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import Error as PlaywrightError
+
+from e2e.messages import KernelMessage, parse_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from playwright.sync_api import Browser, Locator, Page, Request, WebSocket
+
+ROOT = Path(__file__).parents[2]
+POLL = 100
+"""Milliseconds between two looks at a condition in the page."""
+
+_SETTINGS = {
+    "@jupyterlab/apputils-extension/notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+        "doNotDisturbMode": True,  # the toast would cover screenshots
+    },
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+    # Cells are laid out as they come instead of only near the viewport: tests look at all of them.
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "defer"},
+}
+
+_PANEL_READY = """async () => {
+  const app = window.jupyterapp;
+  if (!app) return false;
+  await app.restored;
+  const panel = app.shell.currentWidget;
+  if (!panel || !panel.sessionContext) return false;
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  const kernel = panel.sessionContext.session?.kernel;
+  if (!kernel) return false;
+  await kernel.info;
+  return kernel.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
+
+_EXECUTE = """async ({code, expression}) => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  const future = kernel.requestExecute({
+    code, silent: false, store_history: false, stop_on_error: false,
+    user_expressions: expression === null ? {} : {value: expression},
+  });
+  const reply = (await future.done).content;
+  if (reply.status !== 'ok')
+    return {error: (reply.traceback ?? []).join('\\n') || reply.evalue || reply.status};
+  if (expression === null) return {text: null};
+  const value = reply.user_expressions.value;
+  return value.status === 'ok'
+    ? {text: value.data['text/plain']}
+    : {error: `${value.ename}: ${value.evalue}`};
+}"""
+
+_CELL_ERRORS = """() => {
+  const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
+  const found = [];
+  for (let i = 0; i < cells.length; i++) {
+    const model = cells.get(i);
+    if (model.type !== 'code') continue;
+    for (const output of model.toJSON().outputs) {
+      if (output.output_type === 'error')
+        found.push(`cell ${i}: ${output.ename}: ${output.evalue}`);
+      if (output.output_type === 'stream' && output.name === 'stderr')
+        found.push(`cell ${i} stderr: ${[output.text].flat().join('')}`);
+    }
+  }
+  return found;
+}"""
+
+
+class KernelError(RuntimeError):
+    """Code that a test ran in the notebook's kernel raised."""
+
+
+@dataclass
+class LabServer:
+    """A JupyterLab server that runs for the tests."""
+
+    url: str
+    folder: Path
+    log: Path
+
+    def add_notebook(self, name: str, cells: Sequence[str]) -> str:
+        """Write a notebook with these code cells into the server's folder, return its name."""
+        notebook = {
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+            "cells": [
+                {
+                    "id": f"cell-{number}",
+                    "cell_type": "code",
+                    "metadata": {},
+                    "execution_count": None,
+                    "outputs": [],
+                    "source": source,
+                }
+                for number, source in enumerate(cells)
+            ],
+        }
+        (self.folder / name).write_text(json.dumps(notebook), encoding="utf-8")
+        return name
+
+    def add_file(self, path: Path) -> str:
+        """Copy a notebook of the repository into the server's folder, return its name."""
+        (self.folder / path.name).write_bytes(path.read_bytes())
+        return path.name
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Environment of the server and its kernels: own folders, this source tree, no network."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "JPY_"))}
+    own = {
+        name: str(folder / name.lower())
+        for name in (
+            "JUPYTER_CONFIG_DIR",
+            "JUPYTER_DATA_DIR",
+            "JUPYTER_RUNTIME_DIR",
+            "JUPYTERLAB_SETTINGS_DIR",
+            "JUPYTERLAB_WORKSPACES_DIR",
+            "IPYTHONDIR",
+        )
+    }
+    roots = [str(ROOT / "widgets"), str(ROOT / "kernel_backend")]
+    return {
+        **kept,
+        **own,
+        "PYTHONPATH": os.pathsep.join([*roots, *filter(None, [kept.get("PYTHONPATH")])]),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+def _write_settings(folder: Path) -> None:
+    for plugin, settings in _SETTINGS.items():
+        file = folder / f"{plugin}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(settings), encoding="utf-8")
+
+
+def _await_server(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            urllib.request.urlopen(f"{url}/api/status", timeout=2).close()  # noqa: S310 - ours
+            return
+        time.sleep(0.1)
+    text = log.read_text(encoding="utf-8", errors="replace")[-4000:]
+    message = f"JupyterLab did not come up in {seconds:.0f} s:\n{text}"
+    raise RuntimeError(message)
+
+
+@contextmanager
+def lab_server(folder: Path, *, seconds: float = 90) -> Iterator[LabServer]:
+    """Run JupyterLab on a free loopback port, with all its state in ``folder``.
+
+    The server is asked to end first, so that it can end its kernels; then its process group goes.
+    """
+    documents = folder / "notebooks"
+    documents.mkdir(parents=True, exist_ok=True)
+    environment = _environment(folder)
+    _write_settings(Path(environment["JUPYTERLAB_SETTINGS_DIR"]))
+    url = f"http://127.0.0.1:{_free_port()}"
+    log = folder / "server.log"
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+        *("--ip=127.0.0.1", f"--port={url.rpartition(':')[2]}", "--ServerApp.port_retries=0"),
+        *("--IdentityProvider.token=", "--ServerApp.password="),
+        "--ServerApp.disable_check_xsrf=True",
+        "--LabApp.expose_app_in_browser=True",
+        f"--ServerApp.root_dir={documents}",
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=documents,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _await_server(url, process, log, seconds)
+        yield LabServer(url, documents, log)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=15)
+
+
+@dataclass
+class Notebook:
+    """A notebook that is open in JupyterLab, with its kernel ready."""
+
+    page: Page
+    dialogs: list[str] = field(default_factory=list[str])
+    page_errors: list[str] = field(default_factory=list[str])
+    foreign_requests: list[str] = field(default_factory=list[str])
+    _frames: list[bytes] = field(default_factory=list[bytes])
+
+    @classmethod
+    def open(cls, browser: Browser, server: LabServer, name: str, *, width: int = 1360) -> Notebook:
+        """Open a notebook of the server's folder in a page of its own."""
+        page = browser.new_page(viewport={"width": width, "height": 1000}, device_scale_factor=1)
+        page.set_default_timeout(30_000)
+        notebook = cls(page)
+        page.on("dialog", notebook._on_dialog)
+        page.on("pageerror", lambda error: notebook.page_errors.append(str(error)))
+        page.on("request", notebook._on_request)
+        page.on("websocket", notebook._on_websocket)
+        page.goto(f"{server.url}/doc/tree/{name}?reset")
+        notebook.wait_for(_PANEL_READY, seconds=90)
+        return notebook
+
+    def _on_dialog(self, dialog: Any) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
+            self.foreign_requests.append(request.url)
+
+    def _on_websocket(self, socket_: WebSocket) -> None:
+        def keep(payload: str | bytes) -> None:
+            if isinstance(payload, bytes):
+                self._frames.append(payload)
+
+        socket_.on("framereceived", keep)
+
+    def close(self) -> None:
+        """End the kernel and close the page."""
+        with contextlib.suppress(Exception):
+            self.page.evaluate(
+                "() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()"
+            )
+        self.page.close()
+
+    def run_all(self, *, seconds: float = 240) -> None:
+        """Run every cell and wait until all are done."""
+        finished = self.page.evaluate(
+            """(ms) => Promise.race([
+              window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => true),
+              new Promise((done) => setTimeout(() => done(false), ms)),
+            ])""",
+            seconds * 1000,
+        )
+        if not finished:
+            message = f"the cells were not done after {seconds:.0f} s"
+            raise TimeoutError(message)
+
+    def errors(self) -> list[str]:
+        """Errors and stderr output of all cells."""
+        return self.page.evaluate(_CELL_ERRORS)
+
+    def kernel_run(self, code: str) -> None:
+        """Run statements in the kernel, apart from the notebook's cells."""
+        self._execute(code, None)
+
+    def kernel_eval(self, expression: str) -> Any:
+        """Value of an expression in the kernel; it travels as JSON."""
+        text = self._execute("", f"__import__('json').dumps({expression})")
+        return json.loads(ast.literal_eval(text))
+
+    def _execute(self, code: str, expression: str | None) -> str:
+        reply = self.page.evaluate(_EXECUTE, {"code": code, "expression": expression})
+        if "error" in reply:
+            raise KernelError(reply["error"])
+        return reply["text"]
+
+    def wait_for_kernel(self, expression: str, value: object, *, seconds: float = 15) -> None:
+        """Wait until an expression in the kernel has this value."""
+        end = time.monotonic() + seconds
+        while (found := self.kernel_eval(expression)) != value:
+            if time.monotonic() > end:
+                message = f"{expression} is {found!r} after {seconds:.0f} s, expected {value!r}"
+                raise TimeoutError(message)
+            self.page.wait_for_timeout(POLL)
+
+    def wait_for(self, script: str, argument: Any = None, *, seconds: float = 30) -> None:
+        """Wait until a function in the page returns (or resolves to) something true."""
+        end = time.monotonic() + seconds
+        while not self._look(script, argument):
+            if time.monotonic() > end:
+                message = f"not true after {seconds:.0f} s: {script} of {argument!r}"
+                raise TimeoutError(message)
+            self.page.wait_for_timeout(POLL)
+
+    def _look(self, script: str, argument: Any) -> bool:
+        try:
+            return bool(self.page.evaluate(script, argument))
+        except PlaywrightError as error:
+            if "context was destroyed" in error.message:  # JupyterLab reloads after `?reset`
+                return False
+            raise
+
+    def messages(self) -> list[KernelMessage]:
+        """Every kernel message that reached the page so far, oldest first."""
+        return [message for frame in self._frames if (message := parse_frame(frame))]
+
+    def forget_messages(self) -> None:
+        """Start counting messages anew."""
+        self._frames.clear()
+
+    def output(self, cell: int) -> Locator:
+        """Output area of a cell (counted from 0, markdown cells included)."""
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea-output")
+
+    def set_theme(self, theme: str) -> None:
+        """Switch JupyterLab to its "light" or "dark" theme."""
+        name = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}[theme]
+        self.page.evaluate(
+            "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name
+        )
+        light = "true" if theme == "light" else "false"
+        self.wait_for("(light) => document.body.dataset.jpThemeLight === light", light)
+
+    def screenshot(self, target: Locator, path: Path) -> None:
+        """Save a picture of an element."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target.scroll_into_view_if_needed()
+        target.screenshot(path=path, animations="disabled")
