@@ -32,8 +32,7 @@ def wanted() -> list[str]:
     """Requirements of the package and its extras, torch pinned."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [name for extra in project["optional-dependencies"].values() for name in extra]
-    hook = "hatch-jupyter-builder"
-    return [TORCH, hook, *project["dependencies"], *extras]
+    return [TORCH, *project["dependencies"], *extras]
 
 
 def resolve(python: str, requirements: list[str]) -> tuple[str, dict[str, str]]:

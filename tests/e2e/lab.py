@@ -2,7 +2,7 @@
 
 Everything goes through ``window.jupyterapp`` in the page instead of menus: the status bar says
 "idle" before the kernel session exists, and "Run All" then asks which kernel to use. Waits poll
-from here: ``wait_for_function`` hangs on JupyterLab's animation frames and takes a promise for true.
+from here: ``wait_for_function`` hangs on JupyterLab's frames and takes any promise for true.
 """
 
 from __future__ import annotations
