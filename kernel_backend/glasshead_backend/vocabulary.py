@@ -1,0 +1,105 @@
+"""The vocabulary of a tokenizer, entry by entry: what each id stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from .spelling import Surface, read_spelling, show_bytes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """An entry of the vocabulary: its bytes, and its text as shown."""
+
+    id: int
+    data: bytes
+    text: str
+    special: bool
+    unknown: bool = False
+    joins_previous: bool = False
+    joins_next: bool = False
+
+
+class Vocabulary:
+    """The pieces of a tokenizer's vocabulary; each is looked up once.
+
+    Parameters
+    ----------
+    tokenizer
+        The tokenizer.
+    source
+        The ids are the encoder's. Only tokenizers with two vocabularies (Marian) know a
+        difference; left alone, they name ids by the decoder's.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, source: bool = False) -> None:
+        self._tokenizer = cast("Any", tokenizer)
+        self._pieces: dict[int, Piece] = {}
+        self._source: dict[int, str] | None = None
+        if source and getattr(tokenizer, "separate_vocabs", False):
+            self._source = {id_: piece for piece, id_ in self._tokenizer.get_src_vocab().items()}
+        self._added = {
+            int(id_): (str(token.content), bool(token.special))
+            for id_, token in self._tokenizer.added_tokens_decoder.items()
+        }
+        self._unknown = self._unknown_id()
+        self.spelling = read_spelling(tokenizer)
+
+    def piece(self, id_: int) -> Piece:
+        """Return the piece with this id."""
+        if id_ not in self._pieces:
+            self._pieces[id_] = self._look_up(id_)
+        return self._pieces[id_]
+
+    def _unknown_id(self) -> int | None:
+        """Return the id of the unknown token, unless it has another part to play as well.
+
+        GPT-2 has one special token for everything; it never stands for unknown text there.
+        """
+        unknown = self._tokenizer.unk_token_id
+        roles = ("bos", "eos", "sep", "cls", "pad", "mask")
+        others = {getattr(self._tokenizer, f"{role}_token_id", None) for role in roles}
+        return None if unknown is None or unknown in others else int(unknown)
+
+    def _look_up(self, id_: int) -> Piece:
+        name = self._name(id_)
+        if name is None:
+            return Piece(id_, b"", f"⟨id {id_}⟩", special=True)
+        if id_ == self._unknown:
+            return Piece(id_, name.encode(), name, special=False, unknown=True)
+        if id_ in self._specials:
+            return Piece(id_, name.encode(), name, special=True)
+        surface = (
+            Surface(name.encode(), joins_previous=False, joins_next=False)
+            if id_ in self._added
+            else self.spelling.surface(name)
+        )
+        return Piece(
+            id_,
+            surface.data,
+            show_bytes(surface.data),
+            special=False,
+            joins_previous=surface.joins_previous,
+            joins_next=surface.joins_next,
+        )
+
+    @cached_property
+    def _specials(self) -> set[int]:
+        added = {id_ for id_, (_, special) in self._added.items() if special}
+        return added | {int(id_) for id_ in self._tokenizer.all_special_ids}
+
+    def _name(self, id_: int) -> str | None:
+        if id_ in self._added:
+            return self._added[id_][0]
+        if self._source is not None:
+            return self._source.get(id_)
+        try:
+            return self._tokenizer.convert_ids_to_tokens(id_)
+        # An id outside of the vocabulary: every tokenizer refuses it in its own way.
+        except (LookupError, ValueError, OverflowError, TypeError):
+            return None
