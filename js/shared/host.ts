@@ -1,0 +1,175 @@
+/**
+ * The bridge to anywidget, and the only file that knows it.
+ *
+ * Hosts differ: some throw in `save_changes` or `send`, some pass no `signal`, some call only the
+ * returned clean-up. Nothing here relies on more than the weakest of them offers.
+ */
+
+import type { AnyModel, AnyWidget } from "@anywidget/types";
+import { createSchedule } from "./schedule";
+import type { CommonState } from "./state";
+import type { Host, View, ViewClass } from "./view";
+import { createWire, type Port } from "./wire";
+
+/** Names of traits as a record, so that the compiler sees a forgotten one. */
+type Names<Key extends PropertyKey> = Readonly<Record<Key, true>>;
+/** The traits of a view beyond those that all views share. */
+export type OwnTraits<S extends CommonState> = Names<Exclude<keyof S, keyof CommonState>>;
+
+const COMMON: Names<keyof CommonState> = {
+  layer: true,
+  heads: true,
+  kind: true,
+  unit: true,
+  selected: true,
+  hovered: true,
+  selected_source: true,
+  hovered_source: true,
+  theme: true,
+  height: true,
+  scene: true,
+  axes: true,
+  error: true,
+  busy: true,
+};
+
+/** The part of anywidget's model that is used. */
+type Model = Pick<AnyModel, "get" | "set" | "on" | "off" | "save_changes" | "send">;
+
+/** Makes a module's default export out of a view class. */
+export function adapter<S extends CommonState>(
+  viewClass: ViewClass<S>,
+  own: OwnTraits<S>,
+): () => Extract<AnyWidget, { render?: unknown }> {
+  const traits = [...Object.keys(COMMON), ...Object.keys(own)] as (keyof S & string)[];
+  return () => ({
+    render({ model, el, signal }) {
+      const abort = new AbortController();
+      signal?.addEventListener("abort", () => abort.abort(), { once: true });
+      mount(viewClass, traits, model, el, abort.signal);
+      return () => abort.abort();
+    },
+  });
+}
+
+function mount<S extends CommonState>(
+  viewClass: ViewClass<S>,
+  traits: readonly (keyof S & string)[],
+  model: Model,
+  el: HTMLElement,
+  signal: AbortSignal,
+): void {
+  let view: View<S> | null = null;
+  const host = createHost<S>(model, traits, (changed) => view?.update(changed), signal);
+  signal.addEventListener("abort", () => view?.destroy());
+  try {
+    view = new viewClass(el, host);
+  } catch (error) {
+    // A cell that stays blank tells nobody anything.
+    const words = error instanceof Error ? error.message : String(error);
+    el.append(`${viewClass.title} could not be drawn: ${words}`);
+    console.error(error);
+  }
+}
+
+/** Wraps a model: a state snapshot, changes gathered per animation frame, and the wire. */
+export function createHost<S extends object>(
+  model: Model,
+  traits: readonly (keyof S & string)[],
+  onChange: (changed: Partial<S>) => void,
+  signal: AbortSignal,
+): Host<S> {
+  const state = {} as S;
+  const changed = new Set<keyof S & string>();
+  const schedule = createSchedule(signal);
+  const report = (): void => {
+    const names = [...changed];
+    changed.clear();
+    if (names.length) onChange(pick(state, names));
+  };
+  const take = <K extends keyof S & string>(name: K, value: S[K]): void => {
+    if (same(state[name], value)) return;
+    state[name] = value;
+    changed.add(name);
+    schedule.request(report);
+  };
+  for (const name of traits) {
+    state[name] = model.get(name);
+    // One listener per trait: space-separated event names never fire in some hosts.
+    listen(model, `change:${name}`, () => take(name, model.get(name)), signal);
+  }
+  const wire = createWire(portOf(model, signal), signal);
+  return {
+    state,
+    set(partial) {
+      if (signal.aborted) return;
+      const names = (Object.keys(partial) as (keyof S & string)[]).filter(
+        (name) => !same(state[name], partial[name]),
+      );
+      if (names.length === 0) return;
+      for (const name of names) {
+        take(name, partial[name] as S[typeof name]);
+        model.set(name, partial[name]);
+      }
+      // Read-only hosts throw; the view itself has its new state all the same.
+      attempt(() => model.save_changes());
+    },
+    ask: (question, args, asker) => wire.ask(question, args, asker),
+    get status() {
+      return wire.status;
+    },
+    onStatus: (callback, until) => wire.onStatus(callback, until),
+  };
+}
+
+function portOf(model: Model, signal: AbortSignal): Port {
+  return {
+    send: (message) => model.send(message),
+    listen(callback) {
+      listen(
+        model,
+        "msg:custom",
+        (message: unknown, buffers?: readonly unknown[]) => {
+          callback(message, buffers ?? []);
+        },
+        signal,
+      );
+    },
+  };
+}
+
+/** `model.on` until the signal aborts. */
+function listen(
+  model: Model,
+  event: string,
+  callback: (message: unknown, buffers?: readonly unknown[]) => void,
+  signal: AbortSignal,
+): void {
+  model.on(event, callback);
+  signal.addEventListener("abort", () => attempt(() => model.off(event, callback)));
+}
+
+function attempt(action: () => void): void {
+  try {
+    action();
+  } catch {
+    // The host cannot do that; there is nothing to be done about it here.
+  }
+}
+
+function pick<S extends object>(state: S, names: readonly (keyof S)[]): Partial<S> {
+  const result: Partial<S> = {};
+  for (const name of names) result[name] = state[name];
+  return result;
+}
+
+/** Equal plain values, or lists of equal plain values. */
+function same(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  return (
+    Array.isArray(a) &&
+    Array.isArray(b) &&
+    a.length === b.length &&
+    a.every((v, i) => Object.is(v, b[i]))
+  );
+}

@@ -1,0 +1,232 @@
+/**
+ * Questions to the kernel, over messages: ask, answer, cancel, hello.
+ *
+ * A view asks while the pointer moves, a kernel answers when it can. So: one ask per question and
+ * animation frame (the latest wins, an older one of the same question is cancelled), at most four
+ * unanswered, and no answer reaches a view that has moved on. A cancelled ask keeps its place
+ * among the four until the kernel has answered it: a busy kernel is not flooded.
+ */
+
+import { decode, type NdArray } from "./arrays";
+import type { Dtype } from "./state";
+import type { Answer, HostStatus } from "./view";
+
+/** The way to the kernel. `send` may throw, where there is none. */
+export interface Port {
+  send(message: Record<string, unknown>): void;
+  listen(callback: (message: unknown, buffers: readonly unknown[]) => void): void;
+}
+
+export interface Wire {
+  ask(question: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<Answer>;
+  readonly status: HostStatus;
+  onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void;
+}
+
+export const MAX_IN_FLIGHT = 4;
+/** A kernel that has not greeted back after this many milliseconds is not there. */
+export const HELLO_MS = 1500;
+/** A kernel that leaves a question unanswered for this many milliseconds is busy. */
+export const BUSY_MS = 10_000;
+export const NO_KERNEL = "There is no kernel to ask: run the cell again for live values.";
+
+interface Ask {
+  readonly id: string;
+  readonly question: string;
+  readonly args: Record<string, unknown>;
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+  /** Resolved or rejected already: the answer, when it comes, is dropped. */
+  settled: boolean;
+  busyTimer: ReturnType<typeof setTimeout> | undefined;
+}
+
+interface LayoutEntry {
+  name: string;
+  dtype: Dtype;
+  shape: number[];
+}
+
+export function createWire(port: Port, signal: AbortSignal): Wire {
+  return new KernelWire(port, signal);
+}
+
+/** How an ask ends that nobody waits for any more. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
+}
+
+function abortError(): Error {
+  const error = new Error("A newer question took the place of this one.");
+  error.name = "AbortError";
+  return error;
+}
+
+class KernelWire implements Wire {
+  status: HostStatus = "ready";
+  // Views of one model share its messages: the prefix tells our answers from theirs.
+  // (crypto.randomUUID is missing on pages served over plain http.)
+  private readonly prefix = Math.random().toString(36).slice(2, 10);
+  private count = 0;
+  private readonly waiting = new Map<string, Ask>();
+  private readonly inFlight = new Map<string, Ask>();
+  private readonly listeners = new Set<(status: HostStatus) => void>();
+  private frame = 0;
+  private helloTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly port: Port,
+    private readonly signal: AbortSignal,
+  ) {
+    signal.addEventListener("abort", () => this.end());
+    port.listen((message, buffers) => this.receive(message, buffers));
+    this.helloTimer = setTimeout(() => this.lose(), HELLO_MS);
+    if (!this.send({ kind: "hello" })) this.lose();
+  }
+
+  ask(question: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted || this.signal.aborted) return reject(abortError());
+      if (this.status === "no kernel") return reject(new Error(NO_KERNEL));
+      for (const older of this.current(question)) this.cancel(older);
+      const id = `${this.prefix}:${this.count++}`;
+      const base = { id, question, args, settled: false, busyTimer: undefined };
+      const ask: Ask = { ...base, resolve, reject };
+      signal?.addEventListener("abort", () => this.cancel(ask), { once: true });
+      this.waiting.set(question, ask);
+      this.schedule();
+    });
+  }
+
+  onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    this.listeners.add(callback);
+    signal.addEventListener("abort", () => this.listeners.delete(callback));
+  }
+
+  private current(question: string): Ask[] {
+    return [...this.waiting.values(), ...this.inFlight.values()].filter(
+      (ask) => ask.question === question && !ask.settled,
+    );
+  }
+
+  private cancel(ask: Ask): void {
+    if (ask.settled) return;
+    if (this.waiting.get(ask.question) === ask) this.waiting.delete(ask.question);
+    else this.send({ kind: "cancel", id: ask.id });
+    this.settle(ask, () => ask.reject(abortError()));
+  }
+
+  private settle(ask: Ask, how: () => void): void {
+    if (ask.settled) return;
+    ask.settled = true;
+    how();
+  }
+
+  private schedule(): void {
+    if (this.frame === 0 && this.waiting.size > 0) {
+      this.frame = requestAnimationFrame(() => this.pump());
+    }
+  }
+
+  /** Sends what waits, newest first, while there is room. */
+  private pump(): void {
+    this.frame = 0;
+    for (const ask of [...this.waiting.values()].reverse()) {
+      if (this.inFlight.size >= MAX_IN_FLIGHT) return;
+      this.waiting.delete(ask.question);
+      this.inFlight.set(ask.id, ask);
+      ask.busyTimer = setTimeout(() => this.setStatus("busy"), BUSY_MS);
+      const { id, question, args } = ask;
+      if (!this.send({ kind: "ask", id, question, args })) {
+        this.lose();
+        return;
+      }
+    }
+  }
+
+  private receive(message: unknown, buffers: readonly unknown[]): void {
+    if (this.signal.aborted || !isRecord(message)) return;
+    if (message.kind !== "hello" && message.kind !== "answer") return;
+    clearTimeout(this.helloTimer);
+    this.setStatus("ready");
+    const ask = this.inFlight.get(String(message.id));
+    if (message.kind === "hello" || !ask) return;
+    this.inFlight.delete(ask.id);
+    clearTimeout(ask.busyTimer);
+    this.settle(ask, () => {
+      try {
+        ask.resolve(readAnswer(message, buffers));
+      } catch (error) {
+        ask.reject(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+    this.schedule();
+  }
+
+  private send(message: Record<string, unknown>): boolean {
+    try {
+      this.port.send(message);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  private lose(): void {
+    clearTimeout(this.helloTimer);
+    this.setStatus("no kernel");
+    this.drop(new Error(NO_KERNEL));
+  }
+
+  private end(): void {
+    clearTimeout(this.helloTimer);
+    cancelAnimationFrame(this.frame);
+    for (const ask of this.inFlight.values()) {
+      if (!ask.settled) this.send({ kind: "cancel", id: ask.id });
+    }
+    this.drop(abortError());
+    this.listeners.clear();
+  }
+
+  private drop(error: Error): void {
+    for (const ask of [...this.waiting.values(), ...this.inFlight.values()]) {
+      clearTimeout(ask.busyTimer);
+      this.settle(ask, () => ask.reject(error));
+    }
+    this.waiting.clear();
+    this.inFlight.clear();
+  }
+
+  private setStatus(status: HostStatus): void {
+    if (status === this.status) return;
+    this.status = status;
+    for (const listener of [...this.listeners]) listener(status);
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+/** Throws an `Error` in plain words where the kernel could not answer, or not completely. */
+function readAnswer(message: Record<string, unknown>, buffers: readonly unknown[]): Answer {
+  if (message.ok !== true) {
+    throw new Error(typeof message.error === "string" ? message.error : "The kernel failed.");
+  }
+  const arrays: Record<string, NdArray> = {};
+  const layout = (message.layout ?? []) as LayoutEntry[];
+  for (const [i, { name, dtype, shape }] of layout.entries()) {
+    const buffer = buffers[i];
+    if (!(ArrayBuffer.isView(buffer) || buffer instanceof ArrayBuffer)) {
+      throw new Error(`The answer came without its array “${name}”.`);
+    }
+    const values = decode(dtype, buffer);
+    const size = shape.reduce((product, n) => product * n, 1);
+    if (values.length !== size) {
+      throw new Error(`The array “${name}” came with ${values.length} of ${size} numbers.`);
+    }
+    arrays[name] = { values, shape };
+  }
+  return { result: (message.result ?? {}) as Record<string, unknown>, arrays };
+}
