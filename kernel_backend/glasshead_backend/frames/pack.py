@@ -1,0 +1,85 @@
+"""Arrays as little-endian bytes with their dtype and shape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+
+_NAMES = {
+    torch.uint8: "uint8",
+    torch.uint16: "uint16",
+    torch.uint32: "uint32",
+    torch.int32: "int32",
+    torch.float16: "float16",
+    torch.float32: "float32",
+}
+
+
+class Packed(TypedDict):
+    """A C-ordered little-endian array."""
+
+    dtype: str
+    shape: list[int]
+    data: bytes
+
+
+def pack(array: Tensor, dtype: torch.dtype) -> Packed:
+    """Pack a tensor for the wire.
+
+    Parameters
+    ----------
+    array : Tensor
+        Any shape of at most four axes, on any device.
+    dtype : torch.dtype
+        uint8, uint16, uint32, int32, float16 or float32; the caller makes sure that it fits.
+    """
+    dense = array.detach().to(dtype).contiguous().cpu()
+    return Packed(dtype=_NAMES[dtype], shape=list(dense.shape), data=dense.numpy().tobytes())
+
+
+def index_dtype(n: int) -> torch.dtype:
+    """Return the smallest unsigned dtype that holds the indices ``0 ... n - 1``."""
+    if n <= 1 << 8:
+        return torch.uint8
+    return torch.uint16 if n <= 1 << 16 else torch.uint32
+
+
+def quantise(weights: Float[Tensor, "*any"]) -> tuple[UInt8[Tensor, "*any"], float]:
+    """Quantise non-negative weights to bytes with one scale, ``weight = byte * scale``.
+
+    Returns
+    -------
+    bytes : Tensor
+        uint8; a weight that is not zero never becomes zero.
+    scale : float
+        The error is at most ``scale`` (below one step) and at most ``scale / 2`` from one step on.
+    """
+    scale = float(weights.amax()) / 255 if weights.numel() else 0.0
+    if scale == 0:
+        return weights.to(torch.uint8), 0.0
+    stepped = (weights / scale).round().clamp(max=255)
+    return torch.where(weights > 0, stepped.clamp_min(1), stepped).to(torch.uint8), scale
+
+
+def quantise_rows(
+    weights: Float[Tensor, "row column"],
+) -> tuple[UInt8[Tensor, "row column"], Float[Tensor, " row"]]:
+    """Quantise non-negative weights to bytes with a scale per row; NaN becomes zero.
+
+    Returns
+    -------
+    bytes : Tensor
+        uint8, ``weight = byte * scale[row]``.
+    scale : Tensor
+        ``[rows]`` float32: the row's maximum / 255. The error is at most half of it, that is 1/510
+        of the row's maximum.
+    """
+    weights = weights.nan_to_num(0.0)
+    scale = weights.amax(dim=1) / 255
+    stepped = (weights / scale.clamp_min(1e-30)[:, None]).round().clamp(max=255)
+    return stepped.to(torch.uint8), scale

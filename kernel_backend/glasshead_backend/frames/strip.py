@@ -1,0 +1,148 @@
+"""A text with what the model predicted at every token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from glasshead_backend.frames.pack import pack, quantise_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from glasshead_backend.tokens import Token
+    from glasshead_backend.trace import Trace
+
+_TOP_TOKENS = 512
+"""Tokens whose alternatives travel with the frame; those of others are asked for."""
+
+_TOP_K = 10
+_CROSS_CELLS = 1 << 16
+"""Largest cross-attention map that travels with the frame."""
+
+
+def strip_frame(trace: Trace, layer: int | None, heads: Sequence[int]) -> dict[str, Any]:
+    """Make the frame of PerplexityStrip.
+
+    Parameters
+    ----------
+    trace : Trace
+    layer : int or None
+        The cross-attention layer that lights the source of an encoder-decoder model.
+    heads : sequence of int
+        Its heads, averaged; empty = all.
+
+    Returns
+    -------
+    dict
+        The text in pieces, every measure per token (nats; NaN = the model has no value there), and
+        the alternatives of the first 512 tokens.
+    """
+    predictions = trace.predictions()
+    target = trace.sequences[-1]
+    texts, gaps = pieces(predictions.tokens, target.text)
+    return {
+        "key": {"kind": "cross", "layer": layer, "heads": list(heads)},
+        "kind": "strip",
+        "sequence": target.name,
+        "texts": texts,
+        "gaps": gaps,
+        "special": _flags([token.special for token in predictions.tokens]),
+        "generated": _flags([token.generated for token in predictions.tokens]),
+        "surprisal": pack(predictions.surprisal, torch.float32),
+        "probability": pack(predictions.probability, torch.float32),
+        "entropy": pack(predictions.entropy, torch.float32),
+        "rank": pack(predictions.rank, torch.int32),
+        "correct": pack(predictions.correct.to(torch.int32) & 0xFF, torch.uint8),
+        "undefined": predictions.reason,
+        "perplexity": predictions.mean_perplexity if predictions.n_scored else None,
+        "n_scored": predictions.n_scored,
+        "top": _alternatives(trace),
+        **_source(trace, layer, heads),
+    }
+
+
+def source_attention(
+    trace: Trace, layer: int, heads: Sequence[int], position: int
+) -> Float[Tensor, " source"]:
+    """How much the row that predicts one target token looks at every source token."""
+    return trace.attention(
+        layer, list(heads) or None, kind="cross", rows=[position], aggregate="mean"
+    )[0]
+
+
+def pieces(tokens: Sequence[Token], text: str) -> tuple[list[str], list[str]]:
+    """Cut a text into token texts and the gaps between them.
+
+    Returns
+    -------
+    texts : list of str
+        Each token as it is shown.
+    gaps : list of str
+        One more than tokens: what stands before the first, between each two, and after the last.
+        Whitespace that a tokenizer drops (WordPiece) is in the gaps, so that the text keeps its
+        lines.
+    """
+    gaps: list[str] = []
+    end = 0
+    for token in tokens:
+        gaps.append(text[end : token.start] if token.start > end else "")
+        end = max(end, token.end)
+    gaps.append(text[end:])
+    return [token.text for token in tokens], gaps
+
+
+def _alternatives(trace: Trace) -> dict[str, Any] | None:
+    top = trace.top_alternatives(_TOP_TOKENS, _TOP_K)
+    if top is None:
+        return None
+    ids, probability = top
+    distinct, index = ids.unique(return_inverse=True)
+    n_tokens = len(trace.predictions().tokens)
+    n_scored = int((trace.predictions().rank > 0).sum())
+    return {
+        "k": ids.shape[1],
+        "texts": trace.decode(distinct.tolist()),
+        "index": pack(index, torch.uint32),
+        "probability": pack(probability, torch.float32),
+        "start": n_tokens - n_scored,
+    }
+
+
+def _source(trace: Trace, layer: int | None, heads: Sequence[int]) -> dict[str, Any]:
+    """The source text of an encoder-decoder model, and the cross attention that lights it."""
+    nothing = {"source": None, "cross": None, "cross_scale": None, "cross_layer": None, "note": ""}
+    if trace.family != "encoder-decoder" or layer is None:
+        return nothing
+    source = trace.sequence("source")
+    texts, gaps = pieces(source.tokens, source.text)
+    described = {
+        "source": {
+            "texts": texts,
+            "gaps": gaps,
+            "special": _flags([token.special for token in source.tokens]),
+        },
+        "cross_layer": layer,
+        "note": f"Hovering a word lights the source by cross-attention of layer {layer}, "
+        + _head_words(trace.n_heads(layer, "cross"), heads),
+    }
+    if len(texts) * len(trace.sequence("target").tokens) > _CROSS_CELLS:
+        return nothing | described
+    weights = trace.attention(layer, list(heads) or None, kind="cross", aggregate="mean")
+    stepped, scale = quantise_rows(weights)
+    cross = {"cross": pack(stepped, torch.uint8), "cross_scale": pack(scale, torch.float32)}
+    return nothing | described | cross
+
+
+def _head_words(n_heads: int, heads: Sequence[int]) -> str:
+    if len(heads) == 1:
+        return f"head {heads[0]}."
+    return f"mean of {'all ' if not heads else ''}{len(heads) or n_heads} heads."
+
+
+def _flags(flags: list[bool]) -> Any:
+    return pack(torch.tensor(flags), torch.uint8)

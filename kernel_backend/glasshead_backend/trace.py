@@ -1,0 +1,583 @@
+"""One recorded run of a model, and every question that can be asked about it."""
+
+from __future__ import annotations
+
+import collections.abc as abc
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, cast, get_args
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from glasshead_backend import attention as on_demand
+from glasshead_backend.prediction import no_predictions, score, top_alternatives
+from glasshead_backend.structure import Kind, Stack, on_output
+from glasshead_backend.words import group_words, token_to_word
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from glasshead_backend.capture import AttentionCall
+    from glasshead_backend.lens import Family, Lens
+    from glasshead_backend.prediction import NextTokenLogits, Predictions
+    from glasshead_backend.tokens import Token
+    from glasshead_backend.words import Word
+
+Side = Literal["query", "key"]
+Unit = Literal["token", "word"]
+Aggregate = Literal["mean", "max"]
+ActivationBlock = Literal["attention", "cross", "mlp", "residual", "embedding"]
+
+_KIND_ORDER: tuple[Kind, ...] = ("self", "encoder", "decoder", "cross")
+_FIRST_TOKEN = (
+    "The first token has no value: nothing stands before it that the model could predict it from."
+)
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One of the token sequences of a trace.
+
+    Attributes
+    ----------
+    name : str
+        "text" (one-sequence models), "source" or "target" (encoder-decoder models).
+    text : str
+        What the tokens' start and end count in.
+    tokens : tuple of Token
+    """
+
+    name: Literal["text", "source", "target"]
+    text: str
+    tokens: tuple[Token, ...]
+
+    @property
+    def ids(self) -> list[int]:
+        """Token ids."""
+        return [token.id for token in self.tokens]
+
+
+class Trace:
+    """A recorded run: tokens, queries and keys of every attention call, predictions, block norms.
+
+    Made by :meth:`glasshead_backend.Lens.trace`. Attention weights are not stored: each question
+    computes the rows it needs. A trace keeps queries, keys and the last hidden states alive until
+    it is closed (``trace.close()``, or use it as a context manager).
+
+    In an encoder-decoder model the rows of "decoder" and "cross" attention belong to the decoder's
+    *inputs*; row ``i`` predicts label ``i``. ``trace.labels`` has what each row predicts.
+    """
+
+    def __init__(
+        self,
+        *,
+        lens: Lens,
+        sequence: Sequence,
+        decoder: tuple[Sequence, Sequence] | None,
+        calls: dict[Kind, dict[int, AttentionCall]],
+        logits: NextTokenLogits | None,
+        norms: dict[tuple[Stack, int, str], Tensor],
+        inputs: dict[str, Tensor],
+    ) -> None:
+        self.lens = lens
+        self._sequence = sequence
+        self._decoder = decoder
+        self._calls = calls
+        self._logits = logits
+        self._norms = norms
+        self._inputs = inputs
+        self._activations: dict[tuple[Stack, ActivationBlock], dict[int, Tensor]] = {}
+        self._closed = False
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{s.name}: {len(s.tokens)} tokens" for s in self.sequences)
+        kinds = ", ".join(self.kinds)
+        return f"Trace({self.lens.name}; {sizes}; {kinds} attention; {self.nbytes / 1e6:.1f} MB)"
+
+    def __enter__(self) -> Trace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free what was recorded. Questions asked afterwards raise ``ValueError``."""
+        self._calls, self._norms, self._activations, self._inputs = {}, {}, {}, {}
+        self._logits = None
+        self._closed = True
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of tensors that this trace keeps alive."""
+        calls = sum(call.nbytes for by_layer in self._calls.values() for call in by_layer.values())
+        norms = sum(norm.nbytes for norm in self._norms.values())
+        stored = sum(t.nbytes for by_layer in self._activations.values() for t in by_layer.values())
+        return calls + norms + stored + (self._logits.nbytes if self._logits else 0)
+
+    # ---- what there is ------------------------------------------------------------------------
+
+    @property
+    def family(self) -> Family:
+        """ "decoder", "encoder-decoder" or "encoder"."""
+        return self.lens.family
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds of attention: ``("self",)`` or ``("encoder", "decoder", "cross")``."""
+        self._require_open()
+        return tuple(kind for kind in _KIND_ORDER if kind in self._calls)
+
+    @property
+    def default_kind(self) -> Kind:
+        """The kind meant when none is named: "cross" where there is such, else the first."""
+        return "cross" if "cross" in self.kinds else self.kinds[0]
+
+    @property
+    def sequences(self) -> tuple[Sequence, ...]:
+        """The text, or source and target (the decoder's inputs)."""
+        return (self._sequence,) if self._decoder is None else (self._sequence, self._decoder[0])
+
+    @property
+    def labels(self) -> tuple[Token, ...] | None:
+        """What each decoder row predicts (encoder-decoder models), else None."""
+        return None if self._decoder is None else self._decoder[1].tokens
+
+    def sequence(self, name: str) -> Sequence:
+        """Return the sequence of a name: "text", or "source" and "target"."""
+        for sequence in self.sequences:
+            if sequence.name == name:
+                return sequence
+        names = " and ".join(repr(s.name) for s in self.sequences)
+        raise ValueError(f"There is no sequence {name!r}: this trace has {names}.")
+
+    def side(self, side: Side, kind: Kind | None = None) -> Sequence:
+        """Return the sequence on one side of an attention map."""
+        kind = self._kind(kind)
+        on_encoder = kind == "encoder" or (kind == "cross" and side == "key")
+        if kind == "self" or on_encoder:
+            return self._sequence
+        assert self._decoder is not None
+        return self._decoder[0]
+
+    def layers(self, kind: Kind | None = None) -> list[int]:
+        """Return the model's own numbers of the layers that have attention of a kind."""
+        return sorted(self._calls[self._kind(kind)])
+
+    def n_heads(self, layer: int, kind: Kind | None = None) -> int:
+        """Return the number of heads of a layer."""
+        return self._call(layer, kind).n_heads
+
+    def queries(self, kind: Kind | None = None) -> list[Token]:
+        """Return the tokens that look: the rows of an attention map."""
+        return list(self.side("query", kind).tokens)
+
+    def keys(self, kind: Kind | None = None) -> list[Token]:
+        """Return the tokens that are looked at: the columns of an attention map."""
+        return list(self.side("key", kind).tokens)
+
+    def words(self, side: Side = "query", kind: Kind | None = None) -> list[Word]:
+        """Return the words of one side; every token is in exactly one.
+
+        Rows of cross attention are grouped by the token they *predict*, rows and columns of decoder
+        self-attention by the input token (see :attr:`labels`).
+        """
+        sequence = self.side(side, kind)
+        if self._kind(kind) == "cross" and side == "query":
+            assert self._decoder is not None
+            sequence = self._decoder[1]
+        return group_words(sequence.tokens, sequence.text)
+
+    # ---- attention ----------------------------------------------------------------------------
+
+    def attention(
+        self,
+        layer: int,
+        heads: int | abc.Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        rows: abc.Sequence[int] | None = None,
+        unit: Unit = "token",
+        aggregate: Aggregate | None = None,
+        scores: bool = False,
+    ) -> Float[Tensor, "*head query key"]:
+        """Exact attention weights of one layer, as the model's eager implementation has them.
+
+        Parameters
+        ----------
+        layer : int
+            The model's own layer number; see :meth:`layers`.
+        heads : int or sequence of int, optional
+            Heads wanted; default all.
+        kind : str, optional
+            One of :attr:`kinds`; may be left out where there is only one. Encoder-decoder models
+            default to "cross".
+        rows : sequence of int, optional
+            Query positions wanted (tokens, or words with ``unit="word"``); default all.
+        unit : {"token", "word"}
+            "word" fuses: sum over a word's key tokens, mean over its query tokens.
+        aggregate : {"mean", "max"}, optional
+            Combine the heads and drop their axis.
+        scores : bool
+            What enters the softmax instead of what leaves it (tokens only).
+
+        Returns
+        -------
+        Tensor
+            ``[heads, queries, keys]`` float32 (``[queries, keys]`` with `aggregate`). Rows sum to 1,
+            or to less where the layer has attention sinks; a row that may look nowhere is NaN.
+        """
+        call = self._call(layer, kind)
+        chosen = self._heads(call, heads, layer)
+        _require(aggregate, (None, "mean", "max"), "aggregate")
+        _require(unit, get_args(Unit), "unit")
+        if scores and unit == "word":
+            raise ValueError(
+                "Scores before the softmax have no meaning summed over words. "
+                "Use unit='token' with scores=True."
+            )
+        with on_demand.single_threaded():
+            if unit == "word":
+                fused = self._fused(call, chosen, kind)
+                result = fused if rows is None else fused[:, _rows(rows, fused.shape[1])]
+            else:
+                n_queries = call.query.shape[2]
+                wanted = range(n_queries) if rows is None else _rows(rows, n_queries)
+                result = self._in_blocks(call, chosen, wanted, scores=scores)
+        if aggregate == "mean":
+            return result.mean(dim=0)
+        return result.amax(dim=0) if aggregate == "max" else result
+
+    def token_attention(
+        self, position: int, *, kind: Kind | None = None, direction: Literal["from", "to"] = "from"
+    ) -> Float[Tensor, "layer head other"]:
+        """Attention of one token in all layers and heads.
+
+        Parameters
+        ----------
+        position : int
+            The query token (direction "from") or the key token (direction "to").
+        kind : str, optional
+            One of :attr:`kinds`.
+        direction : {"from", "to"}
+            "from": what this token looks at; "to": which tokens look at it.
+
+        Returns
+        -------
+        Tensor
+            ``[layers, heads, keys or queries]`` float32, layers as :meth:`layers` lists them. A layer
+            with fewer heads than another is padded with NaN.
+        """
+        _require(direction, ("from", "to"), "direction")
+        other: list[Tensor] = []
+        for layer in self.layers(kind):
+            call = self._call(layer, kind)
+            heads = range(call.n_heads)
+            with on_demand.single_threaded():
+                if direction == "from":
+                    row = _rows([position], call.query.shape[2])
+                    other.append(on_demand.weights(call, heads, row)[:, 0])
+                else:
+                    column = _rows([position], call.key.shape[2])[0]
+                    other.append(on_demand.column(call, heads, column))
+        most = max(weights.shape[0] for weights in other)
+        padded = [
+            torch.nn.functional.pad(w, (0, 0, 0, most - w.shape[0]), value=torch.nan) for w in other
+        ]
+        return torch.stack([weights.to(padded[0].device) for weights in padded])
+
+    def notable_pairs(
+        self,
+        layer: int,
+        threshold: float = 0.5,
+        *,
+        kind: Kind | None = None,
+        heads: int | abc.Sequence[int] | None = None,
+        unit: Unit = "token",
+        ignore_zeros: bool = True,
+    ) -> pd.DataFrame:
+        """All pairs whose attention, averaged over heads, reaches a threshold.
+
+        Parameters
+        ----------
+        layer : int
+            Layer number.
+        threshold : float
+            Smallest averaged weight, 0 to 1.
+        kind, heads, unit
+            As for :meth:`attention`.
+        ignore_zeros : bool
+            Average over the heads whose weight is not exactly zero.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``source`` (who looks), ``target`` (at what), ``score``, ``source_position``,
+            ``target_position``; sorted by position.
+        """
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold {threshold} is out of range: weights lie between 0 and 1.")
+        weights = self.attention(layer, heads, kind=kind, unit=unit)
+        if ignore_zeros:
+            mean = weights.sum(dim=0) / (weights != 0).sum(dim=0).clamp_min(1)
+        else:
+            mean = weights.mean(dim=0)
+        query, key = torch.nonzero(mean >= threshold, as_tuple=True)
+        sources, targets = self.unit_texts("query", kind, unit), self.unit_texts("key", kind, unit)
+        return pd.DataFrame(
+            {
+                "source": [sources[i] for i in query.tolist()],
+                "target": [targets[i] for i in key.tolist()],
+                "score": mean[query, key].cpu().numpy(),
+                "source_position": query.cpu().numpy(),
+                "target_position": key.cpu().numpy(),
+            }
+        )
+
+    # ---- predictions --------------------------------------------------------------------------
+
+    def predictions(self) -> Predictions:
+        """Return surprisal, probability, rank and entropy of every token (of the target, if any)."""
+        self._require_open()
+        return self._predictions
+
+    @cached_property
+    def _predictions(self) -> Predictions:
+        tokens = self._sequence.tokens if self._decoder is None else self._decoder[1].tokens
+        if self._logits is None:
+            reason = (
+                f"{self.lens.name} is an encoder: it reads the whole text at once and predicts no "
+                "next token, so there is no surprisal or perplexity."
+                if self.family == "encoder"
+                else f"{type(self.lens.model).__name__} has no language-model head. Load the model "
+                "with AutoModelForCausalLM or AutoModelForSeq2SeqLM to see its predictions."
+            )
+            return no_predictions(tokens, reason)
+        return score(self._logits, tokens, self._shift, _FIRST_TOKEN)
+
+    @property
+    def perplexity(self) -> float:
+        """Perplexity of the whole sequence: ``exp(mean surprisal)``; NaN when nothing is scored."""
+        return self.predictions().mean_perplexity
+
+    def top_k(self, position: int, k: int = 10) -> pd.DataFrame:
+        """Return the k most probable tokens at the place of one token, before it was seen.
+
+        Parameters
+        ----------
+        position : int
+            Position of the predicted token.
+        k : int
+            How many.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``token``, ``id``, ``probability``; best first.
+        """
+        predictions = self.predictions()
+        position = _rows([position], len(predictions.tokens))[0]
+        if self._logits is None or position < self._shift:
+            raise ValueError(f"There is no prediction at position {position}. {predictions.reason}")
+        row = position - self._shift
+        top = self._logits.rows(row, row + 1)[0].softmax(dim=-1).topk(max(1, k))
+        ids = top.indices.tolist()
+        return pd.DataFrame(
+            {"token": self.decode(ids), "id": ids, "probability": top.values.cpu().numpy()}
+        )
+
+    def top_alternatives(
+        self, n_positions: int, k: int
+    ) -> tuple[Int[Tensor, "position k"], Float[Tensor, "position k"]] | None:
+        """Ids and probabilities of the k most probable tokens, for the first scored positions.
+
+        The first row belongs to the first token that has a prediction. None when there is none.
+        """
+        n_scored = len(self.predictions().tokens) - self._shift
+        if self._logits is None or n_scored <= 0:
+            return None
+        return top_alternatives(self._logits, min(n_positions, n_scored), k)
+
+    @property
+    def _shift(self) -> int:
+        """The token that position 0 predicts: the next one, or label 0 in an encoder-decoder."""
+        return 1 if self._decoder is None else 0
+
+    def decode(self, ids: abc.Sequence[int]) -> list[str]:
+        """Return the text of single tokens."""
+        return [self.lens.tokenizer.decode([i]) for i in ids]
+
+    # ---- activations --------------------------------------------------------------------------
+
+    def norms(self, kind: Kind | None = None) -> dict[str, dict[int, Float[Tensor, " token"]]]:
+        """L2 norms of what each block adds to the residual stream, at every token.
+
+        Parameters
+        ----------
+        kind : str, optional
+            Picks the stack: "encoder" the encoder's, "decoder" and "cross" the decoder's.
+
+        Returns
+        -------
+        dict
+            ``{block: {layer: [tokens] float32}}``, blocks "attention", "cross" (decoders of
+            encoder-decoder models), "mlp". A layer without a block has no entry.
+        """
+        stack = self._stack(kind)
+        found: dict[str, dict[int, Tensor]] = {}
+        for (of_stack, layer, block), norm in self._norms.items():
+            if of_stack == stack:
+                found.setdefault(block, {})[layer] = norm
+        return {block: dict(sorted(by_layer.items())) for block, by_layer in found.items()}
+
+    def activations(
+        self, layer: int, block: ActivationBlock, *, kind: Kind | None = None
+    ) -> Float[Tensor, "token hidden"]:
+        """Activations of one block at every token, from one more forward pass the first time.
+
+        Parameters
+        ----------
+        layer : int
+            Layer number.
+        block : {"attention", "cross", "mlp", "residual", "embedding"}
+            What the attention, cross-attention or MLP block adds to the residual stream; the
+            residual stream behind the layer; or what goes into the first layer.
+        kind : str, optional
+            Picks the stack, as for :meth:`norms`.
+
+        Returns
+        -------
+        Tensor
+            ``[tokens, hidden]`` in the model's dtype.
+        """
+        self._require_open()
+        _require(block, get_args(ActivationBlock), "block")
+        stack = self._stack(kind)
+        if (stack, block) not in self._activations:
+            self._activations[stack, block] = self._run_for_activations(stack, block)
+        by_layer = self._activations[stack, block]
+        if block == "embedding":
+            return by_layer[0]
+        if layer not in by_layer:
+            has = ", ".join(map(str, by_layer)) or "no layer"
+            raise ValueError(f"Layer {layer} has no {block} block: {has} has one.")
+        return by_layer[layer]
+
+    def _run_for_activations(self, stack: Stack, block: ActivationBlock) -> dict[int, Tensor]:
+        structure = self.lens.anatomy.structure
+        if block in ("residual", "embedding"):
+            modules = dict(enumerate(structure.stacks[stack]))
+        else:
+            modules = {
+                writer.layer: writer.module
+                for writer in structure.writers
+                if writer.stack == stack and writer.block == block
+            }
+        return self.lens.activations_of(modules, self._inputs, inputs_wanted=block == "embedding")
+
+    # ---- helpers ------------------------------------------------------------------------------
+
+    def _kind(self, kind: Kind | None) -> Kind:
+        if kind is None:
+            return self.default_kind
+        if kind not in self.kinds:
+            names = ", ".join(repr(name) for name in self.kinds)
+            raise ValueError(f"kind {kind!r} is not there: {self.lens.name} has {names}.")
+        return kind
+
+    def _stack(self, kind: Kind | None) -> Stack:
+        kind = self._kind(kind)
+        return "decoder" if kind == "cross" else cast("Stack", kind)
+
+    def call(self, layer: int, kind: Kind | None = None) -> AttentionCall:
+        """Return the recorded attention call of a layer."""
+        return self._call(layer, kind)
+
+    def _call(self, layer: int, kind: Kind | None) -> AttentionCall:
+        by_layer = self._calls[self._kind(kind)] if not self._closed else {}
+        self._require_open()
+        if layer not in by_layer:
+            raise ValueError(
+                f"layer {layer} is out of range: {self.lens.name} has "
+                f"{_layer_names(sorted(by_layer))} with {self._kind(kind)} attention."
+            )
+        return by_layer[layer]
+
+    def _heads(
+        self, call: AttentionCall, heads: int | abc.Sequence[int] | None, layer: int
+    ) -> abc.Sequence[int]:
+        if heads is None:
+            return range(call.n_heads)
+        chosen = [heads] if isinstance(heads, int) else list(heads)
+        for head in chosen:
+            if not 0 <= head < call.n_heads:
+                raise ValueError(
+                    f"head {head} is out of range: layer {layer} of {self.lens.name} has heads "
+                    f"0-{call.n_heads - 1}."
+                )
+        return chosen
+
+    def _in_blocks(
+        self,
+        call: AttentionCall,
+        heads: abc.Sequence[int],
+        rows: abc.Sequence[int],
+        *,
+        scores: bool,
+    ) -> Float[Tensor, "head query key"]:
+        size = on_demand.ROW_BLOCK
+        blocks = [
+            on_demand.weights(call, heads, rows[start : start + size], scores=scores)
+            for start in range(0, len(rows), size)
+        ]
+        return torch.cat(blocks, dim=1)
+
+    def _fused(
+        self, call: AttentionCall, heads: abc.Sequence[int], kind: Kind | None
+    ) -> Float[Tensor, "head query_word key_word"]:
+        device = call.query.device
+        return on_demand.fuse(
+            on_demand.row_blocks(call, heads),
+            len(heads),
+            self.unit_of_token("query", kind, "word").to(device),
+            self.unit_of_token("key", kind, "word").to(device),
+        )
+
+    def unit_of_token(self, side: Side, kind: Kind | None, unit: Unit) -> Int[Tensor, " token"]:
+        """Return the index of the unit (the token itself, or its word) of every token of a side."""
+        n_tokens = len(self.side(side, kind).tokens)
+        if unit == "token":
+            return torch.arange(n_tokens)
+        return token_to_word(self.words(side, kind), n_tokens)
+
+    def unit_texts(self, side: Side, kind: Kind | None, unit: Unit) -> list[str]:
+        """Return the text of every unit of a side."""
+        if unit == "word":
+            return [word.text for word in self.words(side, kind)]
+        return [token.text for token in self.side(side, kind).tokens]
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ValueError("This trace is closed. Trace the text again to ask more questions.")
+
+
+def _layer_names(layers: list[int]) -> str:
+    contiguous = layers == list(range(layers[0], layers[-1] + 1))
+    if contiguous and len(layers) > 1:
+        return f"layers {layers[0]}-{layers[-1]}"
+    return "layers " + ", ".join(map(str, layers)) if len(layers) > 1 else f"layer {layers[0]}"
+
+
+def _rows(rows: abc.Sequence[int], n_rows: int) -> abc.Sequence[int]:
+    """Check row positions; negative ones count from the end."""
+    wanted = [row + n_rows if row < 0 else row for row in rows]
+    for asked, row in zip(rows, wanted, strict=True):
+        if not 0 <= row < n_rows:
+            raise ValueError(f"position {asked} is out of range: there are {n_rows} (0-{n_rows - 1}).")
+    return wanted
+
+
+def _require(value: object, allowed: abc.Sequence[object], name: str) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} {value!r} is not one of {', '.join(map(repr, allowed))}.")

@@ -1,0 +1,101 @@
+"""Bad input is refused where it enters, with words that say what to do."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from backend.tiny_models import TEXT, WORDS, build, tokenizer
+from glasshead_backend import Lens, UnsupportedModelError
+from transformers import AutoConfig, AutoModelForCausalLM, GPT2LMHeadModel
+
+
+@pytest.fixture(scope="module")
+def lens() -> Lens:
+    return Lens(build("llama", max_position_embeddings=32), tokenizer())
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n"])
+def test_empty_text(lens: Lens, text: str) -> None:
+    with pytest.raises(ValueError, match=r"The text is empty.*at least one word"):
+        lens.trace(text)
+
+
+def test_one_token_is_shown_though_nothing_predicts_it(lens: Lens) -> None:
+    trace = lens.trace("whale")
+    assert trace.attention(0).tolist() == [[[1.0]]] * 4
+    assert trace.predictions().surprisal.isnan().all()
+    assert math.isnan(trace.perplexity)
+
+
+def test_a_text_longer_than_the_window(lens: Lens) -> None:
+    with pytest.raises(ValueError, match=r"has 40 tokens, but llama reads at most 32"):
+        lens.trace(" ".join(["whale"] * 40))
+
+
+def test_a_tokenizer_that_does_not_fit_the_model() -> None:
+    foreign = tokenizer()
+    foreign.add_tokens([f"word{i}" for i in range(200)])
+    with pytest.raises(ValueError, match=r"do not belong together.*resize_token_embeddings"):
+        Lens(build("llama"), foreign)
+
+
+def test_something_that_is_no_model() -> None:
+    with pytest.raises(TypeError, match=r"needs a transformers model first, got str"):
+        Lens("gpt2", tokenizer())
+    with pytest.raises(TypeError, match=r"needs a transformers tokenizer second, got str"):
+        Lens(build("gpt2"), "gpt2")
+
+
+def test_a_target_for_a_model_that_takes_none(lens: Lens) -> None:
+    with pytest.raises(ValueError, match="not an encoder-decoder model: it takes one text"):
+        lens.trace(TEXT, "a fox")
+
+
+def test_an_encoder_decoder_without_target_generates_it() -> None:
+    lens = Lens(build("bart"), tokenizer())
+    trace = lens.trace(TEXT, max_new_tokens=5)
+    assert 1 <= len(trace.labels) <= 6
+    assert all(token.generated for token in trace.labels)
+    with pytest.raises(ValueError, match="The target is empty"):
+        lens.trace(TEXT, "")
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        (lambda t: t.attention(3), "layer 3 is out of range: llama has layers 0-2"),
+        (lambda t: t.attention(0, 4), "head 4 is out of range: layer 0 of llama has heads 0-3"),
+        (lambda t: t.attention(0, kind="cross"), "kind 'cross' is not there: llama has 'self'"),
+        (lambda t: t.attention(0, rows=[99]), "position 99 is out of range"),
+        (lambda t: t.attention(0, unit="letter"), "unit 'letter' is not one of 'token', 'word'"),
+        (lambda t: t.attention(0, aggregate="sum"), "aggregate 'sum' is not one of"),
+        (lambda t: t.attention(0, unit="word", scores=True), "Use unit='token'"),
+        (lambda t: t.notable_pairs(0, 2.0), "threshold 2.0 is out of range"),
+        (lambda t: t.activations(0, "cross"), "Layer 0 has no cross block"),
+        (lambda t: t.sequence("source"), "this trace has 'text'"),
+    ],
+)
+def test_questions_about_what_is_not_there(lens: Lens, question: object, message: str) -> None:
+    trace = lens.trace("a fox runs over the sea")
+    with pytest.raises(ValueError, match=message):
+        question(trace)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("model_type", ["gptj", "mamba"])
+def test_models_that_cannot_be_recorded_say_so(model_type: str) -> None:
+    sizes = {"n_embd": 32, "n_head": 4, "n_layer": 2, "rotary_dim": 4, "n_positions": 64}
+    sizes |= {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4, "vocab_size": 96}
+    keep = ("n_", "rotary", "vocab") if model_type == "gptj" else ("hidden", "num", "state", "vocab")
+    config = AutoConfig.for_model(
+        model_type, **{name: size for name, size in sizes.items() if name.startswith(keep)}
+    )
+    lens = Lens(AutoModelForCausalLM.from_config(config).eval(), tokenizer())
+    with pytest.raises(UnsupportedModelError, match="made no self attention call"):
+        lens.trace(TEXT)
+
+
+def test_the_probe_fits_a_window_of_a_few_tokens() -> None:
+    lens = Lens(build("gpt2", n_positions=6), tokenizer())
+    assert isinstance(lens.model, GPT2LMHeadModel)
+    assert len(lens.trace(" ".join(WORDS[:6])).queries()) == 6
