@@ -67,3 +67,31 @@ function appendChildren(element: Element, children: Child[]): void {
     element.append(child instanceof Node ? child : String(child));
   }
 }
+
+/** Calls back when the element's size changes; hidden (0 × 0) elements are left alone. */
+export function watchSize(element: Element, callback: () => void, signal: AbortSignal): void {
+  if (typeof ResizeObserver === "undefined") return;
+  const observer = new ResizeObserver(() => {
+    if (element.clientWidth > 0) callback();
+  });
+  observer.observe(element);
+  signal.addEventListener("abort", () => observer.disconnect());
+}
+
+/** Gives a canvas the size in CSS pixels and a context scaled for the screen (at most 2 ×). */
+export function sizeCanvas(
+  canvas: HTMLCanvasElement,
+  width: number,
+  height: number,
+): CanvasRenderingContext2D | null {
+  const ratio = Math.min(2, window.devicePixelRatio || 1);
+  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w) canvas.width = w;
+  if (canvas.height !== h) canvas.height = h;
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = canvas.getContext("2d");
+  context?.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context?.clearRect(0, 0, width, height);
+  return context;
+}

@@ -86,9 +86,10 @@ export function css([r, g, b]: Rgb, alpha = 1): string {
   return alpha === 1 ? `rgb(${r} ${g} ${b})` : `rgb(${r} ${g} ${b} / ${alpha})`;
 }
 
-/** Black or white text, whichever reads better on `background`. */
-export function inkOn(background: Rgb): string {
-  return rgbToLab(background)[0] > 0.64 ? "#16181c" : "#ffffff";
+/** Black or white text, whichever has more contrast on `background` (WCAG 2: never below 4.5). */
+export function inkOn([r, g, b]: Rgb): string {
+  const luminance = 0.2126 * toLinear(r) + 0.7152 * toLinear(g) + 0.0722 * toLinear(b);
+  return luminance > 0.179 ? "#000000" : "#ffffff";
 }
 
 // ── Heads ───────────────────────────────────────────────────────────────────────────────────────
@@ -117,10 +118,10 @@ const FIRST_HEADS: Record<Theme, readonly Lch[]> = {
   ],
 };
 const LIGHTNESS: Record<Theme, readonly number[]> = {
-  light: [0.34, 0.42, 0.5, 0.58, 0.66, 0.74],
-  dark: [0.56, 0.64, 0.72, 0.8, 0.88, 0.94],
+  light: [0.36, 0.44, 0.52, 0.6, 0.68, 0.76],
+  dark: [0.54, 0.61, 0.68, 0.75, 0.82, 0.89],
 };
-const CHROMA = [0.06, 0.12, 0.18, 0.24];
+const CHROMA = [0.07, 0.12, 0.18, 0.24];
 
 // Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
 const DEFICIENCIES: readonly (readonly Lab[])[] = [

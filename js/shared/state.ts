@@ -135,7 +135,8 @@ export interface StripFrame {
   undefined: string;
   perplexity: number | null;
   n_scored: number;
-  top: { k: number; texts: string[]; index: Packed; probability: Packed; start: number };
+  /** Alternatives of the scored tokens from `start` on; null when nothing is scored. */
+  top: { k: number; texts: string[]; index: Packed; probability: Packed; start: number } | null;
   source: null | { texts: string[]; gaps: string[]; special: Packed };
   cross: Packed | null;
   cross_scale?: Packed | null;

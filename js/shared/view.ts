@@ -95,7 +95,7 @@ export function createFrame<S extends CommonState>(
     "section",
     {
       class: "gh",
-      attrs: { tabindex: "-1" },
+      attrs: { tabindex: 0 },
       data: { view: options.name, "lm-suppress-shortcuts": "true" },
       aria: { label: options.title },
     },

@@ -1,0 +1,74 @@
+/** The header of AttentionLines: layer, kind, unit, threshold, head tiles; and the legend. */
+
+import { unpack } from "../shared/arrays";
+import { headTiles, layerStepper, segmented, slider } from "../shared/controls";
+import { h } from "../shared/dom";
+import { headsOf, layersOf } from "../shared/keys";
+import type { Theme } from "../shared/palette";
+import { hasFrame, type Kind, type Packed, type Unit } from "../shared/state";
+import type { Host, ViewFrame } from "../shared/view";
+import type { Shown } from "./lines";
+import type { LinesState } from "./state";
+import { percent } from "./words";
+
+export interface Header {
+  /** The row of head tiles; belongs above the picture. */
+  readonly heads: HTMLElement;
+  update(state: Readonly<LinesState>, theme: Theme, shown: Shown | null): void;
+}
+
+export const UNITS: { value: Unit; label: string }[] = [
+  { value: "token", label: "tokens" },
+  { value: "word", label: "words" },
+];
+
+export function createHeader(frame: ViewFrame, host: Host<LinesState>): Header {
+  const layer = layerStepper((value) => host.set({ layer: value }));
+  const kind = segmented<Kind>("Kind of attention", "kind", (value) => host.set({ kind: value }));
+  const unit = segmented<Unit>("Unit", "unit", (value) => host.set({ unit: value }));
+  const threshold = slider("Weights ≥", "threshold", { min: 0, max: 1, step: 0.01 }, (value) =>
+    host.set({ threshold: value }),
+  );
+  const heads = headTiles((value) => host.set({ heads: value }));
+  frame.controls.append(kind.element, layer.element, unit.element, threshold.element);
+  const note = h("span");
+  frame.legend.append(
+    h("span", {}, "colour = head"),
+    h("span", { class: "gh-scale" }, "weight 0", h("span", { class: "al-opacity" }), "1"),
+    note,
+  );
+  let pictures: { packed: Packed; values: ArrayLike<number> } | null = null;
+  return {
+    heads: heads.element,
+    update(state, theme, shown) {
+      const kinds = state.scene.kinds ?? [];
+      kind.update({
+        choices: kinds.map(({ name, title }) => ({ value: name, label: short(title), title })),
+        value: state.kind,
+      });
+      layer.update({ layers: layersOf(state).map((each) => each.number), layer: state.layer });
+      unit.update({ choices: UNITS, value: state.unit });
+      const share = shown ? ` shows ${percent(shown.mass)}` : "";
+      threshold.update({ value: state.threshold, text: `${state.threshold.toFixed(2)}${share}` });
+      const lines = hasFrame(state.frame) ? state.frame : null;
+      if (lines && pictures?.packed !== lines.thumbnails) {
+        pictures = { packed: lines.thumbnails, values: unpack(lines.thumbnails) };
+      }
+      heads.update({
+        nHeads: headsOf(state) || (lines?.n_heads ?? 0),
+        heads: state.heads,
+        theme,
+        thumbnails:
+          lines && pictures
+            ? { values: pictures.values, size: lines.thumbnails.shape[1] ?? 0 }
+            : null,
+      });
+      note.textContent = lines?.row_sums_note ?? "";
+    },
+  };
+}
+
+/** "Decoder self-attention" → "Decoder" on a button; the title says it in full. */
+function short(title: string): string {
+  return title.replace(/[ -](self-)?attention$/i, "");
+}

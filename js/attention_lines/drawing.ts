@@ -1,0 +1,160 @@
+/** Strokes and bars on the two canvases: all lines below, fans of lit tokens above. */
+
+import { css, headColour, type Theme } from "../shared/palette";
+import type { Inks } from "../shared/theme";
+import { addCurve, type Geometry, isVisible, rowMiddle, trackY } from "./geometry";
+import { type Fan, fanMean, type Lines, type Shown } from "./lines";
+
+export interface Paint {
+  theme: Theme;
+  inks: Inks;
+  nHeads: number;
+}
+
+// Opacity in steps of 1/24: one stroke per head and step, whatever the number of lines.
+const STEPS = 24;
+
+function strokeWidth(weight: number): number {
+  return 1 + 1.25 * weight;
+}
+
+/** Batches curves by head and opacity, and strokes the faintest first. */
+class Strokes {
+  private readonly paths = new Map<number, Path2D>();
+
+  constructor(private readonly geometry: Geometry) {}
+
+  add(head: number, weight: number, query: number, key: number): void {
+    const y0 = trackY(this.geometry, query, head);
+    const y1 = trackY(this.geometry, key, head);
+    if (!isVisible(this.geometry, y0, y1)) return;
+    const step = Math.max(1, Math.round(Math.min(1, weight) * STEPS));
+    const bucket = step * 4096 + head;
+    let path = this.paths.get(bucket);
+    if (!path) {
+      path = new Path2D();
+      this.paths.set(bucket, path);
+    }
+    addCurve(path, this.geometry, y0, y1);
+  }
+
+  draw(context: CanvasRenderingContext2D, paint: Paint): void {
+    for (const bucket of [...this.paths.keys()].sort((a, b) => a - b)) {
+      const path = this.paths.get(bucket);
+      if (!path) continue;
+      const weight = Math.floor(bucket / 4096) / STEPS;
+      context.strokeStyle = css(headColour(bucket % 4096, paint.nHeads, paint.theme));
+      context.globalAlpha = weight;
+      context.lineWidth = strokeWidth(weight);
+      context.stroke(path);
+    }
+    context.globalAlpha = 1;
+  }
+}
+
+export function drawLines(
+  context: CanvasRenderingContext2D,
+  geometry: Geometry,
+  lines: Lines,
+  shown: Shown,
+  paint: Paint,
+): void {
+  const strokes = new Strokes(geometry);
+  const scale = lines.frame.weight_scale;
+  for (const i of shown.indices) {
+    const weight = (lines.weight[i] ?? 0) * scale;
+    strokes.add(lines.head[i] ?? 0, weight, lines.query[i] ?? 0, lines.key[i] ?? 0);
+  }
+  strokes.draw(context, paint);
+}
+
+// Below this a line cannot be seen; the bars still show it.
+const FAINTEST = 0.01;
+
+export function drawFans(
+  context: CanvasRenderingContext2D,
+  geometry: Geometry,
+  fans: readonly Fan[],
+  paint: Paint,
+): void {
+  const strokes = new Strokes(geometry);
+  for (const fan of fans) {
+    for (let row = 0; row < fan.heads.length; row++) {
+      for (let other = 0; other < fan.n; other++) {
+        const weight = fan.weights[row * fan.n + other] ?? 0;
+        if (weight < FAINTEST) continue;
+        const [query, key] = fan.side === "query" ? [fan.unit, other] : [other, fan.unit];
+        strokes.add(fan.heads[row] ?? 0, weight, query, key);
+      }
+    }
+  }
+  strokes.draw(context, paint);
+}
+
+/** One line on its own, above all others. */
+export function drawLine(
+  context: CanvasRenderingContext2D,
+  geometry: Geometry,
+  lines: Lines,
+  index: number,
+  paint: Paint,
+): void {
+  const path = new Path2D();
+  const head = lines.head[index] ?? 0;
+  const query = trackY(geometry, lines.query[index] ?? 0, head);
+  addCurve(path, geometry, query, trackY(geometry, lines.key[index] ?? 0, head));
+  context.strokeStyle = css(paint.inks.paper);
+  context.lineWidth = 6;
+  context.stroke(path);
+  context.strokeStyle = css(headColour(head, paint.nHeads, paint.theme));
+  context.lineWidth = 3;
+  context.stroke(path);
+}
+
+/** Beside each token of the other side: a bar for the mean over heads, made of one piece a head. */
+export function drawBars(
+  context: CanvasRenderingContext2D,
+  geometry: Geometry,
+  fan: Fan,
+  paint: Paint,
+): void {
+  const mean = fanMean(fan);
+  const largest = Math.max(0.1, ...mean);
+  const toRight = fan.side === "query";
+  const numbers = 30;
+  const room = geometry.lane - numbers - 4;
+  const start = toRight ? geometry.keyX + geometry.keyWidth + 4 : geometry.queryX - 4;
+  const thickness = Math.min(10, geometry.rowHeight - 6);
+  context.font = `11px ${paint.inks.font}`;
+  context.textBaseline = "middle";
+  context.textAlign = toRight ? "left" : "right";
+  for (let other = 0; other < fan.n; other++) {
+    const y = rowMiddle(geometry, other);
+    const total = mean[other] ?? 0;
+    if (y < -20 || y > geometry.height + 20 || total <= 0) continue;
+    let x = start;
+    for (let row = 0; row < fan.heads.length; row++) {
+      const weight = fan.weights[row * fan.n + other] ?? 0;
+      const length = (room * weight) / fan.heads.length / largest;
+      context.fillStyle = css(headColour(fan.heads[row] ?? 0, paint.nHeads, paint.theme));
+      context.fillRect(toRight ? x : x - length, y - thickness / 2, length, thickness);
+      x += toRight ? length : -length;
+    }
+    if (total < 0.1 * largest) continue;
+    context.fillStyle = paint.inks.ink;
+    context.fillText(total.toFixed(2), x + (toRight ? 4 : -4), y + 0.5);
+  }
+}
+
+/** Width that the labels need, measured with the font they are shown in. */
+export function measureLabels(
+  context: CanvasRenderingContext2D | null,
+  labels: readonly string[],
+  font: string,
+): number {
+  if (!context) return 80;
+  context.font = font;
+  // Long inputs: the longest strings are the widest, near enough to skip measuring thousands.
+  const candidates = [...labels].sort((a, b) => b.length - a.length).slice(0, 400);
+  return Math.max(0, ...candidates.map((label) => context.measureText(label).width)) + 14;
+}

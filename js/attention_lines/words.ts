@@ -1,0 +1,82 @@
+/** What the picture shows, in sentences: status line, live region and tooltips. */
+
+import { unitName } from "../shared/axis_text";
+import type { Axes } from "../shared/state";
+import { quote } from "../shared/token_text";
+import { type Fan, fanMean, type Lines, type Shown, strongest } from "./lines";
+
+const COUNT = new Intl.NumberFormat("en");
+
+export function count(n: number, noun: string): string {
+  return `${COUNT.format(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+/** 0.98712 → "98.7 %"; never rounds up to 100 %. */
+export function percent(share: number): string {
+  if (share >= 1 - 1e-6) return "100 %";
+  const value = Math.min(99.9, 100 * share);
+  return `${value.toFixed(1)} %`;
+}
+
+/** "1,900 lines shown, 98.7 % of the attention mass; …" and what was cut, by whom. */
+export function linesSentence(lines: Lines, shown: Shown, threshold: number): string {
+  const { frame } = lines;
+  const hidden = shown.available - shown.indices.length;
+  const words = [
+    `${count(shown.indices.length, "line")} shown, ${percent(shown.mass)} of the attention mass`,
+  ];
+  if (hidden > 0) words.push(`${COUNT.format(hidden)} below ${threshold.toFixed(2)} hidden`);
+  if (frame.smallest > 0 && frame.n < frame.n_total) {
+    const cut = COUNT.format(frame.n_total - frame.n);
+    words.push(`${cut} weaker than ${weight(frame.smallest)} left out of the picture`);
+  }
+  const undefinedRows = Array.from(lines.undefinedRows).filter(Boolean).length;
+  if (undefinedRows) words.push(`${count(undefinedRows, "row")} fully masked: undefined, no lines`);
+  return words.join("; ");
+}
+
+/** Two digits, more for small weights. */
+export function weight(value: number): string {
+  if (value >= 0.1 || value === 0) return value.toFixed(2);
+  return value >= 0.001 ? value.toFixed(3) : "< 0.001";
+}
+
+/** "‘it’ looks most at ‘animal’ 0.41, ‘the’ 0.17". */
+export function fanSentence(axes: Axes, fan: Fan, lines: Lines): string {
+  const [own, other] = fan.side === "query" ? [axes.query, axes.key] : [axes.key, axes.query];
+  const name = fan.side === "query" ? rowName(axes, fan.unit) : unitName(own, fan.unit);
+  const subject = `${axes.unit} ${fan.unit} ${name}`;
+  if (fan.side === "query" && lines.undefinedRows[fan.unit]) {
+    return `${subject} is fully masked: its attention is undefined`;
+  }
+  const mean = fanMean(fan);
+  const most = strongest(mean, 3).map((i) => `${unitName(other, i)} ${weight(mean[i] ?? 0)}`);
+  const verb = fan.side === "query" ? "looks most at" : "is looked at most by";
+  if (!most.length) {
+    const none = fan.exact ? "no weight" : "no line in this picture";
+    return `${subject}: ${none}`;
+  }
+  const error = fan.exact ? "" : ` (± ${lines.frame.weight_error.toFixed(3)})`;
+  const heads =
+    fan.heads.length > 1 ? `, mean of ${fan.heads.length} heads` : `, head ${fan.heads[0]}`;
+  return `${subject} ${verb} ${most.join(", ")}${error}${heads}`;
+}
+
+/** A row as "‘le’, which predicts ‘chien’" where rows predict. */
+function rowName(axes: Axes, unit: number): string {
+  const predicted = axes.query.predicted?.[unit];
+  const label = quote(axes.query.labels[unit] ?? "");
+  return predicted === undefined ? label : `${label} → ${quote(predicted)}`;
+}
+
+/** A line under the pointer: [head and weight, both tokens]. */
+export function lineWords(axes: Axes, lines: Lines, index: number): [string, string] {
+  const { frame } = lines;
+  const value = (lines.weight[index] ?? 0) * frame.weight_scale;
+  const from = rowName(axes, lines.query[index] ?? 0);
+  const to = unitName(axes.key, lines.key[index] ?? 0);
+  return [
+    `Head ${lines.head[index]}: ${value.toFixed(3)} ± ${frame.weight_error.toFixed(3)}`,
+    `${from} looks at ${to}`,
+  ];
+}

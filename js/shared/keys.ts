@@ -1,0 +1,50 @@
+/** Keys that mean the same in every view. Only handled keys are stopped. */
+
+import { kindInfo } from "./axis_text";
+import { neighbour, toggleHead } from "./controls";
+import type { CommonState, LayerInfo } from "./state";
+import type { Host } from "./view";
+
+/** The layers of the current kind, as the model numbers them. */
+export function layersOf(state: CommonState): readonly LayerInfo[] {
+  return kindInfo(state.scene, state.kind)?.layers ?? [];
+}
+
+export function headsOf(state: CommonState): number {
+  return layersOf(state).find((layer) => layer.number === state.layer)?.heads ?? 0;
+}
+
+/** Arrow and digit keys belong to a select or slider that has the focus. */
+export function inField(event: KeyboardEvent): boolean {
+  return event.target instanceof HTMLSelectElement || event.target instanceof HTMLInputElement;
+}
+
+export function handled(event: KeyboardEvent): void {
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+/** `[` `]` step through layers, digits toggle heads, Escape clears; true when it was one of them. */
+export function commonKeys(event: KeyboardEvent, host: Host<CommonState>): boolean {
+  if (event.ctrlKey || event.metaKey || event.altKey || inField(event)) return false;
+  const patch = commonPatch(event.key, host.state);
+  if (!patch) return false;
+  handled(event);
+  host.set(patch);
+  return true;
+}
+
+function commonPatch(key: string, state: CommonState): Partial<CommonState> | null {
+  if (key === "[" || key === "]") {
+    const numbers = layersOf(state).map((layer) => layer.number);
+    const layer = neighbour(numbers, state.layer, key === "]" ? 1 : -1);
+    return { layer: layer ?? state.layer };
+  }
+  if (/^[0-9]$/.test(key) && Number(key) < headsOf(state)) {
+    return { heads: toggleHead(state.heads, Number(key), headsOf(state)) };
+  }
+  if (key === "Escape") {
+    return { selected: [], selected_source: [], hovered: null, hovered_source: null };
+  }
+  return null;
+}
