@@ -90,10 +90,10 @@ def fill_gaps(
         after = spans[stop] if stop < len(spans) else None
         start = filled[-1][1] if filled else 0
         pieces = _shares(start, after[0] if after else len(text), sum(fills[position:stop]), text)
-        at = start
         for fill in fills[position:stop]:
+            # White space stands at the end of its gap: its token takes it from there.
+            at = pieces[0][0] if pieces else after[0] if after else len(text)
             filled.append(pieces.pop(0) if fill else (at, at))
-            at = filled[-1][1]
         position = stop
     return filled
 

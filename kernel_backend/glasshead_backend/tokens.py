@@ -298,6 +298,8 @@ def _with_space(
         The input text.
     """
     start, end = span
+    if start < room[0]:  # part of a character that others share: so is the space in it
+        return start, end, shown
     blank = shown.isspace()
     if blank:
         end = min(end, max(room[1], start))
@@ -305,9 +307,9 @@ def _with_space(
     missing = (len(shown) - len(shown.lstrip())) - (len(covered) - len(covered.lstrip()))
     while missing > 0 and start > room[0] and text[start - 1].isspace():
         start, missing = start - 1, missing - 1
-    if not blank:
-        trailing = (len(shown) - len(shown.rstrip())) - (len(covered) - len(covered.rstrip()))
-        while trailing > 0 and end < room[1] and text[end].isspace():
-            end, trailing = end + 1, trailing - 1
-    shown = shown[max(missing, 0) :]
+    trailing = (len(shown) - len(shown.rstrip())) - (len(covered) - len(covered.rstrip()))
+    trailing = missing if blank else trailing
+    while trailing > 0 and end < room[1] and text[end].isspace():
+        end, trailing = end + 1, trailing - 1
+    shown = shown[max(trailing if blank else missing, 0) :]
     return start, end if shown else start, shown

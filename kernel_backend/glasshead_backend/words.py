@@ -78,10 +78,8 @@ def group_words(tokens: Sequence[Token], text: str) -> list[Word]:
     list of Word
         The words in reading order (rules: see the module's description).
     """
-    segments = _segments(text)
-    return [
-        _word(unit, tokens, text) for unit in _attach_blanks(_runs(tokens, text, segments), tokens)
-    ]
+    units = _attach_blanks(_runs(tokens, text, _segments(text)), tokens, text)
+    return [_word(unit, tokens, text) for unit in units]
 
 
 def token_to_word(words: Sequence[Word], n_tokens: int) -> torch.Tensor:
@@ -117,12 +115,11 @@ def token_to_word(words: Sequence[Word], n_tokens: int) -> torch.Tensor:
 
 @dataclass(slots=True)
 class _Unit:
-    """Tokens ``first:last`` (half open); `blank`: they hold nothing but space, no line break."""
+    """Tokens ``first:last`` (half open)."""
 
     first: int
     last: int
-    special: bool = False
-    blank: bool = False
+    special: bool
 
 
 def _segments(text: str) -> list[int]:
@@ -149,34 +146,31 @@ def _core(start: int, end: int, text: str) -> tuple[int, int]:
 
 
 def _runs(tokens: Sequence[Token], text: str, segments: list[int]) -> Iterator[_Unit]:
-    """Yield runs of tokens that share a piece of text; special and blank tokens stand alone."""
+    """Yield runs of tokens that share a piece of text; tokens of white space make their own."""
     unit: _Unit | None = None
-    last_segment = -1
+    reach, last_segment = 0, -1
     for position, token in enumerate(tokens):
         first, last = _core(token.start, token.end, text)
-        ordinary = not token.special and first < last
-        # A token without any text (the second of two unknown ones in a word) splits no word.
-        nothing = not token.special and token.start == token.end
-        if unit is not None and (nothing or (ordinary and segments[first] == last_segment)):
+        shares = first < last and segments[first] == last_segment
+        # White space is one unit when its bytes are split; a token without any text (the second of
+        # two unknown ones in a word) splits no word.
+        shares = shares or token.start < reach or token.start == token.end
+        if unit is not None and shares and not token.special and not unit.special:
             unit.last = position + 1
         else:
             if unit is not None:
                 yield unit
-            unit = _Unit(position, position + 1, special=token.special)
-        if ordinary:
+            unit = _Unit(position, position + 1, token.special)
+            last_segment = -1
+        if first < last:
             last_segment = segments[last - 1]
-        if ordinary or (nothing and unit.last > unit.first + 1):
-            continue
-        if not token.special:
-            unit.blank = _LINE_BREAKS.isdisjoint(text[token.start : token.end])
-        yield unit
-        unit = None
+        reach = max(reach, token.end)
     if unit is not None:
         yield unit
 
 
-def _attach_blanks(units: Iterator[_Unit], tokens: Sequence[Token]) -> list[_Unit]:
-    """Join blank units to the next unit, else to the one before, else leave them alone."""
+def _attach_blanks(units: Iterator[_Unit], tokens: Sequence[Token], text: str) -> list[_Unit]:
+    """Join units of mere space to the next unit, else to the one before, else leave them alone."""
     attached: list[_Unit] = []
     blank: _Unit | None = None
     end = _Unit(len(tokens), len(tokens), special=True)
@@ -187,10 +181,15 @@ def _attach_blanks(units: Iterator[_Unit], tokens: Sequence[Token]) -> list[_Uni
             attached[-1].last = blank.last
         elif blank is not None:
             attached.append(blank)
-        blank = unit if unit.blank else None
+        blank = unit if not unit.special and _is_blank(unit, tokens, text) else None
         if blank is None and unit is not end:
             attached.append(unit)
     return attached
+
+
+def _is_blank(unit: _Unit, tokens: Sequence[Token], text: str) -> bool:
+    covered = text[tokens[unit.first].start : tokens[unit.last - 1].end]
+    return not covered.strip() and _LINE_BREAKS.isdisjoint(covered)
 
 
 def _word(unit: _Unit, tokens: Sequence[Token], text: str) -> Word:

@@ -1,0 +1,323 @@
+"""Tokens as text: real characters, and spans that index into the text."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import regex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend import tokenizers
+from backend.tokenizers import BUILDERS, SPELLING_OUT
+from glasshead_backend.spelling import show_bytes
+from glasshead_backend.tokens import Token, tokenize, tokens_of_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FRAGMENTS = [
+    "The animal didn't cross the street because it was too tired.",
+    "Hello", " ", "  ", "\n", "\t", "\r\n", "\u00a0", "\u3000", "\u200b", "a\u200db",
+    "café", "cafe\u0301", "ﬁne", "½ İstanbul ẞ Ǆ", "“quoted” – 'so' …", "ﷺ",
+    "👨‍👩‍👧‍👦", "👍🏽", "🇫🇷🇩🇪", "1️⃣", "🦜🦖",
+    "你好。世界", "日本語のテキスト", "한국어 문장", "각", "ภาษาไทยน้ำ", "မြန်မာ", "हिन्दी",
+    "مرحبا بالعالم", "שלום צה״ל",
+    "def f(x):\n    return x + 1  # a\n", "foo_bar", "3.14", "l'eau", "well-known", "U.S.A.",
+    "</script><img src=x onerror=alert(1)>",
+    "\u0085", "[CLS]", "[SEP]", "<s>", "</s>", "<unk>", "[MASK]", "<|endoftext|>", "<pad>",
+    "Ġword", "▁word", "##ing", "word</w>", "wor@@", "<0x0A>", "Ã©", "⟨F0 9F⟩", "\x00", "\ufffd",
+]  # fmt: skip
+NASTY = [
+    "",
+    " leading and trailing  ",
+    *FRAGMENTS,
+    " ".join(FRAGMENTS),
+    "".join(FRAGMENTS),
+]
+texts = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=6), max_size=8).map("".join)
+families = pytest.mark.parametrize("family", BUILDERS)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses"),
+    pytest.mark.filterwarnings("ignore:This sequence already has </s>"),
+]
+
+
+def told(tokens: Sequence[Token]) -> list[tuple[str, int, int]]:
+    return [(token.text, token.start, token.end) for token in tokens]
+
+
+def spelled(tokens: Sequence[Token]) -> str:
+    """Join the texts of tokens, bytes of split characters put together again."""
+    parts = re.split(r"⟨((?:[0-9A-F]{2} ?)+)⟩", "".join(token.text for token in tokens))
+    data = [
+        bytes.fromhex(part) if number % 2 else part.encode() for number, part in enumerate(parts)
+    ]
+    return b"".join(data).decode()
+
+
+def check_spans(tokens: Sequence[Token], text: str) -> None:
+    before = Token(0, "", 0, 0, special=False)
+    for token in tokens:
+        assert 0 <= before.start <= token.start <= token.end <= len(text)
+        assert before.end <= token.end
+        if shared := text[token.start : before.end]:
+            assert regex.fullmatch(r"\X", shared), f"{before} and {token} share {shared!r}"
+        before = token
+
+
+# --- laws that hold for every tokenizer and every text --------------------------------------------
+@families
+def test_spans_are_in_order_and_share_only_split_characters(family: str) -> None:
+    for text in NASTY:
+        check_spans(tokenize(BUILDERS[family](), text), text)
+
+
+@families
+@settings(max_examples=30, deadline=None)
+@given(text=texts)
+def test_spans_are_in_order_for_any_text(family: str, text: str) -> None:
+    check_spans(tokenize(BUILDERS[family](), text), text)
+
+
+@families
+@pytest.mark.parametrize("special", [True, False])
+def test_the_ids_are_those_of_the_tokenizer(family: str, special: bool) -> None:
+    tokenizer = BUILDERS[family]()
+    for text in NASTY:
+        ids = tokenizer(text, add_special_tokens=special)["input_ids"]
+        tokens = tokenize(tokenizer, text, add_special_tokens=special)
+        assert [token.id for token in tokens] == ids
+
+
+@pytest.mark.parametrize("family", SPELLING_OUT)
+@settings(max_examples=30, deadline=None)
+@given(text=texts.filter(lambda text: not {"⟨", "▁"} & set(text)))  # ▁ is read as a space
+def test_token_texts_join_to_the_text_where_nothing_is_rewritten(family: str, text: str) -> None:
+    tokens = tokenize(BUILDERS[family](), text)
+    covering = [token for token in tokens if not token.special or token.start < token.end]
+    assert spelled(covering) == text
+    for token in covering:
+        if "⟨" not in token.text:
+            assert token.text == text[token.start : token.end]
+
+
+@pytest.mark.parametrize("family", SPELLING_OUT)
+@settings(max_examples=30, deadline=None)
+@given(text=texts.filter(lambda text: "<unk>" not in text))  # which decoding leaves out
+def test_ids_alone_spell_what_the_tokenizer_decodes(family: str, text: str) -> None:
+    tokenizer = BUILDERS[family]()
+    ids = tokenizer(text)["input_ids"]
+    tokens, joined = tokens_of_ids(tokenizer, ids)
+    assert joined == tokenizer.decode(ids, skip_special_tokens=True)
+    check_spans(tokens, joined)
+
+
+@families
+@settings(max_examples=20, deadline=None)
+@given(text=texts)
+def test_tokens_of_ids_index_into_their_joined_text(family: str, text: str) -> None:
+    tokenizer = BUILDERS[family]()
+    tokens, joined = tokens_of_ids(tokenizer, tokenizer(text)["input_ids"])
+    check_spans(tokens, joined)
+    for token in tokens:
+        if token.special:
+            assert token.start == token.end
+        elif "⟨" not in token.text:
+            assert token.text == joined[token.start : token.end]
+
+
+@families
+def test_no_mark_of_a_vocabulary_is_ever_shown(family: str) -> None:
+    text = "The animal didn't cross\nthe café: naïve dogs 🦜 run"
+    shown = "".join(token.text for token in tokenize(BUILDERS[family](), text))
+    for mark in ("Ġ", "Ċ", "▁", "##", "</w>", "@@", "<0x", "Ã"):
+        assert mark not in shown
+
+
+# --- what each family says ------------------------------------------------------------------------
+@pytest.mark.parametrize("family", ["gpt2", "roberta", "llama3", "llama2", "llama2_prepending"])
+def test_a_leading_space_belongs_to_the_token_that_contains_it(family: str) -> None:
+    tokens = tokenize(BUILDERS[family](), "run the  dog", add_special_tokens=False)
+    assert (" the", 3, 7) in told(tokens)
+    assert (" ", 7, 8) in told(tokens)
+
+
+def test_the_space_that_the_tokenizer_makes_up_is_not_shown() -> None:
+    tokens = tokenize(tokenizers.llama2(), "the dog")
+    assert told(tokens) == [("<s>", 0, 0), ("the", 0, 3), (" dog", 3, 7)]
+    tokens = tokenize(tokenizers.gpt2(add_prefix_space=True), "the dog")
+    assert "".join(token.text for token in tokens) == "the dog"
+    assert tokens[0].start == 0
+
+
+@pytest.mark.parametrize("family", ["llama2", "llama2_prepending"])
+def test_a_made_up_space_with_a_token_of_its_own_says_and_covers_nothing(family: str) -> None:
+    tokens = tokenize(BUILDERS[family](), "\n", add_special_tokens=False)
+    assert told(tokens) == [("", 0, 0), ("\n", 0, 1)]
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama3", "llama2", "byt5"])
+def test_bytes_of_a_split_character_are_shown_as_bytes_and_share_its_span(family: str) -> None:
+    tokens = tokenize(BUILDERS[family](), "a🦜b", add_special_tokens=False)
+    parrot = [token for token in tokens if "⟨" in token.text]
+    assert [token.text for token in parrot] == ["⟨F0⟩", "⟨9F⟩", "⟨A6⟩", "⟨9C⟩"]
+    assert {(token.start, token.end) for token in parrot} == {(1, 2)}
+
+
+def test_bytes_are_shown_beside_the_whole_characters_of_their_token() -> None:
+    assert show_bytes(b" a\xf0\x9f") == " a⟨F0 9F⟩"
+    assert show_bytes(b"\xa6\x9cb\xc3\xa9") == "⟨A6 9C⟩bé"
+    assert show_bytes(b"\xe2\x82\xf0\x9f") == "⟨E2 82 F0 9F⟩"
+
+
+def test_a_lower_cased_token_covers_the_text_as_it_was_written() -> None:
+    tokens = tokenize(tokenizers.bert(), "The CAFÉ")
+    assert told(tokens[:2]) == [("[CLS]", 0, 0), ("the", 0, 3)]
+    assert "".join(token.text for token in tokens[2:-1]) == "cafe"
+    assert (tokens[2].start, tokens[-2].end) == (4, 8)
+    assert told(tokens[-1:]) == [("[SEP]", 8, 8)]
+
+
+def test_letters_that_one_character_was_taken_apart_into_share_its_span() -> None:
+    tokens = tokenize(tokenizers.xlnet_like(), "ﬁne", add_special_tokens=False)
+    assert told(tokens)[:3] == [("f", 0, 1), ("i", 0, 1), ("n", 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("family", "name"), [("roberta", "<s>"), ("bert", "[CLS]"), ("llama3", "<|end_of_text|>")]
+)
+def test_a_special_token_written_in_the_text_covers_what_was_written(
+    family: str, name: str
+) -> None:
+    tokens = tokenize(BUILDERS[family](), f"the {name} dog", add_special_tokens=False)
+    special = [token for token in tokens if token.special]
+    assert told(special) == [(name, 4, 4 + len(name))]
+
+
+def test_inserted_special_tokens_stand_at_their_place_and_cover_nothing() -> None:
+    tokens = tokenize(tokenizers.roberta(), " the dog \n")
+    assert told(tokens)[0] == ("<s>", 0, 0)
+    assert told(tokens)[-1] == ("</s>", 10, 10)
+    assert [token.special for token in tokens] == [True, *[False] * (len(tokens) - 2), True]
+
+
+@pytest.mark.parametrize("family", ["bert", "word_level", "t5", "marian", "ctrl"])
+def test_an_unknown_word_is_no_special_token(family: str) -> None:
+    tokenizer = BUILDERS[family]()
+    tokens = tokenize(tokenizer, "the 🦖", add_special_tokens=False)
+    assert not any(token.special for token in tokens)
+    assert told(tokens)[-1] == (tokenizer.unk_token, 4, 5)
+
+
+def test_a_tokenizer_without_decoder_still_shows_text() -> None:
+    tokens = tokenize(tokenizers.byte_level_without_decoder(), "the dog\n")
+    assert spelled(tokens) == "the dog\n"
+
+
+@pytest.mark.parametrize("family", ["byt5", "ctrl", "marian"])
+def test_slow_tokenizers_get_spans_without_offsets(family: str) -> None:
+    text = "the brown dog  ran over the cat"
+    tokens = tokenize(BUILDERS[family](), text, add_special_tokens=False)
+    for token in tokens:
+        assert text[token.start : token.end].strip() == token.text.strip()
+    assert tokens[-1].end == len(text)
+
+
+def test_slow_tokenizers_find_their_way_again_behind_unknown_text() -> None:
+    tokens = tokenize(tokenizers.ctrl(), "the 🦖🦜 dog “so” ran", add_special_tokens=False)
+    assert ("the", 0, 3) in told(tokens)
+    assert ("<unk>", 4, 5) in told(tokens)
+    assert ("ran", 16, 19) in told(tokens)
+
+
+def test_text_is_shown_as_it_is_however_it_looks() -> None:
+    attack = "</script><img src=x onerror=alert(1)>"
+    assert "".join(token.text for token in tokenize(tokenizers.gpt2(), attack)) == attack
+
+
+# --- two vocabularies -----------------------------------------------------------------------------
+def test_source_and_target_are_read_with_their_own_vocabulary() -> None:
+    tokenizer = tokenizers.marian(separate=True)
+    source = tokenize(tokenizer, "the street")
+    assert "".join(token.text for token in source[:-1]) == "the street"
+    target = tokenize(tokenizer, "le chien", target=True)
+    assert "".join(token.text for token in target[:-1]) == "le chien"
+    assert [token.id for token in target] == tokenizer(text_target="le chien")["input_ids"]
+    again, text = tokens_of_ids(tokenizer, [token.id for token in target])
+    assert text == "le chien"
+    assert [token.text for token in again] == [token.text for token in target]
+
+
+@pytest.mark.parametrize("family", ["t5", "word_level"])
+def test_a_target_works_with_one_vocabulary_too(family: str) -> None:
+    tokenizer = BUILDERS[family]()
+    assert tokenize(tokenizer, "the dog", target=True) == tokenize(tokenizer, "the dog")
+
+
+# --- generated ids --------------------------------------------------------------------------------
+def test_generated_tokens_are_marked() -> None:
+    tokenizer = tokenizers.gpt2()
+    ids = tokenizer("the dog")["input_ids"]
+    tokens, _ = tokens_of_ids(tokenizer, ids, generated_from=1)
+    assert [token.generated for token in tokens] == [False, *[True] * (len(ids) - 1)]
+    assert not any(token.generated for token in tokens_of_ids(tokenizer, ids)[0])
+
+
+@pytest.mark.parametrize("family", ["word_level", "bert", "clip_like", "ctrl"])
+def test_words_of_a_vocabulary_without_spaces_are_joined_by_spaces(family: str) -> None:
+    tokenizer = BUILDERS[family]()
+    ids = tokenizer("the dog ran away")["input_ids"]
+    tokens, text = tokens_of_ids(tokenizer, ids)
+    assert text == tokenizer.decode(ids, skip_special_tokens=True)
+    ordinary = [token for token in tokens if not token.special]
+    assert [text[token.start : token.end] for token in ordinary] == [t.text for t in ordinary]
+
+
+def test_special_tokens_add_nothing_to_the_text_of_ids() -> None:
+    tokenizer = tokenizers.word_level()
+    ids = tokenizer("the dog")["input_ids"]
+    tokens, text = tokens_of_ids(tokenizer, [0, *ids, 0])
+    assert text == "the dog"
+    assert told(tokens) == [
+        ("<pad>", 0, 0), ("the", 0, 3), ("dog", 4, 7), ("</s>", 7, 7), ("<pad>", 7, 7)
+    ]  # fmt: skip
+
+
+@families
+def test_ids_outside_of_the_vocabulary_are_named(family: str) -> None:
+    tokens, text = tokens_of_ids(BUILDERS[family](), [10_000_000])
+    assert text in ("", tokens[0].text)
+    assert tokens[0].text != ""
+    tokens, text = tokens_of_ids(tokenizers.gpt2(), [50_300])
+    assert (text, told(tokens)) == ("", [("⟨id 50300⟩", 0, 0)])
+    assert tokens[0].special
+
+
+def test_a_broken_character_in_generated_ids_is_shown_and_counted_once() -> None:
+    tokenizer = tokenizers.byt5()
+    tokens, text = tokens_of_ids(tokenizer, [byte + 3 for byte in b"a\xf0\x9fb"])
+    assert text == "a\ufffdb"
+    assert told(tokens) == [("a", 0, 1), ("⟨F0⟩", 1, 2), ("⟨9F⟩", 1, 2), ("b", 2, 3)]
+
+
+# --- cost -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("family", ["gpt2", "llama2", "bert", "byt5", "marian"])
+def test_long_texts_cost_time_in_proportion(family: str) -> None:
+    tokenizer = BUILDERS[family]()
+    text = "The animal didn't cross the café 🦜 because \n it was tired. "
+
+    def seconds(copies: int) -> tuple[float, int]:
+        start = time.process_time()
+        tokenizer(text * copies)
+        between = time.process_time()
+        tokens = tokenize(tokenizer, text * copies)
+        return time.process_time() - between - (between - start), len(tokens)
+
+    seconds(10)
+    (short, _), (long, n_tokens) = seconds(100), seconds(800)
+    assert n_tokens > 8_000
+    assert long < 20 * short + 0.2
