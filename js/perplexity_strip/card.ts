@@ -1,0 +1,104 @@
+/**
+ * The card beside the text: one token's numbers and what the model would rather have written.
+ *
+ * It stands in the page instead of floating over it: it hides no text, and it follows tokens that
+ * are hovered in a linked view.
+ */
+
+import { type Child, fill, h } from "../shared/dom";
+import { quote, show } from "../shared/token_text";
+import type { Alternative } from "./alternatives";
+import { formatValue, MEASURE_NAMES, MEASURES, percent, type Values } from "./measures";
+import type { Measure } from "./state";
+
+/** Alternatives, or in words why there are none (yet). */
+export type Alternatives = readonly Alternative[] | string;
+
+export interface TokenCard {
+  position: number;
+  text: string;
+  tags: readonly string[];
+  values: Values;
+  measure: Measure;
+  /** Why the token has no value; "" when it has one. */
+  reason: string;
+  alternatives: Alternatives;
+  /** "looks most at ‘chien’ 0.82" for encoder-decoder models, else "". */
+  looks: string;
+}
+
+export interface SummaryCard {
+  lines: readonly Child[];
+}
+
+export function drawToken(element: HTMLElement, card: TokenCard): void {
+  const heading = h(
+    "div",
+    { class: "gh-strip-card-heading" },
+    h("bdi", { class: "gh-strip-card-token", attrs: { dir: "auto" } }, show(card.text)),
+    h("span", { class: "gh-caption" }, [`token ${card.position}`, ...card.tags].join(" · ")),
+  );
+  const looks = card.looks && h("p", { class: "gh-strip-card-note" }, card.looks);
+  if (card.reason) {
+    fill(element, heading, h("p", { class: "gh-strip-card-reason" }, card.reason), looks);
+    return;
+  }
+  fill(element, heading, numbers(card), alternatives(card), looks);
+}
+
+/** What the card says while no token is hovered or pinned. */
+export function drawSummary(element: HTMLElement, { lines }: SummaryCard): void {
+  fill(element, ...lines.map((line) => h("p", { class: "gh-strip-card-summary" }, line)));
+}
+
+function numbers({ values, measure, position }: TokenCard): HTMLElement {
+  const rows = MEASURE_NAMES.map((name) => {
+    const value = values[name][position] ?? Number.NaN;
+    const current = name === measure ? "is-current" : "";
+    return h(
+      "div",
+      { class: `gh-strip-card-number ${current}`, data: { measure: name } },
+      h("dt", {}, MEASURES[name].title),
+      h("dd", {}, formatValue(name, value)),
+    );
+  });
+  return h("dl", { class: "gh-strip-card-numbers" }, ...rows);
+}
+
+function alternatives(card: TokenCard): HTMLElement {
+  const title = h("div", { class: "gh-caption" }, "What the model expected here");
+  if (typeof card.alternatives === "string") {
+    const words = h("p", { class: "gh-strip-card-reason" }, card.alternatives);
+    return h("div", { class: "gh-strip-card-alternatives" }, title, words);
+  }
+  const rank = card.values.rank[card.position] ?? Number.NaN;
+  const largest = Math.max(...card.alternatives.map(({ probability }) => probability), 1e-9);
+  const rows = card.alternatives.map((alternative, i) =>
+    bar(alternative, { rank: i + 1, largest, isTrue: i + 1 === rank }),
+  );
+  if (rank > rows.length) {
+    const probability = card.values.probability[card.position] ?? Number.NaN;
+    rows.push(bar({ text: card.text, probability }, { rank, largest, isTrue: true }));
+  }
+  return h("div", { class: "gh-strip-card-alternatives" }, title, h("ol", {}, ...rows));
+}
+
+function bar(
+  { text, probability }: Alternative,
+  { rank, largest, isTrue }: { rank: number; largest: number; isTrue: boolean },
+): HTMLElement {
+  const label = `${quote(text)}, ${percent(probability)}${isTrue ? ", the true token" : ""}`;
+  const width = `${((100 * probability) / largest).toFixed(1)}%`;
+  return h(
+    "li",
+    { class: isTrue ? "gh-strip-bar-row is-true" : "gh-strip-bar-row", aria: { label } },
+    h("span", { class: "gh-strip-bar-rank" }, formatValue("rank", rank)),
+    h("bdi", { class: "gh-strip-bar-text", attrs: { dir: "auto" } }, show(text)),
+    h(
+      "span",
+      { class: "gh-strip-bar-track" },
+      h("span", { class: "gh-strip-bar", style: { width } }),
+    ),
+    h("span", { class: "gh-strip-bar-value" }, percent(probability)),
+  );
+}

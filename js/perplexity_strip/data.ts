@@ -1,0 +1,46 @@
+/** A frame unpacked once, so that hovering costs look-ups only. */
+
+import { unpack } from "../shared/arrays";
+import type { StripFrame } from "../shared/state";
+import { type Alternative, alternativesOf } from "./alternatives";
+import { readValues, type Values } from "./measures";
+import { crossWeights } from "./source";
+
+export interface StripData {
+  readonly frame: StripFrame;
+  readonly values: Values;
+  readonly special: ArrayLike<number>;
+  readonly generated: ArrayLike<number>;
+  /** The model's first guess was another token. */
+  isWrong(position: number): boolean;
+  alternatives(position: number, k: number): Alternative[] | null;
+  cross: ((position: number) => Float32Array) | null;
+  readonly nWrong: number;
+  readonly firstGenerated: number | null;
+}
+
+export function stripData(frame: StripFrame): StripData {
+  const correct = unpack(frame.correct);
+  const generated = unpack(frame.generated);
+  const first = generated.indexOf(1);
+  return {
+    frame,
+    values: readValues(frame),
+    special: unpack(frame.special),
+    generated,
+    isWrong: (position) => correct[position] === 0,
+    alternatives: alternativesOf(frame),
+    cross: crossWeights(frame),
+    nWrong: Array.from(correct).filter((flag) => flag === 0).length,
+    // With no prompt there is nothing to tell the generated part from.
+    firstGenerated: first > 0 ? first : null,
+  };
+}
+
+/** The same text, cut into the same tokens? Then its elements can stay. */
+export function sameText(a: StripFrame, b: StripFrame): boolean {
+  const equal = (p: readonly string[], q: readonly string[]): boolean =>
+    p.length === q.length && p.every((text, i) => text === q[i]);
+  const sources = equal(a.source?.texts ?? [], b.source?.texts ?? []);
+  return sources && equal(a.texts, b.texts) && equal(a.gaps, b.gaps);
+}

@@ -1,0 +1,108 @@
+/** What the colour can stand for: values per token, how they are written, and the colour scale. */
+
+import { unpack } from "../shared/arrays";
+import type { StripFrame } from "../shared/state";
+import type { Measure } from "./state";
+
+/** Every measure of every token; NaN where the model has no value. */
+export type Values = Readonly<Record<Measure, Float32Array>>;
+
+export interface MeasureInfo {
+  title: string;
+  /** What the numbers on the scale are. */
+  unit: string;
+  /** Spans orders of magnitude: coloured on a logarithmic scale. */
+  log: boolean;
+}
+
+export const MEASURES: Readonly<Record<Measure, MeasureInfo>> = {
+  surprisal: { title: "Surprisal", unit: "bits", log: false },
+  perplexity: { title: "Perplexity", unit: "choices", log: true },
+  probability: { title: "Probability", unit: "of the token", log: false },
+  rank: { title: "Rank", unit: "of the token", log: true },
+  entropy: { title: "Entropy", unit: "bits", log: false },
+};
+export const MEASURE_NAMES = Object.keys(MEASURES) as Measure[];
+
+/** Values beyond this quantile share the last colour: a few outliers must not bleach the rest. */
+export const CLIP_QUANTILE = 0.95;
+
+/** The frame's arrays (nats) in the units that are shown (bits). */
+export function readValues(frame: StripFrame): Values {
+  const nats = Float32Array.from(unpack(frame.surprisal));
+  const ranks = unpack(frame.rank);
+  return {
+    surprisal: nats.map((value) => value / Math.LN2),
+    perplexity: nats.map((value) => Math.exp(value)),
+    probability: Float32Array.from(unpack(frame.probability)),
+    rank: Float32Array.from(ranks, (rank) => (rank > 0 ? rank : Number.NaN)),
+    entropy: Float32Array.from(unpack(frame.entropy), (value) => value / Math.LN2),
+  };
+}
+
+export interface Scale {
+  /** 0 = as expected as can be, 1 = the strongest colour. NaN for NaN. */
+  share(value: number): number;
+  /** Labels under the legend's ramp, by share. */
+  ticks: readonly { share: number; label: string }[];
+  /** In words what the scale leaves out; "" = nothing. */
+  clip: string;
+}
+
+/** The colour scale of a measure over these values: a stronger colour is always a worse guess. */
+export function colourScale(measure: Measure, values: Float32Array): Scale {
+  if (measure === "probability") {
+    const ticks = [0, 0.5, 1].map((share) => ({ share, label: percent(1 - share) }));
+    return { share: (value) => 1 - value, ticks, clip: "" };
+  }
+  const known = values.filter((value) => !Number.isNaN(value)).sort();
+  const { log } = MEASURES[measure];
+  const [low, least] = log ? [1, 2] : [0, 1];
+  const high = Math.max(least, quantile(known, CLIP_QUANTILE));
+  const clipped = (known.at(-1) ?? 0) > high;
+  const at = (share: number): number => (log ? high ** share : low + share * (high - low));
+  const share = (value: number): number =>
+    Math.min(1, Math.max(0, log ? Math.log(value) / Math.log(high) : value / high));
+  const ticks = [0, 0.5, 1].map((share) => {
+    const label = formatValue(measure, at(share), "short");
+    return { share, label: clipped && share === 1 ? `≥ ${label}` : label };
+  });
+  const clip = clipped ? `scale ends at the ${100 * CLIP_QUANTILE} % quantile` : "";
+  return { share, ticks, clip: [log ? "logarithmic" : "", clip].filter(Boolean).join("; ") };
+}
+
+/** Linear interpolation between the two nearest of `sorted`. */
+export function quantile(sorted: Float32Array, q: number): number {
+  const position = q * (sorted.length - 1);
+  const [below, above] = [sorted[Math.floor(position)], sorted[Math.ceil(position)]];
+  if (below === undefined || above === undefined) return Number.NaN;
+  return below + (position % 1) * (above - below);
+}
+
+const INTEGER = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
+export function percent(probability: number): string {
+  const value = 100 * probability;
+  if (value > 0 && value < 0.01) return "< 0.01 %";
+  const digits = value >= 10 ? 0 : value >= 1 ? 1 : 2;
+  return `${value === 0 ? "0" : value.toFixed(digits)} %`;
+}
+
+function decimal(value: number): string {
+  if (value >= 100) return INTEGER.format(value);
+  return value >= 10 || value === 0 ? value.toFixed(value === 0 ? 0 : 1) : value.toFixed(2);
+}
+
+/** A value as text, with its unit unless `style` is short. */
+export function formatValue(
+  measure: Measure,
+  value: number,
+  style: "full" | "short" = "full",
+): string {
+  if (Number.isNaN(value)) return "–";
+  if (measure === "probability") return percent(value);
+  if (measure === "rank") return INTEGER.format(value);
+  const text = decimal(value);
+  const bits = measure === "surprisal" || measure === "entropy";
+  return bits && style === "full" ? `${text} bits` : text;
+}

@@ -1,0 +1,169 @@
+/** The small chart under the text: the measure along the whole text, one bar a token or pixel. */
+
+import { h, sizeCanvas, watchSize } from "../shared/dom";
+import type { Inks } from "../shared/theme";
+
+export interface ProfileProps {
+  /** 0…1 per token, NaN where there is no value. */
+  shares: Float32Array;
+  /** The colour of a share. */
+  colour(share: number): string;
+  inks: Inks;
+  /** Words at the two ends of the vertical axis. */
+  ends: readonly [low: string, high: string];
+  /** The first generated token, or null. */
+  generated: number | null;
+}
+
+export interface ProfileMarks {
+  hovered: number | null;
+  selected: ReadonlySet<number>;
+}
+
+export interface Profile {
+  readonly element: HTMLElement;
+  draw(props: ProfileProps, marks: ProfileMarks): void;
+  /** Redraws with other marks. */
+  mark(marks: ProfileMarks): void;
+}
+
+const HEIGHT = 52;
+const MARK = 6;
+const MAX_BAR = 14;
+
+export function createProfile(
+  signal: AbortSignal,
+  onHover: (position: number | null) => void,
+  onPick: (position: number) => void,
+): Profile {
+  const canvas = h("canvas", { class: "gh-strip-profile", attrs: { role: "img" } });
+  const low = h("span", {});
+  const high = h("span", {});
+  const element = h(
+    "div",
+    { class: "gh-strip-profile-row" },
+    h("div", { class: "gh-strip-profile-axis", aria: { hidden: true } }, high, low),
+    canvas,
+  );
+  let props: ProfileProps | null = null;
+  let marks: ProfileMarks = { hovered: null, selected: new Set() };
+  const redraw = (): void => {
+    if (props) paint(canvas, props, marks);
+  };
+  const at = (event: PointerEvent | MouseEvent): number | null => {
+    const n = props?.shares.length ?? 0;
+    const box = canvas.getBoundingClientRect();
+    if (n === 0 || box.width === 0) return null;
+    const position = Math.floor((event.clientX - box.left) / barWidth(n, box.width));
+    return position >= 0 && position < n ? position : null;
+  };
+  canvas.addEventListener("pointermove", (event) => onHover(at(event)), { signal });
+  canvas.addEventListener("pointerleave", () => onHover(null), { signal });
+  canvas.addEventListener(
+    "click",
+    (event) => {
+      const position = at(event);
+      if (position !== null) onPick(position);
+    },
+    { signal },
+  );
+  watchSize(element, redraw, signal);
+  return {
+    element,
+    draw(next, nextMarks) {
+      [props, marks] = [next, nextMarks];
+      [low.textContent, high.textContent] = next.ends;
+      canvas.setAttribute(
+        "aria-label",
+        `The measure along the text, ${next.shares.length} tokens, from ${next.ends[0]} to ${next.ends[1]}`,
+      );
+      redraw();
+    },
+    mark(next) {
+      marks = next;
+      redraw();
+    },
+  };
+}
+
+/** Pixels a token takes: few tokens are not stretched into slabs. */
+function barWidth(n: number, width: number): number {
+  return Math.min(MAX_BAR, width / n);
+}
+
+function paint(canvas: HTMLCanvasElement, props: ProfileProps, marks: ProfileMarks): void {
+  const width = (canvas.parentElement?.clientWidth ?? 0) - canvas.offsetLeft;
+  if (width <= 0) return;
+  const context = sizeCanvas(canvas, width, HEIGHT);
+  if (!context) return;
+  const { shares, inks } = props;
+  const step = barWidth(shares.length, width);
+  const floor = HEIGHT - MARK - 0.5;
+  const room = floor - MARK;
+  context.strokeStyle = inks.hairline;
+  context.beginPath();
+  context.moveTo(0, floor);
+  context.lineTo(Math.min(width, step * shares.length), floor);
+  context.stroke();
+  // Where several tokens share a pixel the largest shows: peaks are what one looks for.
+  const columns = step >= 1 ? shares.length : Math.ceil(width);
+  const bar = Math.max(step, 1);
+  for (let column = 0; column < columns; column++) {
+    const share = largest(shares, step >= 1 ? column : column / step, bar / step);
+    if (Number.isNaN(share)) continue;
+    const height = Math.max(1, share * room);
+    context.fillStyle = props.colour(share);
+    const gap = bar > 4 ? 1 : 0;
+    context.fillRect(column * bar, floor - height, bar - gap, height);
+    // Pale bars must still stand out from the paper.
+    context.fillStyle = inks.faint;
+    context.fillRect(column * bar, floor - height - 1, bar - gap, 1);
+  }
+  drawGenerated(context, props, step, floor);
+  drawMarks(context, marks, inks, step);
+}
+
+function largest(shares: Float32Array, from: number, count: number): number {
+  let result = Number.NaN;
+  const first = Math.floor(from);
+  for (let i = first; i < Math.max(first + 1, from + count) && i < shares.length; i++) {
+    const share = shares[i] ?? Number.NaN;
+    if (!(share <= result)) result = Number.isNaN(share) ? result : share;
+  }
+  return result;
+}
+
+function drawGenerated(
+  context: CanvasRenderingContext2D,
+  { generated, inks }: ProfileProps,
+  step: number,
+  floor: number,
+): void {
+  if (generated === null) return;
+  context.strokeStyle = inks.soft;
+  context.setLineDash([2, 2]);
+  context.beginPath();
+  context.moveTo(Math.round(generated * step) + 0.5, 0);
+  context.lineTo(Math.round(generated * step) + 0.5, floor);
+  context.stroke();
+  context.setLineDash([]);
+}
+
+/** Triangles under the bars: filled = pinned or under the pointer. */
+function drawMarks(
+  context: CanvasRenderingContext2D,
+  { hovered, selected }: ProfileMarks,
+  inks: Inks,
+  step: number,
+): void {
+  context.fillStyle = inks.ink;
+  for (const position of [...selected, ...(hovered === null ? [] : [hovered])]) {
+    const x = (position + 0.5) * step;
+    context.beginPath();
+    context.moveTo(x, HEIGHT - MARK);
+    context.lineTo(x - 4, HEIGHT);
+    context.lineTo(x + 4, HEIGHT);
+    context.fill();
+    if (position === hovered) context.fillRect(x - 0.5, 0, 1, HEIGHT - MARK);
+  }
+}

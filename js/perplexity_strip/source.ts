@@ -1,0 +1,71 @@
+/** The source text of an encoder-decoder model, lit by what the current target row looks at. */
+
+import { unpack } from "../shared/arrays";
+import { h } from "../shared/dom";
+import { tableColour } from "../shared/palette";
+import type { StripFrame } from "../shared/state";
+import { quote } from "../shared/token_text";
+import { moveClass, paintToken, type TokenText, tokenText } from "./text";
+
+/** Cross-attention weights [target tokens][source tokens] read from a frame; null = must be asked. */
+export function crossWeights(frame: StripFrame): ((position: number) => Float32Array) | null {
+  if (!frame.cross || !frame.cross_scale) return null;
+  const bytes = unpack(frame.cross);
+  const scale = unpack(frame.cross_scale);
+  const n = frame.cross.shape[1] ?? 0;
+  return (position) => {
+    const row = bytes.subarray(position * n, (position + 1) * n);
+    return Float32Array.from(row, (byte) => byte * (scale[position] ?? 0));
+  };
+}
+
+export interface SourceText {
+  readonly element: HTMLElement;
+  readonly text: TokenText;
+  /** Lights the tokens by weight; null puts the light out. */
+  light(weights: Float32Array | null, table: Uint8ClampedArray): void;
+  /** Outlines hovered and pinned tokens. */
+  mark(hovered: Iterable<number>, selected: ReadonlySet<number>): void;
+}
+
+export function sourceText(source: NonNullable<StripFrame["source"]>): SourceText {
+  const special = unpack(source.special);
+  const text = tokenText({ ...source, special, generated: [] }, "source-position");
+  const element = h(
+    "div",
+    { class: "gh-strip-source" },
+    h("div", { class: "gh-caption" }, "Source, as the encoder reads it"),
+    text.element,
+  );
+  let lit: { hovered: Iterable<number>; selected: Iterable<number> } = {
+    hovered: [],
+    selected: [],
+  };
+  return {
+    element,
+    text,
+    light(weights, table) {
+      const strongest = weights ? Math.max(...weights, 1e-9) : 1;
+      for (const [i, token] of text.tokens.entries()) {
+        // The strongest token is always fully lit: rows differ in how sharply they look.
+        const share = weights ? (weights[i] ?? 0) / strongest : 0;
+        paintToken(token, share < 0.02 ? null : tableColour(table, share));
+        token.title = weights ? `looked at with ${(weights[i] ?? 0).toFixed(3)}` : "";
+      }
+    },
+    mark(hovered, selected) {
+      moveClass(text.tokens, "is-hovered", lit.hovered, hovered);
+      moveClass(text.tokens, "is-selected", lit.selected, selected);
+      lit = { hovered, selected };
+    },
+  };
+}
+
+/** "looks most at ‘dog’ 0.81, ‘the’ 0.11". */
+export function looksWords(weights: Float32Array, texts: readonly string[]): string {
+  const order = Array.from(weights.keys()).sort((a, b) => (weights[b] ?? 0) - (weights[a] ?? 0));
+  const best = order.slice(0, 2).filter((i) => (weights[i] ?? 0) >= 0.05);
+  if (best.length === 0) return "looks at no source token with 0.05 or more";
+  const parts = best.map((i) => `${quote(texts[i] ?? "")} ${(weights[i] ?? 0).toFixed(2)}`);
+  return `looks most at ${parts.join(", ")}`;
+}

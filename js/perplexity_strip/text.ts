@@ -1,0 +1,149 @@
+/**
+ * The text as it was written: one element per token, the gaps between them untouched.
+ *
+ * Long texts are cut into blocks of about 256 tokens that the browser lays out only when they come
+ * near the screen.
+ */
+
+import { h } from "../shared/dom";
+import { css, inkOn, type Rgb } from "../shared/palette";
+import { show } from "../shared/token_text";
+
+export interface TextProps {
+  texts: readonly string[];
+  gaps: readonly string[];
+  special: ArrayLike<number>;
+  generated: ArrayLike<number>;
+}
+
+/** The tokens of a text, drawn into `element`. */
+export interface TokenText {
+  readonly element: HTMLElement;
+  readonly tokens: readonly HTMLElement[];
+}
+
+const CHUNK = 256;
+/** Texts up to this length are one block, and so flow without a break. */
+const WHOLE = 1024;
+
+/** `attribute` is where each token carries its position: "position" or "source-position". */
+export function tokenText(props: TextProps, attribute: string): TokenText {
+  const element = h("div", { class: "gh-strip-text", attrs: { dir: "auto" } });
+  const tokens = props.texts.map((text, i) => tokenElement(text, i, props, attribute));
+  const chunked = tokens.length > WHOLE;
+  let block = h("div", { class: chunked ? "gh-strip-chunk is-lazy" : "gh-strip-chunk" });
+  let size = 0;
+  for (const [i, token] of tokens.entries()) {
+    if (props.gaps[i]) block.append(props.gaps[i]);
+    if (startsGenerated(props, i)) block.append(generatedMark());
+    block.append(token);
+    size++;
+    // A block begins a line: cut where the text does so by itself, or when it gets too long.
+    if (chunked && ((size >= CHUNK && endsLine(props, i)) || size >= 2 * CHUNK)) {
+      element.append(block);
+      block = h("div", { class: "gh-strip-chunk is-lazy" });
+      size = 0;
+    }
+  }
+  block.append(props.gaps[tokens.length] ?? "");
+  element.append(block);
+  return { element, tokens };
+}
+
+function endsLine({ texts, gaps }: TextProps, i: number): boolean {
+  return /\n$/.test(texts[i] ?? "") || /^\n/.test(gaps[i + 1] ?? "");
+}
+
+function startsGenerated({ generated }: TextProps, i: number): boolean {
+  return generated[i] === 1 && i > 0 && generated[i - 1] !== 1;
+}
+
+function generatedMark(): HTMLElement {
+  return h("span", { class: "gh-strip-generated" }, "generated");
+}
+
+function tokenElement(
+  text: string,
+  position: number,
+  { special, generated }: TextProps,
+  attribute: string,
+): HTMLElement {
+  const classes = ["gh-token"];
+  if (special[position]) classes.push("is-special");
+  if (generated[position]) classes.push("is-generated");
+  return h(
+    "span",
+    { class: classes.join(" "), data: { [attribute]: position } },
+    ...tokenNodes(text),
+  );
+}
+
+/**
+ * A token inside running text: the single spaces between words stay spaces, other white space gets
+ * its mark, and a newline breaks the line behind its mark.
+ */
+export function tokenNodes(text: string): Node[] {
+  const nodes: Node[] = [];
+  const lines = text.split("\n");
+  for (const [i, line] of lines.entries()) {
+    if (line !== "" || lines.length === 1) nodes.push(...lineNodes(line));
+    if (i < lines.length - 1) nodes.push(show("\n"), document.createTextNode("\n"));
+  }
+  return nodes;
+}
+
+function lineNodes(line: string): Node[] {
+  if (line.trim() === "") return [show(line)];
+  return line
+    .split(/((?<! ) (?! ))/)
+    .filter((part) => part !== "")
+    .map((part) => (part === " " ? document.createTextNode(" ") : show(part)));
+}
+
+/** Colours a token; null = no colour of its own. The text stays readable on any background. */
+export function paintToken(token: HTMLElement, colour: Rgb | null): void {
+  token.style.backgroundColor = colour ? css(colour) : "";
+  token.style.color = colour ? inkOn(colour) : "";
+  token.classList.toggle("is-coloured", colour !== null);
+}
+
+/** The token element that an event happened on, as its position. */
+export function positionOf(event: Event, attribute: string): number | null {
+  const { target } = event;
+  const token = target instanceof Element ? target.closest(`[data-${attribute}]`) : null;
+  const value = token?.getAttribute(`data-${attribute}`);
+  return value == null ? null : Number(value);
+}
+
+/** Moves a class from the tokens that had it to those that should. */
+export function moveClass(
+  tokens: readonly HTMLElement[],
+  name: string,
+  from: Iterable<number>,
+  to: Iterable<number>,
+): void {
+  for (const position of from) tokens[position]?.classList.remove(name);
+  for (const position of to) tokens[position]?.classList.add(name);
+}
+
+/** The token on the next line (`by` = 1) or the one before (-1) that is nearest in the line. */
+export function neighbourLine(
+  tokens: readonly HTMLElement[],
+  position: number,
+  by: 1 | -1,
+): number | null {
+  const here = tokens[position]?.getClientRects()[0];
+  if (!here) return null;
+  let best: number | null = null;
+  let bestDistance = Number.POSITIVE_INFINITY;
+  let lineTop: number | null = null;
+  for (let i = position + by; i >= 0 && i < tokens.length; i += by) {
+    const box = tokens[i]?.getClientRects()[0];
+    if (!box || Math.abs(box.top - here.top) < here.height / 2) continue;
+    lineTop ??= box.top;
+    if (Math.abs(box.top - lineTop) > here.height / 2) break;
+    const distance = Math.abs(box.left - here.left);
+    if (distance < bestDistance) [best, bestDistance] = [i, distance];
+  }
+  return best;
+}
