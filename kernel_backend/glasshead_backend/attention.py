@@ -17,7 +17,7 @@ from torch import Tensor
 from glasshead_backend.capture import eager_rows, row_index, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from jaxtyping import Bool, Float, Int
 
@@ -80,9 +80,7 @@ def row_blocks(
         yield start, stop, weights(call, heads, rows)[..., : _visible_keys(call, rows)]
 
 
-def column(
-    call: AttentionCall, heads: Sequence[int], key: int
-) -> Float[Tensor, "head query"]:
+def column(call: AttentionCall, heads: Sequence[int], key: int) -> Float[Tensor, "head query"]:
     """Weights with which every query token looks at one key token, ``[heads, queries]``."""
     n_queries = call.query.shape[2]
     looked = torch.zeros(len(heads), n_queries, device=call.query.device)
@@ -93,7 +91,7 @@ def column(
 
 
 def verify(call: AttentionCall, *, n_rows: int = 3) -> float:
-    """Compare our arithmetic with the model's own eager function on a few rows; remember the verdict.
+    """Compare our arithmetic with the model's eager function on a few rows; keep the verdict.
 
     Parameters
     ----------
@@ -164,7 +162,7 @@ def fuse(
 
 
 @contextlib.contextmanager
-def single_threaded() -> Iterator[None]:
+def single_threaded() -> Generator[None, None, None]:
     """Run the small matrix products of on-demand work on one intra-op thread.
 
     With several threads on a busy machine they get 10-20 times slower (barrier waits). The user's

@@ -24,13 +24,13 @@ from torch import Tensor
 from transformers.modeling_utils import AttentionInterface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from torch import nn
 
     AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
 
-# Keyword arguments that enter the softmax; every other one is handed to the eager function as it is.
+# Names that architectures give to the extra scores of attention sinks.
 _SINK_NAMES = ("s_aux", "sinks")
 
 
@@ -118,7 +118,7 @@ _stock_get_interface: Callable[..., AttentionFunction] | None = None
 
 
 @contextmanager
-def record() -> Iterator[Recording]:
+def record() -> Generator[Recording, None, None]:
     """Record the attention calls of every forward pass made in this context.
 
     Only forwards of the calling context are recorded (a ``ContextVar``): other threads run
@@ -267,7 +267,7 @@ def row_index(rows: Sequence[int], device: torch.device) -> slice | Tensor:
 
 
 def visible(call: AttentionCall, rows: Sequence[int], n_keys: int) -> Tensor:
-    """Which of the first `n_keys` keys the rows of a causal call may look at, ``[rows, n_keys]``."""
+    """Which of the first `n_keys` keys rows of a causal call may look at, ``[rows, n_keys]``."""
     queries = torch.as_tensor(list(rows), device=call.query.device)
     return torch.arange(n_keys, device=call.query.device) <= queries[:, None]
 

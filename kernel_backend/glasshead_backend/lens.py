@@ -33,7 +33,7 @@ from glasshead_backend.tokens import Token, tokenize, tokens_of_ids
 from glasshead_backend.trace import Sequence, Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
     from os import PathLike
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -91,7 +91,8 @@ class Lens:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         # A compiled model is recorded through the module it was compiled from: same weights.
-        self.model: PreTrainedModel = getattr(model, "_orig_mod", model)
+        # Any: the class of a model decides which methods it has (generate, get_encoder ...).
+        self.model: Any = getattr(model, "_orig_mod", model)
         self.tokenizer = tokenizer
         self.notice = ""
         self.name = _display_name(self.model)
@@ -230,7 +231,7 @@ class Lens:
         UnsupportedModelError
             When the model's attention cannot be recorded.
         """
-        say = progress or (lambda _: None)
+        say = progress or _silent
         tokens = self.tokenize(text)
         self._check(tokens, text, "text")
         if self.family != "encoder-decoder":
@@ -276,7 +277,7 @@ class Lens:
         if self.family == "encoder-decoder":
             source = Sequence("source", prompt, tuple(tokens))
             labels, written = self._generated_labels(source, **options)
-            return self._record(source, self._decoder_side(labels, written), lambda _: None)
+            return self._record(source, self._decoder_side(labels, written), _silent)
         # A tokenizer that closes every text with an end token would stop the model right there.
         while len(tokens) > 1 and tokens[-1].special:
             tokens.pop()
@@ -285,7 +286,7 @@ class Lens:
             written_ids = self.model.generate(**self._inputs(ids), **options)[0].tolist()
         whole, text = tokens_of_ids(self.tokenizer, written_ids, generated_from=len(ids))
         self._check(whole, text, "text")
-        return self._record(Sequence("text", text, tuple(whole)), None, lambda _: None)
+        return self._record(Sequence("text", text, tuple(whole)), None, _silent)
 
     def activations_of(
         self, modules: dict[int, nn.Module], inputs: dict[str, Tensor], *, inputs_wanted: bool
@@ -320,10 +321,11 @@ class Lens:
         return kept
 
     def _decoder_side(self, labels: list[Token], text: str) -> tuple[Sequence, Sequence]:
-        """Decoder inputs (labels shifted right behind the start token) and the labels themselves."""
+        """Decoder inputs (labels shifted right behind the start token), and the labels."""
         ids = torch.tensor([[token.id for token in labels]], device=self.model.device)
         shifted = self.model.prepare_decoder_input_ids_from_labels(ids)[0].tolist()
-        start = Token(shifted[0], self.tokenizer.decode([shifted[0]]), 0, 0, special=True)
+        start_text = str(self.tokenizer.convert_ids_to_tokens(shifted[0]))
+        start = Token(shifted[0], start_text, 0, 0, special=True)
         inputs = Sequence("target", text, (start, *labels[:-1]))
         return inputs, Sequence("target", text, tuple(labels))
 
@@ -377,7 +379,7 @@ class Lens:
     def _run_for_logits(
         self, inputs: dict[str, Tensor], anatomy: _Anatomy
     ) -> NextTokenLogits | None:
-        """Run the model, keeping what predictions are made from: hidden states rather than logits."""
+        """Run the model and keep what predictions are made from: hidden states, not logits."""
         unembedding = self.model.get_output_embeddings()
         if anatomy.family == "encoder" or unembedding is None:
             self.model(**inputs)
@@ -390,7 +392,7 @@ class Lens:
         return NextTokenLogits(hidden=kept[0][0], unembedding=unembedding, n_vocabulary=vocabulary)
 
     def _probe(self) -> _Anatomy:
-        """Look at the model's structure with 16 arbitrary tokens and check that recording is safe."""
+        """Find the model's structure with 16 arbitrary tokens; check that recording is safe."""
         n_tokens = min(_PROBE_TOKENS, self.window or _PROBE_TOKENS)
         vocabulary = self._n_embeddings()
         ids = [(7 * i + 5) % vocabulary for i in range(n_tokens)]
@@ -476,7 +478,7 @@ class Lens:
             )
 
     @contextmanager
-    def _as_for_a_trace(self) -> Iterator[None]:
+    def _as_for_a_trace(self) -> Generator[None, None, None]:
         """No gradients, evaluation mode, an implementation that can be recorded; restored after."""
         training = [module for module in self.model.modules() if module.training]
         implementation = self.model.config._attn_implementation  # noqa: SLF001  no public reader
@@ -495,7 +497,7 @@ class Lens:
 
 
 @contextmanager
-def _short_unembedding(unembedding: nn.Module) -> Iterator[list[Tensor]]:
+def _short_unembedding(unembedding: nn.Module) -> Generator[list[Tensor], None, None]:
     """Keep what the unembedding is given, and let it compute the last position only."""
     kept: list[Tensor] = []
 
@@ -508,6 +510,10 @@ def _short_unembedding(unembedding: nn.Module) -> Iterator[list[Tensor]]:
         yield kept
     finally:
         handle.remove()
+
+
+def _silent(_: str) -> None:
+    """Nobody asked for progress."""
 
 
 def _display_name(model: Any) -> str:

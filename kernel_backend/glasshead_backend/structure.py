@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from glasshead_backend.capture import AttentionCall, Recording, record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from jaxtyping import Float
     from transformers import PreTrainedModel
@@ -165,7 +165,7 @@ def first_tensor(value: object) -> Tensor | None:
 @contextmanager
 def on_output(
     modules: Sequence[nn.Module], note: Callable[[nn.Module, Tensor], None]
-) -> Iterator[None]:
+) -> Generator[None, None, None]:
     """Call `note` with every output tensor of some modules while the context is open."""
 
     def hook(module: nn.Module, _: object, output: object) -> None:
@@ -182,7 +182,7 @@ def on_output(
 @contextmanager
 def on_input(
     modules: Sequence[nn.Module], note: Callable[[nn.Module, Tensor], None]
-) -> Iterator[None]:
+) -> Generator[None, None, None]:
     """Call `note` with the hidden states that go into some modules while the context is open."""
 
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import collections.abc as abc
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import pandas as pd
 import torch
@@ -13,15 +12,18 @@ from torch import Tensor
 
 from glasshead_backend import attention as on_demand
 from glasshead_backend.prediction import no_predictions, score, top_alternatives
-from glasshead_backend.structure import Kind, Stack, on_output
 from glasshead_backend.words import group_words, token_to_word
 
 if TYPE_CHECKING:
+    from collections import abc
+
     from jaxtyping import Float, Int
+    from typing_extensions import Self
 
     from glasshead_backend.capture import AttentionCall
     from glasshead_backend.lens import Family, Lens
     from glasshead_backend.prediction import NextTokenLogits, Predictions
+    from glasshead_backend.structure import Kind, Stack
     from glasshead_backend.tokens import Token
     from glasshead_backend.words import Word
 
@@ -96,7 +98,7 @@ class Trace:
         kinds = ", ".join(self.kinds)
         return f"Trace({self.lens.name}; {sizes}; {kinds} attention; {self.nbytes / 1e6:.1f} MB)"
 
-    def __enter__(self) -> Trace:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,7 +122,7 @@ class Trace:
 
     @property
     def family(self) -> Family:
-        """ "decoder", "encoder-decoder" or "encoder"."""
+        """What the model is: "decoder", "encoder-decoder" or "encoder"."""
         return self.lens.family
 
     @property
@@ -225,8 +227,8 @@ class Trace:
         Returns
         -------
         Tensor
-            ``[heads, queries, keys]`` float32 (``[queries, keys]`` with `aggregate`). Rows sum to 1,
-            or to less where the layer has attention sinks; a row that may look nowhere is NaN.
+            ``[heads, queries, keys]`` float32 (``[queries, keys]`` with `aggregate`). Rows sum to
+            1, or to less where the layer has attention sinks; a row that may look nowhere is NaN.
         """
         call = self._call(layer, kind)
         chosen = self._heads(call, heads, layer)
@@ -266,8 +268,8 @@ class Trace:
         Returns
         -------
         Tensor
-            ``[layers, heads, keys or queries]`` float32, layers as :meth:`layers` lists them. A layer
-            with fewer heads than another is padded with NaN.
+            ``[layers, heads, keys or queries]`` float32, layers as :meth:`layers` lists them. A
+            layer with fewer heads than another is padded with NaN.
         """
         _require(direction, ("from", "to"), "direction")
         other: list[Tensor] = []
@@ -338,7 +340,7 @@ class Trace:
     # ---- predictions --------------------------------------------------------------------------
 
     def predictions(self) -> Predictions:
-        """Return surprisal, probability, rank and entropy of every token (of the target, if any)."""
+        """Return surprisal, probability, rank and entropy of every token of the text or target."""
         self._require_open()
         return self._predictions
 
@@ -406,7 +408,7 @@ class Trace:
 
     def decode(self, ids: abc.Sequence[int]) -> list[str]:
         """Return the text of single tokens."""
-        return [self.lens.tokenizer.decode([i]) for i in ids]
+        return [str(self.lens.tokenizer.decode([i])) for i in ids]
 
     # ---- activations --------------------------------------------------------------------------
 
@@ -488,7 +490,7 @@ class Trace:
 
     def _stack(self, kind: Kind | None) -> Stack:
         kind = self._kind(kind)
-        return "decoder" if kind == "cross" else cast("Stack", kind)
+        return "decoder" if kind == "cross" else kind
 
     def call(self, layer: int, kind: Kind | None = None) -> AttentionCall:
         """Return the recorded attention call of a layer."""
@@ -574,7 +576,9 @@ def _rows(rows: abc.Sequence[int], n_rows: int) -> abc.Sequence[int]:
     wanted = [row + n_rows if row < 0 else row for row in rows]
     for asked, row in zip(rows, wanted, strict=True):
         if not 0 <= row < n_rows:
-            raise ValueError(f"position {asked} is out of range: there are {n_rows} (0-{n_rows - 1}).")
+            raise ValueError(
+                f"position {asked} is out of range: there are {n_rows} (0-{n_rows - 1})."
+            )
     return wanted
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
 from backend.tiny_models import (
     DECODERS,
     ENCODER_DECODERS,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from transformers import AutoConfig, AutoModelForCausalLM, GPT2LMHeadModel
+
 from backend.tiny_models import TEXT, WORDS, build, tokenizer
 from glasshead_backend import Lens, UnsupportedModelError
-from transformers import AutoConfig, AutoModelForCausalLM, GPT2LMHeadModel
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,9 @@ def test_questions_about_what_is_not_there(lens: Lens, question: object, message
 def test_models_that_cannot_be_recorded_say_so(model_type: str) -> None:
     sizes = {"n_embd": 32, "n_head": 4, "n_layer": 2, "rotary_dim": 4, "n_positions": 64}
     sizes |= {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4, "vocab_size": 96}
-    keep = ("n_", "rotary", "vocab") if model_type == "gptj" else ("hidden", "num", "state", "vocab")
+    keep = (
+        ("n_", "rotary", "vocab") if model_type == "gptj" else ("hidden", "num", "state", "vocab")
+    )
     config = AutoConfig.for_model(
         model_type, **{name: size for name, size in sizes.items() if name.startswith(keep)}
     )

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from transformers.modeling_utils import AttentionInterface
+
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens
 from glasshead_backend.capture import record
-from transformers.modeling_utils import AttentionInterface
 
 if TYPE_CHECKING:
     from torch import nn

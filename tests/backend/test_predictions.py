@@ -1,4 +1,4 @@
-"""Surprisal, rank, entropy and alternatives, compared with a plain softmax over the whole logits."""
+"""Surprisal, rank, entropy and alternatives, compared with a softmax over the whole logits."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from backend.tiny_models import TEXT, build, tokenizer
-from glasshead_backend import Lens, prediction
 from scipy.special import log_softmax, softmax
 from scipy.stats import entropy
+
+from backend.tiny_models import TEXT, build, tokenizer
+from glasshead_backend import Lens, prediction
 
 
 def logits_of(model: torch.nn.Module, **inputs: torch.Tensor) -> np.ndarray:

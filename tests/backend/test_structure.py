@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens
 
@@ -14,11 +15,15 @@ WRITERS = [
     ("llama", "model.layers.{}.self_attn.o_proj", "model.layers.{}.mlp.down_proj"),
     ("olmo", "model.layers.{}.self_attn.o_proj", "model.layers.{}.mlp.down_proj"),
     # norms behind the blocks: what is added is what leaves the norm
-    ("olmo2", "model.layers.{}.post_attention_layernorm", "model.layers.{}.post_feedforward_layernorm"),
+    (
+        "olmo2",
+        "model.layers.{}.post_attention_layernorm",
+        "model.layers.{}.post_feedforward_layernorm",
+    ),
     ("gpt_neox", "gpt_neox.layers.{}.attention.dense", "gpt_neox.layers.{}.mlp.dense_4h_to_h"),
     # post-norm: the projection in front of the norm
     ("bert", "bert.encoder.layer.{}.attention.output.dense", "bert.encoder.layer.{}.output.dense"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("model_type", "attention", "mlp"), WRITERS)

@@ -1,4 +1,4 @@
-"""Tiny random models of real architectures, with peaked attention, and a tokenizer that fits all."""
+"""Tiny random models of real architectures, with peaked attention; a tokenizer that fits all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,25 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 N_VOCABULARY = 96
-WORDS = "the a quick brown fox jumps over lazy dog and runs away from old whale at sea".split()
+WORDS = [
+    "the",
+    "a",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "lazy",
+    "dog",
+    "and",
+    "runs",
+    "away",
+    "from",
+    "old",
+    "whale",
+    "at",
+    "sea",
+]
 TEXT = "the quick brown fox jumps over the lazy dog and the old whale runs away from the fox at sea"
 
 _BASE: dict[str, Any] = {
@@ -51,8 +69,14 @@ _BART: dict[str, Any] = {
 }
 CONFIGS: dict[str, dict[str, Any]] = {
     "gpt2": {
-        "vocab_size": N_VOCABULARY, "n_embd": 32, "n_head": 4, "n_layer": 3, "n_positions": 128,
-        "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
+        "vocab_size": N_VOCABULARY,
+        "n_embd": 32,
+        "n_head": 4,
+        "n_layer": 3,
+        "n_positions": 128,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
     },
     "llama": {**_BASE, "num_key_value_heads": 2},
     "mistral": {**_BASE, "num_key_value_heads": 2, "sliding_window": 5},
@@ -63,14 +87,25 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "gpt_neox": _BASE,
     "gemma2": {**_BASE, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 6},
     "gpt_oss": {
-        **_BASE, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 6,
-        "num_local_experts": 2, "num_experts_per_tok": 1,
+        **_BASE,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "sliding_window": 6,
+        "num_local_experts": 2,
+        "num_experts_per_tok": 1,
     },
     "bert": _BASE,
     "albert": {**_BASE, "embedding_size": 16},
     "t5": {
-        "vocab_size": N_VOCABULARY, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2,
-        "num_decoder_layers": 3, "num_heads": 4, "pad_token_id": 0, "eos_token_id": 2,
+        "vocab_size": N_VOCABULARY,
+        "d_model": 32,
+        "d_kv": 8,
+        "d_ff": 64,
+        "num_layers": 2,
+        "num_decoder_layers": 3,
+        "num_heads": 4,
+        "pad_token_id": 0,
+        "eos_token_id": 2,
         "decoder_start_token_id": 0,
     },
     "bart": _BART,
@@ -93,7 +128,7 @@ def build(model_type: str, *, seed: int = 0, **changes: Any) -> PreTrainedModel:
     elif model_type in ENCODER_DECODERS:
         auto = AutoModelForSeq2SeqLM
     model = auto.from_config(config)
-    # T5 does not divide its scores by the root of the head size: the same weights give sharper rows.
+    # T5 does not divide its scores by the root of the head size: its rows would be too sharp.
     gain = 1.2 if model_type == "t5" else 2.0
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -196,10 +196,12 @@ def _thumbnails(
     column = torch.arange(n_keys, device=device) * size // n_keys
     pooled = torch.zeros(len(heads), size, size, device=device)
     for start, block in _blocks(trace, layer, heads, kind, unit):
-        block = block.nan_to_num(0.0)
-        n_rows, width = block.shape[1], block.shape[2]
+        clean = block.nan_to_num(0.0)
+        n_rows, width = clean.shape[1], clean.shape[2]
         by_column = torch.zeros(len(heads), n_rows, size, device=device)
-        by_column.scatter_reduce_(2, column[:width].expand(len(heads), n_rows, width), block, "amax")
+        by_column.scatter_reduce_(
+            2, column[:width].expand(len(heads), n_rows, width), clean, "amax"
+        )
         rows = (torch.arange(n_rows, device=device) + start) * size // n_queries
         pooled.scatter_reduce_(1, rows[None, :, None].expand_as(by_column), by_column, "amax")
     largest = pooled.amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)

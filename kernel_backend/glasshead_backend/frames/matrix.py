@@ -35,8 +35,8 @@ def matrix_frame(
     -------
     dict
         ``values`` (uint8) and ``row_scale``: weight = byte * scale of its row. Maps with more than
-        512 units on an axis are max-pooled; ``cells_per_pixel`` says by how much. ``row_entropy`` is
-        in bits, ``column_mass`` the mean weight that a column gets; both from the exact weights.
+        512 units on an axis are max-pooled; ``cells_per_pixel`` says by how much. ``row_entropy``
+        is in bits, ``column_mass`` the mean weight that a column gets; both from the exact weights.
     """
     weights = combined(trace, layer, heads, kind, unit, aggregate)
     defined = ~weights.isnan().any(dim=1)

@@ -1,4 +1,4 @@
-"""What a view knows of a trace before any numbers: the model, its layers, the labels of the axes."""
+"""What a view knows of a trace before any numbers: the model, its layers, its axes' labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TITLES: dict[Kind, str] = {
 
 
 def scene(trace: Trace) -> dict[str, Any]:
-    """Describe the model of a trace: its name and the layers and heads of every kind of attention."""
+    """Describe the model of a trace: its name, and layers and heads of every kind of attention."""
     kinds = [
         {
             "name": kind,

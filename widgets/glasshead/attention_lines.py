@@ -1,0 +1,74 @@
+"""Lines from every token to the tokens it looks at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+import torch
+import traitlets
+
+from glasshead.questions import question
+from glasshead.view import TraceView, bundle
+from glasshead_backend.frames import pack
+from glasshead_backend.frames.lines import fan, lines_frame, strongest_lines
+
+if TYPE_CHECKING:
+    from glasshead.questions import Answer
+
+
+class AttentionLines(TraceView):
+    """Two columns of tokens (or words), lines between them: colour = head, opacity = weight.
+
+    Parameters
+    ----------
+    trace : Trace
+    **state
+        Traits, e.g. ``layer``, ``heads``, ``kind``, ``unit``, ``threshold``.
+
+    Examples
+    --------
+    >>> from glasshead import AttentionLines, Lens
+    >>> view = AttentionLines(Lens.demo("decoder").trace("The whale, the whale!"), layer=1)
+    >>> view.layer
+    1
+    """
+
+    _esm = bundle("attention_lines.js")
+    _css = bundle("attention_lines.css")
+
+    threshold = traitlets.Float(
+        0.1, min=0.0, max=1.0, help="Only lines of at least this weight are drawn."
+    ).tag(sync=True)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the lines drawn: who looks at what, with which head and exact weight."""
+        lines = strongest_lines(self.trace, *self._shown)
+        drawn = lines.weight >= self.threshold
+        query, key = lines.query[drawn].tolist(), lines.key[drawn].tolist()
+        sources = self.trace.unit_texts("query", *self._shown[2:])
+        targets = self.trace.unit_texts("key", *self._shown[2:])
+        return pd.DataFrame(
+            {
+                "source": [sources[i] for i in query],
+                "target": [targets[i] for i in key],
+                "head": lines.head[drawn].tolist(),
+                "weight": lines.weight[drawn].tolist(),
+                "source_position": query,
+                "target_position": key,
+            }
+        )
+
+    def _make_frame(self) -> dict[str, Any]:
+        return lines_frame(self.trace, *self._shown)
+
+    @question
+    def fan(self, position: int, side: Literal["query", "key"]) -> Answer:
+        """Exact weights of everything that a unit looks at (or that looks at it)."""
+        weights = fan(self.trace, *self._shown, position, side)
+        heads = torch.tensor(self.heads or list(range(weights.shape[0])))
+        state = {"layer": self.layer, "kind": self.kind, "unit": self.unit}
+        return {**state, "position": position, "side": side}, {
+            "weights": pack(weights, torch.float32),
+            "heads": pack(heads, torch.uint16),
+        }

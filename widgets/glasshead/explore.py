@@ -1,0 +1,110 @@
+"""The four views of a trace in one layout, linked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import traitlets
+
+from glasshead.attention_lines import AttentionLines
+from glasshead.fused_attention_matrix import FusedAttentionMatrix
+from glasshead.layer_stats_chart import LayerStatsChart
+from glasshead.perplexity_strip import PerplexityStrip
+
+if TYPE_CHECKING:
+    from glasshead.view import TraceView
+    from glasshead_backend import Trace
+
+LINKED = (
+    "kind",
+    "layer",
+    "heads",
+    "unit",
+    "hovered",
+    "selected",
+    "hovered_source",
+    "selected_source",
+    "theme",
+)
+"""Traits that linked views share. Kind comes first: it says which layers and heads there are."""
+
+
+class Explorer(ipywidgets.GridBox):
+    """Four linked views of one trace: ``lines``, ``matrix``, ``strip`` and ``chart``.
+
+    Setting a shared trait on any of them (``explorer.lines.layer = 3``) moves all four.
+    """
+
+    def __init__(self, trace: Trace, **state: Any) -> None:
+        self.lines = AttentionLines(trace, **state)
+        self.matrix = FusedAttentionMatrix(trace, **state)
+        self.strip = PerplexityStrip(trace, **state)
+        self.chart = LayerStatsChart(trace, **state)
+        self.views: tuple[TraceView, ...] = (self.lines, self.matrix, self.strip, self.chart)
+        link_views(*self.views)
+        super().__init__(
+            list(self.views),
+            layout=ipywidgets.Layout(
+                # Two columns where there is room for them, one below the other in a narrow cell.
+                grid_template_columns="repeat(auto-fit, minmax(min(100%, 440px), 1fr))",
+                grid_gap="12px",
+                width="100%",
+                overflow="hidden",
+            ),
+        )
+
+    def close(self) -> None:
+        """Close the four views and the layout."""
+        for view in self.views:
+            view.close()
+        super().close()
+
+
+def explore(trace: Trace, **state: Any) -> Explorer:
+    """Show a trace in four linked views.
+
+    Parameters
+    ----------
+    trace : Trace
+    **state
+        Shared traits to begin with: ``layer``, ``heads``, ``kind``, ``unit`` (default "word"),
+        ``selected``, ``theme`` ...
+
+    Returns
+    -------
+    Explorer
+        With the views as ``.lines``, ``.matrix``, ``.strip`` and ``.chart``.
+    """
+    return Explorer(trace, **{"unit": "word", **state})
+
+
+def link_views(*views: TraceView) -> None:
+    """Link views: layer, heads, kind, unit, theme, hovered and selected tokens follow each other.
+
+    The views take over the first one's state.
+
+    Parameters
+    ----------
+    *views : TraceView
+        Two or more views of the same model.
+
+    Raises
+    ------
+    ValueError
+        When the views show models with different layers or heads, or texts of different length.
+    """
+    if len(views) < 2:  # noqa: PLR2004
+        raise ValueError("link_views needs two views or more: link_views(lines, matrix).")
+    first, *others = views
+    for other in others:
+        same_text = [len(s.tokens) for s in first.trace.sequences] == [
+            len(s.tokens) for s in other.trace.sequences
+        ]
+        if first.scene["kinds"] != other.scene["kinds"] or not same_text:
+            raise ValueError(
+                "These views cannot be linked: their models have different layers or heads, or "
+                "their texts have a different number of tokens."
+            )
+        for name in LINKED:
+            traitlets.link((first, name), (other, name))

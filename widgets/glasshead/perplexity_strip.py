@@ -1,0 +1,85 @@
+"""The text itself, coloured by how well the model predicted it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import traitlets
+
+from glasshead.questions import question
+from glasshead.view import TraceView, bundle
+from glasshead_backend.frames import pack
+from glasshead_backend.frames.strip import source_attention, strip_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from glasshead.questions import Answer
+
+
+class PerplexityStrip(TraceView):
+    """Every token on a background for its surprisal, perplexity, probability, rank or entropy.
+
+    For an encoder-decoder model the target is coloured, and a target token under the pointer lights
+    the source by the cross-attention of the current layer and heads.
+
+    Parameters
+    ----------
+    trace : Trace
+    **state
+        Traits, e.g. ``measure``, ``k``.
+    """
+
+    _esm = bundle("perplexity_strip.js")
+    _css = bundle("perplexity_strip.css")
+
+    measure = traitlets.Enum(
+        ["surprisal", "perplexity", "probability", "rank", "entropy"],
+        default_value="surprisal",
+        help="What the colour stands for.",
+    ).tag(sync=True)
+    k = traitlets.Int(5, min=1, max=10, help="Alternatives shown for a token.").tag(sync=True)
+
+    _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "layer", "heads")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per token with all measures (nats)."""
+        return self.trace.predictions().to_frame()
+
+    def _cross(self) -> tuple[int | None, list[int]]:
+        """Layer and heads of the cross-attention that lights the source."""
+        if "cross" not in self.trace.kinds:
+            return None, []
+        if self.kind == "cross":
+            return self.layer, self.heads
+        layers = self.trace.layers("cross")
+        return min(layers, key=lambda layer: abs(layer - self.layer)), []
+
+    def _state_key(self) -> dict[str, Any]:
+        layer, heads = self._cross()
+        return {"layer": layer, "heads": heads}
+
+    def _is_long(self) -> bool:
+        return False
+
+    def _make_frame(self) -> dict[str, Any]:
+        return strip_frame(self.trace, *self._cross())
+
+    @question
+    def top_k(self, position: int, k: int) -> Answer:
+        """Return the k most probable tokens at one position."""
+        top = self.trace.top_k(position, k)
+        true = self.trace.predictions().tokens[position].text
+        result = {"position": position, "tokens": top["token"].tolist(), "true": true}
+        probability = torch.tensor(top["probability"].to_numpy())
+        return result, {"probability": pack(probability, torch.float32)}
+
+    @question
+    def source_attention(self, position: int) -> Answer:
+        """How much one target token's row looks at every source token."""
+        layer, heads = self._cross()
+        if layer is None:
+            raise ValueError(f"{self.trace.lens.name} has no cross-attention.")
+        weights = source_attention(self.trace, layer, heads, position)
+        return {"position": position}, {"weights": pack(weights, torch.float32)}

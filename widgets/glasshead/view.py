@@ -1,0 +1,287 @@
+"""What every view shares: its state, its frames, its errors and its way to the browser."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import anywidget
+import traitlets
+
+from glasshead.questions import reply
+from glasshead_backend import Trace
+from glasshead_backend.frames import axes, scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+_STATIC = Path(__file__).parent / "static"
+_BUSY_WEIGHTS = 30_000_000
+"""From this many attention weights on, a frame takes long enough to say so in the view."""
+
+
+def bundle(file: str) -> str | Path:
+    """Return a built front-end file: its text, or its path for hot reload (``ANYWIDGET_HMR=1``).
+
+    A path would keep every widget alive after ``close()``, so it is for developing only.
+    """
+    path = _STATIC / file
+    if not path.exists():
+        raise ImportError(
+            f"Glasshead's front end is not built ({file} is missing). In a clone of the repository "
+            "run: npm ci && npm run build"
+        )
+    return path if os.environ.get("ANYWIDGET_HMR") == "1" else path.read_text(encoding="utf-8")
+
+
+class TraceView(anywidget.AnyWidget):
+    """A view of a trace whose state is traits: readable, settable, observable and linkable.
+
+    Parameters
+    ----------
+    trace : Trace
+        What is shown.
+    **state
+        Initial values of the view's traits, e.g. ``layer=3, heads=[0, 4]``.
+
+    Raises
+    ------
+    TypeError
+        For something that is no trace, or a keyword that is no trait of the view.
+    traitlets.TraitError
+        For a value that the model does not have; the message says which there are.
+    """
+
+    layer = traitlets.Int(help="Layer shown, by the model's own number.").tag(sync=True)
+    heads = traitlets.List(
+        traitlets.Int(), help="Heads shown, ascending; empty = all heads of the layer."
+    ).tag(sync=True)
+    kind = traitlets.Unicode(
+        help='Attention shown: "self", or "encoder", "decoder" or "cross".'
+    ).tag(sync=True)
+    unit = traitlets.Enum(
+        ["token", "word"], default_value="token", help="What rows and columns stand for."
+    ).tag(sync=True)
+    selected = traitlets.List(
+        traitlets.Int(), help="Pinned token positions of the text (or target)."
+    ).tag(sync=True)
+    hovered = traitlets.Int(
+        None, allow_none=True, help="Token position under the pointer, if any."
+    ).tag(sync=True, echo_update=False)
+    selected_source = traitlets.List(
+        traitlets.Int(), help="Pinned token positions of an encoder-decoder model's source."
+    ).tag(sync=True)
+    hovered_source = traitlets.Int(
+        None, allow_none=True, help="Token position of the source under the pointer, if any."
+    ).tag(sync=True, echo_update=False)
+    theme = traitlets.Enum(
+        ["auto", "light", "dark"], default_value="auto", help='"auto" follows the notebook.'
+    ).tag(sync=True)
+    height = traitlets.Int(0, min=0, help="Height in pixels; 0 = as high as the content.").tag(
+        sync=True
+    )
+    scene = traitlets.Dict(help="The model, its layers and heads.", read_only=True).tag(sync=True)
+    axes = traitlets.Dict(help="Labels of rows and columns.", read_only=True).tag(sync=True)
+    frame = traitlets.Dict(help="The current picture, as binary arrays.", read_only=True).tag(
+        sync=True
+    )
+    error = traitlets.Unicode("", help="What went wrong, and the way out; empty = nothing.").tag(
+        sync=True
+    )
+    busy = traitlets.Unicode("", help="What is being computed; empty = nothing.").tag(sync=True)
+
+    _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "layer", "heads", "unit")
+    """Traits that the frame depends on."""
+
+    def __init__(self, trace: Trace, **state: Any) -> None:
+        if not isinstance(trace, Trace):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"{type(self).__name__} shows a trace, got {type(trace).__name__}. Make one with "
+                "trace = Lens(model, tokenizer).trace(text)."
+            )
+        _require_names(type(self), state)
+        self._trace = trace
+        self._lock = threading.RLock()
+        kind = state.setdefault("kind", trace.default_kind)
+        layers = trace.layers(kind) if kind in trace.kinds else [0]
+        state.setdefault("layer", layers[0])
+        super().__init__(**state)
+        self.set_trait("scene", scene(trace))
+        self._refresh()
+        self.observe(self._on_state, names=list(self._frame_traits))
+        self.on_msg(self._on_message)
+
+    @property
+    def trace(self) -> Trace:
+        """The trace that is shown."""
+        return self._trace
+
+    def close(self) -> None:
+        """Close the view and let go of its trace."""
+        super().close()
+        if hasattr(self, "_trace"):
+            del self._trace
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the numbers behind the picture."""
+        raise NotImplementedError
+
+    # ---- for subclasses -----------------------------------------------------------------------
+
+    def _make_frame(self) -> dict[str, Any]:
+        """Compute the frame that answers the current state."""
+        raise NotImplementedError
+
+    def _state_key(self) -> dict[str, Any]:
+        """Return the state that the current frame should answer."""
+        return {name: getattr(self, name) for name in self._frame_traits}
+
+    # ---- state and frames ---------------------------------------------------------------------
+
+    def _on_state(self, change: dict[str, Any]) -> None:
+        with self._lock:
+            if change["name"] == "kind":
+                self._fit_to_kind()
+            self._refresh()
+
+    def _fit_to_kind(self) -> None:
+        """Keep layer and heads within what the newly chosen kind of attention has."""
+        layers = self._trace.layers(self._kind)
+        with self.hold_trait_notifications():
+            if self.layer not in layers:
+                self.layer = min(layers, key=lambda layer: abs(layer - self.layer))
+            n_heads = self._trace.n_heads(self.layer, self._kind)
+            self.heads = [head for head in self.heads if head < n_heads]
+
+    def _refresh(self) -> None:
+        """Compute the frame for the current state, unless it is there; on failure keep the last."""
+        with self._lock:
+            key = self._state_key()
+            if getattr(self, "_drawn", None) == key:
+                return
+            if self._is_long():
+                self.busy = f"computing layer {self.layer}"
+            # The view shows what went wrong, whatever it was, and keeps its last good picture.
+            try:
+                frame = self._make_frame()
+                described = axes(self._trace, *self._shown[2:])
+            except Exception as error:
+                self.error, self.busy = str(error) or type(error).__name__, ""
+                if not self.frame:
+                    raise
+                return
+            with self.hold_sync():
+                if described != self.axes:
+                    self.set_trait("axes", described)
+                self.set_trait("frame", frame)
+                self.error, self.busy = "", ""
+            self._drawn = key
+
+    def _is_long(self) -> bool:
+        call = self._trace.call(self.layer, self._kind)
+        return call.n_heads * call.query.shape[2] * call.key.shape[2] > _BUSY_WEIGHTS
+
+    @property
+    def _kind(self) -> Any:
+        """The kind as the trace's type; the trait holds a plain string."""
+        return self.kind
+
+    @property
+    def _shown(self) -> tuple[int, list[int], Any, Any]:
+        """Layer, heads, kind and unit, as the functions that make frames take them."""
+        return self.layer, self.heads, self.kind, self.unit
+
+    # ---- validation ---------------------------------------------------------------------------
+
+    @traitlets.validate("kind")
+    def _valid_kind(self, proposal: dict[str, Any]) -> str:
+        if proposal["value"] not in self._trace.kinds:
+            names = ", ".join(repr(kind) for kind in self._trace.kinds)
+            raise traitlets.TraitError(
+                f"kind {proposal['value']!r} is not there: {self._trace.lens.name} has {names}."
+            )
+        return proposal["value"]
+
+    @traitlets.validate("layer")
+    def _valid_layer(self, proposal: dict[str, Any]) -> int:
+        # The trace knows which layers there are, and says so.
+        try:
+            self._trace.call(proposal["value"], self._kind)
+        except ValueError as error:
+            raise traitlets.TraitError(str(error)) from None
+        return proposal["value"]
+
+    @traitlets.validate("heads")
+    def _valid_heads(self, proposal: dict[str, Any]) -> list[int]:
+        heads = sorted(set(proposal["value"]))
+        n_heads = self._trace.n_heads(self.layer, self._kind)
+        wrong = [head for head in heads if not 0 <= head < n_heads]
+        if wrong:
+            raise traitlets.TraitError(
+                f"head {wrong[0]} is out of range: layer {self.layer} of {self._trace.lens.name} "
+                f"has heads 0-{n_heads - 1}."
+            )
+        return heads
+
+    @traitlets.validate("selected", "hovered")
+    def _valid_positions(self, proposal: dict[str, Any]) -> Any:
+        return self._within(proposal, self._trace.sequences[-1].tokens)
+
+    @traitlets.validate("selected_source", "hovered_source")
+    def _valid_source_positions(self, proposal: dict[str, Any]) -> Any:
+        two = len(self._trace.sequences) > 1
+        return self._within(proposal, self._trace.sequences[0].tokens if two else ())
+
+    def _within(self, proposal: dict[str, Any], tokens: Iterable[object]) -> Any:
+        n_tokens = len(tuple(tokens))
+        name, value = proposal["trait"].name, proposal["value"]
+        positions: list[int] = (
+            [] if value is None else value if isinstance(value, list) else [value]
+        )
+        for position in positions:
+            if not 0 <= position < n_tokens:
+                there = f"positions 0-{n_tokens - 1}" if n_tokens else "no source text"
+                raise traitlets.TraitError(
+                    f"{name} {position} is out of range: this trace has {there}."
+                )
+        return sorted(set(positions)) if isinstance(value, list) else value
+
+    # ---- the browser --------------------------------------------------------------------------
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take over state from the browser; a value that is not valid is undone there and said."""
+        try:
+            super().set_state(sync_data)
+        except traitlets.TraitError as error:
+            self.error = str(error)
+            self.send_state(set(sync_data) & set(self.keys))
+
+    def _on_message(self, _: object, content: object, __: object) -> None:
+        with self._lock:
+            answer = reply(self, content)
+        if answer is not None:
+            message, buffers = answer
+            self.send(message, buffers)
+
+
+def _require_names(view: type[TraceView], state: Iterable[str]) -> None:
+    """Refuse keywords that are no settable trait: ipywidgets would only warn."""
+    own = {
+        name
+        for cls in view.__mro__
+        if issubclass(cls, TraceView)
+        for name, trait in vars(cls).items()
+        if isinstance(trait, traitlets.TraitType)
+        and trait.metadata.get("sync")
+        and not cast("Any", trait).read_only
+    }
+    known = {*own, "layout"} - {"error", "busy"}
+    for name in state:
+        if name not in known:
+            raise TypeError(
+                f"{view.__name__} has no {name!r}. It takes: {', '.join(sorted(known))}."
+            )
