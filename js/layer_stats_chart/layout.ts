@@ -1,0 +1,67 @@
+/** Where things go: plot area, layers along x, which layer numbers fit, labels at line ends. */
+
+import type { ChartData } from "./data";
+import type { ValueScale } from "./scales";
+
+export interface Layout {
+  width: number;
+  height: number;
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+  /** Pixels between two layers. */
+  step: number;
+  /** Lines are named at their ends; otherwise in the legend. */
+  direct: boolean;
+  x(index: number): number;
+  y(share: number): number;
+}
+
+const DIRECT_FROM = 520;
+const LABEL_HEIGHT = 15;
+
+export function layout(data: ChartData, scale: ValueScale, width: number, height: number): Layout {
+  const direct = width >= DIRECT_FROM;
+  const longest = Math.max(...data.series.map(({ label }) => label.length), 0);
+  const widest = Math.max(...scale.ticks.map(({ label }) => label.length), 1);
+  const left = 14 + 7 * widest;
+  const right = width - (direct ? 20 + 7.2 * longest : 12);
+  const [top, bottom] = [22, height - 38];
+  // Two layers are not torn to the far ends of a wide chart.
+  const step = Math.min(120, (right - left) / Math.max(1, data.layers.length));
+  return {
+    ...{ width, height, left, right, top, bottom, step, direct },
+    x: (index) => left + (index + 0.5) * step,
+    y: (share) => bottom - share * (bottom - top),
+  };
+}
+
+/** Indices of the layers whose numbers are written: evenly spaced, the current one always. */
+export function numbered(nLayers: number, current: number, step: number): Set<number> {
+  const every = [1, 2, 3, 4, 5, 8, 10, 16, 20].find((n) => n * step >= 24) ?? 40;
+  const result = new Set<number>();
+  for (let i = 0; i < nLayers; i += every) {
+    const crowds = current >= 0 && i !== current && Math.abs(i - current) * step < 24;
+    if (!crowds) result.add(i);
+  }
+  if (current >= 0) result.add(current);
+  return result;
+}
+
+/** Moves label centres apart to `LABEL_HEIGHT`, in order, inside [top, bottom]. */
+export function spread(centres: readonly number[], top: number, bottom: number): number[] {
+  const order = centres.map((_, i) => i).sort((a, b) => (centres[a] ?? 0) - (centres[b] ?? 0));
+  const placed = [...centres];
+  let least = top;
+  for (const i of order) {
+    placed[i] = Math.max(placed[i] ?? 0, least);
+    least = (placed[i] ?? 0) + LABEL_HEIGHT;
+  }
+  let most = bottom;
+  for (const i of order.reverse()) {
+    placed[i] = Math.min(placed[i] ?? 0, most);
+    most = (placed[i] ?? 0) - LABEL_HEIGHT;
+  }
+  return placed;
+}
