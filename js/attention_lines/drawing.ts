@@ -145,16 +145,3 @@ export function drawBars(
     context.fillText(total.toFixed(2), x + (toRight ? 4 : -4), y + 0.5);
   }
 }
-
-/** Width that the labels need, measured with the font they are shown in. */
-export function measureLabels(
-  context: CanvasRenderingContext2D | null,
-  labels: readonly string[],
-  font: string,
-): number {
-  if (!context) return 80;
-  context.font = font;
-  // Long inputs: the longest strings are the widest, near enough to skip measuring thousands.
-  const candidates = [...labels].sort((a, b) => b.length - a.length).slice(0, 400);
-  return Math.max(0, ...candidates.map((label) => context.measureText(label).width)) + 14;
-}

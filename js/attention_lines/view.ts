@@ -6,6 +6,7 @@ import {
   hoverPatch,
   labelText,
   litUnits,
+  measureLabels,
   type Side,
   selectPatch,
   sideHeading,
@@ -20,7 +21,7 @@ import { readInks } from "../shared/theme";
 import { createFrame, type Host, type View, type ViewFrame } from "../shared/view";
 import { type Lit, type TokenColumn, tokenColumn } from "./columns";
 import { createHeader, type Header } from "./controls";
-import { drawBars, drawFans, drawLine, drawLines, measureLabels, type Paint } from "./drawing";
+import { drawBars, drawFans, drawLine, drawLines, type Paint } from "./drawing";
 import { createFans, type Fans } from "./fans";
 import { type Geometry, headTracks, hitLine, layout, rowHeightFor } from "./geometry";
 import { fanMean, type Lines, type Shown, select, unpackLines } from "./lines";

@@ -1,0 +1,103 @@
+/** Labels of rows and columns: as many as there is room for, and always those that are lit. */
+
+import { type Column, labelNodes, labelText, type Side } from "../shared/axis_text";
+import { h } from "../shared/dom";
+import { type Plot, xOf, yOf } from "./geometry";
+
+export interface LitAxis {
+  hovered: number | null;
+  selected: ReadonlySet<number>;
+}
+
+export interface AxisLabels {
+  readonly element: HTMLElement;
+  fill(column: Column, undefinedRows: ArrayLike<number> | null): void;
+  place(plot: Plot, lit: LitAxis, flat: boolean): void;
+}
+
+const LINE = 15;
+
+/** The units to label: every step-th, and the lit ones, which push their neighbours out. */
+export function labelledUnits(first: number, last: number, cell: number, lit: LitAxis): number[] {
+  const step = Math.max(1, Math.ceil(LINE / cell));
+  const always = [...lit.selected, ...(lit.hovered === null ? [] : [lit.hovered])].filter(
+    (unit) => unit >= first && unit < last,
+  );
+  // Crowded pins would cover each other as well: the hovered one wins, then the first ones.
+  const kept: number[] = [];
+  const free = (unit: number): boolean =>
+    kept.every((other) => Math.abs(other - unit) * cell >= LINE - 1);
+  for (const unit of always.reverse()) if (free(unit)) kept.push(unit);
+  for (let unit = Math.ceil(first / step) * step; unit < last; unit += step) {
+    if (free(unit)) kept.push(unit);
+  }
+  return kept;
+}
+
+export function axisLabels(side: Side): AxisLabels {
+  const element = h("div", { class: `fm-labels is-${side}` });
+  const labels = new Map<number, HTMLElement>();
+  let column: Column | null = null;
+  let undefinedRows: ArrayLike<number> | null = null;
+
+  const build = (unit: number): HTMLElement | null => {
+    if (!column) return null;
+    const label = h(
+      "span",
+      {
+        class: "gh-token fm-label",
+        attrs: { dir: "auto", title: labelText(column.axis, unit) },
+        data: { side, unit },
+      },
+      ...labelNodes(column.axis, unit),
+    );
+    label.classList.toggle("is-special", Boolean(column.special[unit]));
+    label.classList.toggle("is-generated", Boolean(column.generated[unit]));
+    if (undefinedRows?.[unit]) {
+      label.classList.add("is-undefined");
+      label.title = "Fully masked row: its weights are undefined";
+    }
+    labels.set(unit, label);
+    element.append(label);
+    return label;
+  };
+
+  return {
+    element,
+    fill(next, undefinedNext) {
+      column = next;
+      undefinedRows = undefinedNext;
+      labels.clear();
+      element.replaceChildren();
+    },
+    place(plot, lit, flat) {
+      const [start, count] =
+        side === "query"
+          ? [plot.query, plot.height / plot.cell]
+          : [plot.key, plot.width / plot.cell];
+      const first = Math.max(0, Math.floor(start + 0.3));
+      const last = Math.min(column?.length ?? 0, Math.ceil(start + count - 0.3));
+      const units = new Set(labelledUnits(first, last, plot.cell, lit));
+      for (const [unit, label] of labels) {
+        if (units.has(unit)) continue;
+        label.remove();
+        labels.delete(unit);
+      }
+      element.classList.toggle("is-flat", flat);
+      for (const unit of units) {
+        const label = labels.get(unit) ?? build(unit);
+        if (!label) continue;
+        if (side === "query") {
+          label.style.top = `${yOf(plot, unit) + plot.cell / 2}px`;
+          label.style.maxWidth = `${plot.left - 10}px`;
+          label.style.right = `calc(100% - ${plot.left - 4}px)`;
+        } else {
+          label.style.left = `${xOf(plot, unit) + plot.cell / 2}px`;
+          label.style.top = `${plot.top - 6}px`;
+        }
+        label.classList.toggle("is-hovered", unit === lit.hovered);
+        label.classList.toggle("is-selected", lit.selected.has(unit));
+      }
+    },
+  };
+}

@@ -1,0 +1,158 @@
+/** The panel beside the matrix: the exact cell under the crosshair, or the largest cells. */
+
+import { unitName } from "../shared/axis_text";
+import { type Child, fill, h, svg } from "../shared/dom";
+import { css, headColour, type Theme } from "../shared/palette";
+import type { Axes } from "../shared/state";
+import { quote } from "../shared/token_text";
+import { isMasked, largestCells, type Matrix } from "./grid";
+
+/** What the colour of a head depends on. */
+export interface HeadPaint {
+  theme: Theme;
+  nHeads: number;
+}
+
+export interface Cell {
+  query: number;
+  key: number;
+}
+
+/** What is known about a cell: rounded from the frame, or exact from the kernel. */
+export interface CellValue extends Cell {
+  weight: number;
+  /** 0 = exact. */
+  error: number;
+  /** The value is the largest of several cells. */
+  pooled: boolean;
+  rowSum: number | null;
+  heads: ArrayLike<number>;
+  weights: ArrayLike<number>;
+}
+
+/** A row as "‘le’ → ‘chat’" where rows predict. */
+function rowName(axes: Axes, unit: number): string {
+  const label = quote(axes.query.labels[unit] ?? "");
+  const predicted = axes.query.predicted?.[unit];
+  return predicted === undefined ? label : `${label} → ${quote(predicted)}`;
+}
+
+export function pairWords(axes: Axes, cell: Cell): string {
+  return `${rowName(axes, cell.query)} looks at ${unitName(axes.key, cell.key)}`;
+}
+
+/** "0.4123", or "≈ 0.41 ± 0.002" while the exact value is on its way or cannot be had. */
+export function valueWords(value: CellValue): string {
+  if (value.error === 0) return value.weight.toFixed(4);
+  const rounded = `≈ ${value.weight.toFixed(3)} ± ${Math.max(0.001, value.error).toFixed(3)}`;
+  return value.pooled ? `≤ ${(value.weight + value.error).toFixed(3)} (largest nearby)` : rounded;
+}
+
+/** Why a cell has no weight, as a sentence; null when it has one. */
+export function noValue(matrix: Matrix, axes: Axes, cell: Cell): string | null {
+  const row = rowName(axes, cell.query);
+  if (matrix.undefinedRows[cell.query]) {
+    return `${row} is fully masked: its attention is undefined`;
+  }
+  if (isMasked(matrix, cell.query, cell.key)) {
+    return `${row} cannot look at ${unitName(axes.key, cell.key)}: it comes later (causal mask)`;
+  }
+  return null;
+}
+
+export function readout(): {
+  readonly element: HTMLElement;
+  showCell(axes: Axes, matrix: Matrix, cell: Cell, value: CellValue | null, paint: HeadPaint): void;
+  showLargest(axes: Axes, matrix: Matrix): void;
+} {
+  const element = h("aside", { class: "fm-readout" });
+  return {
+    element,
+    showCell(axes, matrix, cell, value, paint) {
+      const none = noValue(matrix, axes, cell);
+      const title = h("div", { class: "fm-pair" }, none ?? pairWords(axes, cell));
+      if (none) fill(element, title);
+      else if (value) fill(element, title, ...valueParts(matrix, value, paint));
+      else fill(element, title);
+    },
+    showLargest(axes, matrix) {
+      const cells = largestCells(matrix, 6);
+      if (!cells.length) {
+        fill(element, h("div", { class: "gh-caption" }, "Hover a cell for its exact weight."));
+        return;
+      }
+      const items = cells.map((cell) =>
+        h(
+          "li",
+          {},
+          h("span", { class: "gh-number" }, cell.weight.toFixed(2)),
+          h(
+            "span",
+            { class: "fm-item" },
+            `${unitName(axes.query, cell.query)} looks at ${unitName(axes.key, cell.key)}`,
+          ),
+        ),
+      );
+      const heading = `Largest weights, ${matrix.frame.title}`;
+      fill(
+        element,
+        h("div", { class: "gh-caption" }, heading),
+        h("ol", { class: "fm-largest" }, ...items),
+        h("div", { class: "gh-caption" }, "Hover a cell for its exact weight."),
+      );
+    },
+  };
+}
+
+function valueParts(matrix: Matrix, value: CellValue, paint: HeadPaint): Child[] {
+  const entropy = matrix.entropy[value.query];
+  const facts = [
+    value.rowSum === null ? "" : `row sums to ${value.rowSum.toFixed(3)}`,
+    entropy === undefined ? "" : `row entropy ${entropy.toFixed(2)} bits`,
+  ].filter(Boolean);
+  return [
+    h("div", { class: "fm-value" }, valueWords(value)),
+    h("div", { class: "gh-caption" }, matrix.frame.title),
+    ...facts.map((fact) => h("div", { class: "gh-caption" }, fact)),
+    value.heads.length > 1 ? headBars(value, paint) : null,
+  ];
+}
+
+const BAR_WIDTH = 168;
+const BAR_HEIGHT = 56;
+
+/** One bar a head for this cell, on one scale, with the largest value written at the top. */
+function headBars(value: CellValue, paint: HeadPaint): Element {
+  const n = value.heads.length;
+  const step = Math.min(18, BAR_WIDTH / n);
+  const max = Math.max(...Array.from(value.weights));
+  const scale = BAR_HEIGHT / Math.max(max, 1e-9);
+  const bars: Child[] = [];
+  for (let i = 0; i < n; i++) {
+    const weight = value.weights[i] ?? 0;
+    const head = value.heads[i] ?? 0;
+    const height = Math.max(0.5, weight * scale);
+    bars.push(
+      svg("rect", {
+        x: i * step,
+        y: 14 + BAR_HEIGHT - height,
+        width: Math.max(1, step - 2),
+        height,
+        fill: css(headColour(head, paint.nHeads, paint.theme)),
+      }),
+    );
+    if (step >= 12) {
+      const x = i * step + (step - 2) / 2;
+      bars.push(svg("text", { x, y: BAR_HEIGHT + 26, "text-anchor": "middle" }, head));
+    }
+  }
+  const top = Array.from(value.weights).indexOf(max);
+  const label = `head ${value.heads[top] ?? 0}: ${max.toFixed(3)}`;
+  const attrs = { class: "fm-bars", width: BAR_WIDTH, height: BAR_HEIGHT + 32, role: "img" };
+  return svg(
+    "svg",
+    { ...attrs, "aria-label": `Weight of this cell in each head; largest ${label}` },
+    svg("text", { x: 0, y: 9 }, `largest: ${label}`),
+    ...bars,
+  );
+}
