@@ -59,6 +59,11 @@ def spelled(tokens: Sequence[Token]) -> str:
     return b"".join(data).decode()
 
 
+def spells_itself(text: str) -> bool:
+    """Leave out ▁, which is read as a space, and names around which ByT5 drops white space."""
+    return not any(part in text for part in ("⟨", "▁", "<unk>", "<pad>", "</s>"))
+
+
 def check_spans(tokens: Sequence[Token], text: str) -> None:
     before = Token(0, "", 0, 0, special=False)
     for token in tokens:
@@ -95,7 +100,7 @@ def test_the_ids_are_those_of_the_tokenizer(family: str, special: bool) -> None:
 
 @pytest.mark.parametrize("family", SPELLING_OUT)
 @settings(max_examples=30, deadline=None)
-@given(text=texts.filter(lambda text: not {"⟨", "▁"} & set(text)))  # ▁ is read as a space
+@given(text=texts.filter(spells_itself))
 def test_token_texts_join_to_the_text_where_nothing_is_rewritten(family: str, text: str) -> None:
     tokens = tokenize(BUILDERS[family](), text)
     covering = [token for token in tokens if not token.special or token.start < token.end]
