@@ -2,9 +2,21 @@
 
 from glasshead_backend.lens import Lens
 from glasshead_backend.prediction import Predictions
+from glasshead_backend.sides import Sequence
+from glasshead_backend.statistics import HeadStatistics, head_statistics
 from glasshead_backend.structure import UnsupportedModelError
 from glasshead_backend.tokens import Token
-from glasshead_backend.trace import Sequence, Trace
+from glasshead_backend.trace import Trace
 from glasshead_backend.words import Word
 
-__all__ = ["Lens", "Predictions", "Sequence", "Token", "Trace", "UnsupportedModelError", "Word"]
+__all__ = [
+    "HeadStatistics",
+    "Lens",
+    "Predictions",
+    "Sequence",
+    "Token",
+    "Trace",
+    "UnsupportedModelError",
+    "Word",
+    "head_statistics",
+]

@@ -20,6 +20,7 @@ from glasshead_backend.attention import verify
 from glasshead_backend.capture import record
 from glasshead_backend.demo import TOY_NOTICE, demo_path
 from glasshead_backend.prediction import NextTokenLogits
+from glasshead_backend.sides import Sequence, Sides
 from glasshead_backend.structure import (
     Structure,
     UnsupportedModelError,
@@ -30,7 +31,7 @@ from glasshead_backend.structure import (
     probe,
 )
 from glasshead_backend.tokens import Token, tokenize, tokens_of_ids
-from glasshead_backend.trace import Sequence, Trace
+from glasshead_backend.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -240,7 +241,7 @@ class Lens:
                     f"{self.name} is not an encoder-decoder model: it takes one text. "
                     "Use trace(text)."
                 )
-            return self._record(Sequence("text", text, tuple(tokens)), None, say)
+            return self._record(Sides(Sequence("text", text, tuple(tokens))), say)
         source = Sequence("source", text, tuple(tokens))
         if target is None:
             say("generating the target")
@@ -248,7 +249,7 @@ class Lens:
         else:
             labels, written = tokenize(self.tokenizer, target, target=True), target
             self._check(labels, target, "target")
-        return self._record(source, self._decoder_side(labels, written), say)
+        return self._record(self._with_decoder(source, labels, written), say)
 
     def generate(
         self, prompt: str, *, max_new_tokens: int = 50, do_sample: bool = False, **kwargs: Any
@@ -277,7 +278,7 @@ class Lens:
         if self.family == "encoder-decoder":
             source = Sequence("source", prompt, tuple(tokens))
             labels, written = self._generated_labels(source, **options)
-            return self._record(source, self._decoder_side(labels, written), _silent)
+            return self._record(self._with_decoder(source, labels, written), _silent)
         # A tokenizer that closes every text with an end token would stop the model right there.
         while len(tokens) > 1 and tokens[-1].special:
             tokens.pop()
@@ -286,7 +287,7 @@ class Lens:
             written_ids = self.model.generate(**self._inputs(ids), **options)[0].tolist()
         whole, text = tokens_of_ids(self.tokenizer, written_ids, generated_from=len(ids))
         self._check(whole, text, "text")
-        return self._record(Sequence("text", text, tuple(whole)), None, _silent)
+        return self._record(Sides(Sequence("text", text, tuple(whole))), _silent)
 
     def activations_of(
         self, modules: dict[int, nn.Module], inputs: dict[str, Tensor], *, inputs_wanted: bool
@@ -320,14 +321,14 @@ class Lens:
             self.model(**inputs)
         return kept
 
-    def _decoder_side(self, labels: list[Token], text: str) -> tuple[Sequence, Sequence]:
-        """Decoder inputs (labels shifted right behind the start token), and the labels."""
+    def _with_decoder(self, source: Sequence, labels: list[Token], text: str) -> Sides:
+        """Add the decoder: its inputs are the labels shifted right behind the start token."""
         ids = torch.tensor([[token.id for token in labels]], device=self.model.device)
         shifted = self.model.prepare_decoder_input_ids_from_labels(ids)[0].tolist()
         start_text = str(self.tokenizer.convert_ids_to_tokens(shifted[0]))
         start = Token(shifted[0], start_text, 0, 0, special=True)
         inputs = Sequence("target", text, (start, *labels[:-1]))
-        return inputs, Sequence("target", text, tuple(labels))
+        return Sides(source, inputs, Sequence("target", text, tuple(labels)))
 
     def _generated_labels(
         self, source: Sequence, max_new_tokens: int | None = None, **kwargs: Any
@@ -340,12 +341,10 @@ class Lens:
             raise ValueError(f"{self.name} generated nothing for this source. Give a target.")
         return labels, text
 
-    def _record(
-        self, sequence: Sequence, decoder: tuple[Sequence, Sequence] | None, say: Progress
-    ) -> Trace:
+    def _record(self, sides: Sides, say: Progress) -> Trace:
         anatomy = self.anatomy
         say("running the model")
-        inputs = self._inputs(sequence.ids, None if decoder is None else decoder[0].ids)
+        inputs = self._inputs(*(sequence.ids for sequence in sides.all))
         norms: dict[tuple[Stack, int, str], Tensor] = {}
         writers = {id(w.module): w for w in anatomy.structure.writers}
         runs: dict[int, int] = {}
@@ -368,8 +367,7 @@ class Lens:
                 verify(call)
         return Trace(
             lens=self,
-            sequence=sequence,
-            decoder=decoder,
+            sides=sides,
             calls=calls,
             logits=logits,
             norms=norms,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from glasshead_backend import attention as on_demand
 from glasshead_backend.prediction import no_predictions, score, top_alternatives
-from glasshead_backend.words import group_words, token_to_word
+from glasshead_backend.sides import Unit
 
 if TYPE_CHECKING:
     from collections import abc
@@ -23,12 +22,11 @@ if TYPE_CHECKING:
     from glasshead_backend.capture import AttentionCall
     from glasshead_backend.lens import Family, Lens
     from glasshead_backend.prediction import NextTokenLogits, Predictions
+    from glasshead_backend.sides import Sequence, Side, Sides
     from glasshead_backend.structure import Kind, Stack
     from glasshead_backend.tokens import Token
     from glasshead_backend.words import Word
 
-Side = Literal["query", "key"]
-Unit = Literal["token", "word"]
 Aggregate = Literal["mean", "max"]
 ActivationBlock = Literal["attention", "cross", "mlp", "residual", "embedding"]
 
@@ -36,29 +34,6 @@ _KIND_ORDER: tuple[Kind, ...] = ("self", "encoder", "decoder", "cross")
 _FIRST_TOKEN = (
     "The first token has no value: nothing stands before it that the model could predict it from."
 )
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """One of the token sequences of a trace.
-
-    Attributes
-    ----------
-    name : str
-        "text" (one-sequence models), "source" or "target" (encoder-decoder models).
-    text : str
-        What the tokens' start and end count in.
-    tokens : tuple of Token
-    """
-
-    name: Literal["text", "source", "target"]
-    text: str
-    tokens: tuple[Token, ...]
-
-    @property
-    def ids(self) -> list[int]:
-        """Token ids."""
-        return [token.id for token in self.tokens]
 
 
 class Trace:
@@ -76,16 +51,14 @@ class Trace:
         self,
         *,
         lens: Lens,
-        sequence: Sequence,
-        decoder: tuple[Sequence, Sequence] | None,
+        sides: Sides,
         calls: dict[Kind, dict[int, AttentionCall]],
         logits: NextTokenLogits | None,
         norms: dict[tuple[Stack, int, str], Tensor],
         inputs: dict[str, Tensor],
     ) -> None:
         self.lens = lens
-        self._sequence = sequence
-        self._decoder = decoder
+        self.sides = sides
         self._calls = calls
         self._logits = logits
         self._norms = norms
@@ -139,29 +112,20 @@ class Trace:
     @property
     def sequences(self) -> tuple[Sequence, ...]:
         """The text, or source and target (the decoder's inputs)."""
-        return (self._sequence,) if self._decoder is None else (self._sequence, self._decoder[0])
+        return self.sides.all
 
     @property
     def labels(self) -> tuple[Token, ...] | None:
         """What each decoder row predicts (encoder-decoder models), else None."""
-        return None if self._decoder is None else self._decoder[1].tokens
+        return None if self.sides.predicted is None else self.sides.predicted.tokens
 
     def sequence(self, name: str) -> Sequence:
         """Return the sequence of a name: "text", or "source" and "target"."""
-        for sequence in self.sequences:
-            if sequence.name == name:
-                return sequence
-        names = " and ".join(repr(s.name) for s in self.sequences)
-        raise ValueError(f"There is no sequence {name!r}: this trace has {names}.")
+        return self.sides.named(name)
 
     def side(self, side: Side, kind: Kind | None = None) -> Sequence:
         """Return the sequence on one side of an attention map."""
-        kind = self._kind(kind)
-        on_encoder = kind == "encoder" or (kind == "cross" and side == "key")
-        if kind == "self" or on_encoder:
-            return self._sequence
-        assert self._decoder is not None
-        return self._decoder[0]
+        return self.sides.of(side, self._kind(kind))
 
     def layers(self, kind: Kind | None = None) -> list[int]:
         """Return the model's own numbers of the layers that have attention of a kind."""
@@ -169,7 +133,7 @@ class Trace:
 
     def n_heads(self, layer: int, kind: Kind | None = None) -> int:
         """Return the number of heads of a layer."""
-        return self._call(layer, kind).n_heads
+        return self.call(layer, kind).n_heads
 
     def queries(self, kind: Kind | None = None) -> list[Token]:
         """Return the tokens that look: the rows of an attention map."""
@@ -185,11 +149,7 @@ class Trace:
         Rows of cross attention are grouped by the token they *predict*, rows and columns of decoder
         self-attention by the input token (see :attr:`labels`).
         """
-        sequence = self.side(side, kind)
-        if self._kind(kind) == "cross" and side == "query":
-            assert self._decoder is not None
-            sequence = self._decoder[1]
-        return group_words(sequence.tokens, sequence.text)
+        return self.sides.words(side, self._kind(kind))
 
     # ---- attention ----------------------------------------------------------------------------
 
@@ -230,7 +190,7 @@ class Trace:
             ``[heads, queries, keys]`` float32 (``[queries, keys]`` with `aggregate`). Rows sum to
             1, or to less where the layer has attention sinks; a row that may look nowhere is NaN.
         """
-        call = self._call(layer, kind)
+        call = self.call(layer, kind)
         chosen = self._heads(call, heads, layer)
         _require(aggregate, (None, "mean", "max"), "aggregate")
         _require(unit, get_args(Unit), "unit")
@@ -274,7 +234,7 @@ class Trace:
         _require(direction, ("from", "to"), "direction")
         other: list[Tensor] = []
         for layer in self.layers(kind):
-            call = self._call(layer, kind)
+            call = self.call(layer, kind)
             heads = range(call.n_heads)
             with on_demand.single_threaded():
                 if direction == "from":
@@ -316,7 +276,8 @@ class Trace:
         -------
         pandas.DataFrame
             Columns ``source`` (who looks), ``target`` (at what), ``score``, ``source_position``,
-            ``target_position``; sorted by position.
+            ``target_position``; sorted by position. Rows of a decoder of an encoder-decoder model
+            are named by their input token; a column ``predicted`` has what they predict.
         """
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold {threshold} is out of range: weights lie between 0 and 1.")
@@ -326,8 +287,10 @@ class Trace:
         else:
             mean = weights.mean(dim=0)
         query, key = torch.nonzero(mean >= threshold, as_tuple=True)
-        sources, targets = self.unit_texts("query", kind, unit), self.unit_texts("key", kind, unit)
-        return pd.DataFrame(
+        kind = self._kind(kind)
+        sources = self.sides.labels("query", kind, unit)
+        targets = self.sides.labels("key", kind, unit)
+        pairs = pd.DataFrame(
             {
                 "source": [sources[i] for i in query.tolist()],
                 "target": [targets[i] for i in key.tolist()],
@@ -336,6 +299,10 @@ class Trace:
                 "target_position": key.cpu().numpy(),
             }
         )
+        predicted = self.sides.predictions(kind, unit)
+        if predicted is not None:
+            pairs.insert(1, "predicted", [predicted[i] for i in query.tolist()])
+        return pairs
 
     # ---- predictions --------------------------------------------------------------------------
 
@@ -346,7 +313,7 @@ class Trace:
 
     @cached_property
     def _predictions(self) -> Predictions:
-        tokens = self._sequence.tokens if self._decoder is None else self._decoder[1].tokens
+        tokens = self.sides.scored.tokens
         if self._logits is None:
             reason = (
                 f"{self.lens.name} is an encoder: it reads the whole text at once and predicts no "
@@ -404,7 +371,7 @@ class Trace:
     @property
     def _shift(self) -> int:
         """The token that position 0 predicts: the next one, or label 0 in an encoder-decoder."""
-        return 1 if self._decoder is None else 0
+        return 1 if self.sides.decoder is None else 0
 
     def decode(self, ids: abc.Sequence[int]) -> list[str]:
         """Return the text of single tokens."""
@@ -494,11 +461,7 @@ class Trace:
 
     def call(self, layer: int, kind: Kind | None = None) -> AttentionCall:
         """Return the recorded attention call of a layer."""
-        return self._call(layer, kind)
-
-    def _call(self, layer: int, kind: Kind | None) -> AttentionCall:
-        by_layer = self._calls[self._kind(kind)] if not self._closed else {}
-        self._require_open()
+        by_layer = self._calls[self._kind(kind)]
         if layer not in by_layer:
             raise ValueError(
                 f"layer {layer} is out of range: {self.lens.name} has "
@@ -538,26 +501,13 @@ class Trace:
     def _fused(
         self, call: AttentionCall, heads: abc.Sequence[int], kind: Kind | None
     ) -> Float[Tensor, "head query_word key_word"]:
-        device = call.query.device
+        kind, device = self._kind(kind), call.query.device
         return on_demand.fuse(
             on_demand.row_blocks(call, heads),
             len(heads),
-            self.unit_of_token("query", kind, "word").to(device),
-            self.unit_of_token("key", kind, "word").to(device),
+            self.sides.unit_of_token("query", kind, "word").to(device),
+            self.sides.unit_of_token("key", kind, "word").to(device),
         )
-
-    def unit_of_token(self, side: Side, kind: Kind | None, unit: Unit) -> Int[Tensor, " token"]:
-        """Return the index of the unit (the token itself, or its word) of every token of a side."""
-        n_tokens = len(self.side(side, kind).tokens)
-        if unit == "token":
-            return torch.arange(n_tokens)
-        return token_to_word(self.words(side, kind), n_tokens)
-
-    def unit_texts(self, side: Side, kind: Kind | None, unit: Unit) -> list[str]:
-        """Return the text of every unit of a side."""
-        if unit == "word":
-            return [word.text for word in self.words(side, kind)]
-        return [token.text for token in self.side(side, kind).tokens]
 
     def _require_open(self) -> None:
         if self._closed:

@@ -1,4 +1,4 @@
-"""A view's state is traits: set in Python or by the browser, checked in both, linked between views."""
+"""State is traits: set in Python or by the browser, checked in both, linked between views."""
 
 from __future__ import annotations
 

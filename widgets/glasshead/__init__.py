@@ -5,7 +5,16 @@ from glasshead.explore import Explorer, explore, link_views
 from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.layer_stats_chart import LayerStatsChart
 from glasshead.perplexity_strip import PerplexityStrip
-from glasshead_backend import Lens, Predictions, Token, Trace, UnsupportedModelError, Word
+from glasshead_backend import (
+    HeadStatistics,
+    Lens,
+    Predictions,
+    Token,
+    Trace,
+    UnsupportedModelError,
+    Word,
+    head_statistics,
+)
 
 __version__ = "0.1.0"
 
@@ -13,6 +22,7 @@ __all__ = [
     "AttentionLines",
     "Explorer",
     "FusedAttentionMatrix",
+    "HeadStatistics",
     "LayerStatsChart",
     "Lens",
     "PerplexityStrip",
@@ -23,5 +33,6 @@ __all__ = [
     "Word",
     "__version__",
     "explore",
+    "head_statistics",
     "link_views",
 ]

@@ -46,9 +46,9 @@ class AttentionLines(TraceView):
         lines = strongest_lines(self.trace, *self._shown)
         drawn = lines.weight >= self.threshold
         query, key = lines.query[drawn].tolist(), lines.key[drawn].tolist()
-        sources = self.trace.unit_texts("query", *self._shown[2:])
-        targets = self.trace.unit_texts("key", *self._shown[2:])
-        return pd.DataFrame(
+        sources = self.trace.sides.labels("query", *self._shown[2:])
+        targets = self.trace.sides.labels("key", *self._shown[2:])
+        frame = pd.DataFrame(
             {
                 "source": [sources[i] for i in query],
                 "target": [targets[i] for i in key],
@@ -58,6 +58,10 @@ class AttentionLines(TraceView):
                 "target_position": key,
             }
         )
+        predicted = self.trace.sides.predictions(*self._shown[2:])
+        if predicted is not None:
+            frame.insert(1, "predicted", [predicted[i] for i in query])
+        return frame
 
     def _make_frame(self) -> dict[str, Any]:
         return lines_frame(self.trace, *self._shown)

@@ -53,8 +53,8 @@ class FusedAttentionMatrix(TraceView):
         weights = combined(self.trace, *self._shown, self._aggregate)
         return pd.DataFrame(
             weights.cpu().numpy(),
-            index=pd.Index(self.trace.unit_texts("query", *self._shown[2:]), name="looks"),
-            columns=pd.Index(self.trace.unit_texts("key", *self._shown[2:]), name="at"),
+            index=pd.Index(self.trace.sides.labels("query", *self._shown[2:]), name="looks"),
+            columns=pd.Index(self.trace.sides.labels("key", *self._shown[2:]), name="at"),
         )
 
     def _make_frame(self) -> dict[str, Any]:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float, Int, UInt8
 
+    from glasshead_backend.sides import Side, Unit
     from glasshead_backend.structure import Kind
-    from glasshead_backend.trace import Side, Trace, Unit
+    from glasshead_backend.trace import Trace
 
 LINE_BUDGET = 20_000
 """Lines in a frame: what a browser draws within a 60 Hz frame."""
@@ -214,8 +215,8 @@ def _chosen(trace: Trace, layer: int, heads: Sequence[int], kind: Kind) -> list[
 
 def _size(trace: Trace, kind: Kind, unit: Unit) -> tuple[int, int]:
     """Number of rows and columns of a map."""
-    n_queries = int(trace.unit_of_token("query", kind, unit)[-1]) + 1
-    return n_queries, int(trace.unit_of_token("key", kind, unit)[-1]) + 1
+    sides = trace.sides
+    return len(sides.first_tokens("query", kind, unit)), len(sides.first_tokens("key", kind, unit))
 
 
 def _wide(n: int) -> torch.dtype:

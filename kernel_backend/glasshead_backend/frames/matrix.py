@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
+    from glasshead_backend.sides import Unit
     from glasshead_backend.structure import Kind
-    from glasshead_backend.trace import Aggregate, Trace, Unit
+    from glasshead_backend.trace import Aggregate, Trace
 
 TILE = 512
 """Most cells on an axis of a frame or tile."""

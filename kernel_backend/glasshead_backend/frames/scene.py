@@ -9,8 +9,9 @@ import torch
 from glasshead_backend.frames.pack import pack
 
 if TYPE_CHECKING:
+    from glasshead_backend.sides import Side, Unit
     from glasshead_backend.structure import Kind
-    from glasshead_backend.trace import Side, Trace, Unit
+    from glasshead_backend.trace import Trace
 
 _TITLES: dict[Kind, str] = {
     "self": "Self-attention",
@@ -59,34 +60,17 @@ def axes(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
 
 
 def _axis(trace: Trace, side: Side, kind: Kind, unit: Unit) -> dict[str, Any]:
-    sequence = trace.side(side, kind)
-    tokens = sequence.tokens
-    unit_of_token = trace.unit_of_token(side, kind, unit)
-    n_units = int(unit_of_token[-1]) + 1
-    first = torch.zeros(n_units, dtype=torch.int64)
-    # The first token of every unit: write the positions backwards, so that the first one stays.
-    first[unit_of_token.flip(0)] = torch.arange(len(tokens)).flip(0)
-    firsts: list[int] = first.tolist()
-    labels = [tokens[i].text for i in firsts]
-    predicted = None
-    decoder_rows = side == "query" and kind in ("decoder", "cross")
-    if decoder_rows:
-        assert trace.labels is not None
-        predicted = [trace.labels[i].text for i in firsts]
-    if unit == "word":
-        words = [word.text for word in trace.words(side, kind)]
-        if kind == "cross" and side == "query":
-            predicted = words
-        else:
-            labels = words
+    sides, sequence = trace.sides, trace.sides.of(side, kind)
+    first_tokens = [sequence.tokens[i] for i in sides.first_tokens(side, kind, unit)]
+    predicted = sides.predictions(kind, unit) if side == "query" else None
     return {
         "sequence": sequence.name,
-        "labels": labels,
+        "labels": sides.labels(side, kind, unit),
         "predicted": predicted,
-        "emphasis": "predicted" if kind == "cross" and decoder_rows else "label",
-        "special": pack(torch.tensor([tokens[i].special for i in firsts]), torch.uint8),
-        "generated": pack(torch.tensor([tokens[i].generated for i in firsts]), torch.uint8),
-        "unit_of_token": pack(unit_of_token, torch.uint32),
+        "emphasis": "predicted" if predicted and kind == "cross" else "label",
+        "special": pack(torch.tensor([token.special for token in first_tokens]), torch.uint8),
+        "generated": pack(torch.tensor([token.generated for token in first_tokens]), torch.uint8),
+        "unit_of_token": pack(sides.unit_of_token(side, kind, unit), torch.uint32),
     }
 
 

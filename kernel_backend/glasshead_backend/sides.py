@@ -1,0 +1,124 @@
+"""The two sides of an attention map: who looks, what is looked at, and what they are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from glasshead_backend.words import group_words, token_to_word
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
+    from torch import Tensor
+
+    from glasshead_backend.structure import Kind
+    from glasshead_backend.tokens import Token
+    from glasshead_backend.words import Word
+
+Side = Literal["query", "key"]
+Unit = Literal["token", "word"]
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One of the token sequences of a trace.
+
+    Attributes
+    ----------
+    name : str
+        "text" (one-sequence models), "source" or "target" (encoder-decoder models).
+    text : str
+        What the tokens' start and end count in.
+    tokens : tuple of Token
+    """
+
+    name: Literal["text", "source", "target"]
+    text: str
+    tokens: tuple[Token, ...]
+
+    @property
+    def ids(self) -> list[int]:
+        """Token ids."""
+        return [token.id for token in self.tokens]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The sequences of a trace, by the role they play in each kind of attention.
+
+    Attributes
+    ----------
+    first : Sequence
+        The text, or the source.
+    decoder : Sequence or None
+        The decoder's inputs (encoder-decoder models).
+    predicted : Sequence or None
+        The labels: what each decoder row predicts, the inputs shifted by one.
+    """
+
+    first: Sequence
+    decoder: Sequence | None = None
+    predicted: Sequence | None = None
+
+    @property
+    def all(self) -> tuple[Sequence, ...]:
+        """The text, or source and target (the decoder's inputs)."""
+        return (self.first,) if self.decoder is None else (self.first, self.decoder)
+
+    @property
+    def scored(self) -> Sequence:
+        """What the model predicts: the text itself, or the labels."""
+        return self.first if self.predicted is None else self.predicted
+
+    def named(self, name: str) -> Sequence:
+        """Return the sequence of a name: "text", or "source" and "target"."""
+        for sequence in self.all:
+            if sequence.name == name:
+                return sequence
+        names = " and ".join(repr(s.name) for s in self.all)
+        raise ValueError(f"There is no sequence {name!r}: this trace has {names}.")
+
+    def of(self, side: Side, kind: Kind) -> Sequence:
+        """Return the sequence on one side of an attention map."""
+        on_encoder = kind == "encoder" or (kind == "cross" and side == "key")
+        if self.decoder is None or on_encoder:
+            return self.first
+        return self.decoder
+
+    def words(self, side: Side, kind: Kind) -> list[Word]:
+        """Return the words of one side; rows of cross attention by what they predict."""
+        sequence = self.of(side, kind)
+        if self.predicted is not None and kind == "cross" and side == "query":
+            sequence = self.predicted
+        return group_words(sequence.tokens, sequence.text)
+
+    def unit_of_token(self, side: Side, kind: Kind, unit: Unit) -> Int[Tensor, " token"]:
+        """Return the index of the unit (the token itself, or its word) of every token."""
+        n_tokens = len(self.of(side, kind).tokens)
+        if unit == "token":
+            return torch.arange(n_tokens)
+        return token_to_word(self.words(side, kind), n_tokens)
+
+    def first_tokens(self, side: Side, kind: Kind, unit: Unit) -> list[int]:
+        """Return the position of the first token of every unit."""
+        if unit == "token":
+            return list(range(len(self.of(side, kind).tokens)))
+        return [word.tokens[0] for word in self.words(side, kind)]
+
+    def labels(self, side: Side, kind: Kind, unit: Unit) -> list[str]:
+        """Return the text of every unit of a side; of a decoder row, its input's."""
+        tokens = self.of(side, kind).tokens
+        by_prediction = kind == "cross" and side == "query"
+        if unit == "word" and not by_prediction:
+            return [word.text for word in self.words(side, kind)]
+        return [tokens[i].text for i in self.first_tokens(side, kind, unit)]
+
+    def predictions(self, kind: Kind, unit: Unit) -> list[str] | None:
+        """Return what every decoder row predicts; None for rows that predict nothing else."""
+        if self.predicted is None or kind not in ("decoder", "cross"):
+            return None
+        if unit == "word" and kind == "cross":
+            return [word.text for word in self.words("query", kind)]
+        return [self.predicted.tokens[i].text for i in self.first_tokens("query", kind, unit)]

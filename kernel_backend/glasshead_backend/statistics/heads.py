@@ -1,0 +1,140 @@
+"""What kind of head is this? A few numbers per head that name the well-known patterns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from glasshead_backend import attention
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+    from glasshead_backend.structure import Kind
+    from glasshead_backend.trace import Trace
+
+
+@dataclass(frozen=True)
+class HeadStatistics:
+    """Averages over the rows (query tokens) of every head; ``[layers, heads]`` float32.
+
+    Rows that may look nowhere are left out. A layer with fewer heads than another is padded with
+    NaN.
+
+    Attributes
+    ----------
+    layers : tuple of int
+        The model's own layer numbers.
+    kind : str
+        Kind of attention.
+    entropy : Tensor
+        Entropy of a row, bits: 0 = one key only.
+    distance : Tensor
+        Distance looked, tokens: ``sum_k A[q, k] |q - k|``. NaN for cross-attention.
+    sink : Tensor
+        Weight on the first token, without the first token's own row. (Cross-attention: all rows.)
+    previous_token : Tensor
+        Weight on the token right before. NaN for cross-attention.
+    induction : Tensor
+        Weight on the token behind the previous occurrence of the same token, over the rows that
+        have one; NaN where no token repeats, and for cross-attention.
+    """
+
+    layers: tuple[int, ...]
+    kind: str
+    entropy: Float[Tensor, "layer head"]
+    distance: Float[Tensor, "layer head"]
+    sink: Float[Tensor, "layer head"]
+    previous_token: Float[Tensor, "layer head"]
+    induction: Float[Tensor, "layer head"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per layer and head; entropy in bits, distance in tokens."""
+        layer, head = torch.nonzero(~self.entropy.isnan(), as_tuple=True)
+        names = ("entropy", "distance", "sink", "previous_token", "induction")
+        columns = {name: getattr(self, name)[layer, head].numpy() for name in names}
+        return pd.DataFrame(
+            {"layer": [self.layers[i] for i in layer.tolist()], "head": head.numpy(), **columns}
+        )
+
+
+def head_statistics(trace: Trace, kind: Kind | None = None) -> HeadStatistics:
+    """Describe every head of a trace by its entropy, distance, and well-known patterns.
+
+    Parameters
+    ----------
+    trace : Trace
+    kind : str, optional
+        One of ``trace.kinds``.
+
+    Returns
+    -------
+    HeadStatistics
+        On the CPU. The induction score follows Olsson et al. (2022): attention to the token behind
+        the previous occurrence of the present one.
+    """
+    layers = trace.layers(kind)
+    same_text = trace.side("query", kind) is trace.side("key", kind)
+    ids = torch.tensor(trace.side("query", kind).ids)
+    behind = _behind_previous_occurrence(ids) if same_text else torch.full_like(ids, -1)
+    rows = [_layer_statistics(trace, layer, kind, behind, same_text=same_text) for layer in layers]
+    most = max(row.shape[1] for row in rows)
+    padded = [
+        torch.nn.functional.pad(row, (0, most - row.shape[1]), value=torch.nan) for row in rows
+    ]
+    table = torch.stack(padded, dim=1)
+    return HeadStatistics(tuple(layers), kind or trace.default_kind, *table)
+
+
+def _layer_statistics(
+    trace: Trace, layer: int, kind: Kind | None, behind: Int[Tensor, " query"], *, same_text: bool
+) -> Float[Tensor, "statistic head"]:
+    """Sum every statistic over row blocks, and divide by the rows that have it."""
+    call = trace.call(layer, kind)
+    device, heads = call.query.device, range(call.n_heads)
+    sums = torch.zeros(5, call.n_heads, device=device)
+    counts = torch.zeros(5, call.n_heads, device=device)
+    behind = behind.to(device)
+    with attention.single_threaded():
+        for start, stop, block in attention.row_blocks(call, heads):
+            defined = ~block.isnan().any(dim=-1)
+            weights = block.nan_to_num(0.0)
+            query = torch.arange(start, stop, device=device)
+            key = torch.arange(block.shape[-1], device=device)
+            apart = (query[:, None] - key).abs().float()
+            entropy = -(weights * weights.clamp_min(1e-30).log2()).sum(dim=-1)
+            not_first = (query > 0) if same_text else torch.ones_like(query, dtype=torch.bool)
+            before, repeats = query - 1, behind[start:stop] >= 0
+            values = (
+                (entropy, defined),
+                ((weights * apart).sum(dim=-1), defined & same_text),
+                (weights[..., 0], defined & not_first),
+                (_at(weights, before), defined & not_first & same_text),
+                (_at(weights, behind[start:stop]), defined & repeats),
+            )
+            for i, (value, counted) in enumerate(values):
+                sums[i] += torch.where(counted, value, 0.0).sum(dim=-1)
+                counts[i] += counted.sum(dim=-1)
+    return torch.where(counts > 0, sums / counts, torch.nan).cpu()
+
+
+def _at(
+    weights: Float[Tensor, "head query key"], key: Int[Tensor, " query"]
+) -> Float[Tensor, "head query"]:
+    """Weight of each row on one key; rows whose key is out of range are the caller's to drop."""
+    index = key.clamp(0, weights.shape[-1] - 1)[None, :, None].expand(weights.shape[0], -1, 1)
+    return weights.gather(2, index)[..., 0]
+
+
+def _behind_previous_occurrence(ids: Int[Tensor, " token"]) -> Int[Tensor, " token"]:
+    """Position behind the last earlier occurrence of each token, -1 where there is none."""
+    # Sorted stably by id, equal tokens stand side by side in the order of the text.
+    order = ids.argsort(stable=True)
+    same = ids[order][1:] == ids[order][:-1]
+    behind = torch.full_like(ids, -1)
+    behind[order[1:][same]] = order[:-1][same] + 1
+    return behind
