@@ -1,0 +1,165 @@
+"""Records what the kernel would send for every state of the gallery.
+
+    python gallery/record.py
+
+Writes ``gallery/recorded/states.json``: the synced traits of real widgets on the demo models,
+the pictures that their controls can ask for, and answers to the questions that hovering asks.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from states import STATES, State
+
+from glasshead import AttentionLines, FusedAttentionMatrix, LayerStatsChart, PerplexityStrip
+from glasshead.questions import reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glasshead.view import TraceView
+
+RECORDED = Path(__file__).parent / "recorded"
+SMALL = 40
+"""Units up to which a map's other layers, heads and units, and all its fans, are recorded too."""
+
+
+def main() -> None:
+    """Record all states into one file."""
+    started = time.perf_counter()
+    recorded = [record(state) for state in STATES]
+    RECORDED.mkdir(exist_ok=True)
+    path = RECORDED / "states.json"
+    path.write_text(json.dumps(recorded, default=packed, ensure_ascii=False), encoding="utf-8")
+    seconds = time.perf_counter() - started
+    print(f"{len(recorded)} states, {path.stat().st_size / 1e6:.1f} MB, {seconds:.1f} s")
+
+
+def record(state: State) -> dict[str, Any]:
+    """Make the widget of a state and record its traits, pictures and answers."""
+    traits = dict(state.traits)
+    # Lines of all heads are recorded: the view itself filters them by the selected heads.
+    heads = traits.pop("heads", []) if state.view is AttentionLines else None
+    view = state.view(state.trace(), **traits)
+    synced = {
+        name: value
+        for name, value in view.get_state().items()
+        if not name.startswith("_") and name not in ("layout", "tabbable", "tooltip")
+    }
+    if heads is not None:
+        synced["heads"] = heads
+    return {
+        "name": state.name,
+        "view": re.sub(r"(?<!^)(?=[A-Z])", "-", state.view.__name__).lower(),
+        "width": state.width,
+        "status": state.status,
+        "note": state.note,
+        "state": synced | state.set,
+        "depends": depends(view),
+        "pictures": list(pictures(view)),
+        "answers": list(answers(view, synced)),
+    }
+
+
+def depends(view: TraceView) -> list[str]:
+    """Name the traits that need another picture from the kernel when they change."""
+    match view:
+        case AttentionLines():
+            return ["kind", "layer", "unit"]
+        case FusedAttentionMatrix():
+            return ["kind", "layer", "heads", "unit", "aggregate"]
+        case PerplexityStrip() if "cross" in view.trace.kinds:
+            return ["layer", "heads"]
+        case LayerStatsChart():
+            return ["kind"]
+        case _:
+            return []
+
+
+def pictures(view: TraceView) -> Iterator[dict[str, Any]]:
+    """Record the frames that the view's own controls lead to."""
+    names = depends(view)
+    if not names:
+        return
+    before = {name: getattr(view, name) for name in names}
+    for values in itertools.product(*(choices(view, name) for name in names)):
+        wanted = dict(zip(names, values, strict=True))
+        if not exists(view, wanted):
+            continue
+        # One by one: the layers and heads that may be set depend on the kind.
+        for name, value in wanted.items():
+            setattr(view, name, value)
+        yield {"key": wanted, "frame": view.frame, "axes": view.axes, "layer": view.layer}
+    for name, value in before.items():
+        setattr(view, name, value)
+
+
+def choices(view: TraceView, name: str) -> list[Any]:
+    """List the values of a trait that are worth recording."""
+    current = getattr(view, name)
+    small = len(view.trace.sequences[-1].tokens) <= 2 * SMALL and len(view.trace.layers()) <= 4
+    match name:
+        case "kind":
+            return list(view.trace.kinds)
+        case "layer" if small:
+            return view.trace.layers(view.kind)
+        case "unit" if small:
+            return ["token", "word"]
+        case "aggregate" if small:
+            return ["mean", "max"]
+        case "heads" if small:
+            n_heads = view.trace.n_heads(view.layer, view.kind)
+            singles = [[head] for head in range(n_heads)] if n_heads <= 4 else []
+            return [[], *singles]
+        case _:
+            return [current]
+
+
+def exists(view: TraceView, wanted: dict[str, Any]) -> bool:
+    """Tell whether the model has the wanted layer."""
+    kind = wanted.get("kind", view.kind)
+    return "layer" not in wanted or wanted["layer"] in view.trace.layers(kind)
+
+
+def answers(view: TraceView, synced: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Record the answers that hovering needs, for the traits the page opens with."""
+    for question, args in questions(view, synced):
+        answered = reply(view, {"kind": "ask", "id": "", "question": question, "args": args})
+        if answered is None:
+            continue
+        message, buffers = answered
+        yield {"question": question, "args": args, "message": message, "buffers": buffers}
+
+
+def questions(view: TraceView, synced: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """List what the view may ask while the page shows its first picture."""
+    if not isinstance(view, AttentionLines | FusedAttentionMatrix):
+        return
+    rows, columns = (range(len(synced["axes"][side]["labels"])) for side in ("query", "key"))
+    if max(len(rows), len(columns)) > 2 * SMALL:
+        return
+    if isinstance(view, AttentionLines):
+        for side, units in (("query", rows), ("key", columns)):
+            for position in units:
+                yield "fan", {"position": position, "side": side}
+    elif len(rows) * len(columns) <= SMALL**2:
+        for row, column in itertools.product(rows, columns):
+            yield "cell", {"query": row, "key": column}
+
+
+def packed(value: object) -> dict[str, str]:
+    """Write bytes as base64, the only thing that JSON does not know."""
+    if isinstance(value, bytes | memoryview | bytearray):
+        return {"base64": base64.b64encode(value).decode("ascii")}
+    raise TypeError(f"a {type(value).__name__} cannot be recorded")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""The states that the gallery shows: about ten of every view, each with a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import transformers
+
+from glasshead import (
+    AttentionLines,
+    FusedAttentionMatrix,
+    LayerStatsChart,
+    Lens,
+    PerplexityStrip,
+)
+from glasshead_backend.demo import DECODER_LONG_TEXT, DECODER_TEXT, SOURCE_TEXT, TARGET_TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from glasshead.view import TraceView
+    from glasshead_backend import Trace
+
+Status = Literal["ready", "busy", "no kernel"]
+
+
+@dataclass(frozen=True)
+class State:
+    """One picture of the gallery.
+
+    Parameters
+    ----------
+    name : str
+        Names the picture's file and its place on the page.
+    view : type of TraceView
+    trace : callable
+        Makes the trace; called once for all states that share it.
+    traits : dict
+        Initial traits of the view.
+    set : dict
+        Traits set afterwards without the view's validation: errors, busy words, a wrong layer.
+    width : int
+        Pixels.
+    status : str
+        What the host says about the kernel.
+    note : str
+        What to look for.
+    """
+
+    name: str
+    view: type[TraceView]
+    trace: Callable[[], Trace]
+    traits: dict[str, Any] = field(default_factory=dict)
+    set: dict[str, Any] = field(default_factory=dict)
+    width: int = 900
+    status: Status = "ready"
+    note: str = ""
+
+
+RTL_TEXT = "The whale said: السلام عليكم, and the captain said: שלום."
+CJK_TEXT = "The sailor wrote 白い鯨 in his book, and 海は静かだ below it 🐋."
+HOSTILE_TEXT = "The token </script><img src=x onerror=alert(1)> is text, and the whale is a whale."
+LINES_TEXT = "Captain Ahab said:\n\n  The white whale,\n  the white whale!\n\nAnd all the men ran."
+
+
+@cache
+def decoder() -> Lens:
+    """Return the demo language model."""
+    return Lens.demo("decoder")
+
+
+@cache
+def translator() -> Lens:
+    """Return the demo translation model."""
+    return Lens.demo("encoder-decoder")
+
+
+def untrained(n_layers: int, n_heads: int) -> Lens:
+    """Return a language model of GPT-2's shape with random weights, for sizes the demos lack."""
+    tokenizer = decoder().tokenizer
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=256,
+        n_embd=8 * n_heads,
+        n_layer=n_layers,
+        n_head=n_heads,
+        initializer_range=0.3,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return Lens(transformers.GPT2LMHeadModel(config).eval(), tokenizer)
+
+
+def _texts(text: str) -> Callable[[], Trace]:
+    return cache(lambda: decoder().trace(text))
+
+
+short = _texts(DECODER_TEXT)
+long = _texts(DECODER_LONG_TEXT)
+one_token = _texts("whale")
+rtl = _texts(RTL_TEXT)
+cjk = _texts(CJK_TEXT)
+hostile = _texts(HOSTILE_TEXT)
+lined = _texts(LINES_TEXT)
+generated = cache(lambda: decoder().generate("Captain Ahab looked at the", max_new_tokens=24))
+translated = cache(lambda: translator().trace(SOURCE_TEXT, TARGET_TEXT))
+twelve_heads = cache(lambda: untrained(2, 12).trace(DECODER_TEXT))
+many_layers = cache(lambda: untrained(48, 2).trace(DECODER_TEXT))
+
+
+@cache
+def encoder() -> Trace:
+    """Return a trace of an encoder, which has no next-token prediction."""
+    tokenizer = decoder().tokenizer
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=256,
+    )
+    return Lens(transformers.BertModel(config).eval(), tokenizer).trace(DECODER_TEXT)
+
+
+WRONG_LAYER = "layer 7 is out of range: the demo decoder has layers 0-1."
+_MAPS: list[dict[str, Any]] = [
+    {"name": "tokens", "trace": short, "traits": {"layer": 1, "unit": "token"}},
+    {
+        "name": "induction-head",
+        "trace": short,
+        "traits": {"layer": 1, "heads": [3], "unit": "token", "hovered": 20},
+        "note": "A head that finds what came after the same token last time; one token is hovered.",
+    },
+    {"name": "many-tokens", "trace": long, "traits": {"layer": 1, "unit": "token"}, "width": 1200},
+    {"name": "words", "trace": short, "traits": {"layer": 1, "unit": "word", "selected": [9]}},
+    {"name": "twelve-heads", "trace": twelve_heads, "traits": {"layer": 1, "unit": "word"}},
+    {
+        "name": "cross-attention",
+        "trace": translated,
+        "traits": {"kind": "cross", "layer": 1, "heads": [1], "selected": [3]},
+        "note": "Rows are named by the word that they predict.",
+    },
+    {"name": "encoder", "trace": translated, "traits": {"kind": "encoder", "hovered_source": 2}},
+    {"name": "right-to-left", "trace": rtl, "traits": {"layer": 1, "unit": "word"}},
+    {"name": "cjk", "trace": cjk, "traits": {"layer": 1, "unit": "word"}},
+    {"name": "untrusted-text", "trace": hostile, "traits": {"layer": 1, "unit": "word"}},
+    {"name": "narrow", "trace": short, "traits": {"layer": 1, "unit": "word"}, "width": 420},
+    {"name": "one-token", "trace": one_token, "width": 600},
+    {"name": "error", "trace": translated, "set": {"error": WRONG_LAYER}, "width": 600},
+    {"name": "busy", "trace": translated, "set": {"busy": "computing layer 1"}, "width": 600},
+    {"name": "no-kernel", "trace": translated, "status": "no kernel", "width": 600},
+]
+_STRIPS: list[dict[str, Any]] = [
+    {"name": "tokens", "trace": short},
+    {"name": "hovered", "trace": short, "traits": {"hovered": 30}},
+    {"name": "pinned-rank", "trace": short, "traits": {"measure": "rank", "selected": [30]}},
+    {"name": "first-token", "trace": short, "traits": {"hovered": 0}, "width": 700},
+    {"name": "many-tokens", "trace": long, "traits": {"measure": "perplexity"}, "width": 1200},
+    {"name": "lines", "trace": lined, "traits": {"measure": "probability"}, "width": 700},
+    {"name": "generated", "trace": generated, "traits": {"measure": "entropy"}},
+    {
+        "name": "cross-attention",
+        "trace": translated,
+        "traits": {"kind": "cross", "layer": 1, "heads": [1], "hovered": 3},
+        "note": "The hovered word of the target lights the source words that its row looks at.",
+    },
+    {"name": "words", "trace": short, "traits": {"unit": "word", "selected": [9]}},
+    {"name": "right-to-left", "trace": rtl, "traits": {"hovered": 12}, "width": 700},
+    {"name": "cjk", "trace": cjk, "traits": {"hovered": 12}, "width": 700},
+    {"name": "untrusted-text", "trace": hostile, "traits": {"hovered": 5}, "width": 700},
+    {"name": "encoder", "trace": encoder, "width": 700},
+    {"name": "one-token", "trace": one_token, "width": 600},
+    {"name": "narrow", "trace": short, "traits": {"selected": [30]}, "width": 420},
+    {"name": "error", "trace": short, "set": {"error": WRONG_LAYER}, "width": 700},
+    {"name": "busy", "trace": short, "set": {"busy": "scoring window 2 of 5"}, "width": 700},
+    {"name": "no-kernel", "trace": short, "status": "no kernel", "width": 700},
+]
+_CHARTS: list[dict[str, Any]] = [
+    {"name": "two-layers", "trace": short, "width": 600},
+    {"name": "two-layers-hovered", "trace": short, "traits": {"hovered": 3}, "width": 600},
+    {"name": "twelve-layers", "trace": cache(lambda: untrained(12, 12).trace(DECODER_TEXT))},
+    {"name": "many-layers", "trace": many_layers, "traits": {"layer": 17}, "width": 1200},
+    {"name": "many-layers-log", "trace": many_layers, "traits": {"layer": 17, "scale": "log"}},
+    {"name": "many-layers-token", "trace": many_layers, "traits": {"layer": 3, "selected": [0]}},
+    {"name": "decoder-with-cross", "trace": translated, "traits": {"kind": "cross", "layer": 1}},
+    {"name": "narrow", "trace": translated, "traits": {"kind": "cross"}, "width": 420},
+    {"name": "narrow-many", "trace": many_layers, "traits": {"layer": 17}, "width": 420},
+    {"name": "error", "trace": short, "set": {"error": WRONG_LAYER}, "width": 600},
+    {"name": "busy", "trace": short, "set": {"busy": "computing norms"}, "width": 600},
+    {"name": "no-kernel", "trace": short, "status": "no kernel", "width": 600},
+]
+
+STATES: list[State] = [
+    State(view=view, **described)
+    for view, states in (
+        (AttentionLines, _MAPS),
+        (FusedAttentionMatrix, _MAPS),
+        (PerplexityStrip, _STRIPS),
+        (LayerStatsChart, _CHARTS),
+    )
+    for described in states
+]
