@@ -14,13 +14,19 @@ export interface Paint {
 // Opacity in steps of 1/24: one stroke per head and step, whatever the number of lines.
 const STEPS = 24;
 
-function strokeWidth(weight: number): number {
-  return 1 + 1.25 * weight;
+// Without a GPU a stroke of one device pixel costs a tenth of a wider one. So faint lines are
+// hairlines, and in a crowd the strong ones are two or three hairlines side by side.
+const HAIRLINE = 0.17;
+const CROWD = 600;
+
+function strokeWidth(weight: number, pixel: number): number {
+  return weight <= HAIRLINE ? pixel : 1 + 1.25 * weight;
 }
 
 /** Batches curves by head and opacity, and strokes the faintest first. */
 class Strokes {
   private readonly paths = new Map<number, Path2D>();
+  private count = 0;
 
   constructor(private readonly geometry: Geometry) {}
 
@@ -36,36 +42,70 @@ class Strokes {
       this.paths.set(bucket, path);
     }
     addCurve(path, this.geometry, y0, y1);
+    this.count++;
   }
 
-  draw(context: CanvasRenderingContext2D, paint: Paint): void {
-    for (const bucket of [...this.paths.keys()].sort((a, b) => a - b)) {
+  /** Strongest on top: painted last, or, under what is there already, first. */
+  draw(context: CanvasRenderingContext2D, paint: Paint, under = false): void {
+    const pixel = 1 / (context.getTransform().a || 1);
+    const buckets = [...this.paths.keys()].sort((a, b) => (under ? b - a : a - b));
+    context.save();
+    if (under) context.globalCompositeOperation = "destination-over";
+    for (const bucket of buckets) {
       const path = this.paths.get(bucket);
       if (!path) continue;
       const weight = Math.floor(bucket / 4096) / STEPS;
       context.strokeStyle = css(headColour(bucket % 4096, paint.nHeads, paint.theme));
       context.globalAlpha = weight;
-      context.lineWidth = strokeWidth(weight);
-      context.stroke(path);
+      const width = strokeWidth(weight, pixel);
+      if (this.count > CROWD) strokeAsHairlines(context, path, width, pixel);
+      else {
+        context.lineWidth = width;
+        context.stroke(path);
+      }
     }
-    context.globalAlpha = 1;
+    context.restore();
   }
 }
 
+function strokeAsHairlines(
+  context: CanvasRenderingContext2D,
+  path: Path2D,
+  width: number,
+  pixel: number,
+): void {
+  const lines = Math.max(1, Math.round(width / pixel));
+  context.lineWidth = pixel;
+  context.save();
+  context.translate(0, (-pixel * (lines - 1)) / 2);
+  for (let i = 0; i < lines; i++) {
+    context.stroke(path);
+    context.translate(0, pixel);
+  }
+  context.restore();
+}
+
+// Lines drawn in one animation frame; the fainter rest follows beneath them, frame by frame.
+const SLICE = 1500;
+
+/** Draws a slice of the lines from `from` on (strongest first); returns where the next one starts. */
 export function drawLines(
   context: CanvasRenderingContext2D,
   geometry: Geometry,
   lines: Lines,
   shown: Shown,
+  from: number,
   paint: Paint,
-): void {
+): number {
   const strokes = new Strokes(geometry);
   const scale = lines.frame.weight_scale;
-  for (const i of shown.indices) {
+  const end = Math.min(shown.indices.length, from + SLICE);
+  for (const i of shown.indices.subarray(from, end)) {
     const weight = (lines.weight[i] ?? 0) * scale;
     strokes.add(lines.head[i] ?? 0, weight, lines.query[i] ?? 0, lines.key[i] ?? 0);
   }
-  strokes.draw(context, paint);
+  strokes.draw(context, paint, true);
+  return end;
 }
 
 // Below this a line cannot be seen; the bars still show it.

@@ -62,6 +62,8 @@ export class AttentionLinesView implements View<LinesState> {
   private shown: Shown | null = null;
   private geometry: Geometry | null = null;
   private hoveredLine: number | null = null;
+  /** How many of the shown lines are on the canvas. */
+  private drawn = 0;
   /** The side the pointer or the arrow keys were on last: decides the fan of a hovered token. */
   private side: Side = "query";
 
@@ -218,15 +220,23 @@ export class AttentionLinesView implements View<LinesState> {
       const bottom = geometry.scroll + geometry.height;
       this.columns.query.window(geometry.scroll, bottom, geometry.rowHeight);
       this.columns.key.window(geometry.scroll, bottom, geometry.rowHeight);
-      const context = sizeCanvas(this.base, geometry.width, geometry.height);
-      if (context && picture.lines && this.shown) {
-        drawLines(context, geometry, picture.lines, this.shown, this.paint());
-      }
+      sizeCanvas(this.base, geometry.width, geometry.height);
+      this.drawn = 0;
+      this.drawSlice();
     }
     this.drawOverlay();
     if (!picture.lines) return;
     const { layer, heads, unit, kind } = picture.lines.frame.key;
     this.frame.drawn(`${layer}:${heads.join(",")}:${unit}:${kind}`);
+  };
+
+  /** The next lines, as many as a frame has time for, until all are drawn. */
+  private readonly drawSlice = (): void => {
+    const { geometry, picture, shown } = this;
+    const context = this.base.getContext("2d");
+    if (!context || !geometry || !picture?.lines || !shown) return;
+    this.drawn = drawLines(context, geometry, picture.lines, shown, this.drawn, this.paint());
+    if (this.drawn < shown.indices.length) this.schedule.request(this.drawSlice);
   };
 
   private readonly drawOverlay = (): void => {
