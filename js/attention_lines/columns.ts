@@ -21,7 +21,6 @@ export interface TokenColumn {
   /** Puts the rows between two heights (px) into the DOM. */
   window(top: number, bottom: number, rowHeight: number): void;
   light(lit: Lit): void;
-  token(unit: number): HTMLElement | undefined;
 }
 
 export function tokenColumn(side: Side): TokenColumn {
@@ -79,7 +78,6 @@ export function tokenColumn(side: Side): TokenColumn {
       lit = next;
       for (const [unit, token] of rows) paintLit(token, unit, lit);
     },
-    token: (unit) => rows.get(unit),
   };
 }
 

@@ -2,7 +2,7 @@
 
 import type { Side } from "../shared/axis_text";
 import type { Host } from "../shared/view";
-import { type Fan, fanFromFrame, type Lines } from "./lines";
+import { type Fan, fanFromFrame, fanMean, type Lines } from "./lines";
 import type { LinesState } from "./state";
 
 export interface FanRequest {
@@ -98,4 +98,19 @@ export function createFans(
       refresh();
     },
   };
+}
+
+// Units of the other side with less than this share of the largest weight step back.
+const QUIET = 0.04;
+
+/** Which units of a side the fans hardly touch; null when no fan reaches that side. */
+export function quietUnits(fans: readonly Fan[], side: Side): ((unit: number) => boolean) | null {
+  const reaching = fans.filter((fan) => fan.side !== side);
+  if (!reaching.length) return null;
+  const sum = new Float32Array(reaching[0]?.n ?? 0);
+  for (const fan of reaching) {
+    for (const [unit, weight] of fanMean(fan).entries()) sum[unit] = (sum[unit] ?? 0) + weight;
+  }
+  const floor = QUIET * sum.reduce((a, b) => Math.max(a, b), 0);
+  return (unit) => (sum[unit] ?? 0) < floor;
 }

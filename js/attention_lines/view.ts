@@ -22,9 +22,9 @@ import { createFrame, type Host, type View, type ViewFrame } from "../shared/vie
 import { type Lit, type TokenColumn, tokenColumn } from "./columns";
 import { createHeader, type Header } from "./controls";
 import { drawBars, drawFans, drawLine, drawLines, type Paint } from "./drawing";
-import { createFans, type Fans } from "./fans";
+import { createFans, type Fans, quietUnits } from "./fans";
 import { type Geometry, headTracks, hitLine, layout, rowHeightFor } from "./geometry";
-import { fanMean, type Lines, type Shown, select, unpackLines } from "./lines";
+import { type Lines, type Shown, select, unpackLines } from "./lines";
 import type { LinesState } from "./state";
 import { fanSentence, linesSentence, lineWords, percent } from "./words";
 
@@ -172,17 +172,7 @@ export class AttentionLinesView implements View<LinesState> {
     const picture = this.picture;
     if (!picture) return { hovered: null, selected: new Set(), quiet: null };
     const lit = litUnits(picture[side], tokenState(this.host.state, picture.axes[side].sequence));
-    const fan = this.fans.current.at(-1);
-    if (!fan || fan.side === side) return { ...lit, quiet: null };
-    const sum = new Float32Array(fan.n);
-    for (const each of this.fans.current) {
-      if (each.side === fan.side)
-        fanMean(each).forEach((w, i) => {
-          sum[i] = (sum[i] ?? 0) + w;
-        });
-    }
-    const floor = 0.04 * Math.max(...sum);
-    return { ...lit, quiet: (unit) => (sum[unit] ?? 0) < floor };
+    return { ...lit, quiet: quietUnits(this.fans.current, side) };
   }
 
   private showFans(): void {
@@ -385,6 +375,15 @@ export class AttentionLinesView implements View<LinesState> {
     this.host.set(selectPatch(sequence, togglePinned(picture[at.side], selected, at.unit)));
   }
 
+  /** Scrolls so that a row is inside the view. */
+  private reveal(unit: number): void {
+    const { geometry, scroller } = this;
+    if (!geometry) return;
+    const top = unit * geometry.rowHeight;
+    const lowest = top - geometry.height + geometry.rowHeight;
+    scroller.scrollTop = Math.min(top, Math.max(lowest, scroller.scrollTop));
+  }
+
   private readonly onKey = (event: KeyboardEvent): void => {
     if (commonKeys(event, this.host) || inField(event)) return;
     if (event.target !== this.frame.root || !this.picture) return;
@@ -395,7 +394,7 @@ export class AttentionLinesView implements View<LinesState> {
       handled(event);
       const last = picture[side].length - 1;
       this.hover({ side, unit: Math.min(last, Math.max(0, to)) });
-      this.columns[side].token(to)?.scrollIntoView({ block: "nearest" });
+      this.reveal(to);
     };
     if (event.key === "ArrowDown") move(this.side, unit === null ? 0 : unit + 1);
     else if (event.key === "ArrowUp") move(this.side, (unit ?? 1) - 1);
