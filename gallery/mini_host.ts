@@ -33,7 +33,8 @@ interface Layout {
 }
 
 const NOT_RECORDED =
-  "This page has no kernel, and this picture was not recorded. Choose one of the others.";
+  "This page has no kernel, and this was not recorded. " +
+  "The first state of each view has all layers, heads and units.";
 
 /** Replaces every `{base64: …}` by its bytes. */
 export function revive(value: unknown): unknown {
@@ -76,8 +77,12 @@ export function miniHost(
       take(picture === null ? { error: NOT_RECORDED } : { ...partial, error: "", ...picture });
     },
     async ask(question, args) {
+      // Answers belong to the picture that the state opened with.
+      const opened = [...recorded.depends, "heads"].every((name) =>
+        same(state[name], recorded.state[name]),
+      );
       const found = recorded.answers.find(
-        (answer) => answer.question === question && same(answer.args, args),
+        (answer) => opened && answer.question === question && same(answer.args, args),
       );
       if (!found?.message.ok) throw new Error(found?.message.error ?? NOT_RECORDED);
       const arrays: Record<string, NdArray> = {};

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 RECORDED = Path(__file__).parent / "recorded"
 SMALL = 40
-"""Units up to which a map's other layers, heads and units, and all its fans, are recorded too."""
+"""Units up to which the answers for every cell of a map are recorded (fans: twice that)."""
 
 
 def main() -> None:
@@ -53,8 +53,9 @@ def record(state: State) -> dict[str, Any]:
         for name, value in view.get_state().items()
         if not name.startswith("_") and name not in ("layout", "tabbable", "tooltip")
     }
+    recorded = list(pictures(view)) if state.pictures else []
     if heads is not None:
-        synced["heads"] = heads
+        synced["heads"] = view.heads = heads
     return {
         "name": state.name,
         "view": re.sub(r"(?<!^)(?=[A-Z])", "-", state.view.__name__).lower(),
@@ -63,7 +64,7 @@ def record(state: State) -> dict[str, Any]:
         "note": state.note,
         "state": synced | state.set,
         "depends": depends(view),
-        "pictures": list(pictures(view)),
+        "pictures": recorded,
         "answers": list(answers(view, synced)),
     }
 
@@ -103,29 +104,29 @@ def pictures(view: TraceView) -> Iterator[dict[str, Any]]:
 
 def choices(view: TraceView, name: str) -> list[Any]:
     """List the values of a trait that are worth recording."""
-    current = getattr(view, name)
-    small = len(view.trace.sequences[-1].tokens) <= 2 * SMALL and len(view.trace.layers()) <= 4
     match name:
         case "kind":
             return list(view.trace.kinds)
-        case "layer" if small:
+        case "layer":
             return view.trace.layers(view.kind)
-        case "unit" if small:
+        case "unit":
             return ["token", "word"]
-        case "aggregate" if small:
+        case "aggregate":
             return ["mean", "max"]
-        case "heads" if small:
+        case "heads":
             n_heads = view.trace.n_heads(view.layer, view.kind)
-            singles = [[head] for head in range(n_heads)] if n_heads <= 4 else []
-            return [[], *singles]
+            return [[], *([head] for head in range(n_heads))]
         case _:
-            return [current]
+            return [getattr(view, name)]
 
 
 def exists(view: TraceView, wanted: dict[str, Any]) -> bool:
-    """Tell whether the model has the wanted layer."""
-    kind = wanted.get("kind", view.kind)
-    return "layer" not in wanted or wanted["layer"] in view.trace.layers(kind)
+    """Tell whether the model has the wanted layer, and the picture differs from the others."""
+    layers = view.trace.layers(wanted.get("kind", view.kind))
+    one_head = len(wanted.get("heads", [])) == 1
+    return wanted.get("layer", layers[0]) in layers and not (
+        one_head and wanted.get("aggregate") == "max"
+    )
 
 
 def answers(view: TraceView, synced: dict[str, Any]) -> Iterator[dict[str, Any]]:

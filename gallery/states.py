@@ -44,6 +44,8 @@ class State:
         Traits set afterwards without the view's validation: errors, busy words, a wrong layer.
     width : int
         Pixels.
+    pictures : bool
+        Whether the other pictures that its controls lead to are recorded too.
     status : str
         What the host says about the kernel.
     note : str
@@ -56,6 +58,7 @@ class State:
     traits: dict[str, Any] = field(default_factory=dict)
     set: dict[str, Any] = field(default_factory=dict)
     width: int = 900
+    pictures: bool = False
     status: Status = "ready"
     note: str = ""
 
@@ -130,7 +133,13 @@ def encoder() -> Trace:
 
 WRONG_LAYER = "layer 7 is out of range: the demo decoder has layers 0-1."
 _MAPS: list[dict[str, Any]] = [
-    {"name": "tokens", "trace": short, "traits": {"layer": 1, "unit": "token"}},
+    {
+        "name": "tokens",
+        "trace": short,
+        "traits": {"layer": 1, "unit": "token"},
+        "pictures": True,
+        "note": "All layers, heads and units are recorded here: try the controls.",
+    },
     {
         "name": "induction-head",
         "trace": short,
@@ -144,6 +153,7 @@ _MAPS: list[dict[str, Any]] = [
         "name": "cross-attention",
         "trace": translated,
         "traits": {"kind": "cross", "layer": 1, "heads": [1], "selected": [3]},
+        "pictures": True,
         "note": "Rows are named by the word that they predict.",
     },
     {"name": "encoder", "trace": translated, "traits": {"kind": "encoder", "hovered_source": 2}},
@@ -168,6 +178,7 @@ _STRIPS: list[dict[str, Any]] = [
         "name": "cross-attention",
         "trace": translated,
         "traits": {"kind": "cross", "layer": 1, "heads": [1], "hovered": 3},
+        "pictures": True,
         "note": "The hovered word of the target lights the source words that its row looks at.",
     },
     {"name": "words", "trace": short, "traits": {"unit": "word", "selected": [9]}},
@@ -188,7 +199,12 @@ _CHARTS: list[dict[str, Any]] = [
     {"name": "many-layers", "trace": many_layers, "traits": {"layer": 17}, "width": 1200},
     {"name": "many-layers-log", "trace": many_layers, "traits": {"layer": 17, "scale": "log"}},
     {"name": "many-layers-token", "trace": many_layers, "traits": {"layer": 3, "selected": [0]}},
-    {"name": "decoder-with-cross", "trace": translated, "traits": {"kind": "cross", "layer": 1}},
+    {
+        "name": "decoder-with-cross",
+        "trace": translated,
+        "traits": {"kind": "cross", "layer": 1},
+        "pictures": True,
+    },
     {"name": "narrow", "trace": translated, "traits": {"kind": "cross"}, "width": 420},
     {"name": "narrow-many", "trace": many_layers, "traits": {"layer": 17}, "width": 420},
     {"name": "error", "trace": short, "set": {"error": WRONG_LAYER}, "width": 600},

@@ -54,7 +54,7 @@ export function drawAxes({ data, layout, scale, current }: Drawing): SVGElement 
 export function drawCurrent({ layout, current }: Drawing): Child {
   if (current < 0) return null;
   const { top, bottom, step, x } = layout;
-  const width = Math.max(step, 8);
+  const width = Math.min(32, Math.max(step, 8));
   const box = { x: x(current) - width / 2, y: top - 6, width, height: bottom - top + 26 };
   return svg("rect", { class: "gh-chart-current", rx: 3, ...box });
 }
@@ -116,7 +116,7 @@ export function drawLabels(drawing: Drawing): Child[] {
   });
   const at = ends.map(({ series, last }) => layout.y(scale.share(series.mean[last] ?? 0)));
   const ys = spread(at, layout.top, layout.bottom);
-  const x = layout.x(data.layers.length - 1) + Math.min(layout.step / 2, 16) + 6;
+  const x = layout.x(data.layers.length - 1) + Math.min(layout.step / 2, 16) + 8;
   return ends.map(({ series }, i) =>
     svg(
       "text",

@@ -29,7 +29,7 @@ export function layout(data: ChartData, scale: ValueScale, width: number, height
   const right = width - (direct ? 20 + 7.2 * longest : 12);
   const [top, bottom] = [22, height - 38];
   // Two layers are not torn to the far ends of a wide chart.
-  const step = Math.min(120, (right - left) / Math.max(1, data.layers.length));
+  const step = Math.min(260, (right - left) / Math.max(1, data.layers.length));
   return {
     ...{ width, height, left, right, top, bottom, step, direct },
     x: (index) => left + (index + 0.5) * step,

@@ -28,7 +28,7 @@ const HELP: readonly string[] = [
   "From left to right are the model’s layers; the height says how much each block (attention, MLP) " +
     "adds to the residual stream there: the L2 norm of its output, averaged over the tokens. The " +
     "band holds the middle half of the tokens.",
-  "Point at a token in a linked view, or pin one, to see its own values as thin lines. Click a " +
+  "Point at a token in a linked view, or pin one, to see its own values as dashed lines. Click a " +
     "layer, or use the arrow keys, to go to it in every linked view.",
   "A large norm means that a block writes much, not that what it writes matters for the prediction.",
 ];
@@ -164,7 +164,7 @@ export class LayerStatsChartView implements View<ChartState> {
     fill(this.tokenLayer, ...(this.token ? drawToken(drawing, this.token.rows) : []));
     fill(this.frame.legend, ...this.legend(drawing));
     const token = this.token;
-    const words = token && `Token ${token.position} ${token.name}: thin lines.`;
+    const words = token && `Token ${token.position} ${token.name}: dashed lines.`;
     const beyond = token ? beyondWords(data, token, drawing.scale.max) : "";
     this.frame.setStatus([words, beyond.trim(), data.frame.note].filter(Boolean).join(" "));
     if (this.pointed >= 0) this.showTooltip(this.pointed);

@@ -27,10 +27,6 @@ export interface TokenCard {
   looks: string;
 }
 
-export interface SummaryCard {
-  lines: readonly Child[];
-}
-
 export function drawToken(element: HTMLElement, card: TokenCard): void {
   const heading = h(
     "div",
@@ -47,7 +43,7 @@ export function drawToken(element: HTMLElement, card: TokenCard): void {
 }
 
 /** What the card says while no token is hovered or pinned. */
-export function drawSummary(element: HTMLElement, { lines }: SummaryCard): void {
+export function drawSummary(element: HTMLElement, lines: readonly Child[]): void {
   fill(element, ...lines.map((line) => h("p", { class: "gh-strip-card-summary" }, line)));
 }
 

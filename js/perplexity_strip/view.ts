@@ -42,6 +42,7 @@ export class PerplexityStripView implements View<StripState> {
     class: "gh-strip-card",
     aria: { label: "The token in numbers" },
   });
+  private readonly strip: HTMLElement;
   private readonly profile;
   private readonly questions;
   private data: StripData | null = null;
@@ -67,7 +68,9 @@ export class PerplexityStripView implements View<StripState> {
     );
     this.questions = createQuestions(host, signal, () => this.mark());
     controls.append(this.layers.element, this.measures.element);
-    body.append(h("div", { class: "gh-strip" }, this.texts, this.profile.element, this.card));
+    const main = h("div", { class: "gh-strip-main" }, this.texts, this.profile.element);
+    this.strip = h("div", { class: "gh-strip" }, main, this.card);
+    body.append(this.strip);
     this.listen(root, signal);
     this.drawAll();
   }
@@ -125,7 +128,9 @@ export class PerplexityStripView implements View<StripState> {
     const words = frame.n_scored === 0 && h("p", { class: "gh-strip-words" }, frame.undefined);
     fill(this.texts, words, this.source?.element, heading, this.text.element);
     this.texts.setAttribute("aria-label", `Text of ${frame.texts.length} tokens`);
-    this.profile.element.hidden = frame.n_scored === 0;
+    // Without predictions there is nothing to draw along the text, nor to say of a token.
+    this.strip.classList.toggle("is-plain", frame.n_scored === 0);
+    for (const part of [this.profile.element, this.card]) part.hidden = frame.n_scored === 0;
   }
 
   private paint(): void {
@@ -188,15 +193,11 @@ export class PerplexityStripView implements View<StripState> {
     const right = percent(1 - data.nWrong / Math.max(1, n_scored));
     const figure = (value: string, words: string): Child =>
       h("span", { class: "gh-strip-figure" }, h("strong", {}, value), words);
-    const lines: Child[] =
-      n_scored === 0
-        ? ["No token is scored."]
-        : [
-            figure(formatValue("perplexity", perplexity ?? Number.NaN), "perplexity of the text"),
-            figure(right, "of the tokens were the first guess"),
-            "Point at a token for its numbers and what the model expected; click pins it.",
-          ];
-    drawSummary(this.card, { lines });
+    drawSummary(this.card, [
+      figure(formatValue("perplexity", perplexity ?? Number.NaN), "perplexity of the text"),
+      figure(right, "of the tokens were the first guess"),
+      "Point at a token for its numbers and what the model expected; click pins it.",
+    ]);
   }
 
   private showToken(data: StripData, position: number): void {
