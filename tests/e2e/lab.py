@@ -341,7 +341,22 @@ class Notebook:
 
     def output(self, cell: int) -> Locator:
         """Output area of a cell (counted from 0, markdown cells included)."""
-        return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea-output")
+        cells = self.page.locator(".jp-Notebook .jp-Cell")
+        return cells.nth(cell).locator(".jp-Cell-outputArea")
+
+    def cell_output(self, cell_id: str) -> Locator:
+        """Output area of the cell with this id."""
+        index = self.page.evaluate(
+            """(id) => {
+              const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
+              return [...cells].findIndex((cell) => cell.id === id);
+            }""",
+            cell_id,
+        )
+        if index < 0:
+            message = f"there is no cell {cell_id!r}"
+            raise KeyError(message)
+        return self.output(index)
 
     def set_theme(self, theme: str) -> None:
         """Switch JupyterLab to its "light" or "dark" theme."""
