@@ -11,6 +11,7 @@ from torch import Tensor
 
 from glasshead_backend import attention as on_demand
 from glasshead_backend.prediction import no_predictions, score, top_alternatives
+from glasshead_backend.running import activations_of
 from glasshead_backend.sides import Unit
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from typing_extensions import Self
 
+    from glasshead_backend.anatomy import Family
     from glasshead_backend.capture import AttentionCall
-    from glasshead_backend.lens import Family, Lens
+    from glasshead_backend.lens import Lens
     from glasshead_backend.prediction import NextTokenLogits, Predictions
+    from glasshead_backend.running import Norms
     from glasshead_backend.sides import Sequence, Side, Sides
     from glasshead_backend.structure import Kind, Stack
     from glasshead_backend.tokens import Token
@@ -54,7 +57,7 @@ class Trace:
         sides: Sides,
         calls: dict[Kind, dict[int, AttentionCall]],
         logits: NextTokenLogits | None,
-        norms: dict[tuple[Stack, int, str], Tensor],
+        norms: Norms,
         inputs: dict[str, Tensor],
     ) -> None:
         self.lens = lens
@@ -443,7 +446,9 @@ class Trace:
                 for writer in structure.writers
                 if writer.stack == stack and writer.block == block
             }
-        return self.lens.activations_of(modules, self._inputs, inputs_wanted=block == "embedding")
+        return activations_of(
+            self.lens.model, modules, self._inputs, inputs_wanted=block == "embedding"
+        )
 
     # ---- helpers ------------------------------------------------------------------------------
 

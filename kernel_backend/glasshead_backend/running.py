@@ -1,0 +1,173 @@
+"""Running a model so that nothing about it changes, and keeping what later questions need."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from glasshead_backend.prediction import NextTokenLogits
+from glasshead_backend.structure import on_input, on_output
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from jaxtyping import Float
+
+    from glasshead_backend.structure import Stack, Writer
+
+    Norms = dict[tuple[Stack, int, str], Float[Tensor, " token"]]
+
+# The class of a model decides which methods it has (generate, get_encoder ...), hence Any.
+
+
+@contextmanager
+def for_a_trace(model: Any) -> Generator[None, None, None]:
+    """No gradients, evaluation mode, an implementation that can be recorded; restored after."""
+    training = [module for module in model.modules() if module.training]
+    implementation = model.config._attn_implementation  # noqa: SLF001  no public reader
+    switch = implementation not in ("sdpa", "eager", None)
+    with torch.no_grad():
+        try:
+            model.eval()
+            if switch:
+                model.set_attn_implementation("sdpa")
+            yield
+        finally:
+            if switch:
+                model.set_attn_implementation(implementation)
+            for module in training:
+                module.training = True
+
+
+def inputs_of(
+    model: Any, ids: Sequence[int], decoder_ids: Sequence[int] | None = None
+) -> dict[str, Tensor]:
+    """Return the keyword arguments of a forward over one sequence, ``[1, tokens]`` each."""
+    inputs = {"input_ids": torch.tensor([ids], device=model.device)}
+    if decoder_ids is not None:
+        inputs["decoder_input_ids"] = torch.tensor([decoder_ids], device=model.device)
+    return inputs
+
+
+def forward(model: Any, inputs: dict[str, Tensor]) -> Any:
+    """Run one forward pass; without a cache, which would hold a second copy of every key."""
+    takes_cache = "use_cache" in inspect.signature(model.forward).parameters
+    return model(**inputs, use_cache=False) if takes_cache else model(**inputs)
+
+
+def n_embeddings(model: Any) -> int:
+    """Return how many token ids the model knows."""
+    return model.get_input_embeddings().weight.shape[0]
+
+
+def window(model: Any) -> int | None:
+    """Return how many tokens the model reads at most; None when its positions have no end."""
+    config = model.config.get_text_config()
+    if hasattr(config, "relative_attention_num_buckets"):
+        return None
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            # RoBERTa counts positions from behind its padding index.
+            offset = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - offset
+    return getattr(config, "max_position_embeddings", None)
+
+
+@contextmanager
+def short_unembedding(unembedding: nn.Module) -> Generator[list[Tensor], None, None]:
+    """Keep what the unembedding is given, and let it compute the last position only."""
+    kept: list[Tensor] = []
+
+    def shorten(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        kept.append(args[0].detach())
+        return (args[0][:, -1:], *args[1:])
+
+    handle = unembedding.register_forward_pre_hook(shorten)
+    try:
+        yield kept
+    finally:
+        handle.remove()
+
+
+def run_for_logits(
+    model: Any, inputs: dict[str, Tensor], *, wanted: bool, plain_unembedding: bool
+) -> NextTokenLogits | None:
+    """Run the model and keep what predictions are made from: hidden states, not logits.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    inputs : dict
+        As :func:`inputs_of` makes them.
+    wanted : bool
+        Whether the model predicts next tokens at all.
+    plain_unembedding : bool
+        Whether logits are the unembedding's output, unchanged; if not, they are kept themselves.
+    """
+    unembedding = model.get_output_embeddings()
+    if not wanted or unembedding is None:
+        forward(model, inputs)
+        return None
+    if not plain_unembedding:
+        logits = forward(model, inputs).logits[0]
+        return NextTokenLogits(logits=logits, n_vocabulary=logits.shape[-1])
+    with short_unembedding(unembedding) as kept:
+        vocabulary = forward(model, inputs).logits.shape[-1]
+    return NextTokenLogits(hidden=kept[0][0], unembedding=unembedding, n_vocabulary=vocabulary)
+
+
+@contextmanager
+def norms_of(writers: Sequence[Writer]) -> Generator[Norms, None, None]:
+    """Note the L2 norm, at every token, of what each writer adds while the context is open."""
+    by_module = {id(writer.module): writer for writer in writers}
+    turns: dict[int, int] = {}
+    norms: Norms = {}
+
+    def note(module: nn.Module, output: Tensor) -> None:
+        writer = by_module[id(module)]
+        # A module shared by all layers (ALBERT) writes once per layer, in order.
+        turn = turns.get(id(module), 0)
+        turns[id(module)] = turn + 1
+        flat = output.detach().reshape(-1, output.shape[-1])
+        norms[writer.stack, writer.layer + turn, writer.block] = flat.float().norm(dim=-1)
+
+    with on_output([writer.module for writer in writers], note):
+        yield norms
+
+
+def activations_of(
+    model: Any, modules: dict[int, nn.Module], inputs: dict[str, Tensor], *, inputs_wanted: bool
+) -> dict[int, Float[Tensor, "token hidden"]]:
+    """Run the model and keep what some modules put out (or take in), by layer.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    modules : dict
+        The module of every layer.
+    inputs : dict
+        As :func:`inputs_of` makes them.
+    inputs_wanted : bool
+        Keep what goes into the modules instead of what comes out.
+
+    Returns
+    -------
+    dict
+        ``{layer: [tokens, hidden]}``. A module shared by all layers (ALBERT) counts on.
+    """
+    layers = {id(module): layer for layer, module in modules.items()}
+    kept: dict[int, Tensor] = {}
+
+    def keep(module: nn.Module, tensor: Tensor) -> None:
+        layer = layers[id(module)]
+        layers[id(module)] += 1
+        kept[layer] = tensor.detach().reshape(-1, tensor.shape[-1])
+
+    observed = on_input if inputs_wanted else on_output
+    with for_a_trace(model), observed(list(modules.values()), keep):
+        forward(model, inputs)
+    return kept
