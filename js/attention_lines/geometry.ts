@@ -35,7 +35,7 @@ export function layout(
   labels: { query: number; key: number },
 ): Omit<Geometry, "height" | "rowHeight" | "scroll" | "tracks"> {
   const lane = Math.round(Math.min(120, Math.max(64, width * 0.12)));
-  const cap = Math.max(48, Math.min(240, (width - 2 * lane - Math.max(96, width * 0.26)) / 2));
+  const cap = Math.max(48, Math.min(240, (width - 2 * lane - Math.max(96, width * 0.22)) / 2));
   const queryWidth = Math.round(Math.min(cap, Math.max(32, labels.query)));
   const keyWidth = Math.round(Math.min(cap, Math.max(32, labels.key)));
   const between = Math.min(440, width - 2 * lane - queryWidth - keyWidth);

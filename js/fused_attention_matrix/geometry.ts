@@ -38,6 +38,11 @@ export interface Space {
   labels: { query: number; key: number };
 }
 
+/** Height of the labels above the columns, which stand at an angle unless cells are wide. */
+export function labelHeight(width: number): number {
+  return Math.round(Math.min(120, width) * 0.87 + 14);
+}
+
 /** Square cells, as large as the width, the height and good measure allow. */
 export function fitPlot(rows: number, cols: number, space: Space, viewport: Viewport): Plot {
   const left = Math.round(Math.min(space.width * 0.32, 190, Math.max(40, space.labels.query)));
@@ -45,7 +50,7 @@ export function fitPlot(rows: number, cols: number, space: Space, viewport: View
   const roomY = Math.max(80, space.maxHeight);
   const base = Math.min(LARGEST_CELL, roomX / cols, roomY / rows);
   const flat = space.labels.key <= base - 4;
-  const top = flat ? 24 : Math.round(Math.min(120, space.labels.key) * 0.87 + 14);
+  const top = flat ? 24 : labelHeight(space.labels.key);
   const width = Math.round(base * cols);
   const height = Math.round(base * rows);
   const cell = base * viewport.zoom;

@@ -15,18 +15,20 @@ export interface AxisLabels {
   place(plot: Plot, lit: LitAxis, flat: boolean): void;
 }
 
+// Height of a line of labels; the small ones are used where cells are smaller than a line.
 const LINE = 15;
+const SMALL_LINE = 12;
 
 /** The units to label: every step-th, and the lit ones, which push their neighbours out. */
 export function labelledUnits(first: number, last: number, cell: number, lit: LitAxis): number[] {
-  const step = Math.max(1, Math.ceil(LINE / cell));
+  const step = Math.max(1, Math.ceil(SMALL_LINE / cell));
   const always = [...lit.selected, ...(lit.hovered === null ? [] : [lit.hovered])].filter(
     (unit) => unit >= first && unit < last,
   );
   // Crowded pins would cover each other as well: the hovered one wins, then the first ones.
   const kept: number[] = [];
   const free = (unit: number): boolean =>
-    kept.every((other) => Math.abs(other - unit) * cell >= LINE - 1);
+    kept.every((other) => Math.abs(other - unit) * cell >= SMALL_LINE - 0.5);
   for (const unit of always.reverse()) if (free(unit)) kept.push(unit);
   for (let unit = Math.ceil(first / step) * step; unit < last; unit += step) {
     if (free(unit)) kept.push(unit);
@@ -84,6 +86,7 @@ export function axisLabels(side: Side): AxisLabels {
         labels.delete(unit);
       }
       element.classList.toggle("is-flat", flat);
+      element.classList.toggle("is-small", plot.cell < LINE);
       for (const unit of units) {
         const label = labels.get(unit) ?? build(unit);
         if (!label) continue;

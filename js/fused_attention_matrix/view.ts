@@ -23,7 +23,7 @@ import { createFrame, type Host, type View, type ViewFrame } from "../shared/vie
 import { type Cells, createCells } from "./cells";
 import { createHeader, fillLegend, type Header } from "./controls";
 import { drawMargins, drawMarks, drawMatrix, makeRaster, type Raster } from "./drawing";
-import { fitPlot, GAP, LANE, type Plot, type Viewport, WHOLE } from "./geometry";
+import { fitPlot, GAP, LANE, labelHeight, type Plot, type Viewport, WHOLE } from "./geometry";
 import { type Actions, createGestures, type Gestures } from "./gestures";
 import { type Grid, type Matrix, readMatrix } from "./grid";
 import { type AxisLabels, axisLabels } from "./labels";
@@ -209,12 +209,13 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     const width = this.main.clientWidth || 640;
     const beside = width >= 620 ? 212 : 0;
     picture.labels ??= this.measure(picture, inks.font);
+    const around = labelHeight(picture.labels.key) + GAP + LANE + 8;
     const plot = fitPlot(
       picture.query.length,
       picture.key.length,
       {
         width: width - beside,
-        maxHeight: height > 0 ? Math.max(120, this.main.clientHeight - 190) : NATURAL_HEIGHT,
+        maxHeight: height > 0 ? this.main.clientHeight - around : NATURAL_HEIGHT,
         labels: picture.labels,
       },
       this.viewport,
