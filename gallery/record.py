@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from glasshead.view import TraceView
 
 RECORDED = Path(__file__).parent / "recorded"
-SMALL = 40
-"""Units up to which the answers for every cell of a map are recorded (fans: twice that)."""
+MAX_FANS = 160
+MAX_CELLS = 256
+"""Maps with more have no recorded answers: pointing at them shows what the picture itself holds."""
 
 
 def main() -> None:
@@ -141,16 +142,14 @@ def answers(view: TraceView, synced: dict[str, Any]) -> Iterator[dict[str, Any]]
 
 def questions(view: TraceView, synced: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """List what the view may ask while the page shows its first picture."""
-    if not isinstance(view, AttentionLines | FusedAttentionMatrix):
+    if not synced["axes"]:
         return
     rows, columns = (range(len(synced["axes"][side]["labels"])) for side in ("query", "key"))
-    if max(len(rows), len(columns)) > 2 * SMALL:
-        return
-    if isinstance(view, AttentionLines):
+    if isinstance(view, AttentionLines) and len(rows) + len(columns) <= MAX_FANS:
         for side, units in (("query", rows), ("key", columns)):
             for position in units:
                 yield "fan", {"position": position, "side": side}
-    elif len(rows) * len(columns) <= SMALL**2:
+    elif isinstance(view, FusedAttentionMatrix) and len(rows) * len(columns) <= MAX_CELLS:
         for row, column in itertools.product(rows, columns):
             yield "cell", {"query": row, "key": column}
 

@@ -18,11 +18,10 @@ export interface Drawing {
 
 export function drawAxes({ data, layout, scale, current }: Drawing): SVGElement {
   const { left, right, bottom, x, y } = layout;
-  const end = Math.min(right, left + layout.step * data.layers.length);
   const ticks = scale.ticks.flatMap(({ value, label }) => {
     const at = Math.round(y(scale.share(value))) + 0.5;
     return [
-      svg("line", { class: "gh-chart-grid", x1: left, x2: end, y1: at, y2: at }),
+      svg("line", { class: "gh-chart-grid", x1: left, x2: right, y1: at, y2: at }),
       svg("text", { class: "gh-chart-tick", x: left - 8, y: at, dy: "0.32em" }, label),
     ];
   });
@@ -46,7 +45,7 @@ export function drawAxes({ data, layout, scale, current }: Drawing): SVGElement 
     ...ticks,
     ...numbers,
     title(data.frame.unit, { x: 2, y: 11 }, "start"),
-    title("layer", { x: (left + end) / 2, y: bottom + 32 }, "middle"),
+    title("layer", { x: (left + right) / 2, y: bottom + 32 }, "middle"),
   );
 }
 
@@ -116,7 +115,7 @@ export function drawLabels(drawing: Drawing): Child[] {
   });
   const at = ends.map(({ series, last }) => layout.y(scale.share(series.mean[last] ?? 0)));
   const ys = spread(at, layout.top, layout.bottom);
-  const x = layout.x(data.layers.length - 1) + Math.min(layout.step / 2, 16) + 8;
+  const x = layout.right + 6;
   return ends.map(({ series }, i) =>
     svg(
       "text",
@@ -169,11 +168,11 @@ export function drawColumns(drawing: Drawing, describe: (index: number) => strin
       "data-layer": layer,
       role: "button",
       "aria-label": describe(index),
-      "aria-pressed": index === current,
-      "aria-disabled": !open.has(layer),
+      "aria-pressed": String(index === current),
+      "aria-disabled": String(!open.has(layer)),
       x: x(index) - step / 2,
       y: top - 6,
-      width: step,
+      width: Math.max(1, step),
       height: height - top,
     }),
   );

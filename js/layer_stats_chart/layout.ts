@@ -10,7 +10,7 @@ export interface Layout {
   right: number;
   top: number;
   bottom: number;
-  /** Pixels between two layers. */
+  /** Pixels between two layers; `left` and `right` are where the grid ends. */
   step: number;
   /** Lines are named at their ends; otherwise in the legend. */
   direct: boolean;
@@ -19,6 +19,9 @@ export interface Layout {
 }
 
 const DIRECT_FROM = 520;
+const MAX_STEP = 260;
+/** Room before the first and after the last layer. */
+const MAX_PAD = 28;
 const LABEL_HEIGHT = 15;
 
 export function layout(data: ChartData, scale: ValueScale, width: number, height: number): Layout {
@@ -28,11 +31,14 @@ export function layout(data: ChartData, scale: ValueScale, width: number, height
   const left = 14 + 7 * widest;
   const right = width - (direct ? 20 + 7.2 * longest : 12);
   const [top, bottom] = [22, height - 38];
+  const gaps = Math.max(1, data.layers.length - 1);
+  const pad = Math.min(MAX_PAD, (right - left) / (2 * gaps + 2));
   // Two layers are not torn to the far ends of a wide chart.
-  const step = Math.min(260, (right - left) / Math.max(1, data.layers.length));
+  const step = Math.min(MAX_STEP, (right - left - 2 * pad) / gaps);
+  const x = (index: number): number => left + pad + index * step;
+  const end = x(data.layers.length - 1) + pad;
   return {
-    ...{ width, height, left, right, top, bottom, step, direct },
-    x: (index) => left + (index + 0.5) * step,
+    ...{ width, height, left, right: end, top, bottom, step, direct, x },
     y: (share) => bottom - share * (bottom - top),
   };
 }

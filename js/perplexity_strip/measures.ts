@@ -79,6 +79,7 @@ export function quantile(sorted: Float32Array, q: number): number {
   return below + (position % 1) * (above - below);
 }
 
+const THREE_DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
 const INTEGER = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
 export function percent(probability: number): string {
@@ -101,8 +102,9 @@ export function formatValue(
 ): string {
   if (Number.isNaN(value)) return "–";
   if (measure === "probability") return percent(value);
+  if (style === "short") return THREE_DIGITS.format(value);
   if (measure === "rank") return INTEGER.format(value);
   const text = decimal(value);
   const bits = measure === "surprisal" || measure === "entropy";
-  return bits && style === "full" ? `${text} bits` : text;
+  return bits ? `${text} bits` : text;
 }

@@ -84,7 +84,7 @@ export class PerplexityStripView implements View<StripState> {
       this.sync();
       this.mark();
     }
-    if ("selected" in changed) this.reveal();
+    if ("selected" in changed) this.reveal(this.host.state.selected.at(-1) ?? -1);
   }
 
   destroy(): void {
@@ -273,7 +273,7 @@ export class PerplexityStripView implements View<StripState> {
 
   private pin(position: number, reveal: boolean): void {
     this.host.set({ selected: toggled(this.host.state.selected, position) });
-    if (reveal) this.text.tokens[position]?.scrollIntoView({ block: "nearest" });
+    if (reveal) this.reveal(position);
   }
 
   private key(event: KeyboardEvent): void {
@@ -283,7 +283,7 @@ export class PerplexityStripView implements View<StripState> {
     if (next !== null) {
       handled(event);
       this.host.set({ hovered: next });
-      this.text.tokens[next]?.scrollIntoView({ block: "nearest" });
+      this.reveal(next);
     } else if ((event.key === "Enter" || event.key === " ") && event.target === this.texts) {
       handled(event);
       if (position >= 0) this.pin(position, false);
@@ -302,9 +302,9 @@ export class PerplexityStripView implements View<StripState> {
     return neighbourLine(tokens, clamp(position), key === "ArrowDown" ? 1 : -1) ?? clamp(position);
   }
 
-  /** A token pinned elsewhere comes into view in a long text; the page itself is left alone. */
-  private reveal(): void {
-    const token = this.text.tokens[this.host.state.selected.at(-1) ?? -1];
+  /** Scrolls a long text until the token shows; the page itself is left alone. */
+  private reveal(position: number): void {
+    const token = this.text.tokens[position];
     const { texts } = this;
     if (!token || texts.scrollHeight <= texts.clientHeight) return;
     const [box, frame] = [token.getBoundingClientRect(), texts.getBoundingClientRect()];

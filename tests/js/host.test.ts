@@ -1,0 +1,154 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { adapter, createHost } from "../../js/shared/host";
+import type { CommonState } from "../../js/shared/state";
+import type { Host, View } from "../../js/shared/view";
+import { FakeModel, StaticModel } from "./fake_model";
+
+interface Small {
+  layer: number;
+  heads: number[];
+  hovered: number | null;
+}
+const NAMES = ["layer", "heads", "hovered"] as const;
+const values = () => ({ layer: 1, heads: [0, 2], hovered: null, unknown: "left alone" });
+
+const nextFrame = (): Promise<void> =>
+  new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve())));
+
+let model: FakeModel;
+let end: AbortController;
+let changes: Partial<Small>[];
+let host: Host<Small>;
+
+beforeEach(() => {
+  model = new FakeModel(values());
+  end = new AbortController();
+  changes = [];
+  host = createHost<Small>(model.asModel, NAMES, (changed) => changes.push(changed), end.signal);
+});
+
+describe("state", () => {
+  test("is a snapshot of the view's own traits", () => {
+    expect(host.state).toEqual({ layer: 1, heads: [0, 2], hovered: null });
+  });
+
+  test("changes that arrive together reach the view as one", async () => {
+    model.set("layer", 2);
+    model.set("heads", [1]);
+    model.set("layer", 3);
+    expect(host.state.layer).toBe(3);
+    await nextFrame();
+    expect(changes).toEqual([{ layer: 3, heads: [1] }]);
+  });
+
+  test("setting reaches the kernel at once and the view once", async () => {
+    host.set({ layer: 5, hovered: 7 });
+    expect(model.values).toMatchObject({ layer: 5, hovered: 7 });
+    expect(model.saves).toBe(1);
+    await nextFrame();
+    expect(changes).toEqual([{ layer: 5, hovered: 7 }]);
+  });
+
+  test("setting what is already there sends nothing", async () => {
+    host.set({ layer: 1, heads: [0, 2] });
+    await nextFrame();
+    expect(model.saves).toBe(0);
+    expect(changes).toEqual([]);
+  });
+});
+
+describe("the end", () => {
+  test("frees every listener", async () => {
+    expect(model.listenerCount).toBe(NAMES.length + 1);
+    end.abort();
+    expect(model.listenerCount).toBe(0);
+    model.set("layer", 9);
+    await nextFrame();
+    expect(changes).toEqual([]);
+  });
+
+  test("a view that is gone changes nothing any more", () => {
+    end.abort();
+    host.set({ layer: 4 });
+    expect(model.values.layer).toBe(1);
+  });
+});
+
+test("a host where everything throws still has a working view", async () => {
+  const still = new StaticModel(values());
+  const until = new AbortController();
+  const seen: Partial<Small>[] = [];
+  const fixed = createHost<Small>(still.asModel, NAMES, (c) => seen.push(c), until.signal);
+  expect(fixed.status).toBe("no kernel");
+  fixed.set({ layer: 2 });
+  await nextFrame();
+  expect(seen).toEqual([{ layer: 2 }]);
+  expect(() => until.abort()).not.toThrow();
+});
+
+describe("the module's default export", () => {
+  const destroyed: string[] = [];
+  class Probe implements View<CommonState> {
+    static readonly title = "Probe";
+    private readonly line = document.createElement("p");
+    constructor(
+      el: HTMLElement,
+      private readonly host: Host<CommonState>,
+    ) {
+      if (host.state.layer < 0) throw new Error("no such layer");
+      el.append(this.line);
+      this.update();
+    }
+    update(): void {
+      this.line.textContent = `layer ${this.host.state.layer}`;
+    }
+    destroy(): void {
+      destroyed.push(this.line.textContent ?? "");
+      this.line.remove();
+    }
+  }
+  const render = (layer: number, signal?: AbortSignal) => {
+    const el = document.createElement("div");
+    const shared = new FakeModel({ layer });
+    const props = { model: shared.asModel, el, signal } as unknown as Parameters<
+      NonNullable<ReturnType<ReturnType<typeof adapter>>["render"]>
+    >[0];
+    return { el, shared, props };
+  };
+  const widget = adapter(Probe, {})();
+
+  test("ends by the returned clean-up where the host has no signal", () => {
+    const { el, shared, props } = render(3);
+    const cleanup = widget.render?.(props) as () => void;
+    expect(el.textContent).toBe("layer 3");
+    cleanup();
+    expect(el.textContent).toBe("");
+    expect(shared.listenerCount).toBe(0);
+  });
+
+  test("ends by the signal where there is one, and only once", () => {
+    const abort = new AbortController();
+    const { props } = render(4, abort.signal);
+    const cleanup = widget.render?.(props) as () => void;
+    destroyed.length = 0;
+    abort.abort();
+    cleanup();
+    expect(destroyed).toEqual(["layer 4"]);
+  });
+
+  test("two views of one model stay in step", async () => {
+    const { el, shared, props } = render(0);
+    const second = document.createElement("div");
+    widget.render?.(props);
+    widget.render?.({ ...props, el: second });
+    shared.set("layer", 6);
+    await nextFrame();
+    expect([el.textContent, second.textContent]).toEqual(["layer 6", "layer 6"]);
+  });
+
+  test("a view that cannot be drawn says why", () => {
+    const { el, props } = render(-1);
+    widget.render?.(props);
+    expect(el.textContent).toBe("Probe could not be drawn: no such layer");
+  });
+});

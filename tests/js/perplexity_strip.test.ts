@@ -1,0 +1,274 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { colourScale, formatValue, percent, quantile } from "../../js/perplexity_strip/measures";
+import type { StripState } from "../../js/perplexity_strip/state";
+import { tokenNodes } from "../../js/perplexity_strip/text";
+import { PerplexityStripView } from "../../js/perplexity_strip/view";
+import { inkOn, type Rgb, sequentialTable, tableColour } from "../../js/shared/palette";
+import type { StripFrame } from "../../js/shared/state";
+import {
+  type Asked,
+  common,
+  FakeHost,
+  find,
+  floats,
+  pack,
+  press,
+  selfAxes,
+  settle,
+} from "./fake_host";
+
+const HOSTILE = "</script><img src=x onerror=alert(1)>";
+const TEXTS = ["The", " white", HOSTILE, ".\n", "Gone"];
+const FIRST = "The first token has no value: the model sees nothing before it.";
+
+/** Four of five tokens scored: probabilities 1/2, 1/8, 1/1024, 1. */
+function stripFrame(more: Partial<StripFrame> = {}): StripFrame {
+  const probability = [Number.NaN, 1 / 2, 1 / 8, 1 / 1024, 1];
+  return {
+    kind: "strip",
+    key: { kind: "self", layer: 1, heads: [] },
+    sequence: "text",
+    texts: TEXTS,
+    gaps: ["", "", "", "", "", ""],
+    special: pack([0, 0, 0, 0, 0]),
+    generated: pack([0, 0, 0, 0, 1]),
+    surprisal: pack(
+      probability.map((p) => -Math.log(p)),
+      "float32",
+    ),
+    probability: pack(probability, "float32"),
+    entropy: pack([Number.NaN, 1, 1, 1, 0], "float32"),
+    rank: pack([-1, 1, 3, 40, 1], "int32"),
+    correct: pack([255, 1, 0, 0, 1]),
+    undefined: FIRST,
+    perplexity: 11.3,
+    n_scored: 4,
+    top: {
+      k: 2,
+      texts: [" white", " whale"],
+      index: pack([0, 1], "uint32", [1, 2]),
+      probability: pack([0.5, 0.25], "float32", [1, 2]),
+      start: 1,
+    },
+    source: null,
+    cross: null,
+    cross_layer: null,
+    note: "",
+    ...more,
+  };
+}
+
+function mount(more: Partial<StripState> = {}, answer?: (asked: Asked) => never) {
+  const axes = selfAxes(TEXTS);
+  const state: StripState = {
+    ...common(axes),
+    measure: "surprisal",
+    k: 2,
+    frame: stripFrame(),
+    ...more,
+  };
+  const host = new FakeHost<StripState>(state, answer ?? (() => answers()));
+  const el = document.createElement("div");
+  document.body.replaceChildren(el);
+  host.view = new PerplexityStripView(el, host);
+  return { host, el, token: (i: number) => find(el, `[data-position="${i}"]`) };
+}
+
+function answers() {
+  const result = { position: 3, tokens: [" sea", " ship"], true: ".\n" };
+  return { result, arrays: { probability: floats([0.6, 0.2]) } };
+}
+
+const over = (element: HTMLElement): void => {
+  element.dispatchEvent(new Event("pointerover", { bubbles: true }));
+};
+
+describe("the text", () => {
+  let el: HTMLElement;
+  beforeEach(() => {
+    el = mount().el;
+  });
+
+  test("untrusted text stays text", () => {
+    expect(el.querySelector("img, script")).toBeNull();
+    expect(find(el, '[data-position="2"]').textContent).toBe(HOSTILE);
+  });
+
+  test("is as it was written, a newline breaking the line behind its mark", () => {
+    expect(find(el, ".gh-strip-text").textContent).toContain(`The white${HOSTILE}.⏎\n`);
+  });
+
+  test("tokens that are not the first guess are underlined, those without value hatched", () => {
+    const has = (name: string): number[] =>
+      [...el.querySelectorAll(`[data-position].${name}`)].map((token) =>
+        Number(token.getAttribute("data-position")),
+      );
+    expect(has("is-wrong")).toEqual([2, 3]);
+    expect(has("is-unscored")).toEqual([0]);
+  });
+
+  test("the generated part is marked where it begins", () => {
+    expect(find(el, ".gh-strip-generated").nextElementSibling?.textContent).toBe("Gone");
+  });
+
+  test("the perplexity stands with the number of tokens it is over", () => {
+    expect(find(el, ".gh-status").textContent).toContain("Perplexity 11.3 over 4 scored of 5");
+  });
+});
+
+test("white space: single spaces stay, runs and blank tokens get marks", () => {
+  const text = (token: string): string =>
+    tokenNodes(token)
+      .map((n) => n.textContent)
+      .join("");
+  expect(text(" word")).toBe(" word");
+  expect(text("New York")).toBe("New York");
+  expect(text("  two")).toBe("··two");
+  expect(text(" ")).toBe("·");
+  expect(text("a\n\nb")).toBe("a⏎\n⏎\nb");
+});
+
+describe("pointing at a token", () => {
+  test("the first token says why it has no value", () => {
+    const { el, token } = mount();
+    over(token(0));
+    expect(find(el, ".gh-strip-card").textContent).toContain(FIRST);
+  });
+
+  test("shows its numbers and the alternatives that came with the frame", () => {
+    const { el, token, host } = mount();
+    over(token(1));
+    const card = find(el, ".gh-strip-card").textContent;
+    expect(card).toContain("1.00 bits");
+    expect(card).toContain("whale");
+    expect(host.asked).toEqual([]);
+    expect(token(1).classList.contains("is-hovered")).toBe(true);
+  });
+
+  test("asks for the alternatives that did not, and adds the true token below them", async () => {
+    const { el, token, host } = mount();
+    over(token(3));
+    expect(host.asked).toEqual([{ question: "top_k", args: { position: 3, k: 2 } }]);
+    expect(find(el, ".gh-strip-card").textContent).toContain("Asking the kernel");
+    await settle();
+    const rows = [...el.querySelectorAll(".gh-strip-bar-row")].map((row) => row.textContent);
+    expect(rows).toHaveLength(3);
+    expect(rows[0]).toContain("sea");
+    expect(find(el, ".gh-strip-bar-row.is-true").textContent).toContain("40");
+    over(token(1));
+    over(token(3));
+    expect(host.asked).toHaveLength(1);
+  });
+
+  test("an answer that fails is said in the card", async () => {
+    const { el, token, host } = mount();
+    host.ask = () => Promise.reject(new Error("There is no kernel to ask."));
+    over(token(3));
+    await settle();
+    expect(find(el, ".gh-strip-card").textContent).toContain("There is no kernel to ask.");
+  });
+
+  test("a click pins, arrows move, Enter pins, Escape clears", () => {
+    const { host, token, el } = mount();
+    token(2).click();
+    expect(host.state.selected).toEqual([2]);
+    const text = find(el, ".gh-strip-scroller");
+    press(text, "ArrowRight");
+    expect(host.state.hovered).toBe(3);
+    press(text, "Enter");
+    expect(host.state.selected).toEqual([2, 3]);
+    press(text, "Escape");
+    expect([host.state.selected, host.state.hovered]).toEqual([[], null]);
+  });
+
+  test("in words, the whole word lights up", () => {
+    const axes = selfAxes(["The white", "rest"], "word");
+    axes.query.unit_of_token = pack([0, 0, 1, 1, 1], "uint32");
+    const { token } = mount({ unit: "word", axes, hovered: 0 });
+    expect(token(1).classList.contains("is-hovered")).toBe(true);
+    expect(token(2).classList.contains("is-hovered")).toBe(false);
+  });
+});
+
+describe("encoder-decoder models", () => {
+  const frame = stripFrame({
+    sequence: "target",
+    source: { texts: ["a", " dog"], gaps: ["", "", ""], special: pack([0, 0]) },
+    cross: pack([0, 0, 0, 255, 0, 0, 0, 0, 0, 0], "uint8", [5, 2]),
+    cross_scale: pack([0, 0.9 / 255, 0, 0, 0], "float32"),
+    cross_layer: 1,
+  });
+
+  test("a target token lights the source tokens that its row looks at", () => {
+    const { el, token } = mount({ frame });
+    over(token(1));
+    const lit = [...el.querySelectorAll("[data-source-position].is-coloured")];
+    expect(lit.map((node) => node.textContent)).toEqual([" dog"]);
+    expect(find(el, ".gh-strip-card").textContent).toMatch(/looks most at .*dog.* 0\.90/);
+  });
+
+  test("a source token hovered elsewhere is outlined", () => {
+    const { el } = mount({ frame, hovered_source: 1 });
+    const dog = find(el, '[data-source-position="1"]');
+    expect(dog.classList.contains("is-hovered")).toBe(true);
+  });
+});
+
+test("an encoder says in words that it predicts no next token", () => {
+  const words = "This is an encoder: it predicts no next token.";
+  const nothing = pack(new Array(5).fill(Number.NaN), "float32");
+  const { el } = mount({
+    frame: stripFrame({
+      ...{ surprisal: nothing, probability: nothing, entropy: nothing, top: null },
+      ...{ rank: pack([-1, -1, -1, -1, -1], "int32"), correct: pack([255, 255, 255, 255, 255]) },
+      ...{ undefined: words, perplexity: null, n_scored: 0 },
+    }),
+  });
+  expect(find(el, ".gh-strip-words").textContent).toBe(words);
+  expect(el.querySelector(".is-unscored")).toBeNull();
+});
+
+describe("the scale", () => {
+  const values = Float32Array.from({ length: 101 }, (_, i) => i);
+
+  test("ends at the 95 % quantile and says so", () => {
+    expect(quantile(values, 0.95)).toBeCloseTo(95);
+    const scale = colourScale("surprisal", values);
+    expect(scale.share(95)).toBeCloseTo(1);
+    expect(scale.share(100)).toBe(1);
+    expect(scale.ticks.at(-1)?.label).toBe("≥ 95");
+    expect(scale.clip).toContain("95 % quantile");
+  });
+
+  test("improbable is the strong end, whatever the measure", () => {
+    expect(colourScale("probability", values).share(0)).toBe(1);
+    expect(colourScale("rank", values).share(1)).toBe(0);
+  });
+
+  test("numbers are written with what matters of them", () => {
+    expect(formatValue("surprisal", 3.06)).toBe("3.06 bits");
+    expect(formatValue("perplexity", 12345.6)).toBe("12,346");
+    expect([percent(0.123), percent(0.00004), percent(0)]).toEqual(["12 %", "< 0.01 %", "0 %"]);
+  });
+});
+
+test("text on every colour of the scale has a contrast of 4.5 or more, in both themes", () => {
+  const luminance = (rgb: Rgb): number => {
+    const [r = 0, g = 0, b = 0] = rgb.map((channel) => {
+      const c = channel / 255;
+      return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  for (const theme of ["light", "dark"] as const) {
+    for (const name of ["surprisal", "attention"] as const) {
+      const table = sequentialTable(name, theme);
+      for (let i = 0; i < 256; i++) {
+        const colour = tableColour(table, i / 255);
+        const [a, b] = [luminance(colour), inkOn(colour) === "#ffffff" ? 1 : 0];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        expect(contrast).toBeGreaterThanOrEqual(4.5);
+      }
+    }
+  }
+});
