@@ -55,23 +55,7 @@ def sent_bytes(view: AttentionLines) -> dict[str, int]:
 
 def compare(lens: Lens, eager: GPT2LMHeadModel, n_tokens: int) -> None:
     """Measure one text length, and print bytes and ratios."""
-    words = [
-        "the",
-        "white",
-        "whale",
-        "swam",
-        "away",
-        "from",
-        "the",
-        "old",
-        "ship",
-        "and",
-        "the",
-        "men",
-        "looked",
-        "at",
-        "it",
-    ]
+    words = lens.tokenizer.decode(range(300, 320)).split()
     text = " ".join(words[i % len(words)] for i in range(n_tokens))
     text = lens.tokenizer.decode([token.id for token in lens.tokenize(text)][:n_tokens])
     ids = torch.tensor([[token.id for token in lens.tokenize(text)]])
@@ -102,15 +86,12 @@ def compare(lens: Lens, eager: GPT2LMHeadModel, n_tokens: int) -> None:
     sent = sent_bytes(view)
     total = sum(sent.values())
     parts = ", ".join(f"{name} {size / 1e3:.0f} kB" for name, size in sent.items())
+    slower = median["json"] / median["ours"]
     print(f"{ids.shape[1]} tokens, 12 layers x 12 heads")
-    print(
-        f"  bytes sent      {total / 1e6:.3f} MB", {k: f"{v / 1e3:.0f} kB" for k, v in sent.items()}
-    )
-    print(f"  all as JSON     {len(page) / 1e6:.1f} MB   {len(page) / total:,.0f} x ours")
+    print(f"  bytes sent      {total / 1e6:.3f} MB: {parts}")
+    print(f"  all as JSON     {len(page) / 1e6:.1f} MB, {len(page) / total:,.0f} x ours")
     print(f"  first picture   {median['ours']:.3f} CPU-s (plain forward {median['plain']:.3f})")
-    print(
-        f"  eager + JSON    {median['json']:.2f} CPU-s   {median['json'] / median['ours']:.1f} x ours"
-    )
+    print(f"  eager + JSON    {median['json']:.2f} CPU-s, {slower:.1f} x ours")
     print(f"  trace / plain forward with all logits   {median['trace'] / median['plain']:.2f}")
 
 
