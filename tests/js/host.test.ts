@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { adapter, createHost } from "../../js/shared/host";
 import type { CommonState } from "../../js/shared/state";
 import type { Host, View } from "../../js/shared/view";
@@ -147,8 +147,11 @@ describe("the module's default export", () => {
   });
 
   test("a view that cannot be drawn says why", () => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
     const { el, props } = render(-1);
     widget.render?.(props);
     expect(el.textContent).toBe("Probe could not be drawn: no such layer");
+    expect(log).toHaveBeenCalledOnce();
+    log.mockRestore();
   });
 });
