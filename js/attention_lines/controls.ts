@@ -1,7 +1,7 @@
 /** The header of AttentionLines: layer, kind, unit, threshold, head tiles; and the legend. */
 
 import { unpack } from "../shared/arrays";
-import { headTiles, layerStepper, segmented, slider } from "../shared/controls";
+import { headTiles, kindChoices, layerStepper, segmented, slider, UNITS } from "../shared/controls";
 import { h } from "../shared/dom";
 import { headsOf, layersOf } from "../shared/keys";
 import type { Theme } from "../shared/palette";
@@ -16,11 +16,6 @@ export interface Header {
   readonly heads: HTMLElement;
   update(state: Readonly<LinesState>, theme: Theme, shown: Shown | null): void;
 }
-
-export const UNITS: { value: Unit; label: string }[] = [
-  { value: "token", label: "tokens" },
-  { value: "word", label: "words" },
-];
 
 export function createHeader(frame: ViewFrame, host: Host<LinesState>): Header {
   const layer = layerStepper((value) => host.set({ layer: value }));
@@ -41,11 +36,7 @@ export function createHeader(frame: ViewFrame, host: Host<LinesState>): Header {
   return {
     heads: heads.element,
     update(state, theme, shown) {
-      const kinds = state.scene.kinds ?? [];
-      kind.update({
-        choices: kinds.map(({ name, title }) => ({ value: name, label: short(title), title })),
-        value: state.kind,
-      });
+      kind.update({ choices: kindChoices(state.scene), value: state.kind });
       layer.update({ layers: layersOf(state).map((each) => each.number), layer: state.layer });
       unit.update({ choices: UNITS, value: state.unit });
       const share = shown ? ` shows ${percent(shown.mass)}` : "";
@@ -66,9 +57,4 @@ export function createHeader(frame: ViewFrame, host: Host<LinesState>): Header {
       note.textContent = lines?.row_sums_note ?? "";
     },
   };
-}
-
-/** "Decoder self-attention" → "Decoder" on a button; the title says it in full. */
-function short(title: string): string {
-  return title.replace(/[ -](self-)?attention$/i, "");
 }

@@ -1,6 +1,6 @@
 /** The header of FusedAttentionMatrix, and its legend. */
 
-import { headTiles, layerStepper, segmented } from "../shared/controls";
+import { headTiles, kindChoices, layerStepper, segmented, UNITS } from "../shared/controls";
 import { fill, h } from "../shared/dom";
 import { headsOf, layersOf } from "../shared/keys";
 import { gradientCss, type Theme } from "../shared/palette";
@@ -42,38 +42,24 @@ export function createHeader(frame: ViewFrame, host: Host<MatrixState>, zooming:
     heads: heads.element,
     setZoomed: zoom.setZoomed,
     update(state, theme) {
-      const kinds = state.scene.kinds ?? [];
-      kind.update({
-        choices: kinds.map(({ name, title }) => ({
-          value: name,
-          label: title.replace(/[ -](self-)?attention$/i, ""),
-          title,
-        })),
-        value: state.kind,
-      });
+      kind.update({ choices: kindChoices(state.scene), value: state.kind });
       layer.update({ layers: layersOf(state).map((each) => each.number), layer: state.layer });
-      unit.update({
-        choices: [
-          { value: "token", label: "tokens" },
-          { value: "word", label: "words" },
-        ],
-        value: state.unit,
-      });
+      unit.update({ choices: UNITS, value: state.unit });
       const nHeads = headsOf(state);
       const single = state.heads.length === 1 || nHeads === 1;
       aggregate.update({
         choices: single
           ? []
           : [
-              { value: "mean", label: "mean", title: "Mean of the heads" },
-              { value: "max", label: "max", title: "Largest of the heads" },
+              { value: "mean", label: "Mean", title: "Mean of the heads" },
+              { value: "max", label: "Max", title: "Largest of the heads" },
             ],
         value: state.aggregate,
       });
       scale.update({
         choices: [
-          { value: "linear", label: "linear" },
-          { value: "log", label: "log", title: `Logarithmic colours over ${DECADES} decades` },
+          { value: "linear", label: "Linear" },
+          { value: "log", label: "Log", title: `Logarithmic colours over ${DECADES} decades` },
         ],
         value: state.scale,
       });
@@ -99,7 +85,7 @@ function zoomButtons(zooming: Zooming): {
       sign,
     );
   const out = button("−", "Zoom out", "zoom-out", () => zooming.by(1 / 1.6));
-  const whole = button("whole", "Show the whole matrix", "zoom-reset", zooming.reset);
+  const whole = button("Whole", "Show the whole matrix", "zoom-reset", zooming.reset);
   const element = h(
     "div",
     { class: "fm-zoom", attrs: { role: "group" }, aria: { label: "Zoom" } },

@@ -2,6 +2,7 @@
 
 import { type Child, fill, h } from "./dom";
 import { css, headColour, type Theme } from "./palette";
+import type { Kind, Scene, Unit } from "./state";
 
 export interface Control<P> {
   readonly element: HTMLElement;
@@ -106,7 +107,7 @@ export function headTiles(onChange: (heads: number[]) => void): Control<HeadsPro
       data: { action: "heads-all" },
       on: { click: () => onChange([]) },
     },
-    "all",
+    "All",
   );
   const element = h("div", { class: "gh-heads-row" }, all, list);
   const click = (head: number, event: MouseEvent): void => {
@@ -241,6 +242,20 @@ function segment<T extends string>(
     },
     choice.label,
   );
+}
+
+export const UNITS: readonly Choice<Unit>[] = [
+  { value: "token", label: "Tokens" },
+  { value: "word", label: "Words", title: "Tokens of a word fused" },
+];
+
+/** "Decoder self-attention" is "Decoder" on its button; the title says it in full. */
+export function kindChoices(scene: Scene): Choice<Kind>[] {
+  return (scene.kinds ?? []).map(({ name, title }) => ({
+    value: name,
+    label: title.replace(/[ -](self-)?attention$/i, ""),
+    title,
+  }));
 }
 
 // ── Slider ──────────────────────────────────────────────────────────────────────────────────────
