@@ -82,6 +82,10 @@ export function quantile(sorted: Float32Array, q: number): number {
 const THREE_DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
 const INTEGER = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
+export function formatCount(count: number): string {
+  return INTEGER.format(count);
+}
+
 export function percent(probability: number): string {
   const value = 100 * probability;
   if (value > 0 && value < 0.01) return "< 0.01 %";
@@ -103,7 +107,7 @@ export function formatValue(
   if (Number.isNaN(value)) return "–";
   if (measure === "probability") return percent(value);
   if (style === "short") return THREE_DIGITS.format(value);
-  if (measure === "rank") return INTEGER.format(value);
+  if (measure === "rank") return formatCount(value);
   const text = decimal(value);
   const bits = measure === "surprisal" || measure === "entropy";
   return bits ? `${text} bits` : text;

@@ -36,7 +36,10 @@ export function createProfile(
   onHover: (position: number | null) => void,
   onPick: (position: number) => void,
 ): Profile {
-  const canvas = h("canvas", { class: "gh-strip-profile", attrs: { role: "img" } });
+  const bars = h("canvas", { attrs: { role: "img" } });
+  // Marks move with the pointer: on a canvas of their own they cost no drawing of bars.
+  const overlay = h("canvas", { aria: { hidden: true } });
+  const canvas = h("div", { class: "gh-strip-profile" }, bars, overlay);
   const low = h("span", {});
   const high = h("span", {});
   const element = h(
@@ -47,8 +50,12 @@ export function createProfile(
   );
   let props: ProfileProps | null = null;
   let marks: ProfileMarks = { hovered: null, selected: new Set() };
+  const redrawMarks = (): void => {
+    if (props) paintMarks(overlay, canvas.clientWidth, props, marks);
+  };
   const redraw = (): void => {
-    if (props) paint(canvas, props, marks);
+    if (props) paint(bars, canvas.clientWidth, props);
+    redrawMarks();
   };
   const at = (event: PointerEvent | MouseEvent): number | null => {
     const n = props?.shares.length ?? 0;
@@ -73,7 +80,7 @@ export function createProfile(
     draw(next, nextMarks) {
       [props, marks] = [next, nextMarks];
       [low.textContent, high.textContent] = next.ends;
-      canvas.setAttribute(
+      bars.setAttribute(
         "aria-label",
         `The measure along the text, ${next.shares.length} tokens, from ${next.ends[0]} to ${next.ends[1]}`,
       );
@@ -81,7 +88,7 @@ export function createProfile(
     },
     mark(next) {
       marks = next;
-      redraw();
+      redrawMarks();
     },
   };
 }
@@ -91,8 +98,7 @@ function barWidth(n: number, width: number): number {
   return Math.min(MAX_BAR, width / n);
 }
 
-function paint(canvas: HTMLCanvasElement, props: ProfileProps, marks: ProfileMarks): void {
-  const width = (canvas.parentElement?.clientWidth ?? 0) - canvas.offsetLeft;
+function paint(canvas: HTMLCanvasElement, width: number, props: ProfileProps): void {
   if (width <= 0) return;
   const context = sizeCanvas(canvas, width, HEIGHT);
   if (!context) return;
@@ -105,11 +111,11 @@ function paint(canvas: HTMLCanvasElement, props: ProfileProps, marks: ProfileMar
   context.moveTo(0, floor);
   context.lineTo(Math.min(width, step * shares.length), floor);
   context.stroke();
-  // Where several tokens share a pixel the largest shows: peaks are what one looks for.
+  // Where several tokens share a pixel their mean shows: the largest of many is always large.
   const columns = step >= 1 ? shares.length : Math.ceil(width);
   const bar = Math.max(step, 1);
   for (let column = 0; column < columns; column++) {
-    const share = largest(shares, step >= 1 ? column : column / step, bar / step);
+    const share = average(shares, step >= 1 ? column : column / step, bar / step);
     if (Number.isNaN(share)) continue;
     const height = Math.max(1, share * room);
     context.fillStyle = props.colour(share);
@@ -120,17 +126,16 @@ function paint(canvas: HTMLCanvasElement, props: ProfileProps, marks: ProfileMar
     context.fillRect(column * bar, floor - height - 1, bar - gap, 1);
   }
   drawGenerated(context, props, step, floor);
-  drawMarks(context, marks, inks, step);
 }
 
-function largest(shares: Float32Array, from: number, count: number): number {
-  let result = Number.NaN;
+function average(shares: Float32Array, from: number, count: number): number {
+  let [sum, n] = [0, 0];
   const first = Math.floor(from);
   for (let i = first; i < Math.max(first + 1, from + count) && i < shares.length; i++) {
     const share = shares[i] ?? Number.NaN;
-    if (!(share <= result)) result = Number.isNaN(share) ? result : share;
+    if (!Number.isNaN(share)) [sum, n] = [sum + share, n + 1];
   }
-  return result;
+  return sum / n;
 }
 
 function drawGenerated(
@@ -149,13 +154,16 @@ function drawGenerated(
   context.setLineDash([]);
 }
 
-/** Triangles under the bars: filled = pinned or under the pointer. */
-function drawMarks(
-  context: CanvasRenderingContext2D,
+/** A triangle under every pinned token, and a hairline through the one under the pointer. */
+function paintMarks(
+  canvas: HTMLCanvasElement,
+  width: number,
+  { shares, inks }: ProfileProps,
   { hovered, selected }: ProfileMarks,
-  inks: Inks,
-  step: number,
 ): void {
+  const context = width > 0 ? sizeCanvas(canvas, width, HEIGHT) : null;
+  if (!context) return;
+  const step = barWidth(shares.length, width);
   context.fillStyle = inks.ink;
   for (const position of [...selected, ...(hovered === null ? [] : [hovered])]) {
     const x = (position + 0.5) * step;

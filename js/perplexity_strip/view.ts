@@ -12,7 +12,14 @@ import { drawSummary, drawToken } from "./card";
 import { type StripData, sameText, stripData } from "./data";
 import { HELP } from "./help";
 import { legendNodes } from "./legend";
-import { colourScale, formatValue, MEASURE_NAMES, MEASURES, percent } from "./measures";
+import {
+  colourScale,
+  formatCount,
+  formatValue,
+  MEASURE_NAMES,
+  MEASURES,
+  percent,
+} from "./measures";
 import { createProfile } from "./profile";
 import { createQuestions } from "./questions";
 import { looksWords, type SourceText, sourceText } from "./source";
@@ -236,7 +243,7 @@ export class PerplexityStripView implements View<StripState> {
     return [
       "Perplexity ",
       h("strong", {}, formatValue("perplexity", perplexity)),
-      ` over ${n_scored} scored of ${texts.length} tokens. ${note}`,
+      ` over ${formatCount(n_scored)} scored of ${formatCount(texts.length)} tokens. ${note}`,
     ];
   }
 
