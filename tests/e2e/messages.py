@@ -26,6 +26,8 @@ class KernelMessage:
     channel: str
     kind: str
     """Its ``msg_type``: ``comm_open``, ``comm_msg``, ``stream`` …"""
+    parent: str
+    """Id of the message that caused it."""
     content: dict[str, Any]
     n_buffers: int
     n_bytes: int
@@ -46,10 +48,11 @@ def parse_frame(frame: bytes) -> KernelMessage | None:
         return None
     offsets = struct.unpack_from(f"<{count}Q", frame, 8)
     parts = [frame[start:end] for start, end in itertools.pairwise(offsets)]
-    channel, header, _, _, content = parts[:_PARTS_BEFORE_BUFFERS]
+    channel, header, parent, _, content = parts[:_PARTS_BEFORE_BUFFERS]
     return KernelMessage(
         channel=channel.decode(),
         kind=json.loads(header)["msg_type"],
+        parent=json.loads(parent).get("msg_id", ""),
         content=json.loads(content),
         n_buffers=len(parts) - _PARTS_BEFORE_BUFFERS,
         n_bytes=len(frame),

@@ -135,6 +135,30 @@ def test_hovering_the_strip_lights_the_word_in_the_lines(
     expect(lit).to_be_attached()
 
 
+@pytest.mark.parametrize(
+    ("name", "hook"),
+    [
+        (LINES, '[data-side="query"][data-unit="4"]'),
+        (STRIP, '[data-position="5"]'),
+        (CHART, '[data-layer="1"]'),
+    ],
+)
+def test_hovering_moves_nothing_on_the_page(
+    quickstart: Notebook, decoder: Locator, name: str, hook: str
+) -> None:
+    """A view that grows under the pointer moves the token away from it, and flickers."""
+
+    def heights() -> list[float]:
+        return [view(decoder, each).evaluate("(root) => root.offsetHeight") for each in VIEWS]
+
+    quickstart.page.mouse.move(0, 0)
+    before = heights()
+    view(decoder, name).locator(hook).first.hover(force=True)
+    if name != CHART:
+        expect(view(decoder, name).locator(f"{hook}.is-hovered").first).to_be_attached()
+    assert heights() == before
+
+
 def test_a_clicked_word_is_selected_everywhere(quickstart: Notebook, decoder: Locator) -> None:
     view(decoder, LINES).locator('[data-side="query"][data-unit="2"]').click()
     position = quickstart.kernel_eval("trace.words()[2].tokens[0]")

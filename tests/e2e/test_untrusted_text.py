@@ -34,6 +34,9 @@ view
 
 # The hostile word is in the source, in the target, and what the model expects everywhere.
 _TRANSLATOR = """
+import transformers
+
+transformers.logging.set_verbosity_error()  # it says that the new embedding is untrained
 translator = Lens.demo("encoder-decoder")
 model, tokenizer = translator.model, translator.tokenizer
 tokenizer.add_tokens([HOSTILE])
@@ -74,7 +77,7 @@ def test_the_chart_names_a_selected_hostile_token(notebook: Notebook) -> None:
     chart = view(notebook.output(0), CHART)
     notebook.wait_for(
         "([root, text]) => root.textContent.replaceAll('·', ' ').includes(text)",
-        [chart.element_handle(), HOSTILE],
+        [chart.element_handle(), HOSTILE[:20]],  # the chart shortens long names
     )
     assert_nothing_happened(notebook)
 

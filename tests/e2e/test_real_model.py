@@ -1,0 +1,105 @@
+"""The same with a real model, SmolLM2-135M: 30 layers, 9 heads, a text of 128 tokens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from e2e.lab import ROOT
+from e2e.messages import number_lists
+from e2e.views import CHART, LINES, MATRIX, STRIP, n_colours, picture, view, wait_until_drawn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Locator
+
+    from e2e.lab import LabServer, Notebook
+
+DEFAULT = ROOT / ".models" / "smollm2-135m-instruct"
+FOLDER = Path(os.environ.get("GLASSHEAD_SMOLLM2", DEFAULT))
+"""Made once by scripts/fetch_smollm2.py."""
+
+pytestmark = [
+    pytest.mark.real_model,
+    pytest.mark.skipif(
+        not (FOLDER / "model.safetensors").exists(),
+        reason="SmolLM2 is not here: run scripts/fetch_smollm2.py (93 MB download)",
+    ),
+]
+
+_LOAD = f"""
+from glasshead import AttentionLines, Lens, explore
+
+lens = Lens.from_pretrained({str(FOLDER)!r}, dtype="float32")
+text = "The keeper of the old lighthouse wrote down the wind, the tide and the weather. " * 9
+tokens = lens.tokenize(text)
+trace = lens.trace(text[: tokens[127].end])
+"""
+_LINES = "AttentionLines(trace, layer=18)"
+_EXPLORE = "view = explore(trace, layer=17)\nview"
+
+
+@pytest.fixture(scope="module")
+def notebook(lab: LabServer, open_notebook: Callable[[str], Notebook]) -> Notebook:
+    notebook = open_notebook(lab.add_notebook("smollm2.ipynb", [_LOAD, _LINES, _EXPLORE]))
+    notebook.run_all()
+    assert notebook.errors() == []
+    wait_until_drawn(notebook.output(2))
+    return notebook
+
+
+@pytest.fixture
+def output(notebook: Notebook) -> Locator:
+    notebook.kernel_run("view.lines.layer, view.lines.heads, view.lines.hovered = 17, [], None")
+    expect(view(notebook.output(2), LINES)).to_have_attribute("data-frame", "17::word:self")
+    return notebook.output(2)
+
+
+def test_all_four_views_show_it(notebook: Notebook, output: Locator) -> None:
+    assert notebook.kernel_eval("len(trace.queries())") == 128
+    for name in (LINES, MATRIX):
+        assert n_colours(notebook, picture(notebook, view(output, name))) > 5
+    expect(view(output, STRIP).locator("[data-position]")).to_have_count(128)
+    expect(view(output, CHART).locator('[data-layer="29"]').first).to_be_attached()
+
+
+def test_the_first_picture_costs_at_most_300_kb(notebook: Notebook) -> None:
+    parents = [
+        message.parent
+        for message in notebook.messages()
+        if message.kind == "execute_input" and message.content["code"] == _LINES
+    ]
+    sent = [m for m in notebook.messages() if m.is_comm and m.parent in parents]
+    assert len(sent) >= 1
+    assert sum(message.n_bytes for message in sent) <= 300_000
+
+
+def test_no_array_travels_as_json(notebook: Notebook) -> None:
+    for message in notebook.messages():
+        if message.is_comm:
+            long = [path for path, length in number_lists(message.content) if length > 4]
+            assert [path for path in long if not path.endswith(("/heads", "/selected"))] == []
+
+
+def test_a_click_changes_the_layer_in_python(notebook: Notebook, output: Locator) -> None:
+    view(output, LINES).locator('[data-action="layer-next"]').click()
+    notebook.wait_for_kernel("[v.layer for v in view.views]", [18, 18, 18, 18])
+
+
+def test_heads_set_in_python_change_the_picture(notebook: Notebook, output: Locator) -> None:
+    before = picture(notebook, view(output, LINES))
+    notebook.kernel_run("view.lines.heads = [3]")
+    expect(view(output, LINES)).to_have_attribute("data-frame", "17:3:word:self")
+    assert picture(notebook, view(output, LINES)) != before
+
+
+def test_a_hovered_word_is_lit_in_the_strip(notebook: Notebook, output: Locator) -> None:
+    view(output, LINES).locator('[data-side="query"][data-unit="4"]').hover()
+    position = notebook.kernel_eval("trace.words()[4].tokens[0]")
+    lit = view(output, STRIP).locator(f'[data-position="{position}"].is-hovered')
+    expect(lit).to_be_attached()
