@@ -1,8 +1,6 @@
 /** AttentionLines: two columns of tokens and, between them, a line for each attention weight. */
 
 import {
-  type Column,
-  column,
   hoverPatch,
   labelText,
   litUnits,
@@ -16,7 +14,7 @@ import {
 import { fill, h, sizeCanvas, watchSize } from "../shared/dom";
 import { commonKeys, handled, inField } from "../shared/keys";
 import { createSchedule, type Schedule } from "../shared/schedule";
-import { type Axes, hasAxes, hasFrame, type Sequence } from "../shared/state";
+import type { Axes, Sequence } from "../shared/state";
 import { readInks } from "../shared/theme";
 import { createFrame, type Host, type View, type ViewFrame } from "../shared/view";
 import { type Lit, type TokenColumn, tokenColumn } from "./columns";
@@ -24,7 +22,8 @@ import { createHeader, type Header } from "./controls";
 import { drawBars, drawFans, drawLine, drawLines, type Paint } from "./drawing";
 import { createFans, type Fans, quietUnits } from "./fans";
 import { type Geometry, headTracks, hitLine, layout, rowHeightFor } from "./geometry";
-import { type Lines, type Shown, select, unpackLines } from "./lines";
+import { type Shown, select } from "./lines";
+import { type Picture, readPicture } from "./picture";
 import type { LinesState } from "./state";
 import { fanSentence, linesSentence, lineWords, percent } from "./words";
 
@@ -35,14 +34,6 @@ const HELP = [
 ];
 // A taller picture scrolls inside its own frame.
 const NATURAL_HEIGHT = 640;
-
-/** What the current axes and frame make, unpacked once. */
-interface Picture {
-  axes: Axes;
-  query: Column;
-  key: Column;
-  lines: Lines | null;
-}
 
 export class AttentionLinesView implements View<LinesState> {
   static readonly title = "Attention lines";
@@ -75,7 +66,7 @@ export class AttentionLinesView implements View<LinesState> {
       name: "attention-lines",
       title: AttentionLinesView.title,
       help: HELP,
-      onTheme: () => this.schedule?.request(this.drawAll),
+      onTheme: () => this.restyle(),
     });
     const { signal, root } = this.frame;
     this.schedule = createSchedule(signal);
@@ -109,6 +100,13 @@ export class AttentionLinesView implements View<LinesState> {
     this.readFans();
   }
 
+  /** New colours for the same picture; before the first update there is nothing to restyle. */
+  private restyle(): void {
+    if (!this.header) return;
+    this.header.update(this.host.state, this.frame.theme, this.shown);
+    this.schedule.request(this.drawAll);
+  }
+
   destroy(): void {
     this.frame.destroy();
   }
@@ -116,17 +114,10 @@ export class AttentionLinesView implements View<LinesState> {
   // ── State → picture ───────────────────────────────────────────────────────────────────────────
 
   private readPicture(newAxes: boolean): void {
-    const { axes, frame } = this.host.state;
-    if (!hasAxes(axes)) {
-      this.picture = null;
-      return;
-    }
-    const fresh = newAxes || this.picture?.axes !== axes;
-    const query = fresh || !this.picture ? column(axes.query) : this.picture.query;
-    const key = fresh || !this.picture ? column(axes.key) : this.picture.key;
-    // Axes and frame change together, but a frame of the other unit would point at wrong rows.
-    const fits = hasFrame(frame) && frame.key.unit === axes.unit && frame.key.kind === axes.kind;
-    this.picture = { axes, query, key, lines: fits ? unpackLines(frame) : null };
+    const old = newAxes ? null : this.picture;
+    this.picture = readPicture(this.host.state, old);
+    if (!this.picture) return;
+    const { axes, query, key } = this.picture;
     this.columns.query.fill(query, this.picture.lines?.undefinedRows ?? null);
     this.columns.key.fill(key, null);
     for (const side of ["query", "key"] as const) {

@@ -61,7 +61,7 @@ function hatch(context: CanvasRenderingContext2D, plot: Plot, matrix: Matrix, in
     context.beginPath();
     for (let query = first; query < last; query += step) {
       const x = xOf(plot, query + step);
-      context.rect(x, yOf(plot, query), plot.left + plot.width - x, step * plot.cell + 0.5);
+      context.rect(x, yOf(plot, query), plot.left + plot.width - x, step * plot.cell);
     }
     context.fillStyle = diagonals(context, inks.hairline, false);
     context.fill();

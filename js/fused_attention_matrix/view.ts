@@ -80,7 +80,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
       name: "fused-attention-matrix",
       title: FusedAttentionMatrixView.title,
       help: HELP,
-      onTheme: () => this.schedule?.request(this.drawAll),
+      onTheme: () => this.restyle(),
     });
     const { signal, root, body } = this.frame;
     this.schedule = createSchedule(signal);
@@ -116,6 +116,13 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     this.header.update(state, this.frame.theme);
     if (any("axes", "frame", "scene", "scale", "height")) this.schedule.request(this.drawAll);
     this.showLit();
+  }
+
+  /** New colours for the same picture; before the first update there is nothing to restyle. */
+  private restyle(): void {
+    if (!this.header) return;
+    this.header.update(this.host.state, this.frame.theme);
+    this.schedule.request(this.drawAll);
   }
 
   destroy(): void {

@@ -260,3 +260,14 @@ describe("controls and keys", () => {
     expect(host.state.selected).toEqual([1]);
   });
 });
+
+test("when the host turns dark, the head tiles take the dark palette", async () => {
+  const { root } = show(selfAxes(WORDS), { theme: "auto" });
+  const colour = (): string => find(root, '[data-head="0"]').style.getPropertyValue("--head");
+  const light = colour();
+  document.body.setAttribute("data-jp-theme-light", "false");
+  await settle();
+  expect(root.dataset.theme).toBe("dark");
+  expect(colour()).not.toBe(light);
+  document.body.removeAttribute("data-jp-theme-light");
+});
