@@ -14,7 +14,7 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from states import STATES, State
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from glasshead.view import TraceView
+    from glasshead_backend.structure import Kind
 
 RECORDED = Path(__file__).parent / "recorded"
 MAX_FANS = 160
@@ -109,13 +110,13 @@ def choices(view: TraceView, name: str) -> list[Any]:
         case "kind":
             return list(view.trace.kinds)
         case "layer":
-            return view.trace.layers(view.kind)
+            return view.trace.layers(cast("Kind", view.kind))
         case "unit":
             return ["token", "word"]
         case "aggregate":
             return ["mean", "max"]
         case "heads":
-            n_heads = view.trace.n_heads(view.layer, view.kind)
+            n_heads = view.trace.n_heads(view.layer, cast("Kind", view.kind))
             return [[], *([head] for head in range(n_heads))]
         case _:
             return [getattr(view, name)]
