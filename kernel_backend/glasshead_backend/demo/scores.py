@@ -7,15 +7,18 @@ attention. It shares no code with Glasshead's capture, so that one can check the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .toy_french import SentencePair
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from .toy_french import SentencePair
 
 Head = tuple[int, int]
 """A layer and a head, both counted from 0."""
@@ -157,6 +160,32 @@ def perplexity(model: Any, windows: Tensor, *, batch: int = 16) -> float:
             functional.cross_entropy(logits.flatten(0, 1), block[:, 1:].flatten(), reduction="sum")
         )
     return math.exp(total / (windows.shape[0] * (windows.shape[1] - 1)))
+
+
+def bits_per_byte(model: Any, tokenizer: Any, windows: Tensor) -> float:
+    """Surprisal per byte of UTF-8: comparable between tokenizers, as perplexity is not."""
+    size = sum(len(text.encode()) for text in tokenizer.batch_decode(windows[:, 1:]))
+    scored = windows.shape[0] * (windows.shape[1] - 1)
+    return math.log2(perplexity(model, windows)) * scored / size
+
+
+@contextmanager
+def without_head(model: Any, head: Head) -> Generator[None]:
+    """Take a head away for a while: nothing of what it read reaches the residual stream."""
+    layer, number = head
+    attention = model.model.layers[layer].self_attn
+    start = number * attention.head_dim
+
+    def silence(_: torch.nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        heads = inputs[0].clone()
+        heads[..., start : start + attention.head_dim] = 0
+        return (heads,)
+
+    hook = attention.o_proj.register_forward_pre_hook(silence)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 @torch.no_grad()

@@ -26,11 +26,13 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from . import toy_french_words as words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Split = Literal["train", "held-out"]
 

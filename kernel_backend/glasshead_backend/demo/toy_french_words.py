@@ -6,9 +6,11 @@ being too silly: books are read, not eaten. Colours describe everything but peop
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KINDS: tuple[str, ...] = ("person", "animal", "food", "drink", "thing", "text", "place")
 _GROUPS: dict[str, tuple[str, ...]] = {
@@ -165,7 +167,7 @@ ADJECTIVES = tuple(
     for position, describes, *forms in _rows(_ADJECTIVES, 5)
 )
 VERBS = tuple(
-    Verb("être" if auxiliary == "être" else "avoir", *forms, _kinds(objects))
+    Verb("être" if auxiliary == "être" else "avoir", *forms, objects=_kinds(objects))
     for auxiliary, *forms, objects in _rows(_VERBS, 7)
 )
 

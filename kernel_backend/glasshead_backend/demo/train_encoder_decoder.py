@@ -7,8 +7,7 @@ minutes on one thread. Everything in the output folder comes from here, nothing 
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -23,6 +22,9 @@ from transformers import (
 
 from . import TOY_NOTICE, scores, toy_french, training
 from .toy_french_words import vocabulary
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STEPS = 4000
 WARMUP = 300
@@ -188,9 +190,10 @@ stop, which may be left out. Encoder texts and labels end with `</s>`; the decod
 
 ## Limits
 
-It knows {len(vocabulary())} words and one kind of sentence; it has never seen `<unk>`, plurals, questions, "I" or
-"you", or two clauses, and answers nonsense to them. At most {LONGEST} tokens. A head that aligns is not the
-cause of the translation: that would have to be shown by taking it away.
+It knows {len(vocabulary())} words and one kind of sentence. It has never seen `<unk>`, plurals,
+questions, "I" or "you", or two clauses, and answers nonsense to them. At most {LONGEST} tokens.
+A head that aligns is not thereby the cause of the translation: that would have to be shown by
+taking it away.
 """
 
 

@@ -9,12 +9,14 @@ import math
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 def parse_arguments(description: str, *, steps: int) -> argparse.Namespace:
@@ -132,10 +134,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def how_trained(trainer: Trainer, *, module: str, seed: int) -> str:
     """The paragraph of a model card that says how the weights came about, and how to redo it."""
     size = sum(parameter.numel() for parameter in trainer.model.parameters())
+    versions = f"torch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}"
     return f"""{size:,} parameters, saved as float16. Seed {seed}, {trainer.step:,} steps,
 {trainer.seconds / 60:.1f} CPU minutes on one thread; AdamW, warm-up and cosine. Versions:
-torch {torch.__version__.split("+")[0]}, transformers {transformers.__version__}. `training_curve.csv` has the loss and
-the scores along the way. To train it again:
+{versions}. `training_curve.csv` has the loss and the scores along the way. To train it again:
 
     python -m glasshead_backend.demo.{module} --out DIR
 
