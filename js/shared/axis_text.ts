@@ -43,13 +43,16 @@ export function column(axis: Axis): Column {
   unitOfToken.forEach((unit, token) => {
     if (!first.has(unit)) first.set(unit, token);
   });
+  const [special, generated] = [unpack(axis.special), unpack(axis.generated)];
+  // A text that the model wrote as a whole needs no marks: there is nothing to tell it from.
+  const mixed = generated.some((of, unit) => of === 0 && special[unit] === 0);
   return {
     axis,
     length: axis.labels.length,
     unitOf: (token) => (token === null ? null : (unitOfToken[token] ?? null)),
     firstToken: (unit) => first.get(unit) ?? unit,
-    special: unpack(axis.special),
-    generated: unpack(axis.generated),
+    special,
+    generated: mixed ? generated : generated.map(() => 0),
   };
 }
 

@@ -84,10 +84,11 @@ export function createFrame<S extends CommonState>(
   const status = h("p", { class: "gh-status" });
   const live = h("div", { class: "gh-live", aria: { live: "polite" } });
   const model = h("span", { class: "gh-model" });
+  const notice = h("span", { class: "gh-notice", attrs: { role: "note" } }, "toy model");
   const header = h(
     "header",
     { class: "gh-header" },
-    h("div", { class: "gh-title" }, h("strong", {}, options.title), model),
+    h("div", { class: "gh-title" }, h("strong", {}, options.title), model, notice),
     controls,
     menuHelp(options.title, options.help),
   );
@@ -125,6 +126,8 @@ export function createFrame<S extends CommonState>(
       showBanners();
       model.textContent = state.scene.model ?? "";
       model.title = state.scene.model ?? "";
+      notice.hidden = !state.scene.notice;
+      notice.title = state.scene.notice ?? "";
       root.toggleAttribute("data-fixed-height", state.height > 0);
       root.style.height = state.height > 0 ? `${state.height}px` : "";
       root.setAttribute("aria-busy", String(state.busy !== ""));
@@ -148,7 +151,7 @@ export function createFrame<S extends CommonState>(
 
 /** What the user must know before believing the picture, most urgent first. */
 function bannersOf<S extends CommonState>(host: Host<S>): Node[] {
-  const { error, busy, scene } = host.state;
+  const { error, busy } = host.state;
   const banner = (kind: string, role: string, ...words: Child[]): HTMLElement =>
     h("div", { class: `gh-banner is-${kind}`, attrs: { role } }, ...words);
   const result: Node[] = [];
@@ -163,6 +166,5 @@ function bannersOf<S extends CommonState>(host: Host<S>): Node[] {
     const words = busy || "The kernel is busy with something else; the answer will come.";
     result.push(banner("busy", "status", h("span", { class: "gh-spinner" }), words));
   }
-  if (scene.notice) result.push(banner("notice", "note", scene.notice));
   return result;
 }
