@@ -46,10 +46,13 @@ def main() -> None:
 
 def record(state: State) -> dict[str, Any]:
     """Make the widget of a state and record its traits, pictures and answers."""
-    traits = dict(state.traits)
+    trace = state.trace()
+    traits: dict[str, Any] = {
+        name: value(trace) if callable(value) else value for name, value in state.traits.items()
+    }
     # Lines of all heads are recorded: the view itself filters them by the selected heads.
     heads = traits.pop("heads", []) if state.view is AttentionLines else None
-    view = state.view(state.trace(), **traits)
+    view = state.view(trace, **traits)
     synced = {
         name: value
         for name, value in view.get_state().items()

@@ -39,7 +39,7 @@ class State:
     trace : callable
         Makes the trace; called once for all states that share it.
     traits : dict
-        Initial traits of the view.
+        Initial traits of the view, or functions that find them in the trace.
     set : dict
         Traits set afterwards without the view's validation: errors, busy words, a wrong layer.
     width : int
@@ -66,6 +66,7 @@ class State:
 RTL_TEXT = "The whale said: السلام عليكم, and the captain said: שלום."
 CJK_TEXT = "The sailor wrote 白い鯨 in his book, and 海は静かだ below it 🐋."
 HOSTILE_TEXT = "The token </script><img src=x onerror=alert(1)> is text, and the whale is a whale."
+REPEATED_TEXT = "stone oil nine rope sea king lamp fish gold " * 2
 LINES_TEXT = "Captain Ahab said:\n\n  The white whale,\n  the white whale!\n\nAnd all the men ran."
 
 
@@ -107,11 +108,12 @@ long = _texts(DECODER_LONG_TEXT)
 one_token = _texts("whale")
 rtl = _texts(RTL_TEXT)
 cjk = _texts(CJK_TEXT)
+repeated = _texts(REPEATED_TEXT.strip())
 hostile = _texts(HOSTILE_TEXT)
 lined = _texts(LINES_TEXT)
 generated = cache(lambda: decoder().generate("Captain Ahab looked at the", max_new_tokens=24))
 translated = cache(lambda: translator().trace(SOURCE_TEXT, TARGET_TEXT))
-twelve_heads = cache(lambda: untrained(2, 12).trace(DECODER_TEXT))
+one_head = cache(lambda: untrained(2, 1).trace(DECODER_TEXT))
 many_layers = cache(lambda: untrained(48, 2).trace(DECODER_TEXT))
 
 
@@ -131,6 +133,33 @@ def encoder() -> Trace:
     return Lens(transformers.BertModel(config).eval(), tokenizer).trace(DECODER_TEXT)
 
 
+def induction_weights(trace: Trace) -> tuple[list[int], torch.Tensor]:
+    """Weights of layer 1 on the token that followed a token's last occurrence.
+
+    Returns
+    -------
+    rows : list of int
+        Positions of the tokens that occurred before.
+    weights : Tensor
+        ``[heads, rows]``.
+    """
+    ids = [token.id for token in trace.queries()]
+    rows = [i for i in range(len(ids)) if ids[i] in ids[:i]]
+    columns = [max(j for j in range(i) if ids[j] == ids[i]) + 1 for i in rows]
+    return rows, trace.attention(1)[:, rows, columns]
+
+
+def induction_head(trace: Trace) -> list[int]:
+    """Return the head of layer 1 that does this most."""
+    return [int(induction_weights(trace)[1].mean(dim=1).argmax())]
+
+
+def induction_token(trace: Trace) -> int:
+    """Return the token at which that head does it most."""
+    rows, weights = induction_weights(trace)
+    return rows[int(weights[weights.mean(dim=1).argmax()].argmax())]
+
+
 WRONG_LAYER = "layer 7 is out of range: the demo decoder has layers 0-1."
 _MAPS: list[dict[str, Any]] = [
     {
@@ -142,13 +171,18 @@ _MAPS: list[dict[str, Any]] = [
     },
     {
         "name": "induction-head",
-        "trace": short,
-        "traits": {"layer": 1, "heads": [3], "unit": "token", "hovered": 20},
-        "note": "A head that finds what came after the same token last time; one token is hovered.",
+        "trace": repeated,
+        "traits": {
+            "layer": 1,
+            "heads": induction_head,
+            "unit": "token",
+            "hovered": induction_token,
+        },
+        "note": "A head that looks at what came after the same token last time.",
     },
     {"name": "many-tokens", "trace": long, "traits": {"layer": 1, "unit": "token"}, "width": 1200},
     {"name": "words", "trace": short, "traits": {"layer": 1, "unit": "word", "selected": [9]}},
-    {"name": "twelve-heads", "trace": twelve_heads, "traits": {"layer": 1, "unit": "word"}},
+    {"name": "one-head", "trace": one_head, "traits": {"layer": 1, "unit": "word"}},
     {
         "name": "cross-attention",
         "trace": translated,
@@ -168,8 +202,8 @@ _MAPS: list[dict[str, Any]] = [
 ]
 _STRIPS: list[dict[str, Any]] = [
     {"name": "tokens", "trace": short},
-    {"name": "hovered", "trace": short, "traits": {"hovered": 30}},
-    {"name": "pinned-rank", "trace": short, "traits": {"measure": "rank", "selected": [30]}},
+    {"name": "hovered", "trace": short, "traits": {"hovered": 3}},
+    {"name": "pinned-rank", "trace": short, "traits": {"measure": "rank", "selected": [3]}},
     {"name": "first-token", "trace": short, "traits": {"hovered": 0}, "width": 700},
     {"name": "many-tokens", "trace": long, "traits": {"measure": "perplexity"}, "width": 1200},
     {"name": "lines", "trace": lined, "traits": {"measure": "probability"}, "width": 700},
@@ -187,7 +221,7 @@ _STRIPS: list[dict[str, Any]] = [
     {"name": "untrusted-text", "trace": hostile, "traits": {"hovered": 5}, "width": 700},
     {"name": "encoder", "trace": encoder, "width": 700},
     {"name": "one-token", "trace": one_token, "width": 600},
-    {"name": "narrow", "trace": short, "traits": {"selected": [30]}, "width": 420},
+    {"name": "narrow", "trace": short, "traits": {"selected": [3]}, "width": 420},
     {"name": "error", "trace": short, "set": {"error": WRONG_LAYER}, "width": 700},
     {"name": "busy", "trace": short, "set": {"busy": "scoring window 2 of 5"}, "width": 700},
     {"name": "no-kernel", "trace": short, "status": "no kernel", "width": 700},

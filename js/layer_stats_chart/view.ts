@@ -51,7 +51,7 @@ export class LayerStatsChartView implements View<ChartState> {
     this.goToStack(stack),
   );
   private readonly caption = h("div", { class: "gh-chart-title" });
-  private readonly chart = svg("svg", { class: "gh-chart", tabindex: 0, role: "group" });
+  private readonly chart = svg("svg", { class: "gh-chart", role: "group" });
   private readonly tokenLayer = svg("g", {});
   private readonly plot = h("div", { class: "gh-chart-plot" }, this.chart);
   private data: ChartData | null = null;
