@@ -39,9 +39,10 @@ export function createHeader(frame: ViewFrame, host: Host<LinesState>): Header {
       kind.update({ choices: kindChoices(state.scene), value: state.kind });
       layer.update({ layers: layersOf(state).map((each) => each.number), layer: state.layer });
       unit.update({ choices: UNITS, value: state.unit });
-      const share = shown ? ` shows ${percent(shown.mass)}` : "";
-      threshold.update({ value: state.threshold, text: `${state.threshold.toFixed(2)}${share}` });
       const lines = hasFrame(state.frame) ? state.frame : null;
+      const share = shown ? ` shows ${percent(shown.mass)}` : "";
+      const value = state.threshold ?? lines?.automatic_threshold ?? 0;
+      threshold.update({ value, text: `${value.toFixed(2)}${share}` });
       if (lines && pictures?.packed !== lines.thumbnails) {
         pictures = { packed: lines.thumbnails, values: unpack(lines.thumbnails) };
       }

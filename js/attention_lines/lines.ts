@@ -38,6 +38,11 @@ export function unpackLines(frame: LinesFrame): Lines {
   };
 }
 
+/** The weight from which lines are drawn: the user's, else the frame's own choice. */
+export function effectiveThreshold(lines: Lines | null, threshold: number | null): number {
+  return threshold ?? lines?.frame.automatic_threshold ?? 0;
+}
+
 /** Smallest byte whose weight reaches the threshold; 256 = none does. */
 export function thresholdByte(threshold: number, scale: number): number {
   if (threshold <= 0 || scale <= 0) return 0;

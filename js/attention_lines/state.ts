@@ -3,7 +3,7 @@
 import type { CommonState, LinesFrame, MaybeFrame } from "../shared/state";
 
 export interface LinesState extends CommonState {
-  /** Only lines with at least this weight are drawn (0…1). */
-  threshold: number;
+  /** Only lines with at least this weight are drawn (0…1); null = the frame's own choice. */
+  threshold: number | null;
   frame: MaybeFrame<LinesFrame>;
 }

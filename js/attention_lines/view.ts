@@ -22,7 +22,7 @@ import { createHeader, type Header } from "./controls";
 import { drawBars, drawFans, drawLine, drawLines, type Paint } from "./drawing";
 import { createFans, type Fans, quietUnits } from "./fans";
 import { type Geometry, headTracks, hitLine, layout, rowHeightFor } from "./geometry";
-import { type Shown, select } from "./lines";
+import { effectiveThreshold, type Shown, select } from "./lines";
 import { type Picture, readPicture } from "./picture";
 import type { LinesState } from "./state";
 import { fanSentence, linesSentence, lineWords, percent } from "./words";
@@ -130,7 +130,7 @@ export class AttentionLinesView implements View<LinesState> {
   private selectLines(): void {
     const { heads, threshold } = this.host.state;
     const lines = this.picture?.lines;
-    this.shown = lines ? select(lines, heads, threshold) : null;
+    this.shown = lines ? select(lines, heads, effectiveThreshold(lines, threshold)) : null;
     this.hoveredLine = null;
     this.frame.root.dataset.lines = String(this.shown?.indices.length ?? 0);
   }
@@ -184,7 +184,7 @@ export class AttentionLinesView implements View<LinesState> {
     const fan = this.fans.current.at(-1);
     const sentence = fan
       ? fanSentence(picture.axes, fan, picture.lines)
-      : linesSentence(picture.lines, shown, state.threshold);
+      : linesSentence(picture.lines, shown, effectiveThreshold(picture.lines, state.threshold));
     this.frame.setStatus(sentence);
     if (fan) this.frame.announce(`layer ${state.layer}: ${sentence}`);
     else this.frame.announce(`${percent(shown.mass)} of the attention mass shown`);

@@ -51,6 +51,7 @@ function linesFrame(axes: Axes, undefinedRows = [0, 0, 0, 0]): LinesFrame {
     n_total: 6,
     n: 6,
     smallest: 0,
+    automatic_threshold: 0.7,
     mass: pack(massTable(), "float32", [2, 256]),
     heads: pack([0, 1], "uint16"),
     thumbnails: pack(new Array(8).fill(255), "uint8", [2, 2, 2]),
@@ -128,6 +129,13 @@ describe("what is shown", () => {
     expect(status(root)).toContain(
       "3 lines shown, 50.0 % of the attention mass; 3 below 0.50 hidden",
     );
+  });
+
+  test("without a threshold the frame's own choice holds", () => {
+    const { host, root } = show(selfAxes(WORDS), { threshold: null });
+    expect(status(root)).toContain("below 0.70 hidden");
+    host.set({ threshold: 0 });
+    expect(root.dataset.lines).toBe("6");
   });
 
   test("what the kernel cut is said", () => {

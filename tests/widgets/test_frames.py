@@ -214,3 +214,14 @@ def test_to_frame_gives_the_numbers_behind_the_picture(view: Any, decoder_trace:
     if view is FusedAttentionMatrix:
         true = decoder_trace.attention(0, unit="word", aggregate="mean")
         torch.testing.assert_close(torch.tensor(frame.to_numpy()), true)
+
+
+def test_without_a_threshold_as_many_lines_are_drawn_as_can_be_read(decoder_trace: Trace) -> None:
+    view = AttentionLines(decoder_trace, layer=1)
+    drawn = view.to_frame()
+    threshold = view.frame["automatic_threshold"]
+    assert view.threshold is None
+    assert drawn["weight"].min() >= threshold
+    assert len(drawn) <= 20 * 4  # four lines a row for four heads
+    below = decoder_trace.attention(1) >= threshold - 0.05
+    assert below.sum() > 20 * 4, "the threshold is no higher than it must be"

@@ -38,13 +38,18 @@ class AttentionLines(TraceView):
     _css = bundle("attention_lines.css")
 
     threshold = traitlets.Float(
-        0.1, min=0.0, max=1.0, help="Only lines of at least this weight are drawn."
+        None,
+        min=0.0,
+        max=1.0,
+        allow_none=True,
+        help="Only lines of at least this weight are drawn; None = as many as can be read.",
     ).tag(sync=True)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the lines drawn: who looks at what, with which head and exact weight."""
         lines = strongest_lines(self.trace, *self._shown)
-        drawn = lines.weight >= self.threshold
+        threshold = lines.readable_threshold() if self.threshold is None else self.threshold
+        drawn = lines.weight >= threshold
         query, key = lines.query[drawn].tolist(), lines.key[drawn].tolist()
         sources = self.trace.sides.labels("query", *self._shown[2:])
         targets = self.trace.sides.labels("key", *self._shown[2:])

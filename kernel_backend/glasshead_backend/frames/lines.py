@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ LINE_BUDGET = 20_000
 
 _THUMBNAIL = 32
 _LEVELS = 256
+_LOWEST_THRESHOLD = 0.1
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,17 @@ class Lines:
     n_total: int
     mass: Float[Tensor, " head"]
     undefined: Bool[Tensor, " query"]
+
+    def readable_threshold(self) -> float:
+        """Weight from which on there are so few lines that a picture of them can be read.
+
+        Two or three lines a row for one head, up to six for many; in steps of 0.05, at least 0.1.
+        """
+        allowed = int(len(self.undefined) * min(6, 2 + len(self.mass) / 2))
+        if len(self.weight) <= allowed:
+            return _LOWEST_THRESHOLD
+        steps = math.ceil(float(self.weight[allowed]) * 20 - 1e-6)
+        return min(0.95, max(_LOWEST_THRESHOLD, steps / 20))
 
 
 def lines_frame(
@@ -98,6 +111,7 @@ def lines_frame(
         "per_row": lines.per_row,
         "n": n_lines,
         "n_total": lines.n_total,
+        "automatic_threshold": lines.readable_threshold(),
         "smallest": float(lines.weight[-1]) if 0 < n_lines < lines.n_total else 0.0,
         "mass": pack(_mass_by_level(lines, stepped, numbers), torch.float32),
         "heads": pack(numbers, torch.uint16),
