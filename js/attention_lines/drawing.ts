@@ -119,12 +119,15 @@ export function drawFans(
 ): void {
   const strokes = new Strokes(geometry);
   for (const fan of fans) {
+    // A token that looks a little at everything has only weak lines: its strongest sets the scale.
+    const largest = fan.weights.length ? Math.max(...Array.from(fan.weights)) : 1;
+    const gain = 1 / Math.max(largest, FAINTEST);
     for (let row = 0; row < fan.heads.length; row++) {
       for (let other = 0; other < fan.n; other++) {
         const weight = fan.weights[row * fan.n + other] ?? 0;
         if (weight < FAINTEST) continue;
         const [query, key] = fan.side === "query" ? [fan.unit, other] : [other, fan.unit];
-        strokes.add(fan.heads[row] ?? 0, weight, query, key);
+        strokes.add(fan.heads[row] ?? 0, weight * gain, query, key);
       }
     }
   }

@@ -21,6 +21,8 @@ export interface Shown {
   readonly indices: Uint32Array;
   /** Share of the selected heads' attention mass in these lines, 0…1. */
   readonly mass: number;
+  /** Share of it in lines that the frame has no room for. */
+  readonly leftOut: number;
   /** Lines of the selected heads that the frame holds. */
   readonly available: number;
 }
@@ -60,7 +62,12 @@ export function select(lines: Lines, heads: readonly number[], threshold: number
     available++;
     if ((lines.weight[i] ?? 0) >= byte) indices[shown++] = i;
   }
-  return { indices: indices.subarray(0, shown), mass: massShown(lines, wanted, byte), available };
+  return {
+    indices: indices.subarray(0, shown),
+    mass: massShown(lines, wanted, byte),
+    leftOut: 1 - massShown(lines, wanted, 0),
+    available,
+  };
 }
 
 function massShown(lines: Lines, wanted: Set<number> | null, byte: number): number {

@@ -150,6 +150,7 @@ export class AttentionLinesView implements View<LinesState> {
     const oneSequence = picture.axes.query.sequence === picture.axes.key.sequence;
     const side = oneSequence ? this.side : lit.query.hovered !== null ? "query" : "key";
     const hovered = lit[side].hovered;
+    this.plane.dataset.looking = oneSequence ? side : "";
     const pinned = [...lit.query.selected].map((unit) => ({ side: "query" as Side, unit }));
     if (!oneSequence) {
       for (const unit of lit.key.selected) pinned.push({ side: "key", unit });

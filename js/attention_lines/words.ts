@@ -26,9 +26,9 @@ export function linesSentence(lines: Lines, shown: Shown, threshold: number): st
     `${count(shown.indices.length, "line")} shown, ${percent(shown.mass)} of the attention mass`,
   ];
   if (hidden > 0) words.push(`${COUNT.format(hidden)} below ${threshold.toFixed(2)} hidden`);
-  if (frame.smallest > 0 && frame.n < frame.n_total) {
-    const cut = COUNT.format(frame.n_total - frame.n);
-    words.push(`${cut} weaker than ${weight(frame.smallest)} left out of the picture`);
+  if (frame.n < frame.n_total) {
+    const kept = `beyond the ${frame.per_row} strongest of each ${frame.key.unit} and head`;
+    words.push(`what lies ${kept} is left out (${percent(shown.leftOut)} of the mass)`);
   }
   const undefinedRows = Array.from(lines.undefinedRows).filter(Boolean).length;
   if (undefinedRows) words.push(`${count(undefinedRows, "row")} fully masked: undefined, no lines`);

@@ -23,17 +23,18 @@ export function stripData(frame: StripFrame): StripData {
   const correct = unpack(frame.correct);
   const generated = unpack(frame.generated);
   const first = generated.indexOf(1);
+  // With no prompt there is nothing to tell the generated part from, and no marks are needed.
+  const prompted = first > 0;
   return {
     frame,
     values: readValues(frame),
     special: unpack(frame.special),
-    generated,
+    generated: prompted ? generated : [],
     isWrong: (position) => correct[position] === 0,
     alternatives: alternativesOf(frame),
     cross: crossWeights(frame),
     nWrong: Array.from(correct).filter((flag) => flag === 0).length,
-    // With no prompt there is nothing to tell the generated part from.
-    firstGenerated: first > 0 ? first : null,
+    firstGenerated: prompted ? first : null,
   };
 }
 

@@ -91,8 +91,6 @@ export interface LinesFrame {
   per_row: number;
   n_total: number;
   n: number;
-  /** Weight of the weakest line in the frame when lines were cut, else 0. */
-  smallest: number;
   /** From which weight on lines are drawn when the user has not said: as many as can be read. */
   automatic_threshold: number;
   /** [heads, 256]: share of the head's attention mass in the lines whose byte is at least the column. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -32,6 +33,7 @@ from glasshead_backend.sides import Sequence, Sides
 from glasshead_backend.structure import locate_calls
 from glasshead_backend.tokens import Token, tokenize, tokens_of_ids
 from glasshead_backend.trace import Trace
+from glasshead_backend.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -166,6 +168,11 @@ class Lens:
     def window(self) -> int | None:
         """Most tokens that the model reads at once; None when its positions have no end."""
         return window(self.model)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokenizer's vocabulary: what each id stands for."""
+        return Vocabulary(self.tokenizer)
 
     def tokenize(self, text: str) -> list[Token]:
         """Tokens of a text as the model would get them, special tokens included."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -21,7 +22,7 @@ Side = Literal["query", "key"]
 Unit = Literal["token", "word"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sequence:
     """One of the token sequences of a trace.
 
@@ -43,8 +44,18 @@ class Sequence:
         """Token ids."""
         return [token.id for token in self.tokens]
 
+    @cached_property
+    def words(self) -> list[Word]:
+        """The words that the tokens make."""
+        return group_words(self.tokens, self.text)
 
-@dataclass(frozen=True)
+    @cached_property
+    def word_of_token(self) -> Int[Tensor, " token"]:
+        """Index of the word of every token."""
+        return token_to_word(self.words, len(self.tokens))
+
+
+@dataclass(frozen=True, eq=False)
 class Sides:
     """The sequences of a trace, by the role they play in each kind of attention.
 
@@ -89,17 +100,19 @@ class Sides:
 
     def words(self, side: Side, kind: Kind) -> list[Word]:
         """Return the words of one side; rows of cross attention by what they predict."""
-        sequence = self.of(side, kind)
+        return self._named_by(side, kind).words
+
+    def _named_by(self, side: Side, kind: Kind) -> Sequence:
+        """Return the sequence whose words group the tokens of a side."""
         if self.predicted is not None and kind == "cross" and side == "query":
-            sequence = self.predicted
-        return group_words(sequence.tokens, sequence.text)
+            return self.predicted
+        return self.of(side, kind)
 
     def unit_of_token(self, side: Side, kind: Kind, unit: Unit) -> Int[Tensor, " token"]:
         """Return the index of the unit (the token itself, or its word) of every token."""
-        n_tokens = len(self.of(side, kind).tokens)
         if unit == "token":
-            return torch.arange(n_tokens)
-        return token_to_word(self.words(side, kind), n_tokens)
+            return torch.arange(len(self.of(side, kind).tokens))
+        return self._named_by(side, kind).word_of_token
 
     def first_tokens(self, side: Side, kind: Kind, unit: Unit) -> list[int]:
         """Return the position of the first token of every unit."""

@@ -377,8 +377,8 @@ class Trace:
         return 1 if self.sides.decoder is None else 0
 
     def decode(self, ids: abc.Sequence[int]) -> list[str]:
-        """Return the text of single tokens."""
-        return [str(self.lens.tokenizer.decode([i])) for i in ids]
+        """Return the text of single tokens, spelled as :attr:`Token.text` is."""
+        return [self.lens.vocabulary.piece(id_).text for id_ in ids]
 
     # ---- activations --------------------------------------------------------------------------
 

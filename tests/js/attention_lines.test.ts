@@ -50,7 +50,6 @@ function linesFrame(axes: Axes, undefinedRows = [0, 0, 0, 0]): LinesFrame {
     per_row: 4,
     n_total: 6,
     n: 6,
-    smallest: 0,
     automatic_threshold: 0.7,
     mass: pack(massTable(), "float32", [2, 256]),
     heads: pack([0, 1], "uint16"),
@@ -138,11 +137,14 @@ describe("what is shown", () => {
     expect(root.dataset.lines).toBe("6");
   });
 
-  test("what the kernel cut is said", () => {
+  test("what the kernel cut is said, with the share that it carries", () => {
     const axes = selfAxes(WORDS);
-    const frame = { ...linesFrame(axes), n_total: 900, smallest: 0.078 };
-    const { root } = show(axes, { frame });
-    expect(status(root)).toContain("894 weaker than 0.078 left out");
+    const whole = linesFrame(axes);
+    const mass = pack(new Array(512).fill(0.75), "float32", [2, 256]);
+    const { root } = show(axes, { frame: { ...whole, n_total: 900, per_row: 3, mass } });
+    expect(status(root)).toContain(
+      "beyond the 3 strongest of each token and head is left out (25.0 % of the mass)",
+    );
   });
 
   test("a fully masked row is called undefined, not zero", async () => {

@@ -94,7 +94,6 @@ def lines_frame(
     lines = strongest_lines(trace, layer, heads, kind, unit)
     numbers = torch.tensor(_chosen(trace, layer, heads, kind), device=lines.head.device)
     stepped, scale = quantise(lines.weight)
-    n_lines = len(lines.weight)
     n_queries, n_keys = _size(trace, kind, unit)
     return {
         "key": {"kind": kind, "layer": layer, "heads": list(heads), "unit": unit},
@@ -109,10 +108,9 @@ def lines_frame(
         "weight_scale": scale,
         "weight_error": scale,
         "per_row": lines.per_row,
-        "n": n_lines,
+        "n": len(lines.weight),
         "n_total": lines.n_total,
         "automatic_threshold": lines.readable_threshold(),
-        "smallest": float(lines.weight[-1]) if 0 < n_lines < lines.n_total else 0.0,
         "mass": pack(_mass_by_level(lines, stepped, numbers), torch.float32),
         "heads": pack(numbers, torch.uint16),
         "thumbnails": pack(_thumbnails(trace, layer, kind, unit), torch.uint8),
