@@ -27,7 +27,45 @@ export interface TokenCard {
   looks: string;
 }
 
-export function drawToken(element: HTMLElement, card: TokenCard): void {
+/** What an empty card has to leave room for. */
+export interface Room {
+  values: Values;
+  /** Alternatives asked for. */
+  k: number;
+  /** Whether there is a source text to look at. */
+  looks: boolean;
+}
+
+export function drawToken(element: HTMLElement, card: TokenCard, room: Room): void {
+  draw(element, tokenNodes(card), room);
+}
+
+/** What the card says while no token is hovered or pinned. */
+export function drawSummary(element: HTMLElement, lines: readonly Child[], room: Room): void {
+  const nodes = lines.map((line) => h("p", { class: "gh-strip-card-summary" }, line));
+  draw(element, nodes, room);
+}
+
+/**
+ * A full card stands unseen behind whatever is drawn. The card's height is always the same then: if
+ * it grew under the pointer, the page could move the hovered token away from it.
+ */
+function draw(element: HTMLElement, nodes: readonly Child[], { values, k, looks }: Room): void {
+  const blank = "\u00a0";
+  const full = tokenNodes({
+    ...{ position: -1, text: blank, tags: [], values, measure: "surprisal", reason: "" },
+    // One more than asked for: the true token follows when it is none of them.
+    alternatives: Array.from({ length: k + 1 }, () => ({ text: blank, probability: 0 })),
+    looks: looks ? blank : "",
+  });
+  fill(
+    element,
+    h("div", {}, ...nodes),
+    h("div", { class: "gh-strip-card-room", aria: { hidden: true } }, ...full),
+  );
+}
+
+function tokenNodes(card: TokenCard): Child[] {
   const heading = h(
     "div",
     { class: "gh-strip-card-heading" },
@@ -35,16 +73,8 @@ export function drawToken(element: HTMLElement, card: TokenCard): void {
     h("span", { class: "gh-caption" }, [`token ${card.position}`, ...card.tags].join(" · ")),
   );
   const looks = card.looks && h("p", { class: "gh-strip-card-note" }, card.looks);
-  if (card.reason) {
-    fill(element, heading, h("p", { class: "gh-strip-card-reason" }, card.reason), looks);
-    return;
-  }
-  fill(element, heading, numbers(card), alternatives(card), looks);
-}
-
-/** What the card says while no token is hovered or pinned. */
-export function drawSummary(element: HTMLElement, lines: readonly Child[]): void {
-  fill(element, ...lines.map((line) => h("p", { class: "gh-strip-card-summary" }, line)));
+  if (card.reason) return [heading, h("p", { class: "gh-strip-card-reason" }, card.reason), looks];
+  return [heading, numbers(card), alternatives(card), looks];
 }
 
 function numbers({ values, measure, position }: TokenCard): HTMLElement {

@@ -8,7 +8,7 @@ import { hasAxes, hasFrame } from "../shared/state";
 import { readInks } from "../shared/theme";
 import { quote } from "../shared/token_text";
 import { createFrame, type Host, type View, type ViewFrame } from "../shared/view";
-import { drawSummary, drawToken } from "./card";
+import { drawSummary, drawToken, type Room, type TokenCard } from "./card";
 import { type StripData, sameText, stripData } from "./data";
 import { HELP } from "./help";
 import { legendNodes } from "./legend";
@@ -200,11 +200,16 @@ export class PerplexityStripView implements View<StripState> {
     const right = percent(1 - data.nWrong / Math.max(1, n_scored));
     const figure = (value: string, words: string): Child =>
       h("span", { class: "gh-strip-figure" }, h("strong", {}, value), words);
-    drawSummary(this.card, [
+    const lines = [
       figure(formatValue("perplexity", perplexity ?? Number.NaN), "perplexity of the text"),
       figure(right, "of the tokens were the first guess"),
       "Point at a token for its numbers and what the model expected; click pins it.",
-    ]);
+    ];
+    drawSummary(this.card, lines, this.room(data));
+  }
+
+  private room({ values, frame }: StripData): Room {
+    return { values, k: this.host.state.k, looks: frame.source !== null };
   }
 
   private showToken(data: StripData, position: number): void {
@@ -224,11 +229,12 @@ export class PerplexityStripView implements View<StripState> {
       ...(data.generated[position] ? ["generated"] : []),
       ...(this.host.state.selected.includes(position) ? ["pinned"] : []),
     ];
-    drawToken(this.card, {
+    const card: TokenCard = {
       ...{ position, text, tags, values, measure, looks },
       reason: scored ? "" : frame.undefined || "The model has no value here.",
       alternatives: scored ? this.questions.alternatives(data, position, k) : [],
-    });
+    };
+    drawToken(this.card, card, this.room(data));
     const numbers = scored
       ? `${formatValue("surprisal", values.surprisal[position] ?? 0)}, probability ` +
         `${percent(values.probability[position] ?? 0)}, rank ` +

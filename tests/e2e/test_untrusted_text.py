@@ -82,12 +82,18 @@ def test_the_chart_names_a_selected_hostile_token(notebook: Notebook) -> None:
     assert_nothing_happened(notebook)
 
 
-def test_hovering_hostile_text_shows_it_as_text(notebook: Notebook) -> None:
-    for cell in (0, 1):
-        output = notebook.output(cell)
-        for name, hook in ((LINES, '[data-side="query"][data-unit]'), (STRIP, "[data-position]")):
-            root = view(output, name)
-            for index in range(min(root.locator(hook).count(), 6)):
-                root.locator(hook).nth(index).hover()
-                expect(root.locator(f"{hook}.is-hovered").first).to_be_attached()
+@pytest.mark.parametrize(("cell", "views"), [(0, "view"), (1, "translation_view")])
+@pytest.mark.parametrize(
+    ("name", "hook"), [(LINES, '[data-side="query"][data-unit]'), (STRIP, "[data-position]")]
+)
+def test_hovering_hostile_text_shows_it_as_text(
+    notebook: Notebook, cell: int, views: str, name: str, hook: str
+) -> None:
+    root = view(notebook.output(cell), name)
+    for index in range(min(root.locator(hook).count(), 6)):
+        root.locator(hook).nth(index).hover()
+        notebook.wait_for_kernel(f"{views}.chart.hovered", index)
+        expect(root.locator(f"{hook}.is-hovered").first).to_be_attached()
+    notebook.page.mouse.move(0, 0)
+    notebook.wait_for_kernel(f"{views}.chart.hovered", None)
     assert_nothing_happened(notebook)

@@ -151,7 +151,7 @@ describe("pointing at a token", () => {
     expect(host.asked).toEqual([{ question: "top_k", args: { position: 3, k: 2 } }]);
     expect(find(el, ".gh-strip-card").textContent).toContain("Asking the kernel");
     await settle();
-    const rows = [...el.querySelectorAll(".gh-strip-bar-row")].map((row) => row.textContent);
+    const rows = [...find(el, ".gh-strip-card ol").children].map((row) => row.textContent);
     expect(rows).toHaveLength(3);
     expect(rows[0]).toContain("sea");
     expect(find(el, ".gh-strip-bar-row.is-true").textContent).toContain("40");
