@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import entropy
+
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens, head_statistics
-from scipy.stats import entropy
 
 
 def by_loops(weights: np.ndarray, ids: list[int]) -> dict[str, float]:
