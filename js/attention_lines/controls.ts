@@ -7,14 +7,16 @@ import { headsOf, layersOf } from "../shared/keys";
 import type { Theme } from "../shared/palette";
 import { hasFrame, type Kind, type Packed, type Unit } from "../shared/state";
 import type { Host, ViewFrame } from "../shared/view";
-import type { Shown } from "./lines";
+import { type Fan, type Shown, strongestLine } from "./lines";
 import type { LinesState } from "./state";
-import { percent } from "./words";
+import { percent, weight } from "./words";
 
 export interface Header {
-  /** The row of head tiles; belongs above the picture. */
-  readonly heads: HTMLElement;
+  /** Head tiles and threshold: what the picture shows of the layer; belongs above it. */
+  readonly filters: HTMLElement;
   update(state: Readonly<LinesState>, theme: Theme, shown: Shown | null): void;
+  /** The weight that a full line stands for: 1, or the strongest line of the lit tokens. */
+  setScale(fans: readonly Fan[]): void;
 }
 
 export function createHeader(frame: ViewFrame, host: Host<LinesState>): Header {
@@ -25,16 +27,22 @@ export function createHeader(frame: ViewFrame, host: Host<LinesState>): Header {
     host.set({ threshold: value }),
   );
   const heads = headTiles((value) => host.set({ heads: value }));
-  frame.controls.append(kind.element, layer.element, unit.element, threshold.element);
+  frame.controls.append(kind.element, layer.element, unit.element);
   const note = h("span");
+  const top = h("span", {}, "1");
   frame.legend.append(
     h("span", {}, "colour = head"),
-    h("span", { class: "gh-scale" }, "weight 0", h("span", { class: "al-opacity" }), "1"),
+    h("span", { class: "gh-scale" }, "weight 0", h("span", { class: "al-opacity" }), top),
     note,
   );
   let pictures: { packed: Packed; values: ArrayLike<number> } | null = null;
   return {
-    heads: heads.element,
+    filters: h("div", { class: "al-filters" }, heads.element, threshold.element),
+    setScale(fans) {
+      const [fan] = fans;
+      top.textContent =
+        fans.length > 1 ? "each token’s strongest" : fan ? weight(strongestLine(fan)) : "1";
+    },
     update(state, theme, shown) {
       kind.update({ choices: kindChoices(state.scene), value: state.kind });
       layer.update({ layers: layersOf(state).map((each) => each.number), layer: state.layer });

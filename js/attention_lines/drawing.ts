@@ -3,7 +3,7 @@
 import { css, headColour, type Theme } from "../shared/palette";
 import type { Inks } from "../shared/theme";
 import { addCurve, type Geometry, isVisible, rowMiddle, trackY } from "./geometry";
-import { type Fan, fanMean, type Lines, type Shown } from "./lines";
+import { type Fan, fanMean, type Lines, type Shown, strongestLine } from "./lines";
 
 export interface Paint {
   theme: Theme;
@@ -120,8 +120,7 @@ export function drawFans(
   const strokes = new Strokes(geometry);
   for (const fan of fans) {
     // A token that looks a little at everything has only weak lines: its strongest sets the scale.
-    const largest = fan.weights.length ? Math.max(...Array.from(fan.weights)) : 1;
-    const gain = 1 / Math.max(largest, FAINTEST);
+    const gain = 1 / Math.max(strongestLine(fan), FAINTEST);
     for (let row = 0; row < fan.heads.length; row++) {
       for (let other = 0; other < fan.n; other++) {
         const weight = fan.weights[row * fan.n + other] ?? 0;

@@ -29,17 +29,40 @@ export function rowHeightFor(units: number): number {
   return units <= 160 ? 18 : 16;
 }
 
-/** Columns as wide as their labels need, lines in the middle, lanes for bars outside. */
+const WIDEST_COLUMN = 260;
+const NARROWEST_COLUMN = 48;
+
+/** Widths of two columns in the room they have: a short one leaves what it can to a long one. */
+function columnWidths(room: number, query: number, key: number): [query: number, key: number] {
+  const [wantQuery, wantKey] = [query, key].map((width) =>
+    Math.round(Math.min(WIDEST_COLUMN, Math.max(32, width))),
+  ) as [number, number];
+  const half = Math.max(NARROWEST_COLUMN, Math.floor(room / 2));
+  return [
+    Math.min(wantQuery, Math.max(half, Math.floor(room) - wantKey)),
+    Math.min(wantKey, Math.max(half, Math.floor(room) - wantQuery)),
+  ];
+}
+
+/**
+ * Columns as wide as their labels need, lines in the middle, lanes for bars outside.
+ *
+ * Lines get half as much width as height: crossings are read best at such angles. What is left
+ * makes the bars longer.
+ */
 export function layout(
   width: number,
+  height: number,
   labels: { query: number; key: number },
 ): Omit<Geometry, "height" | "rowHeight" | "scroll" | "tracks"> {
-  const lane = Math.round(Math.min(120, Math.max(64, width * 0.12)));
-  const cap = Math.max(48, Math.min(240, (width - 2 * lane - Math.max(96, width * 0.22)) / 2));
-  const queryWidth = Math.round(Math.min(cap, Math.max(32, labels.query)));
-  const keyWidth = Math.round(Math.min(cap, Math.max(32, labels.key)));
-  const between = Math.min(440, width - 2 * lane - queryWidth - keyWidth);
-  const start = (width - between - queryWidth - keyWidth) / 2;
+  const leastLane = Math.round(Math.min(96, Math.max(56, width * 0.12)));
+  const leastBetween = Math.max(96, width * 0.18);
+  const room = width - 2 * leastLane - leastBetween;
+  const [queryWidth, keyWidth] = columnWidths(room, labels.query, labels.key);
+  const free = width - queryWidth - keyWidth;
+  const between = Math.min(free - 2 * leastLane, Math.min(340, Math.max(180, height / 2)));
+  const lane = Math.round(Math.min(160, (free - between) / 2));
+  const start = (free - between) / 2;
   const x0 = Math.round(start + queryWidth);
   const x1 = Math.round(x0 + between);
   return {
@@ -82,28 +105,30 @@ export function isVisible(geometry: Geometry, y0: number, y1: number): boolean {
   return Math.max(y0, y1) > -20 && Math.min(y0, y1) < geometry.height + 20;
 }
 
-/** The cubic every line is drawn as: level at both ends. */
+// How far down its way a curve is at its control points, a third of the width from either end:
+// 0 would be level there, 1/3 a straight line. Lines to one token part early, and still arrive
+// softly.
+const TILT = 0.1;
+
+/** The cubic every line is drawn as. */
 export function addCurve(path: Path2D, geometry: Geometry, y0: number, y1: number): void {
-  const middle = (geometry.x0 + geometry.x1) / 2;
-  path.moveTo(geometry.x0, y0);
-  path.bezierCurveTo(middle, y0, middle, y1, geometry.x1, y1);
+  const { x0, x1 } = geometry;
+  const third = (x1 - x0) / 3;
+  const tilt = TILT * (y1 - y0);
+  path.moveTo(x0, y0);
+  path.bezierCurveTo(x0 + third, y0 + tilt, x1 - third, y1 - tilt, x1, y1);
 }
 
 /**
  * How far down its way from y0 to y1 the curve is at `x`, 0…1.
  *
- * With both control points in the middle, x(s) = 1.5 s − 1.5 s² + s³ and y(s) = 3 s² − 2 s³:
- * x is the same for all lines, so it is inverted once (bisection) and each line costs one product.
+ * With control points at the thirds x grows evenly along the curve, so y is a cubic in x. It is
+ * the same for all lines: each costs one product.
  */
 export function descent(geometry: Geometry, x: number): number {
-  const target = (x - geometry.x0) / (geometry.x1 - geometry.x0);
-  let [low, high] = [0, 1];
-  for (let i = 0; i < 20; i++) {
-    const s = (low + high) / 2;
-    if (1.5 * s - 1.5 * s * s + s * s * s < target) low = s;
-    else high = s;
-  }
-  return 3 * low * low - 2 * low * low * low;
+  const s = (x - geometry.x0) / (geometry.x1 - geometry.x0);
+  const rest = 1 - s;
+  return 3 * TILT * s * rest * rest + 3 * (1 - TILT) * s * s * rest + s * s * s;
 }
 
 /** The shown line nearest to a point, within `reach` pixels; the strongest of equals. */

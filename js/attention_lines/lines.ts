@@ -127,6 +127,11 @@ export function fanMean(fan: Fan): Float32Array {
   return mean;
 }
 
+/** The largest weight of a fan in any head; 1 where it has none. */
+export function strongestLine(fan: Fan): number {
+  return Array.from(fan.weights).reduce((a, b) => Math.max(a, b), 0) || 1;
+}
+
 /** The units with the largest values, largest first, zeros left out. */
 export function strongest(values: Float32Array, count: number): number[] {
   return Array.from(values.keys())

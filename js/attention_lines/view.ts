@@ -7,11 +7,10 @@ import {
   measureLabels,
   type Side,
   selectPatch,
-  sideHeading,
   togglePinned,
   tokenState,
 } from "../shared/axis_text";
-import { fill, h, sizeCanvas, watchSize } from "../shared/dom";
+import { h, sizeCanvas, watchSize } from "../shared/dom";
 import { commonKeys, handled, inField } from "../shared/keys";
 import { createSchedule, type Schedule } from "../shared/schedule";
 import type { Axes, Sequence } from "../shared/state";
@@ -22,6 +21,7 @@ import { createHeader, type Header } from "./controls";
 import { drawBars, drawFans, drawLine, drawLines, type Paint } from "./drawing";
 import { createFans, type Fans, quietUnits } from "./fans";
 import { type Geometry, headTracks, hitLine, layout, rowHeightFor } from "./geometry";
+import { createHeadings } from "./headings";
 import { effectiveThreshold, type Shown, select } from "./lines";
 import { type Picture, readPicture } from "./picture";
 import type { LinesState } from "./state";
@@ -43,7 +43,7 @@ export class AttentionLinesView implements View<LinesState> {
   private readonly header: Header;
   private readonly fans: Fans;
   private readonly columns: Record<Side, TokenColumn>;
-  private readonly headings = { query: h("div"), key: h("div") };
+  private readonly headings = createHeadings();
   private readonly base = h("canvas", { class: "al-base", aria: { hidden: true } });
   private readonly overlay = h("canvas", { class: "al-fan", aria: { hidden: true } });
   private readonly sheet = h("div", { class: "al-sheet" }, this.base, this.overlay);
@@ -74,8 +74,8 @@ export class AttentionLinesView implements View<LinesState> {
     this.columns = { query: tokenColumn("query"), key: tokenColumn("key") };
     this.fans = createFans(host, signal, () => this.showFans());
     this.plane.append(this.sheet, this.columns.query.element, this.columns.key.element);
-    const heads = h("div", { class: "al-headings" }, this.headings.query, this.headings.key);
-    this.frame.body.append(this.header.heads, heads, this.scroller);
+    const stage = h("div", { class: "al-stage" }, this.scroller, this.headings.below);
+    this.frame.body.append(this.header.filters, this.headings.above, stage);
     this.scroller.addEventListener("scroll", () => this.schedule.request(this.drawAll), { signal });
     this.plane.addEventListener("pointermove", this.onMove, { signal });
     this.plane.addEventListener("pointerleave", this.onLeave, { signal });
@@ -120,10 +120,7 @@ export class AttentionLinesView implements View<LinesState> {
     const { axes, query, key } = this.picture;
     this.columns.query.fill(query, this.picture.lines?.undefinedRows ?? null);
     this.columns.key.fill(key, null);
-    for (const side of ["query", "key"] as const) {
-      const [verb, who] = sideHeading(axes[side], side);
-      fill(this.headings[side], h("b", {}, verb), h("span", { class: "gh-caption" }, who));
-    }
+    this.headings.fill(axes);
     this.hoveredLine = null;
   }
 
@@ -171,6 +168,7 @@ export class AttentionLinesView implements View<LinesState> {
     this.columns.query.light(this.litFor("query"));
     this.columns.key.light(this.litFor("key"));
     this.frame.root.classList.toggle("has-fan", this.fans.current.length > 0);
+    this.header.setScale(this.fans.current);
     this.showWords();
     this.schedule.request(this.drawOverlay);
   }
@@ -229,6 +227,7 @@ export class AttentionLinesView implements View<LinesState> {
     const paint = this.paint();
     drawFans(context, geometry, this.fans.current, paint);
     const fan = this.fans.current.at(-1);
+    this.headings.hint(geometry, fan ?? null);
     if (fan) drawBars(context, geometry, fan, paint);
     if (this.hoveredLine !== null && picture.lines) {
       drawLine(context, geometry, picture.lines, this.hoveredLine, paint);
@@ -260,7 +259,8 @@ export class AttentionLinesView implements View<LinesState> {
     this.widths = widths ?? { axes: picture.axes, query: need("query"), key: need("key") };
     const more = this.scroller.scrollTop + height < tall - 1;
     this.scroller.classList.toggle("has-more", more);
-    const columns = layout(width, this.widths);
+    this.scroller.classList.toggle("has-less", this.scroller.scrollTop > 1);
+    const columns = layout(width, height, this.widths);
     const scroll = this.scroller.scrollTop;
     const nHeads = picture.lines?.frame.n_heads ?? 1;
     const tracks = headTracks(this.host.state.heads, nHeads, rowHeight);
@@ -280,8 +280,7 @@ export class AttentionLinesView implements View<LinesState> {
     };
     place("query", geometry.queryX, geometry.queryWidth);
     place("key", geometry.keyX, geometry.keyWidth);
-    this.headings.query.style.width = `${geometry.x0 - 11}px`;
-    this.headings.key.style.width = `${geometry.width - geometry.x1 - 11}px`;
+    this.headings.place(geometry);
   }
 
   // ── Pointer and keys ──────────────────────────────────────────────────────────────────────────

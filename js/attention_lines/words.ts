@@ -50,7 +50,7 @@ export function fanSentence(axes: Axes, fan: Fan, lines: Lines): string {
     return `${subject} is fully masked: its attention is undefined`;
   }
   const mean = fanMean(fan);
-  const most = strongest(mean, 3).map((i) => `${unitName(other, i)} ${weight(mean[i] ?? 0)}`);
+  const most = mostOf(mean).map((i) => `${unitName(other, i)} ${weight(mean[i] ?? 0)}`);
   const verb = fan.side === "query" ? "looks most at" : "is looked at most by";
   if (!most.length) {
     const none = fan.exact ? "no weight" : "no line in this picture";
@@ -60,6 +60,13 @@ export function fanSentence(axes: Axes, fan: Fan, lines: Lines): string {
   const heads =
     fan.heads.length > 1 ? `, mean of ${fan.heads.length} heads` : `, head ${fan.heads[0]}`;
   return `${subject} ${verb} ${most.join(", ")}${error}${heads}`;
+}
+
+/** The three strongest, without those that hardly get anything beside the first. */
+function mostOf(mean: Float32Array): number[] {
+  const units = strongest(mean, 3);
+  const floor = 0.01 * (mean[units[0] ?? 0] ?? 0);
+  return units.filter((unit) => (mean[unit] ?? 0) >= floor);
 }
 
 /** A row as "‘le’, which predicts ‘chien’" where rows predict. */
