@@ -6,6 +6,7 @@ import { headsOf, layersOf } from "../shared/keys";
 import { gradientCss, type Theme } from "../shared/palette";
 import type { Kind, Unit } from "../shared/state";
 import type { Host, ViewFrame } from "../shared/view";
+import { largest } from "./drawing";
 import { DECADES, type Matrix, type Scale } from "./grid";
 import type { MatrixState } from "./state";
 
@@ -15,7 +16,9 @@ export interface Zooming {
 }
 
 export interface Header {
+  /** Both belong above the picture. */
   readonly heads: HTMLElement;
+  readonly zoom: HTMLElement;
   update(state: Readonly<MatrixState>, theme: Theme): void;
   setZoomed(zoomed: boolean): void;
 }
@@ -36,10 +39,10 @@ export function createHeader(frame: ViewFrame, host: Host<MatrixState>, zooming:
     unit.element,
     aggregate.element,
     scale.element,
-    zoom.element,
   );
   return {
     heads: heads.element,
+    zoom: zoom.element,
     setZoomed: zoom.setZoomed,
     update(state, theme) {
       kind.update({ choices: kindChoices(state.scene), value: state.kind });
@@ -100,6 +103,16 @@ function zoomButtons(zooming: Zooming): {
       whole.disabled = !zoomed;
     },
   };
+}
+
+/** What the bars in the margins are, and what the longest one stands for. */
+export function fillMargins(
+  margins: { entropy: HTMLElement; mass: HTMLElement },
+  matrix: Matrix,
+): void {
+  const entropy = `≤ ${largest(matrix.entropy).toFixed(1)} bits`;
+  fill(margins.entropy, "row entropy", h("span", {}, entropy));
+  fill(margins.mass, "mean received", h("span", {}, `≤ ${largest(matrix.mass).toPrecision(2)}`));
 }
 
 /** The colour bar with numbers, and a swatch for every hatching that the picture has. */

@@ -93,7 +93,7 @@ export function readout(): {
           ),
         ),
       );
-      const heading = `Largest weights, ${matrix.frame.title}`;
+      const heading = matrix.causal ? "Largest below the first row" : "Largest weights";
       fill(
         element,
         h("div", { class: "gh-caption" }, heading),

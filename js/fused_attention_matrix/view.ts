@@ -21,11 +21,11 @@ import { type Axes, type CommonState, hasAxes, hasFrame } from "../shared/state"
 import { readInks } from "../shared/theme";
 import { createFrame, type Host, type View, type ViewFrame } from "../shared/view";
 import { type Cells, createCells } from "./cells";
-import { createHeader, fillLegend, type Header } from "./controls";
+import { createHeader, fillLegend, fillMargins, type Header } from "./controls";
 import { drawMargins, drawMarks, drawMatrix, makeRaster, type Raster } from "./drawing";
 import { fitPlot, GAP, LANE, labelHeight, type Plot, type Viewport, WHOLE } from "./geometry";
 import { type Actions, createGestures, type Gestures } from "./gestures";
-import { type Grid, type Matrix, readMatrix } from "./grid";
+import { type Grid, largestCells, type Matrix, readMatrix } from "./grid";
 import { type AxisLabels, axisLabels } from "./labels";
 import { type Cell, noValue, pairWords, readout, valueWords } from "./readout";
 import type { MatrixState } from "./state";
@@ -62,8 +62,8 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   private readonly base = h("canvas", { attrs: { role: "img" } });
   private readonly overlay = h("canvas", { aria: { hidden: true } });
   private readonly margins = {
-    entropy: h("div", { class: "fm-margin" }, "row entropy"),
-    mass: h("div", { class: "fm-margin" }, "mean received"),
+    entropy: h("div", { class: "fm-margin is-entropy" }),
+    mass: h("div", { class: "fm-margin is-mass" }),
   };
   private readonly figure = h("div", { class: "fm-figure" });
   private readonly main = h("div", { class: "fm-main" }, this.figure, this.readout.element);
@@ -99,7 +99,8 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
       this.margins.entropy,
       this.margins.mass,
     );
-    body.append(this.header.heads, this.caption, this.main);
+    const line = h("div", { class: "fm-line" }, this.caption, this.header.zoom);
+    body.append(this.header.heads, line, this.main);
     this.gestures = createGestures(this.figure, this.actions(), signal);
     root.addEventListener("keydown", this.onKey, { signal });
     watchSize(body, () => this.schedule.request(this.drawAll), signal);
@@ -152,7 +153,11 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     this.cells.reset(matrix, old !== null);
     const unit = axes.unit === "word" ? "word" : "token";
     const words = matrix ? `, ${matrix.frame.title}, layer ${matrix.frame.key.layer}` : "";
-    fill(this.caption, h("b", {}, "row looks at column"), ` · one cell a ${unit}${words}`);
+    fill(
+      this.caption,
+      h("b", {}, "row looks at column"),
+      ` · one cell per pair of ${unit}s${words}`,
+    );
   }
 
   private litFor(side: Side): { hovered: number | null; selected: Set<number> } {
@@ -199,10 +204,14 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
 
   private restWords(matrix: Matrix): string {
     const { rows, cols, max, pooled } = matrix.frame;
+    const [below] = matrix.causal ? largestCells(matrix, 1) : [];
+    const largest = below
+      ? `${below.weight.toFixed(2)} below the first row, which sees only itself`
+      : max.toFixed(3);
     const cut =
       pooled === "exact" ? "" : "; beyond the screen's resolution, the largest of several cells";
     const unit = this.host.state.unit === "word" ? "words" : "tokens";
-    return `${rows} × ${cols} ${unit}; largest weight ${max.toFixed(3)}${cut}`;
+    return `${rows} × ${cols} ${unit}; largest weight ${largest}${cut}`;
   }
 
   // ── Drawing ───────────────────────────────────────────────────────────────────────────────────
@@ -238,6 +247,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     const grids = this.tiles.current ? [matrix.grid, this.tiles.current] : [matrix.grid];
     this.readRasters(matrix, grids, table, `${theme}:${inks.paper}:${this.host.state.scale}`);
     const pooledBy = grids[grids.length - 1]?.factor ?? 1;
+    fillMargins(this.margins, matrix);
     fillLegend(this.frame.legend, matrix, table, this.host.state.scale, pooledBy);
     const context = this.base.getContext("2d");
     if (context) {
@@ -306,7 +316,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     const need = (side: Side): number => {
       const { axis, length } = picture[side];
       const labels = Array.from({ length }, (_, unit) => labelText(axis, unit));
-      return measureLabels(context, labels, `600 12px ${font}`) + 10;
+      return measureLabels(context, labels, `600 12px ${font}`) + 4;
     };
     return { query: need("query"), key: need("key") };
   }

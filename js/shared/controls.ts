@@ -138,6 +138,9 @@ export function headTiles(onChange: (heads: number[]) => void): Control<HeadsPro
       props = next;
       if (rebuild) build();
       element.classList.toggle("has-pictures", next.thumbnails !== null);
+      // One head leaves nothing to choose; its picture is still worth a look.
+      all.hidden = next.nHeads <= 1;
+      element.hidden = next.nHeads <= 1 && !next.thumbnails;
       all.setAttribute("aria-pressed", String(next.heads.length === 0));
       for (const [head, tile] of tiles.entries()) {
         const on = next.heads.length === 0 || next.heads.includes(head);
