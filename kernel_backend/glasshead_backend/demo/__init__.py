@@ -32,11 +32,12 @@ TOY_NOTICE: Final[dict[DemoName, str]] = {
 """One plain sentence per model, to show wherever the model is used."""
 
 DECODER_TEXT: Final = (
-    "The old harpooneer looked at the white whale, and the white whale looked at the old "
-    "harpooneer. Captain Ahab stood upon the quarter-deck, and Captain Ahab stood upon the "
-    "quarter-deck."
+    "Captain Ahab saw the white whale at sunrise, far away under the burning sky. "
+    "Queequeg only laughed. "
+    "Captain Ahab saw the white whale at sunrise, far away under the burning sky. "
+    "Queequeg only laughed."
 )
-"""About 60 tokens in which whole phrases come back, so that the induction head lights up."""
+"""About 60 tokens in which whole sentences come back, so that the induction head lights up."""
 
 DECODER_LONG_TEXT: Final = (
     "Call me Ishmael. Some years ago, having little or no money in my purse, and nothing "

@@ -33,6 +33,8 @@ class DecoderScores:
     previous_token: float
     previous_token_head: Head
     second_copy_accuracy: float
+    induction_by_head: tuple[tuple[float, ...], ...]
+    previous_token_by_head: tuple[tuple[float, ...], ...]
     perplexity: float | None = None
 
     def as_row(self) -> dict[str, Any]:
@@ -52,15 +54,14 @@ class TranslationScores:
 
     def as_row(self) -> dict[str, Any]:
         """The scores as plain values, heads written like "L1H3"."""
-        row = _as_row(self)
-        del row["alignment_by_head"]
-        return row
+        return _as_row(self)
 
 
 def _as_row(scores: DecoderScores | TranslationScores) -> dict[str, Any]:
     return {
         name: head_name(value) if name.endswith("_head") else value
         for name, value in asdict(scores).items()
+        if not name.endswith("_by_head")
     }
 
 
@@ -110,6 +111,36 @@ def induction_scores(attention: Tensor, length: int) -> Tensor:
     return stripe[..., -length:].mean(dim=(1, 3))
 
 
+def echo_scores(attention: Tensor, ids: Sequence[int]) -> Tensor:
+    """Like `induction_scores`, for one text in which phrases come back anywhere.
+
+    A query counts when its token and the one before it stood side by side earlier (the last time
+    counts): then there is a phrase to go on with, not just a frequent word. `attention` is
+    `[layer, head, query, key]`, the result `[layer, head]`.
+
+    Raises
+    ------
+    ValueError
+        When no two tokens come back together.
+    """
+    last_seen: dict[tuple[int, int], int] = {}
+    queries: list[int] = []
+    keys: list[int] = []
+    for here in range(1, len(ids)):
+        pair = (ids[here - 1], ids[here])
+        if pair in last_seen:
+            queries.append(here)
+            keys.append(last_seen[pair] + 1)
+        last_seen[pair] = here
+    if not queries:
+        raise ValueError("No phrase comes back in this text: no two tokens occur together twice.")
+    return attention[..., queries, keys].mean(-1)
+
+
+def _by_head(scores: Tensor) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(value) for value in row) for row in scores)
+
+
 def _best(scores: Tensor) -> tuple[float, Head]:
     """The largest entry of `[layer, head]` and where it stands."""
     layer, head = divmod(int(scores.argmax()), scores.shape[1])
@@ -136,8 +167,8 @@ def decoder_scores(
     """
     out = _eager(model)(repeats, output_attentions=True, use_cache=False)
     attention = torch.stack(out.attentions)
-    induction, induction_head = _best(induction_scores(attention, length))
-    previous, previous_head = _best(previous_token_scores(attention))
+    by_head = induction_scores(attention, length), previous_token_scores(attention)
+    (induction, induction_head), (previous, previous_head) = map(_best, by_head)
     # The first token of the second copy comes as a surprise, the others can be copied.
     predicted = out.logits[:, -length:-1].argmax(-1)
     return DecoderScores(
@@ -146,8 +177,18 @@ def decoder_scores(
         previous_token=previous,
         previous_token_head=previous_head,
         second_copy_accuracy=float((predicted == repeats[:, 1 - length :]).float().mean()),
+        induction_by_head=_by_head(by_head[0]),
+        previous_token_by_head=_by_head(by_head[1]),
         perplexity=None if windows is None else perplexity(model, windows),
     )
+
+
+@torch.no_grad()
+def echo(model: Any, tokenizer: Any, text: str) -> tuple[float, Head]:
+    """The best head's `echo_scores` on a text, and which head that is."""
+    ids: list[int] = tokenizer.encode(text)
+    out = _eager(model)(torch.tensor([ids]), output_attentions=True, use_cache=False)
+    return _best(echo_scores(torch.stack(out.attentions)[:, 0], ids))
 
 
 @torch.no_grad()
@@ -244,5 +285,5 @@ def translation_scores(
         alignment=best,
         alignment_head=(layer, head),
         alignment_reordered=float(reordered[layer, head]),
-        alignment_by_head=tuple(tuple(float(x) for x in row) for row in everywhere),
+        alignment_by_head=_by_head(everywhere),
     )

@@ -4,12 +4,15 @@ Run with ``python -m glasshead_backend.demo.train_decoder --out DIR``. Takes som
 one thread, and npm to fetch the text. Everything in the output folder comes from here, nothing is
 edited by hand.
 
-Part of every batch is text, part is random tokens followed by the same tokens again. Nothing but
-copying predicts the second copy, and copying takes two heads in two layers: one that notes for
-every token which token stood before it, and one that looks for "the token that had my token before
-it". They form suddenly, after some minutes in which nothing seems to happen. Text alone does not
-make them form in a model this small; nor do repeats that are only a quarter of the batch. Once
-they are there, a quarter keeps them.
+A batch has three kinds of rows. *Text* is what the model is for. *Repeats* are random tokens
+followed by the same tokens again: nothing but copying predicts the second copy, and copying takes
+two heads in two layers, one that notes for every token which token stood before it, and one that
+looks for "the token that had my token before it". They form suddenly, after some minutes in which
+nothing seems to happen. *Echoes* are texts in which a phrase comes back later on: without them the
+heads copy random tokens only, and keep still on text.
+
+Text alone does not make the heads form in a model this small; nor do repeats that are only a
+quarter of the batch. Once they are there, less is enough to keep them.
 """
 
 from __future__ import annotations
@@ -28,21 +31,26 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from . import TOY_NOTICE, scores, training
+from . import DECODER_TEXT, TOY_NOTICE, scores, training
 from .moby_dick import PACKAGE, Book, Excerpts, fetch_book
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-STEPS = 3000
+STEPS = 2200
 WARMUP = 150
 RATE = 3e-3
+DECAY = 0.1
 TOKENS_PER_BATCH = 2048
 VOCABULARY = 1536
 LAYERS, HEADS, SIZE = 2, 12, 192
 POSITIONS = 512
 SHORT, MIXED = (64,), (64, 64, 64, 128, 288)
-SETTLED = 0.35
+SETTLED = 0.45
+SHARES = {
+    "forming": {"repeats": 0.5, "echoes": 0.125},
+    "settled": {"repeats": 0.1875, "echoes": 0.1875},
+}
 START, PAD = "<s>", "<pad>"
 IGNORE = -100
 REPEAT_LENGTHS = (30, 100)
@@ -125,12 +133,12 @@ def ordinary_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
 
 
 class Batches:
-    """Endless batches of text and repeats.
+    """Endless batches of text, repeats and echoes.
 
     At first half of a batch is repeats, and contexts are short: that is cheap, and enough to learn
-    copying. When the heads have settled, three quarters are text, and some contexts are longer. One
-    text in eight comes without the start token, so that a window cut out of a long text is no
-    surprise to the model.
+    copying. When the heads have settled, most rows are text, and some contexts are longer. One text
+    in eight comes without the start token, so that a window cut out of a long text is no surprise
+    to the model.
     """
 
     def __init__(self, book: Book, tokenizer: PreTrainedTokenizerFast, *, seed: int) -> None:
@@ -144,10 +152,12 @@ class Batches:
         """Inputs and labels; `progress` runs from 0 to 1 over the training."""
         settled = progress >= SETTLED
         length = self._rng.choice(MIXED if settled else SHORT)
+        shares = SHARES["settled" if settled else "forming"]
         count = TOKENS_PER_BATCH // length
-        repeats = count // 4 if settled else count // 2
-        rows = [self._text(length) for _ in range(count - repeats)]
-        rows += [self._repeats(length) for _ in range(repeats)]
+        repeats, echoes = (int(count * shares[kind]) for kind in ("repeats", "echoes"))
+        rows = [self._repeats(length) for _ in range(repeats)]
+        rows += [self._echoes(length) for _ in range(echoes)]
+        rows += [self._text(length) for _ in range(count - repeats - echoes)]
         tokens, labels = zip(*rows, strict=True)
         return torch.tensor(tokens), torch.tensor(labels)
 
@@ -155,7 +165,9 @@ class Batches:
         row: list[int] = []
         while len(row) < length:  # near the end of the book an excerpt can be too short
             text = self._excerpts.draw(self._rng, 8 * length)
-            row = self._tokenizer.encode(text, add_special_tokens=self._rng.random() > 1 / 8)
+            row = self._tokenizer.encode(
+                text, add_special_tokens=self._rng.random() > 1 / 8, verbose=False
+            )
         return row[:length], row[:length]
 
     def _repeats(self, length: int) -> tuple[list[int], list[int]]:
@@ -164,6 +176,19 @@ class Batches:
         once = self._rng.choices(self._ids, k=period)
         row = [self._start, *(once * (length // period + 1))][:length]
         return row, [IGNORE] * (period + 2) + row[period + 2 :]
+
+    def _echoes(self, length: int) -> tuple[list[int], list[int]]:
+        row, _ = self._text(length)
+        labels = list(row)
+        for _ in range(self._rng.randint(1, 3)):
+            span = self._rng.randint(4, length // 3)
+            start = self._rng.randrange(1, length - 2 * span)
+            to = self._rng.randint(start + span, length - span)
+            phrase = row[start : start + span]
+            # Where the echo starts and where the text goes on, nobody could know.
+            labels[to : to + 1] = [IGNORE, *phrase[1:], IGNORE]
+            row[to:to] = phrase
+        return row[:length], labels[:length]
 
 
 def held_out_windows(
@@ -204,7 +229,7 @@ def train(
     batches = Batches(book, tokenizer, seed=seed)
     repeats = fresh_repeats(tokenizer, length=REPEAT_LENGTHS[0], count=16, seed=seed + 1)
     windows = held_out_windows(book.held_out, tokenizer, 64)[::8]
-    trainer = training.Trainer(model, rate=RATE, steps=steps, warmup=WARMUP)
+    trainer = training.Trainer(model, rate=RATE, decay=DECAY, steps=steps, warmup=WARMUP)
     while not trainer.done:
         tokens, labels = batches.draw(trainer.step / steps)
         trainer.learn(model(tokens, labels=labels, use_cache=False).loss)
@@ -234,6 +259,7 @@ def model_card(
     with scores.without_head(saved, main.previous_token_head):
         repeats = fresh_repeats(tokenizer, length=length, count=64, seed=seed + 2)
         cut = scores.decoder_scores(saved, repeats, length).second_copy_accuracy
+    whole = main.second_copy_accuracy
     induction = scores.head_name(main.induction_head)
     previous = scores.head_name(main.previous_token_head)
     score_rows = [
@@ -244,6 +270,15 @@ def model_card(
             ("second copy accuracy", "second_copy_accuracy"),
         )
     ]
+    head_rows = [
+        (f"{name}, layer {layer}", *(f"{value:.2f}" for value in row))
+        for name, by_head in (
+            ("induction", main.induction_by_head),
+            ("previous", main.previous_token_by_head),
+        )
+        for layer, row in enumerate(by_head)
+    ]
+    on_text, on_text_head = scores.echo(saved, tokenizer, DECODER_TEXT)
     everyday = torch.tensor([tokenizer.encode(EVERYDAY_TEXT)])
     text_rows = [
         (name, f"{scores.perplexity(saved, windows):.1f}", f"{bits:.2f}")
@@ -259,11 +294,13 @@ def model_card(
 
 {TOY_NOTICE["decoder"]}
 
-A Llama model with {LAYERS} layers of {HEADS} heads, {SIZE} dimensions. It was made to be looked
-at: an induction head can be seen in it plainly. When a token comes back, head {induction} looks at
-the token that came *after* it the last time, and the model predicts that one. It can do so because
-head {previous}, a layer below, looks at the previous token everywhere. Without head {previous} the
-accuracy on the second copy drops from {main.second_copy_accuracy:.2f} to {cut:.2f}.
+A Llama model with {LAYERS} layers of {HEADS} heads, {SIZE} dimensions. It was made to be looked at:
+induction heads can be seen in it plainly. When a token comes back, head {induction} looks at the
+token that came *after* it the last time, and the model predicts that one. Most heads of its layer
+do the same, for the model learned little else that needs two layers; large models have a few such
+heads among many others. They can do so because one head, {previous}, looks at the previous token
+everywhere. Without head {previous}, the accuracy on the second copy drops from
+{whole:.2f} to {cut:.2f}.
 
 ## Scores
 
@@ -273,7 +310,14 @@ On 64 fresh sequences of uniformly random tokens, each followed by itself:
 
 *Induction*: mean weight of the best head ({induction}) on the token after the earlier occurrence.
 *Previous token*: mean weight of the best head ({previous}) on the token before. *Second copy
-accuracy*: how often the arg-max is the right next token, from the second token of the copy.
+accuracy*: how often the arg-max is the right next token, from the second token of the copy. All
+heads, on 2 x {length} tokens:
+
+{training.table(("head", *map(str, range(HEADS))), head_rows)}
+
+On text, phrases that come back are looked up more softly: in the example text `DECODER_TEXT`, head
+{scores.head_name(on_text_head)} has a mean weight of {on_text:.2f} on the token after the earlier
+occurrence.
 
 On text, a start token before every window of 256 tokens:
 
@@ -288,7 +332,8 @@ likely continuation of "{PROMPT}":
 ## Data
 
 Herman Melville's Moby-Dick from the npm package `{PACKAGE}` (contents
-CC0 1.0), and random tokens. The text is fetched for training and is not part of the package.
+CC0 1.0), as it is and with phrases that come back, and random tokens that come back. The text is
+fetched for training and is not part of the package.
 
 ## Tokens
 

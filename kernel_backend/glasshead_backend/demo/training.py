@@ -54,7 +54,15 @@ class Trainer:
         last row, and the scores given.
     """
 
-    def __init__(self, model: torch.nn.Module, *, rate: float, steps: int, warmup: int) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        *,
+        rate: float,
+        steps: int,
+        warmup: int,
+        decay: float = 0.01,
+    ) -> None:
         self.model = model
         self.step = 0
         self.seconds = 0.0
@@ -63,7 +71,7 @@ class Trainer:
         self._losses: list[float] = []
         self._clock = time.process_time()
         self._optimizer = torch.optim.AdamW(
-            model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01
+            model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=decay
         )
 
     @property
