@@ -80,13 +80,21 @@ def row_blocks(
         yield start, stop, weights(call, heads, rows)[..., : _visible_keys(call, rows)]
 
 
-def column(call: AttentionCall, heads: Sequence[int], key: int) -> Float[Tensor, "head query"]:
-    """Weights with which every query token looks at one key token, ``[heads, queries]``."""
+def columns(
+    call: AttentionCall, heads: Sequence[int], keys: Sequence[int]
+) -> Float[Tensor, "head query"]:
+    """Weights with which every query token looks at some key tokens, summed over these.
+
+    Returns
+    -------
+    Tensor
+        ``[heads, queries]`` float32.
+    """
     n_queries = call.query.shape[2]
     looked = torch.zeros(len(heads), n_queries, device=call.query.device)
     for start, stop, block in row_blocks(call, heads):
-        if key < block.shape[-1]:
-            looked[:, start:stop] = block[..., key]
+        seen = [key for key in keys if key < block.shape[-1]]
+        looked[:, start:stop] = block[..., seen].sum(dim=-1)
     return looked
 
 

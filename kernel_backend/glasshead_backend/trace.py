@@ -244,8 +244,8 @@ class Trace:
                     row = _rows([position], call.query.shape[2])
                     other.append(on_demand.weights(call, heads, row)[:, 0])
                 else:
-                    column = _rows([position], call.key.shape[2])[0]
-                    other.append(on_demand.column(call, heads, column))
+                    column = _rows([position], call.key.shape[2])
+                    other.append(on_demand.columns(call, heads, column))
         most = max(weights.shape[0] for weights in other)
         padded = [
             torch.nn.functional.pad(w, (0, 0, 0, most - w.shape[0]), value=torch.nan) for w in other

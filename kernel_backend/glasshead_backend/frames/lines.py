@@ -164,16 +164,26 @@ def fan(
     position: int,
     side: Side,
 ) -> Float[Tensor, "head other"]:
-    """Exact weights of one row (side "query") or column (side "key") of some heads."""
-    chosen = list(heads) or None
-    if unit == "word" or side == "key":
-        # A column, or a fused row, needs every row of the map, in blocks.
-        if side == "key" and unit == "token":
-            call = trace.call(layer, kind)
-            return attention.column(call, chosen or range(call.n_heads), position)
-        fused = trace.attention(layer, chosen, kind=kind, unit=unit)
-        return fused[:, position] if side == "query" else fused[:, :, position]
-    return trace.attention(layer, chosen, kind=kind, rows=[position])[:, 0]
+    """Exact weights of one row (side "query") or column (side "key") of some heads.
+
+    Only the rows of the unit itself are computed, or all rows in blocks for a column. For words the
+    same rule holds as for whole maps: sum over a word's key tokens, mean over its query tokens.
+    """
+    call = trace.call(layer, kind)
+    chosen = _chosen(trace, layer, heads, kind)
+    tokens = trace.sides.tokens_of_unit(side, kind, unit, position)
+    other: Side = "key" if side == "query" else "query"
+    with attention.single_threaded():
+        if side == "query":
+            weights = attention.weights(call, chosen, tokens).mean(dim=1)
+        else:
+            weights = attention.columns(call, chosen, tokens)
+    if unit == "token":
+        return weights
+    word = trace.sides.unit_of_token(other, kind, unit).to(weights.device)
+    n_words = int(word[-1]) + 1
+    fused = torch.zeros(len(chosen), n_words, device=weights.device).index_add_(1, word, weights)
+    return fused if side == "query" else fused / torch.bincount(word, minlength=n_words)
 
 
 def _blocks(
