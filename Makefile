@@ -25,7 +25,8 @@ help: ## list what can be made
 	@echo "  Variables: PYTHON (now $(PYTHON)), LAB_ARGS (for demo), PYTEST_ARGS (for test)"
 
 demo: $(VENV)/.demo $(BUNDLE) ## open the quickstart notebook in JupyterLab
-	$(BIN)/jupyter lab $(HEADLESS) $(ROOT_USER) $(LAB_ARGS) examples/quickstart.ipynb
+	$(BIN)/jupyter lab $(HEADLESS) $(ROOT_USER) --LabApp.default_url=/lab/tree/quickstart.ipynb \
+	  $(LAB_ARGS) examples/quickstart.ipynb
 
 test: lint test-js test-python ## run all checks and tests, browser included
 
@@ -89,7 +90,7 @@ $(VENV)/.dev: $(VENV)/.torch pyproject.toml constraints.txt | $(BUNDLE)
 
 node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null || { \
-	  echo "Building the front end needs Node.js 18 or newer with npm, which were not found."; \
+	  echo "Building the front end needs Node.js 20 or newer with npm, which were not found."; \
 	  echo "Debian and Ubuntu: sudo apt-get install nodejs npm"; exit 1; }
 	npm ci
 	@touch $@
