@@ -125,7 +125,8 @@ class Sides:
         n_units = len(self.first_tokens(side, kind, unit))
         if not 0 <= position < n_units:
             raise ValueError(
-                f"position {position} is out of range: there are {n_units} {unit}s (0-{n_units - 1})."
+                f"position {position} is out of range: there are {n_units} {unit}s "
+                f"(0-{n_units - 1})."
             )
         return [position] if unit == "token" else list(self.words(side, kind)[position].tokens)
 
