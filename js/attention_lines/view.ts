@@ -246,7 +246,8 @@ export class AttentionLinesView implements View<LinesState> {
     const tall = rows * rowHeight;
     this.plane.style.height = `${tall}px`;
     this.scroller.style.maxHeight = this.host.state.height > 0 ? "" : `${NATURAL_HEIGHT}px`;
-    const width = this.scroller.clientWidth || 640;
+    // Hidden for now (a notebook takes out cells that are far away): the last width holds.
+    const width = this.scroller.clientWidth || this.geometry?.width || 640;
     const height = Math.min(tall, this.scroller.clientHeight || NATURAL_HEIGHT);
     const context = this.overlay.getContext("2d");
     const font = `600 13px ${readInks(this.frame.root, this.frame.theme).font}`;

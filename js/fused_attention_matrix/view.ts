@@ -69,6 +69,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   private readonly main = h("div", { class: "fm-main" }, this.figure, this.readout.element);
   private picture: Picture | null = null;
   private plot: Plot | null = null;
+  private width = 640;
   private viewport: Viewport = WHOLE;
   private rasters: { name: string; grid: Grid; raster: Raster | null }[] = [];
 
@@ -222,7 +223,9 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     const { root, theme } = this.frame;
     const inks = readInks(root, theme);
     const { height } = this.host.state;
-    const width = this.main.clientWidth || 640;
+    // Hidden for now (a notebook takes out cells that are far away): the last width holds.
+    this.width = this.main.clientWidth || this.width;
+    const { width } = this;
     const beside = width >= 620 ? 212 : 0;
     picture.labels ??= this.measure(picture, inks.font);
     const around = labelHeight(picture.labels.key) + GAP + LANE + 8;

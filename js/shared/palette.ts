@@ -119,7 +119,7 @@ const FIRST_HEADS: Record<Theme, readonly Lch[]> = {
 };
 const LIGHTNESS: Record<Theme, readonly number[]> = {
   light: [0.36, 0.44, 0.52, 0.6, 0.68, 0.76],
-  dark: [0.54, 0.61, 0.68, 0.75, 0.82, 0.89],
+  dark: [0.61, 0.67, 0.73, 0.79, 0.85, 0.91],
 };
 const CHROMA = [0.07, 0.12, 0.18, 0.24];
 
