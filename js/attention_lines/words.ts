@@ -28,7 +28,8 @@ export function linesSentence(lines: Lines, shown: Shown, threshold: number): st
   if (hidden > 0) words.push(`${COUNT.format(hidden)} below ${threshold.toFixed(2)} hidden`);
   if (frame.n < frame.n_total) {
     const kept = `beyond the ${frame.per_row} strongest of each ${frame.key.unit} and head`;
-    words.push(`what lies ${kept} is left out (${percent(shown.leftOut)} of the mass)`);
+    const share = shown.leftOut < 0.0005 ? "< 0.1 %" : percent(shown.leftOut);
+    words.push(`what lies ${kept} is left out (${share} of the mass)`);
   }
   const undefinedRows = Array.from(lines.undefinedRows).filter(Boolean).length;
   if (undefinedRows) words.push(`${count(undefinedRows, "row")} fully masked: undefined, no lines`);

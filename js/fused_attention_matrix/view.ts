@@ -154,11 +154,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     this.cells.reset(matrix, old !== null);
     const unit = axes.unit === "word" ? "word" : "token";
     const words = matrix ? `, ${matrix.frame.title}, layer ${matrix.frame.key.layer}` : "";
-    fill(
-      this.caption,
-      h("b", {}, "row looks at column"),
-      ` · one cell per pair of ${unit}s${words}`,
-    );
+    fill(this.caption, h("b", {}, "row looks at column"), ` · ${unit}s${words}`);
   }
 
   private litFor(side: Side): { hovered: number | null; selected: Set<number> } {
