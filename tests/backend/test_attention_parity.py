@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 
 from backend.tiny_models import (
     DECODERS,
@@ -40,6 +42,9 @@ def peakedness(attentions: tuple[Tensor, ...]) -> float:
 @pytest.mark.parametrize("model_type", [*DECODERS, *ENCODERS])
 def test_self_attention_equals_eager_output_attentions(model_type: str) -> None:
     model = build(model_type)
+    if model_type == "gemma2" and Version(transformers.__version__) < Version("5.21"):
+        # SDPA leaves out Gemma-2's soft-cap there: what the model computes is not what eager does.
+        model.set_attn_implementation("eager")
     implementation = model.config._attn_implementation
     trace = Lens(model, tokenizer()).trace(TEXT)
     ids = torch.tensor([[token.id for token in trace.queries()]])
