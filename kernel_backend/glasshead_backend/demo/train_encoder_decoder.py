@@ -193,7 +193,10 @@ stop, which may be left out. Encoder texts and labels end with `</s>`; the decod
 It knows {len(vocabulary())} words and one kind of sentence. It has never seen `<unk>`, plurals,
 questions, "I" or "you", or two clauses, and answers nonsense to them. At most {LONGEST} tokens.
 A head that aligns is not thereby the cause of the translation: that would have to be shown by
-taking it away.
+taking it away. It misses mostly at the last words, where it looks at the full stop or the end token
+instead, and at "ne", where it looks at the verb that decides between "ne" and "n'". How cleanly a
+head aligns is partly luck: with two other seeds, training was at 0.88 and 0.97 when it was stopped,
+with translations just as good.
 """
 
 
