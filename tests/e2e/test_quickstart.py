@@ -73,7 +73,7 @@ def test_every_view_has_real_content(quickstart: Notebook, cell: str) -> None:
 
 def test_the_strip_shows_the_text_as_it_was_written(quickstart: Notebook) -> None:
     output = quickstart.cell_output("decoder-explore")
-    assert quickstart.kernel_eval("text") in shown_text(view(output, STRIP))
+    assert quickstart.kernel_eval("text.strip()") in shown_text(view(output, STRIP))
 
 
 def test_nothing_asks_for_the_network_or_fails_in_the_page(quickstart: Notebook) -> None:
@@ -169,8 +169,9 @@ def test_a_clicked_word_is_selected_everywhere(quickstart: Notebook, decoder: Lo
 
 def test_cross_attention_starts_at_the_head_that_aligns_best(quickstart: Notebook) -> None:
     output = quickstart.cell_output("translation-explore")
-    assert quickstart.kernel_eval("float(best.aligned)") >= 0.9
-    expected = quickstart.kernel_eval("f'{int(best.layer)}:{int(best[\"head\"])}:word:cross'")
+    assert quickstart.kernel_eval("float(aligning.aligned)") >= 0.9
+    layer, head = quickstart.kernel_eval("[int(aligning.loc[name]) for name in ('layer', 'head')]")
+    expected = f"{layer}:{head}:word:cross"
     for name in (LINES, MATRIX):
         expect(view(output, name)).to_have_attribute("data-frame", expected)
 
