@@ -37,15 +37,13 @@ export function drawAxes({ data, layout, scale, current }: Drawing): SVGElement 
       data.layers[index] ?? "",
     ),
   );
-  const title = (text: string, at: { x: number; y: number }, anchor: string): SVGElement =>
-    svg("text", { class: "gh-chart-axis", ...at, "text-anchor": anchor }, text);
+  const middle = { x: (left + right) / 2, y: bottom + 32, "text-anchor": "middle" };
   return svg(
     "g",
     { "aria-hidden": "true" },
     ...ticks,
     ...numbers,
-    title(data.frame.unit, { x: 2, y: 11 }, "start"),
-    title("layer", { x: (left + right) / 2, y: bottom + 32 }, "middle"),
+    svg("text", { class: "gh-chart-axis", ...middle }, "layer"),
   );
 }
 

@@ -30,7 +30,7 @@ export function layout(data: ChartData, scale: ValueScale, width: number, height
   const widest = Math.max(...scale.ticks.map(({ label }) => label.length), 1);
   const left = 14 + 7 * widest;
   const right = width - (direct ? 20 + 7.2 * longest : 12);
-  const [top, bottom] = [22, height - 38];
+  const [top, bottom] = [10, height - 38];
   const gaps = Math.max(1, data.layers.length - 1);
   const pad = Math.min(MAX_PAD, (right - left) / (2 * gaps + 2));
   // Two layers are not torn to the far ends of a wide chart.

@@ -136,7 +136,8 @@ export class LayerStatsChartView implements View<ChartState> {
       colour: (series) => css(headColour(COLOUR_OF[series.name], 1, this.frame.theme)),
     };
     this.drawing = drawing;
-    this.caption.textContent = data.frame.title;
+    const measured = h("span", { class: "gh-chart-unit" }, data.frame.unit);
+    fill(this.caption, `${data.frame.title} `, measured);
     for (const [name, value] of Object.entries({ width, height })) {
       this.chart.setAttribute(name, String(value));
     }
