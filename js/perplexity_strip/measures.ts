@@ -71,6 +71,23 @@ export function colourScale(measure: Measure, values: Float32Array): Scale {
   return { share, ticks, clip: [log ? "logarithmic" : "", clip].filter(Boolean).join("; ") };
 }
 
+/** Below this share of the axis no bar and no colour can be told from none. */
+const FLAT = 0.04;
+
+/** In words how well a text was predicted that shows no colour at all; "" when it shows some. */
+export function flatWords(measure: Measure, values: Float32Array, { share }: Scale): string {
+  const known = values.filter((value) => !Number.isNaN(value));
+  if (known.length === 0 || known.some((value) => share(value) > FLAT)) return "";
+  if (measure === "rank") return "every token was the first guess";
+  // Rounded away from the best, so that the sentence is true of the worst.
+  if (measure === "probability") {
+    const least = Math.floor(100 * known.reduce((a, b) => Math.min(a, b))) / 100;
+    return `every token at ${percent(least)} or more`;
+  }
+  const most = Math.max(1, Math.ceil(100 * known.reduce((a, b) => Math.max(a, b)))) / 100;
+  return `every token at ${formatValue(measure, most)} or less`;
+}
+
 /** Linear interpolation between the two nearest of `sorted`. */
 export function quantile(sorted: Float32Array, q: number): number {
   const position = q * (sorted.length - 1);

@@ -13,6 +13,8 @@ export interface ProfileProps {
   ends: readonly [low: string, high: string];
   /** The first generated token, or null. */
   generated: number | null;
+  /** Said over the bars where they are too low to see; "" else. */
+  flat: string;
 }
 
 export interface ProfileMarks {
@@ -27,7 +29,8 @@ export interface Profile {
   mark(marks: ProfileMarks): void;
 }
 
-const HEIGHT = 52;
+/** Where the page has no layout to measure. */
+const MIN_HEIGHT = 52;
 const MARK = 6;
 const MAX_BAR = 14;
 
@@ -39,7 +42,8 @@ export function createProfile(
   const bars = h("canvas", { attrs: { role: "img" } });
   // Marks move with the pointer: on a canvas of their own they cost no drawing of bars.
   const overlay = h("canvas", { aria: { hidden: true } });
-  const canvas = h("div", { class: "gh-strip-profile" }, bars, overlay);
+  const flat = h("span", { class: "gh-strip-profile-flat" });
+  const canvas = h("div", { class: "gh-strip-profile" }, bars, overlay, flat);
   const low = h("span", {});
   const high = h("span", {});
   const element = h(
@@ -50,11 +54,15 @@ export function createProfile(
   );
   let props: ProfileProps | null = null;
   let marks: ProfileMarks = { hovered: null, selected: new Set() };
+  const size = (): Size => ({
+    width: canvas.clientWidth,
+    height: canvas.clientHeight || MIN_HEIGHT,
+  });
   const redrawMarks = (): void => {
-    if (props) paintMarks(overlay, canvas.clientWidth, props, marks);
+    if (props) paintMarks(overlay, size(), props, marks);
   };
   const redraw = (): void => {
-    if (props) paint(bars, canvas.clientWidth, props);
+    if (props) paint(bars, size(), props);
     redrawMarks();
   };
   const at = (event: PointerEvent | MouseEvent): number | null => {
@@ -80,6 +88,8 @@ export function createProfile(
     draw(next, nextMarks) {
       [props, marks] = [next, nextMarks];
       [low.textContent, high.textContent] = next.ends;
+      flat.textContent = next.flat;
+      element.classList.toggle("is-flat", next.flat !== "");
       bars.setAttribute(
         "aria-label",
         `The measure along the text, ${next.shares.length} tokens, from ${next.ends[0]} to ${next.ends[1]}`,
@@ -93,18 +103,23 @@ export function createProfile(
   };
 }
 
+interface Size {
+  width: number;
+  height: number;
+}
+
 /** Pixels a token takes: few tokens are not stretched into slabs. */
 function barWidth(n: number, width: number): number {
   return Math.min(MAX_BAR, width / n);
 }
 
-function paint(canvas: HTMLCanvasElement, width: number, props: ProfileProps): void {
+function paint(canvas: HTMLCanvasElement, { width, height }: Size, props: ProfileProps): void {
   if (width <= 0) return;
-  const context = sizeCanvas(canvas, width, HEIGHT);
+  const context = sizeCanvas(canvas, width, height);
   if (!context) return;
   const { shares, inks } = props;
   const step = barWidth(shares.length, width);
-  const floor = HEIGHT - MARK - 0.5;
+  const floor = height - MARK - 0.5;
   const room = floor - MARK;
   context.strokeStyle = inks.hairline;
   context.beginPath();
@@ -117,13 +132,14 @@ function paint(canvas: HTMLCanvasElement, width: number, props: ProfileProps): v
   for (let column = 0; column < columns; column++) {
     const share = average(shares, step >= 1 ? column : column / step, bar / step);
     if (Number.isNaN(share)) continue;
-    const height = Math.max(1, share * room);
+    const tall = Math.max(1, share * room);
     context.fillStyle = props.colour(share);
     const gap = bar > 4 ? 1 : 0;
-    context.fillRect(column * bar, floor - height, bar - gap, height);
+    context.fillRect(column * bar, floor - tall, bar - gap, tall);
+    if (props.flat) continue;
     // Pale bars must still stand out from the paper.
     context.fillStyle = inks.faint;
-    context.fillRect(column * bar, floor - height - 1, bar - gap, 1);
+    context.fillRect(column * bar, floor - tall - 1, bar - gap, 1);
   }
   drawGenerated(context, props, step, floor);
 }
@@ -157,21 +173,21 @@ function drawGenerated(
 /** A triangle under every pinned token, and a hairline through the one under the pointer. */
 function paintMarks(
   canvas: HTMLCanvasElement,
-  width: number,
+  { width, height }: Size,
   { shares, inks }: ProfileProps,
   { hovered, selected }: ProfileMarks,
 ): void {
-  const context = width > 0 ? sizeCanvas(canvas, width, HEIGHT) : null;
+  const context = width > 0 ? sizeCanvas(canvas, width, height) : null;
   if (!context) return;
   const step = barWidth(shares.length, width);
   context.fillStyle = inks.ink;
   for (const position of [...selected, ...(hovered === null ? [] : [hovered])]) {
     const x = (position + 0.5) * step;
     context.beginPath();
-    context.moveTo(x, HEIGHT - MARK);
-    context.lineTo(x - 4, HEIGHT);
-    context.lineTo(x + 4, HEIGHT);
+    context.moveTo(x, height - MARK);
+    context.lineTo(x - 4, height);
+    context.lineTo(x + 4, height);
     context.fill();
-    if (position === hovered) context.fillRect(x - 0.5, 0, 1, HEIGHT - MARK);
+    if (position === hovered) context.fillRect(x - 0.5, 0, 1, height - MARK);
   }
 }

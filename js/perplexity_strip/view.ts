@@ -14,6 +14,7 @@ import { HELP } from "./help";
 import { legendNodes } from "./legend";
 import {
   colourScale,
+  flatWords,
   formatCount,
   formatValue,
   MEASURE_NAMES,
@@ -157,11 +158,11 @@ export class PerplexityStripView implements View<StripState> {
       token.classList.toggle("is-wrong", data.isWrong(i));
     }
     fill(this.frame.legend, ...legendNodes(data, measure, scale, table));
-    this.frame.setStatus(...this.statusWords(data));
     const [low, , high] = scale.ticks;
     const ends = [low?.label ?? "", high?.label ?? ""] as const;
     const colour = (share: number): string => css(tableColour(table, share));
-    const drawn = { shares, colour, inks, ends, generated: data.firstGenerated };
+    const flat = flatWords(measure, values, scale);
+    const drawn = { shares, colour, inks, ends, flat, generated: data.firstGenerated };
     this.profile.draw(drawn, { hovered: null, selected: new Set() });
     this.mark();
   }
@@ -180,8 +181,10 @@ export class PerplexityStripView implements View<StripState> {
     const hoveredSource = state.hovered_source === null ? [] : [state.hovered_source];
     this.source?.mark(hoveredSource, new Set(state.selected_source));
     const position = state.hovered ?? state.selected.at(-1) ?? null;
-    if (position === null || data.frame.texts[position] === undefined) this.showSummary(data);
-    else this.showToken(data, position);
+    const pointed = position !== null && data.frame.texts[position] !== undefined;
+    if (pointed) this.showToken(data, position);
+    else this.showSummary(data);
+    this.frame.setStatus(...this.statusWords(data, pointed));
     const { layer, heads } = data.frame.key;
     const kind = data.frame.source ? "cross" : state.kind;
     this.frame.drawn(`${layer ?? state.layer}:${heads.join(",")}:${state.unit}:${kind}`);
@@ -195,15 +198,15 @@ export class PerplexityStripView implements View<StripState> {
   }
 
   private showSummary(data: StripData): void {
-    const { n_scored, perplexity } = data.frame;
+    const { n_scored, perplexity, texts } = data.frame;
     this.source?.light(null, new Uint8ClampedArray());
     const right = percent(1 - data.nWrong / Math.max(1, n_scored));
     const figure = (value: string, words: string): Child =>
       h("span", { class: "gh-strip-figure" }, h("strong", {}, value), words);
     const lines = [
       figure(formatValue("perplexity", perplexity ?? Number.NaN), "perplexity of the text"),
-      figure(right, "of the tokens were the first guess"),
-      "Point at a token for its numbers and what the model expected; click pins it.",
+      figure(right, "of its tokens were the model’s first guess"),
+      `${formatCount(n_scored)} of ${formatCount(texts.length)} tokens scored`,
     ];
     drawSummary(this.card, lines, this.room(data));
   }
@@ -243,9 +246,12 @@ export class PerplexityStripView implements View<StripState> {
     this.frame.announce(`token ${position} ${quote(text)}: ${numbers}. ${looks}`);
   }
 
-  private statusWords(data: StripData): Child[] {
+  /** What the card does not say: the text's numbers beside a token's, else what can be done. */
+  private statusWords(data: StripData, pointed: boolean): Child[] {
     const { n_scored, perplexity, texts, note } = data.frame;
     if (n_scored === 0 || perplexity === null) return [note];
+    const hint = "Point at a token for its numbers and what the model expected; a click pins it.";
+    if (!pointed) return [`${hint} ${note}`];
     return [
       "Perplexity ",
       h("strong", {}, formatValue("perplexity", perplexity)),

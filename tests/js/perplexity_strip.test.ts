@@ -1,6 +1,12 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { colourScale, formatValue, percent, quantile } from "../../js/perplexity_strip/measures";
-import type { StripState } from "../../js/perplexity_strip/state";
+import {
+  colourScale,
+  flatWords,
+  formatValue,
+  percent,
+  quantile,
+} from "../../js/perplexity_strip/measures";
+import type { Measure, StripState } from "../../js/perplexity_strip/state";
 import { tokenNodes } from "../../js/perplexity_strip/text";
 import { PerplexityStripView } from "../../js/perplexity_strip/view";
 import { inkOn, type Rgb, sequentialTable, tableColour } from "../../js/shared/palette";
@@ -111,9 +117,29 @@ describe("the text", () => {
     expect(find(el, ".gh-strip-generated").nextElementSibling?.textContent).toBe("Gone");
   });
 
-  test("the perplexity stands with the number of tokens it is over", () => {
+  test("the perplexity stands with the number of tokens it is over, and only once", () => {
+    const card = find(el, ".gh-strip-card").textContent;
+    expect(card).toContain("11.3perplexity of the text");
+    expect(card).toContain("4 of 5 tokens scored");
+    expect(find(el, ".gh-status").textContent).not.toContain("11.3");
+  });
+
+  test("beside a token's card the status line keeps the text's perplexity", () => {
+    over(find(el, `[data-position="2"]`));
     expect(find(el, ".gh-status").textContent).toContain("Perplexity 11.3 over 4 scored of 5");
   });
+});
+
+test("where no token shows a colour, words say how low all of them are", () => {
+  const values = (list: number[]) => Float32Array.from(list);
+  const words = (measure: Measure, list: number[]): string =>
+    flatWords(measure, values(list), colourScale(measure, values(list)));
+  expect(words("surprisal", [Number.NaN, 0.001, 0.012])).toBe("every token at 0.02 bits or less");
+  expect(words("perplexity", [1, 1.002])).toBe("every token at 1.01 or less");
+  expect(words("probability", [0.9996, 0.9987])).toBe("every token at 99 % or more");
+  expect(words("rank", [1, 1])).toBe("every token was the first guess");
+  expect(words("surprisal", [0.001, 0.5])).toBe("");
+  expect(words("surprisal", [Number.NaN])).toBe("");
 });
 
 test("white space: single spaces stay, runs and blank tokens get marks", () => {
