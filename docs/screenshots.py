@@ -20,6 +20,8 @@ from e2e.views import wait_until_drawn  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 CELL = "translation-explore"
+PINNED = 2
+"""Token of the translation that the picture follows through the views: "noir", from "black"."""
 OUTPUT_WIDTH = 1200
 
 
@@ -31,7 +33,7 @@ def widen(notebook: Notebook) -> None:
     assert box is not None
     assert size is not None
     wider = size["width"] + OUTPUT_WIDTH - round(box["width"])
-    notebook.page.set_viewport_size({"width": wider, "height": 1600})
+    notebook.page.set_viewport_size({"width": wider, "height": 2000})
     notebook.wait_for(
         "([element, width]) => Math.abs(element.clientWidth - width) <= 1",
         [explorer.element_handle(), OUTPUT_WIDTH],
@@ -53,6 +55,7 @@ def main() -> None:
         wait_until_drawn(output)
         widen(notebook)
         notebook.page.mouse.move(0, 0)
+        notebook.kernel_run(f"translation_view.strip.selected = [{PINNED}]")
         for theme in ("light", "dark"):
             notebook.set_theme(theme)
             path = IMAGES / f"explore-{theme}.png"
