@@ -20,8 +20,6 @@ from e2e.views import wait_until_drawn  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 CELL = "translation-explore"
-PINNED = 2
-"""Token of the translation that the picture follows through the views: "noir", from "black"."""
 OUTPUT_WIDTH = 1200
 
 
@@ -55,7 +53,6 @@ def main() -> None:
         wait_until_drawn(output)
         widen(notebook)
         notebook.page.mouse.move(0, 0)
-        notebook.kernel_run(f"translation_view.strip.selected = [{PINNED}]")
         for theme in ("light", "dark"):
             notebook.set_theme(theme)
             path = IMAGES / f"explore-{theme}.png"

@@ -59,6 +59,7 @@ export class LayerStatsChartView implements View<ChartState> {
   private token: TokenLine | null = null;
   private asked = -1;
   private pointed = -1;
+  private width = 0;
 
   constructor(
     el: HTMLElement,
@@ -121,8 +122,10 @@ export class LayerStatsChartView implements View<ChartState> {
 
   private draw(): void {
     const { data } = this;
-    const width = this.plot.clientWidth;
+    // Taken out of the page (a notebook does so with cells that are far away): the last width holds.
+    const width = this.plot.clientWidth || this.width;
     if (!data || width === 0) return;
+    this.width = width;
     const { state } = this.host;
     const scale = valueScale(data, state.scale);
     const height = state.height > 0 ? Math.max(140, this.plot.clientHeight) : HEIGHT;

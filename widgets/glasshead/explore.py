@@ -43,8 +43,9 @@ class Explorer(ipywidgets.GridBox):
         self.chart = LayerStatsChart(trace, **state)
         self.views: tuple[TraceView, ...] = (self.lines, self.matrix, self.strip, self.chart)
         link_views(*self.views)
+        # Columns rather than rows: each view takes the height it needs, with no gap below.
         super().__init__(
-            list(self.views),
+            [_column(self.lines, self.strip), _column(self.matrix, self.chart)],
             layout=ipywidgets.Layout(
                 # Two columns where there is room for them, one below the other in a narrow cell.
                 grid_template_columns="repeat(auto-fit, minmax(min(100%, 440px), 1fr))",
@@ -59,6 +60,12 @@ class Explorer(ipywidgets.GridBox):
         for view in self.views:
             view.close()
         super().close()
+
+
+def _column(*views: TraceView) -> ipywidgets.VBox:
+    return ipywidgets.VBox(
+        views, layout=ipywidgets.Layout(min_width="0", grid_gap="12px", overflow="hidden")
+    )
 
 
 def explore(trace: Trace, **state: Any) -> Explorer:
