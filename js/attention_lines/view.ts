@@ -185,7 +185,7 @@ export class AttentionLinesView implements View<LinesState> {
       ? fanSentence(picture.axes, fan, picture.lines)
       : linesSentence(picture.lines, shown, effectiveThreshold(picture.lines, state.threshold));
     this.frame.setStatus(sentence);
-    if (fan) this.frame.announce(`layer ${state.layer}: ${sentence}`);
+    if (fan) this.frame.announce(`layer ${picture.lines.frame.key.layer}: ${sentence}`);
     else this.frame.announce(`${percent(shown.mass)} of the attention mass shown`);
   }
 
@@ -311,6 +311,8 @@ export class AttentionLinesView implements View<LinesState> {
   };
 
   private readonly onLeave = (): void => {
+    // What other views light up is read as "looks at", whichever column was touched last in here.
+    this.side = "query";
     this.hover(null);
     this.hoverLine(null);
   };

@@ -54,10 +54,14 @@ export function createProfile(
   );
   let props: ProfileProps | null = null;
   let marks: ProfileMarks = { hovered: null, selected: new Set() };
-  const size = (): Size => ({
-    width: canvas.clientWidth,
-    height: canvas.clientHeight || MIN_HEIGHT,
-  });
+  let last: Size = { width: 0, height: MIN_HEIGHT };
+  const size = (): Size => {
+    // Taken out of the page (a notebook does so with cells that are far away): the last size holds.
+    if (canvas.clientWidth > 0) {
+      last = { width: canvas.clientWidth, height: canvas.clientHeight || MIN_HEIGHT };
+    }
+    return last;
+  };
   const redrawMarks = (): void => {
     if (props) paintMarks(overlay, size(), props, marks);
   };

@@ -109,7 +109,24 @@ export function createFrame<S extends CommonState>(
   el.append(root);
   const tooltip = createTooltip(root);
   const theme = watchTheme(root, () => host.state.theme, options.onTheme, signal);
-  const showBanners = (): void => fill(banners, ...bannersOf(host));
+  let stale = false;
+  let patience = 0;
+  const showBanners = (): void => fill(banners, ...bannersOf(host, stale));
+  /** A picture that is not yet the one asked for says so, once waiting is no longer a blink. */
+  const watchPicture = (state: CommonState & { frame?: unknown }): void => {
+    const waiting = isStale(state);
+    if (!waiting) {
+      window.clearTimeout(patience);
+      patience = 0;
+      stale = false;
+    } else if (!patience) {
+      patience = window.setTimeout(() => {
+        stale = true;
+        showBanners();
+      }, PATIENCE);
+    }
+  };
+  signal.addEventListener("abort", () => window.clearTimeout(patience));
   host.onStatus(showBanners, signal);
   return {
     root,
@@ -123,6 +140,7 @@ export function createFrame<S extends CommonState>(
     },
     sync(state) {
       theme.refresh();
+      watchPicture(state);
       showBanners();
       model.textContent = state.scene.model ?? "";
       model.title = state.scene.model ?? "";
@@ -149,8 +167,23 @@ export function createFrame<S extends CommonState>(
   };
 }
 
+// Milliseconds until a picture that lags behind its controls says so.
+const PATIENCE = 800;
+
+/** Whether the picture answers another layer, kind or unit than the controls show. */
+function isStale(state: CommonState & { frame?: unknown }): boolean {
+  const { frame } = state;
+  if (state.error || typeof frame !== "object" || frame === null || !("key" in frame)) return false;
+  const key = frame.key as Partial<Record<"layer" | "kind" | "unit", unknown>>;
+  const wants = { layer: state.layer, kind: state.kind, unit: state.unit };
+  // Each frame's key names what it depends on; a strip lights by cross attention whatever the kind.
+  const names = ["layer", "unit", "kind"] as const;
+  const depends = "unit" in key ? names : [];
+  return depends.some((name) => name in key && key[name] !== wants[name]);
+}
+
 /** What the user must know before believing the picture, most urgent first. */
-function bannersOf<S extends CommonState>(host: Host<S>): Node[] {
+function bannersOf<S extends CommonState>(host: Host<S>, stale: boolean): Node[] {
   const { error, busy } = host.state;
   const banner = (kind: string, role: string, ...words: Child[]): HTMLElement =>
     h("div", { class: `gh-banner is-${kind}`, attrs: { role } }, ...words);
@@ -162,6 +195,10 @@ function bannersOf<S extends CommonState>(host: Host<S>): Node[] {
     const words =
       "The picture is the last one the kernel sent; run the cell again for live values.";
     result.push(banner("kernel", "status", h("strong", {}, "No kernel. "), words));
+  } else if (stale && !busy) {
+    const words =
+      "The picture is still the last one; the kernel has not answered yet. If it has ended, run the cell again.";
+    result.push(banner("busy", "status", h("span", { class: "gh-spinner" }), words));
   } else if (busy || host.status === "busy") {
     const words = busy || "The kernel is busy with something else; the answer will come.";
     result.push(banner("busy", "status", h("span", { class: "gh-spinner" }), words));

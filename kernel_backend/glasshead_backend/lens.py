@@ -213,6 +213,7 @@ class Lens:
             When the model's attention cannot be recorded.
         """
         say = progress or _silent
+        _require_text(text)
         tokens = self.tokenize(text)
         self._check(tokens, text, "text")
         if self.family != "encoder-decoder":
@@ -250,6 +251,7 @@ class Lens:
         **kwargs
             Passed on to the model's ``generate``.
         """
+        _require_text(prompt)
         tokens = self.tokenize(prompt)
         self._check(tokens, prompt, "prompt")
         options = {"max_new_tokens": max_new_tokens, "do_sample": do_sample, **kwargs}
@@ -335,6 +337,11 @@ def _no_progress_bar() -> Generator[None, None, None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+def _require_text(text: object) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"A trace is made of one text, a str; got {type(text).__name__}.")
 
 
 def _silent(_: str) -> None:

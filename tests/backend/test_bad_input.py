@@ -22,6 +22,12 @@ def test_empty_text(lens: Lens, text: str) -> None:
         lens.trace(text)
 
 
+@pytest.mark.parametrize("text", [None, ["a fox", "a dog"], 3])
+def test_something_that_is_no_text(lens: Lens, text: object) -> None:
+    with pytest.raises(TypeError, match=r"one text, a str; got (NoneType|list|int)"):
+        lens.trace(text)
+
+
 def test_one_token_is_shown_though_nothing_predicts_it(lens: Lens) -> None:
     trace = lens.trace("whale")
     assert trace.attention(0).tolist() == [[[1.0]]] * 4

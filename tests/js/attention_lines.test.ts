@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { LinesState } from "../../js/attention_lines/state";
 import { AttentionLinesView } from "../../js/attention_lines/view";
 import type { Axes, LinesFrame } from "../../js/shared/state";
@@ -128,6 +128,24 @@ describe("what is shown", () => {
     expect(status(root)).toContain(
       "3 lines shown, 50.0 % of the attention mass; 3 below 0.50 hidden",
     );
+  });
+
+  test("a picture that lags behind its controls says so, until the right one comes", async () => {
+    vi.useFakeTimers();
+    try {
+      const axes = selfAxes(WORDS);
+      const { host, root } = show(axes);
+      host.set({ layer: 2 });
+      const banner = (): string => find(root, ".gh-banners").textContent ?? "";
+      expect(banner()).toBe("");
+      vi.advanceTimersByTime(1000);
+      expect(banner()).toContain("The picture is still the last one");
+      const whole = linesFrame(axes);
+      host.set({ frame: { ...whole, key: { ...whole.key, layer: 2 } } });
+      expect(banner()).toBe("");
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test("without a threshold the frame's own choice holds", () => {

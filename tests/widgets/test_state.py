@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -138,3 +140,25 @@ def test_views_of_different_models_are_not_linked(decoder_trace: Trace, translat
         link_views(AttentionLines(decoder_trace), AttentionLines(translation))
     with pytest.raises(ValueError, match="two views or more"):
         link_views(AttentionLines(decoder_trace))
+
+
+def test_shared_state_can_be_set_on_the_explorer_itself(decoder_trace: Trace) -> None:
+    explorer = explore(decoder_trace)
+    explorer.layer = 2
+    explorer.heads = [1]
+    assert explorer.layer == 2
+    assert {view.layer for view in explorer.views} == {2}
+    assert explorer.chart.heads == [1]
+    with pytest.raises(AttributeError, match="has no 'layr'"):
+        _ = explorer.layr
+
+
+def test_an_explorer_that_cannot_be_made_leaves_no_second_error(
+    decoder_trace: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", second.append)
+    with pytest.raises(TraitError, match="layer 9 is out of range"):
+        explore(decoder_trace, layer=9)
+    gc.collect()
+    assert second == []

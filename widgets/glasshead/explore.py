@@ -33,15 +33,17 @@ LINKED = (
 class Explorer(ipywidgets.GridBox):
     """Four linked views of one trace: ``lines``, ``matrix``, ``strip`` and ``chart``.
 
-    Setting a shared trait on any of them (``explorer.lines.layer = 3``) moves all four.
+    Setting a shared trait on any of them, or here (``explorer.layer = 3``), moves all four.
     """
+
+    views: tuple[TraceView, ...] = ()
 
     def __init__(self, trace: Trace, **state: Any) -> None:
         self.lines = AttentionLines(trace, **state)
         self.matrix = FusedAttentionMatrix(trace, **state)
         self.strip = PerplexityStrip(trace, **state)
         self.chart = LayerStatsChart(trace, **state)
-        self.views: tuple[TraceView, ...] = (self.lines, self.matrix, self.strip, self.chart)
+        self.views = (self.lines, self.matrix, self.strip, self.chart)
         link_views(*self.views)
         # Columns rather than rows: each view takes the height it needs, with no gap below.
         super().__init__(
@@ -54,6 +56,17 @@ class Explorer(ipywidgets.GridBox):
                 overflow="hidden",
             ),
         )
+
+    def __getattr__(self, name: str) -> Any:
+        if name in LINKED and self.views:
+            return getattr(self.lines, name)
+        raise AttributeError(f"{type(self).__name__} has no {name!r}.")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in LINKED:
+            setattr(self.lines, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def close(self) -> None:
         """Close the four views and the layout."""

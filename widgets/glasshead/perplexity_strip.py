@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -44,8 +45,10 @@ class PerplexityStrip(TraceView):
     _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "layer", "heads")
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per token with all measures (nats)."""
-        return self.trace.predictions().to_frame()
+        """Return one row per token with all measures; nats, and bits as the view shows them."""
+        frame = self.trace.predictions().to_frame()
+        bits = {f"{name}_bits": frame[name] / math.log(2) for name in ("surprisal", "entropy")}
+        return frame.assign(**bits)
 
     def _cross(self) -> tuple[int | None, list[int]]:
         """Layer and heads of the cross-attention that lights the source."""
