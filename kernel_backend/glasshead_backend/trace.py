@@ -67,6 +67,7 @@ class Trace:
         self._norms = norms
         self._inputs = inputs
         self._activations: dict[tuple[Stack, ActivationBlock], dict[int, Tensor]] = {}
+        self._alternatives: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         self._closed = False
 
     def __repr__(self) -> str:
@@ -84,6 +85,7 @@ class Trace:
         """Free what was recorded. Questions asked afterwards raise ``ValueError``."""
         self._calls, self._norms, self._activations, self._inputs = {}, {}, {}, {}
         self._logits = None
+        self._alternatives = {}
         self._closed = True
 
     @property
@@ -369,7 +371,11 @@ class Trace:
         n_scored = len(self.predictions().tokens) - self._shift
         if self._logits is None or n_scored <= 0:
             return None
-        return top_alternatives(self._logits, min(n_positions, n_scored), k)
+        wanted = min(n_positions, n_scored), k
+        # They cost an unembedding of every position, and views ask for the same ones again.
+        if wanted not in self._alternatives:
+            self._alternatives[wanted] = top_alternatives(self._logits, *wanted)
+        return self._alternatives[wanted]
 
     @property
     def _shift(self) -> int:

@@ -162,3 +162,16 @@ def test_an_explorer_that_cannot_be_made_leaves_no_second_error(
         explore(decoder_trace, layer=9)
     gc.collect()
     assert second == []
+
+
+def test_labels_follow_the_unit_even_where_the_picture_does_not_change(
+    decoder_trace: Trace, translation: Trace
+) -> None:
+    strip = PerplexityStrip(decoder_trace)
+    frame = strip.frame
+    strip.unit = "word"
+    assert strip.axes["unit"] == "word"
+    assert strip.frame is frame
+    strip = PerplexityStrip(translation, kind="decoder")
+    strip.kind = "encoder"
+    assert strip.axes["query"]["sequence"] == "source"

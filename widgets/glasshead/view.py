@@ -106,13 +106,16 @@ class TraceView(anywidget.AnyWidget):
         _require_names(type(self), state)
         self._trace = trace
         self._lock = threading.RLock()
+        # The state that the present frame answers, and kind and unit of the present labels.
+        self._drawn: dict[str, Any] | None = None
+        self._labelled: tuple[Any, Any] | None = None
         kind = state.setdefault("kind", trace.default_kind)
         layers = trace.layers(kind) if kind in trace.kinds else [0]
         state.setdefault("layer", layers[0])
         super().__init__(**state)
         self.set_trait("scene", scene(trace))
         self._refresh()
-        self.observe(self._on_state, names=list(self._frame_traits))
+        self.observe(self._on_state, names=sorted({*self._frame_traits, "kind", "unit"}))
         self.on_msg(self._on_message)
 
     @property
@@ -158,28 +161,28 @@ class TraceView(anywidget.AnyWidget):
             self.heads = [head for head in self.heads if head < n_heads]
 
     def _refresh(self) -> None:
-        """Compute the frame for the current state, unless it is there; on failure keep the last."""
+        """Bring labels and frame in line with the state; on failure keep the last good ones."""
         with self._lock:
-            key = self._state_key()
-            if getattr(self, "_drawn", None) == key:
-                return
-            if self._is_long():
+            key, labelled = self._state_key(), self._shown[2:]
+            redraw = self._drawn != key
+            if redraw and self._is_long():
                 self.busy = f"computing layer {self.layer}"
             # The view shows what went wrong, whatever it was, and keeps its last good picture.
             try:
-                frame = self._make_frame()
-                described = axes(self._trace, *self._shown[2:])
+                frame = self._make_frame() if redraw else self.frame
+                described = (
+                    self.axes if self._labelled == labelled else axes(self._trace, *labelled)
+                )
             except Exception as error:
                 self.error, self.busy = str(error) or type(error).__name__, ""
                 if not self.frame:
                     raise
                 return
             with self.hold_sync():
-                if described != self.axes:
-                    self.set_trait("axes", described)
+                self.set_trait("axes", described)
                 self.set_trait("frame", frame)
                 self.error, self.busy = "", ""
-            self._drawn = key
+            self._drawn, self._labelled = key, labelled
 
     def _is_long(self) -> bool:
         call = self._trace.call(self.layer, self._kind)

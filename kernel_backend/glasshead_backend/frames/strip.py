@@ -102,14 +102,13 @@ def _alternatives(trace: Trace) -> dict[str, Any] | None:
         return None
     ids, probability = top
     distinct, index = ids.unique(return_inverse=True)
-    n_tokens = len(trace.predictions().tokens)
-    n_scored = int((trace.predictions().rank > 0).sum())
+    predictions = trace.predictions()
     return {
         "k": ids.shape[1],
         "texts": trace.decode(distinct.tolist()),
         "index": pack(index, torch.uint32),
         "probability": pack(probability, torch.float32),
-        "start": n_tokens - n_scored,
+        "start": len(predictions.tokens) - predictions.n_scored,
     }
 
 
