@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import nn
 
 from glasshead_backend.capture import record
+from glasshead_backend.hooks import first_tensor
 from glasshead_backend.running import (
     forward,
     inputs_of,
@@ -15,14 +17,15 @@ from glasshead_backend.running import (
     short_unembedding,
     window,
 )
-from glasshead_backend.structure import Structure, UnsupportedModelError, first_tensor, probe
+from glasshead_backend.structure import Structure, UnsupportedModelError, probe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Family = Literal["decoder", "encoder-decoder", "encoder"]
 
-_PROBE_TOKENS = 16
+_PROBE_TOKENS = 13
+"""A prime, so that no number of heads, experts or the like is taken for it."""
 _LOGITS_TOLERANCE = 1e-3
 """Largest relative difference of logits with and without recording that is accepted."""
 
@@ -64,13 +67,13 @@ def examine(model: Any) -> Anatomy:
     n_tokens = min(_PROBE_TOKENS, window(model) or _PROBE_TOKENS)
     ids = [(7 * i + 5) % n_embeddings(model) for i in range(n_tokens)]
     inputs = _inputs(model, ids)
-    structure = probe(model, inputs)
-    _require_unchanged_outputs(model, inputs)
+    structure = probe(model, _inputs(model, ids, ids[:-2]))
+    _require_unchanged_outputs(model, inputs, structure)
     return Anatomy(structure, _family(model, ids), _has_plain_unembedding(model, inputs))
 
 
-def _inputs(model: Any, ids: list[int]) -> dict[str, Tensor]:
-    return inputs_of(model, ids, ids if model.config.is_encoder_decoder else None)
+def _inputs(model: Any, ids: list[int], target: list[int] | None = None) -> dict[str, Tensor]:
+    return inputs_of(model, ids, (target or ids) if model.config.is_encoder_decoder else None)
 
 
 def _output(model: Any, inputs: dict[str, Tensor]) -> Tensor:
@@ -80,14 +83,14 @@ def _output(model: Any, inputs: dict[str, Tensor]) -> Tensor:
     return output
 
 
-def _require_unchanged_outputs(model: Any, inputs: dict[str, Tensor]) -> None:
+def _require_unchanged_outputs(model: Any, inputs: dict[str, Tensor], structure: Structure) -> None:
     """Compare outputs of a padded batch with and without recording."""
     batch = {name: tensor.repeat(2, 1) for name, tensor in inputs.items()}
     mask = torch.ones_like(batch["input_ids"])
     mask[1, : mask.shape[1] // 4] = 0
     batch["attention_mask"] = mask
     plain = _output(model, batch)
-    with record():
+    with record(structure.readers, model, batch=2):
         recorded = _output(model, batch)
     scale = plain.abs().amax().clamp_min(1e-6)
     difference = float((plain - recorded).abs().amax() / scale)
@@ -112,7 +115,8 @@ def _family(model: Any, ids: list[int]) -> Family:
 
 def _has_plain_unembedding(model: Any, inputs: dict[str, Tensor]) -> bool:
     unembedding = model.get_output_embeddings()
-    if unembedding is None:
+    # FSMT has none: it multiplies with the input embedding itself.
+    if unembedding is None or isinstance(unembedding, nn.Embedding):
         return False
     with short_unembedding(unembedding) as kept:
         output = forward(model, inputs)

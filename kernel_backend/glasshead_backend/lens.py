@@ -18,7 +18,6 @@ from transformers import (
 from transformers.utils import logging
 
 from glasshead_backend.anatomy import Anatomy, Family, examine
-from glasshead_backend.attention import verify
 from glasshead_backend.capture import record
 from glasshead_backend.demo import TOY_NOTICE, demo_path
 from glasshead_backend.running import (
@@ -30,7 +29,7 @@ from glasshead_backend.running import (
     window,
 )
 from glasshead_backend.sides import Sequence, Sides
-from glasshead_backend.structure import locate_calls
+from glasshead_backend.structure import lengths_of, locate_calls
 from glasshead_backend.tokens import Token, tokenize, tokens_of_ids
 from glasshead_backend.trace import Trace
 from glasshead_backend.vocabulary import Vocabulary
@@ -295,16 +294,20 @@ class Lens:
         structure = self.anatomy.structure
         say("running the model")
         inputs = inputs_of(self.model, *(sequence.ids for sequence in sides.all))
-        with for_a_trace(self.model), norms_of(structure.writers) as norms, record() as recording:
+        with (
+            for_a_trace(self.model),
+            norms_of(structure.writers) as norms,
+            record(structure.readers, self.model) as recording,
+        ):
             logits = run_for_logits(
                 self.model,
                 inputs,
                 wanted=self.family != "encoder",
                 plain_unembedding=self.anatomy.plain_unembedding,
             )
-            for call in recording.calls:
-                verify(call)
-        calls = locate_calls(self.model, recording.calls, structure.cross_modules)
+        calls = locate_calls(
+            self.model, recording.calls, structure.cross_modules, lengths_of(inputs)
+        )
         return Trace(lens=self, sides=sides, calls=calls, logits=logits, norms=norms, inputs=inputs)
 
     def _check(self, tokens: list[Token], text: str, what: str) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from glasshead_backend.hooks import on_input, on_output
 from glasshead_backend.prediction import NextTokenLogits
-from glasshead_backend.structure import on_input, on_output
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -74,7 +74,9 @@ def window(model: Any) -> int | None:
             # RoBERTa counts positions from behind its padding index.
             offset = 0 if module.padding_idx is None else module.padding_idx + 1
             return module.num_embeddings - offset
-    return getattr(config, "max_position_embeddings", None)
+    most = getattr(config, "max_position_embeddings", None)
+    # XLNet says -1 for "no end".
+    return most if isinstance(most, int) and most > 0 else None
 
 
 @contextmanager

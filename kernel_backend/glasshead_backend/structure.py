@@ -1,39 +1,45 @@
-"""Where the layers, attention blocks and MLPs are, in any architecture, found without names.
+"""Where the layers and attention blocks are, in any architecture, found without names.
 
-A short probe forward shows everything needed: which modules make attention calls, which
-``ModuleList`` they sit in (its positions are the layer numbers), which linear layer reads the
-attention output from its very storage, and which sub-modules' outputs sum to what a block adds to
-the residual stream. Names decide only one thing, as a second opinion: what is cross attention.
+A short probe forward shows everything needed: which modules ask for an attention function, which
+take a softmax over keys by themselves, and which ``ModuleList`` they sit in (its positions are the
+layer numbers). Names decide only one thing, as a second opinion: what is cross attention.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from torch import Tensor, nn
 
-from glasshead_backend.capture import AttentionCall, Recording, record
+from glasshead_backend.capture import record
+from glasshead_backend.captured import CapturedCall
+from glasshead_backend.merged import KeyPart
+from glasshead_backend.replay import Reader, Replay, ReplayedCall
+from glasshead_backend.residual import find_writers
+from glasshead_backend.running import forward
+from glasshead_backend.tap import FusedAttention, SoftmaxTap, layout_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from jaxtyping import Float
     from transformers import PreTrainedModel
+
+    from glasshead_backend.attention import AttentionCall
+    from glasshead_backend.tap import Layout
 
 Kind = Literal["self", "encoder", "decoder", "cross"]
 Stack = Literal["self", "encoder", "decoder"]
 Block = Literal["attention", "cross", "mlp"]
 
+Lengths = dict[Kind, tuple[int, int]]
+"""Queries and keys of every kind of attention that a model could have."""
+
 _CROSS_PATH = re.compile(r"cross|encoder_attn|encdec|enc_dec", re.IGNORECASE)
 _CROSS_ARGUMENTS = ("key_value_states", "encoder_hidden_states")
-_SUM_TOLERANCE = 1e-4
-_MOST_WRITERS = 3
 
 
 class UnsupportedModelError(NotImplementedError):
@@ -52,7 +58,7 @@ class Writer:
 
 @dataclass(frozen=True)
 class Structure:
-    """The layers of a model and what writes to its residual stream.
+    """The layers of a model, what computes their attention, and what writes to its residual stream.
 
     Attributes
     ----------
@@ -60,145 +66,274 @@ class Structure:
         Per stack the residual blocks in order; the position is the layer number.
     cross_modules : frozenset of int
         Identities of the modules that make cross-attention calls.
+    readers : tuple of Reader
+        The modules that compute attention by themselves.
+    unreadable : dict
+        Kinds of attention that the model has and that cannot be read, with the reason.
     writers : tuple of Writer
         Sorted by stack, layer, block. A layer without an attention block simply has none.
     """
 
     stacks: dict[Stack, tuple[nn.Module, ...]]
     cross_modules: frozenset[int]
+    readers: tuple[Reader, ...]
+    unreadable: dict[Kind, str]
     writers: tuple[Writer, ...]
 
 
+def lengths_of(inputs: dict[str, Tensor]) -> Lengths:
+    """Queries and keys of every kind of attention, for these inputs of the model's forward."""
+    n_first = inputs["input_ids"].shape[1]
+    if "decoder_input_ids" not in inputs:
+        return {"self": (n_first, n_first)}
+    n_target = inputs["decoder_input_ids"].shape[1]
+    return {
+        "encoder": (n_first, n_first),
+        "decoder": (n_target, n_target),
+        "cross": (n_target, n_first),
+    }
+
+
 def locate_calls(
-    model: PreTrainedModel, calls: Sequence[AttentionCall], cross_modules: frozenset[int]
+    model: PreTrainedModel,
+    calls: Sequence[CapturedCall | Replay],
+    cross_modules: frozenset[int],
+    lengths: Lengths,
 ) -> dict[Kind, dict[int, AttentionCall]]:
     """Say of every recorded call which kind of attention and which layer it is.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    calls : sequence
+        In the order in which the model made them.
+    cross_modules : frozenset of int
+        Identities of the modules that make cross-attention calls.
+    lengths : dict
+        As :func:`lengths_of` counts them. Calls of other lengths are left out: their rows or
+        columns are not tokens (latents, pooled or chunked sequences).
 
     Returns
     -------
     dict
         ``{kind: {layer: call}}`` in the order in which the model ran, with the model's own layer
         numbers: the position in the ``ModuleList``, also where only some layers have attention.
-
-    Raises
-    ------
-    UnsupportedModelError
-        When a layer makes several calls (differential attention): which one to show is not known.
     """
-    paths = {id(module): path for path, module in model.named_modules()}
     encoder = _encoder_modules(model)
-    makes_calls = Counter(id(call.module) for call in calls)
-    seen: Counter[int] = Counter()
-    located: dict[Kind, dict[int, AttentionCall]] = {}
-    for call in calls:
-        module = id(call.module)
-        layer, _ = _place(model, paths[module])
-        # A module that is shared by all layers (ALBERT) makes one call per layer, in order.
-        if makes_calls[module] == getattr(model.config, "num_hidden_layers", None):
-            layer = seen[module]
-            seen[module] += 1
-        kind = _kind(model, module, encoder, cross_modules)
-        by_layer = located.setdefault(kind, {})
-        if layer in by_layer:
-            raise UnsupportedModelError(
-                f"Layer {layer} of {type(model).__name__} computes attention more than once "
-                "(differential attention?). Glasshead does not support this architecture yet."
-            )
-        by_layer[layer] = call
-    return located
+    by_kind: dict[Kind, list[AttentionCall]] = {}
+    for call in _without_repeats(calls):
+        kind = _kind(model, id(call.module), encoder, cross_modules)
+        for part_kind, part in _parts(call, kind, lengths):
+            by_kind.setdefault(part_kind, []).append(part)
+    return {
+        kind: dict(zip(_layer_numbers(model, [c.module for c in of_kind]), of_kind, strict=True))
+        for kind, of_kind in by_kind.items()
+    }
 
 
 def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Structure:
-    """Find the structure of a model by one recorded forward over a few tokens.
+    """Find the structure of a model by a few recorded forwards over a few tokens.
 
     Parameters
     ----------
     model : PreTrainedModel
         In evaluation mode.
     inputs : dict
-        A batch of one short sequence, as keyword arguments of the model's forward.
+        A batch of one short sequence, as keyword arguments of the model's forward. Source and
+        target should differ in length.
 
     Raises
     ------
     UnsupportedModelError
-        When no attention call, or no call of the encoder or of the decoder, could be recorded.
+        When no attention at all can be read.
     """
-    given: set[int] = set()
-
-    def note_arguments(module: nn.Module, _: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if any(isinstance(kwargs.get(name), Tensor) for name in _CROSS_ARGUMENTS):
-            given.add(id(module))
-
-    with ExitStack() as stack:
-        for module in model.modules():
-            handle = module.register_forward_pre_hook(note_arguments, with_kwargs=True)
-            stack.callback(handle.remove)
-        recording = stack.enter_context(record())
-        model(**inputs)
-    paths = {id(module): path for path, module in model.named_modules()}
+    lengths = lengths_of(inputs)
+    seen = _Probe(model, lengths)
+    calls = seen.run(inputs)
     cross = frozenset(
-        id(call.module)
-        for call in recording.calls
-        if id(call.module) in given or _CROSS_PATH.search(paths[id(call.module)])
+        id(module)
+        for module in [*(call.module for call in calls), *seen.tapped]
+        if id(module) in seen.given_other_side or _CROSS_PATH.search(seen.paths[id(module)])
     )
-    _require_all_kinds(model, locate_calls(model, recording.calls, cross))
+    readers = _readers(model, inputs, seen, calls, cross)
+    with record(readers, model) as recording:
+        forward(model, inputs)
+    readers = tuple(
+        replace(reader, changes_inputs=any(_changed(c, reader) for c in recording.calls))
+        for reader in readers
+    )
+    located = locate_calls(model, recording.calls, cross, lengths)
+    unreadable = _unreadable(model, seen, located, cross)
+    if not located:
+        raise UnsupportedModelError(
+            " ".join(unreadable.values())
+            or f"{type(model).__name__} takes no softmax over tokens anywhere: it has no attention "
+            "to look at (a state-space or other recurrent model). Choose a model with attention."
+        )
+    stacks = _stacks(model, located)
+    writers = tuple(Writer(*found) for found in find_writers(model, inputs, stacks, cross, readers))
+    return Structure(stacks, cross, readers, unreadable, writers)
+
+
+class _Probe:
+    """What one forward pass shows: who takes a softmax, who is given the other side's states."""
+
+    def __init__(self, model: PreTrainedModel, lengths: Lengths) -> None:
+        self.model = model
+        self.lengths = lengths
+        self.paths = {id(module): path for path, module in model.named_modules()}
+        self.given_other_side: set[int] = set()
+        self.n_runs: Counter[int] = Counter()
+        # Per module the shapes of its softmaxes, or the shape of the query and key it fuses.
+        self.tapped: dict[nn.Module, list[tuple[int, ...]]] = {}
+        self.fused: dict[nn.Module, FusedAttention] = {}
+        self._entered: list[nn.Module] = []
+
+    def run(self, inputs: dict[str, Tensor]) -> list[CapturedCall]:
+        """Run the model under observation; return the calls made through the interface."""
+        with ExitStack() as stack:
+            for module in self.model.modules():
+                enter = module.register_forward_pre_hook(self._enter, with_kwargs=True)
+                stack.callback(enter.remove)
+                stack.callback(module.register_forward_hook(self._leave).remove)
+            recording = stack.enter_context(record())
+            stack.enter_context(SoftmaxTap(self._on_softmax, self._on_fused))
+            forward(self.model, inputs)
+        return [call for call in recording.calls if isinstance(call, CapturedCall)]
+
+    def _enter(self, module: nn.Module, _: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if any(isinstance(kwargs.get(name), Tensor) for name in _CROSS_ARGUMENTS):
+            self.given_other_side.add(id(module))
+        self.n_runs[id(module)] += 1
+        self._entered.append(module)
+
+    def _leave(self, _: nn.Module, __: object, ___: object) -> None:
+        self._entered.pop()
+
+    def _innermost(self) -> nn.Module:
+        module = self._entered[-1]
+        return self._entered[-2] if isinstance(module, nn.Softmax) else module
+
+    def _on_softmax(self, _: Tensor, weights: Tensor) -> None:
+        self.tapped.setdefault(self._innermost(), []).append(tuple(weights.shape))
+
+    def _on_fused(self, call: FusedAttention) -> None:
+        module = self._innermost()
+        shape = (*call.query.shape[:3], call.key.shape[2])
+        self.tapped.setdefault(module, []).append(shape)
+        self.fused[module] = call
+
+
+def _readers(
+    model: PreTrainedModel,
+    inputs: dict[str, Tensor],
+    seen: _Probe,
+    calls: list[CapturedCall],
+    cross: frozenset[int],
+) -> tuple[Reader, ...]:
+    """Find the modules whose own softmax is a map of tokens by tokens."""
+    captured = {id(call.module) for call in calls}
     encoder = _encoder_modules(model)
-    stacks: dict[Stack, tuple[nn.Module, ...]] = {}
-    for call in recording.calls:
-        kind = _kind(model, id(call.module), encoder, cross)
-        _, siblings = _place(model, paths[id(call.module)])
-        stacks.setdefault("decoder" if kind == "cross" else kind, siblings)
-    return Structure(stacks, cross, tuple(_find_writers(model, inputs, stacks, cross)))
+    batch = inputs["input_ids"].shape[0]
+    readers: list[Reader] = []
+    for module, shapes in seen.tapped.items():
+        kind = _kind(model, id(module), encoder, cross)
+        if id(module) in captured or not _in_a_list(seen.paths[id(module)], model):
+            continue
+        maps = [layout_of(shape, batch, *seen.lengths[kind]) for shape in shapes]
+        found: tuple[Layout, int] | None = next(filter(None, maps), None)
+        if found is not None:
+            layout = None if module in seen.fused else found[0]
+            readers.append(Reader(module, layout, found[1]))
+    return tuple(readers)
 
 
-def first_tensor(value: object) -> Tensor | None:
-    """The tensor that a module returned or got: itself, or the first one of a tuple or dict."""
-    if isinstance(value, Tensor):
-        return value
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    if isinstance(value, (tuple, list)):
-        return next((item for item in value if isinstance(item, Tensor)), None)
-    return None
+def _changed(call: CapturedCall | Replay, reader: Reader) -> bool:
+    return isinstance(call, Replay) and call.module is reader.module and call.changed
 
 
-@contextmanager
-def on_output(
-    modules: Sequence[nn.Module], note: Callable[[nn.Module, Tensor], None]
-) -> Generator[None, None, None]:
-    """Call `note` with every output tensor of some modules while the context is open."""
-
-    def hook(module: nn.Module, _: object, output: object) -> None:
-        tensor = first_tensor(output)
-        if tensor is not None:
-            note(module, tensor)
-
-    with ExitStack() as stack:
-        for module in {id(module): module for module in modules}.values():
-            stack.callback(module.register_forward_hook(hook).remove)
-        yield
-
-
-@contextmanager
-def on_input(
-    modules: Sequence[nn.Module], note: Callable[[nn.Module, Tensor], None]
-) -> Generator[None, None, None]:
-    """Call `note` with the hidden states that go into some modules while the context is open."""
-
-    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        tensor = _hidden_states(args, kwargs)
-        if tensor is not None:
-            note(module, tensor)
-
-    with ExitStack() as stack:
-        for module in {id(module): module for module in modules}.values():
-            stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
-        yield
+def _unreadable(
+    model: PreTrainedModel,
+    seen: _Probe,
+    located: dict[Kind, dict[int, AttentionCall]],
+    cross: frozenset[int],
+) -> dict[Kind, str]:
+    """Say why attention that the model has cannot be read, by kind."""
+    encoder = _encoder_modules(model)
+    reasons: dict[Kind, str] = {}
+    for module, shapes in seen.tapped.items():
+        kind = _kind(model, id(module), encoder, cross)
+        if kind in located or not any(len(shape) > 2 for shape in shapes):  # noqa: PLR2004
+            continue
+        wide = max(shapes, key=len)
+        reasons[kind] = (
+            f"The {kind} attention of {type(model).__name__} is no map of tokens by tokens: "
+            f"{type(module).__name__} computes {' x '.join(map(str, wide))} weights for "
+            f"{' x '.join(map(str, seen.lengths[kind]))} tokens (in bands, blocks or latents)."
+        )
+    if not model.config.is_encoder_decoder:
+        return reasons
+    for kind in seen.lengths:
+        if kind not in located and kind not in reasons:
+            reasons[kind] = f"{type(model).__name__} has no {kind} attention."
+    return reasons
 
 
-def _hidden_states(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-    """What goes into a residual block: its first argument, by position or by name."""
-    return first_tensor(args) if args else kwargs.get("hidden_states")
+def _without_repeats(calls: Sequence[CapturedCall | Replay]) -> list[CapturedCall | Replay]:
+    """Drop calls that ask for the same attention again, for other values (differential heads)."""
+    kept: list[CapturedCall | Replay] = []
+    for call in calls:
+        before = kept[-1] if kept else None
+        if isinstance(call, CapturedCall) and isinstance(before, CapturedCall):
+            same_query = before.query.data_ptr() == call.query.data_ptr()
+            same_key = before.key.data_ptr() == call.key.data_ptr()
+            if before.module is call.module and same_query and same_key:
+                continue
+        kept.append(call)
+    return kept
+
+
+def _parts(
+    call: CapturedCall | Replay, kind: Kind, lengths: Lengths
+) -> list[tuple[Kind, AttentionCall]]:
+    """Return the call as the kinds of attention it computes, none if it is of other lengths."""
+    if isinstance(call, Replay):
+        n_queries, n_keys = lengths[kind]
+        readable = ReplayedCall(
+            call.module, call, 0, range(n_queries), range(n_keys), (n_queries, n_keys)
+        )
+        return [(kind, readable)]
+    if (call.n_queries, call.n_keys) == lengths[kind]:
+        return [(kind, call)]
+    # One softmax over the decoder's own tokens and, behind them, the encoder's (T5Gemma-2).
+    n_target, n_source = lengths.get("cross", (0, 0))
+    if kind == "decoder" and (call.n_queries, call.n_keys) == (n_target, n_target + n_source):
+        queries = range(n_target)
+        own, other = range(n_target), range(n_target, n_target + n_source)
+        return [("decoder", KeyPart(call, queries, own)), ("cross", KeyPart(call, queries, other))]
+    return []
+
+
+def _layer_numbers(model: nn.Module, modules: list[nn.Module]) -> list[int]:
+    """Layer number of every call of one kind, in the order in which the model ran."""
+    positions: dict[int, list[int]] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        position = _position(model, path)
+        if position is not None:
+            positions.setdefault(id(module), []).append(position)
+    n_calls = Counter(map(id, modules))
+    turn: Counter[int] = Counter()
+    numbers: list[int | None] = []
+    for module in modules:
+        there = positions.get(id(module), [])
+        # A module that stands at several places of the list (Zamba) runs once at each.
+        fits = len(there) == n_calls[id(module)]
+        numbers.append(there[turn[id(module)]] if fits else None)
+        turn[id(module)] += 1
+    # Layers that share one module (ALBERT), or lists of lists of layers, count as they run.
+    if None in numbers or len(set(numbers)) < len(numbers):
+        return list(range(len(modules)))
+    return [number for number in numbers if number is not None]
 
 
 def _kind(
@@ -219,167 +354,39 @@ def _encoder_modules(model: PreTrainedModel) -> frozenset[int]:
     return frozenset(map(id, encoder.modules())) if encoder is not model else frozenset()
 
 
-def _place(model: nn.Module, path: str) -> tuple[int, tuple[nn.Module, ...]]:
-    """Position in, and children of, the outermost ``ModuleList`` on the way to a module."""
+def _position(model: nn.Module, path: str) -> int | None:
+    """Position in the outermost ``ModuleList`` on the way to a module."""
     module = model
     for name in path.split("."):
         if isinstance(module, nn.ModuleList):
-            return int(name), tuple(module)
+            return int(name)
         module = module.get_submodule(name)
-    raise UnsupportedModelError(
-        f"The attention module '{path}' of {type(model).__name__} does not sit in a list of "
-        "layers. Glasshead does not support this architecture yet."
-    )
+    return None
 
 
-def _require_all_kinds(
+def _in_a_list(path: str, model: nn.Module) -> bool:
+    return _position(model, path) is not None
+
+
+def _stacks(
     model: PreTrainedModel, located: dict[Kind, dict[int, AttentionCall]]
-) -> None:
-    expected: tuple[Kind, ...] = (
-        ("encoder", "decoder", "cross") if model.config.is_encoder_decoder else ("self",)
-    )
-    missing = [kind for kind in expected if kind not in located]
-    if missing:
-        raise UnsupportedModelError(
-            f"{type(model).__name__} made no {' or '.join(missing)} attention call through the "
-            "attention interface of transformers. Either it has no such attention (a state-space "
-            "model, say), or it computes it by itself (GPT-J, GPT-Neo, BLOOM, Falcon, DeBERTa, "
-            "XLNet, LongT5 ...), which Glasshead cannot record yet."
-        )
+) -> dict[Stack, tuple[nn.Module, ...]]:
+    """Find the list of layers that the attention of every stack sits in."""
+    paths = {id(module): path for path, module in model.named_modules()}
+    stacks: dict[Stack, tuple[nn.Module, ...]] = {}
+    for kind, by_layer in located.items():
+        for call in by_layer.values():
+            stacks.setdefault(
+                "decoder" if kind == "cross" else kind, _siblings(model, paths[id(call.module)])
+            )
+    return stacks
 
 
-@dataclass
-class _BlockRun:
-    """What happened inside one residual block during the probe, in order of completion."""
-
-    taken_in: Float[Tensor, "token hidden"] | None = None
-    put_out: Float[Tensor, "token hidden"] | None = None
-    # module, its output (when it has the block's shape), storage of its input, calls made so far
-    events: list[tuple[nn.Module, Tensor | None, int, int]] = field(
-        default_factory=list[tuple[nn.Module, "Tensor | None", int, int]]
-    )
-    calls: list[int] = field(default_factory=list[int])
-
-
-def _find_writers(
-    model: PreTrainedModel,
-    inputs: dict[str, Tensor],
-    stacks: dict[Stack, tuple[nn.Module, ...]],
-    cross: frozenset[int],
-) -> Iterator[Writer]:
-    runs = {id(block): _BlockRun() for blocks in stacks.values() for block in blocks}
-    with ExitStack() as stack:
-        recording = stack.enter_context(record())
-        for blocks in stacks.values():
-            for block in blocks:
-                _watch(block, runs[id(block)], recording, stack)
-        model(**inputs)
-    for name, blocks in stacks.items():
-        for layer, block in enumerate(blocks):
-            run = runs[id(block)]
-            for kind, module in _solve(run, recording, cross).items():
-                yield Writer(name, layer, kind, module)
-
-
-def _watch(block: nn.Module, run: _BlockRun, recording: Recording, stack: ExitStack) -> None:
-    """Hook a residual block and all its descendants for the time of the probe."""
-
-    def entered(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        taken_in = _hidden_states(args, kwargs)
-        run.taken_in = None if taken_in is None else _flat(taken_in)
-        run.events.clear()
-        run.calls.clear()
-        run.calls.append(len(recording.calls))
-
-    def left(_: nn.Module, __: object, output: object) -> None:
-        put_out = first_tensor(output)
-        run.put_out = None if put_out is None else _flat(put_out)
-        run.calls.append(len(recording.calls))
-
-    def inside(module: nn.Module, args: tuple[Any, ...], output: object) -> None:
-        tensor, taken_in = first_tensor(output), first_tensor(args)
-        same = tensor is not None and run.taken_in is not None
-        fits = same and tensor.numel() == run.taken_in.numel()  # type: ignore[union-attr]
-        flat = _flat(tensor) if fits and tensor is not None else None
-        if flat is not None and run.taken_in is not None and flat.shape != run.taken_in.shape:
-            flat = None
-        storage = 0 if taken_in is None else taken_in.untyped_storage().data_ptr()
-        run.events.append((module, flat, storage, len(recording.calls)))
-
-    stack.callback(block.register_forward_pre_hook(entered, with_kwargs=True).remove)
-    stack.callback(block.register_forward_hook(left).remove)
-    for module in block.modules():
-        if module is not block:
-            stack.callback(module.register_forward_hook(inside).remove)
-
-
-def _flat(tensor: Tensor) -> Float[Tensor, "token hidden"]:
-    return tensor.detach().reshape(-1, tensor.shape[-1]).float()
-
-
-def _solve(run: _BlockRun, recording: Recording, cross: frozenset[int]) -> dict[Block, nn.Module]:
-    """Say which module writes what a block's attention, cross attention and MLP add."""
-    if len(run.calls) != 2:  # noqa: PLR2004  the block was not run (a layer the model skips)
-        return {}
-    calls = range(run.calls[0], run.calls[1])
-    summands = _residual_summands(run)
-    found: dict[Block, nn.Module] = {}
-    taken: list[nn.Module] = []
-    for index in calls:
-        block: Block = "cross" if id(recording.calls[index].module) in cross else "attention"
-        projection = _projection(run, index, recording.calls[index].output_storage)
-        after = [module for module, n_calls in summands if n_calls > index and module not in taken]
-        module = after[0] if after else projection
-        if module is not None:
-            found[block] = module
-            taken.append(module)
-    rest = [module for module, _ in summands if module not in taken]
-    if not summands:
-        rest = [
-            module for module, output, _, _ in run.events if output is not None and _linear(module)
-        ]
-        rest = [module for module in rest if module not in taken]
-    # A lone summand of a layer without attention is its mixer (a state-space block), not an MLP.
-    if rest and (calls or len(summands) > 1):
-        found["mlp"] = rest[-1]
-    return found
-
-
-def _projection(run: _BlockRun, index: int, output_storage: int) -> nn.Module | None:
-    """The output projection of an attention call: the linear layer that reads its output."""
-    later = [event for event in run.events if event[3] > index and _linear(event[0])]
-    reads = [event for event in later if event[2] == output_storage]
-    return (reads or later)[0][0] if later else None
-
-
-def _linear(module: nn.Module) -> bool:
-    weight = getattr(module, "weight", None)
-    is_leaf = next(module.children(), None) is None
-    return (
-        is_leaf
-        and isinstance(weight, Tensor)
-        and weight.dim() > 1
-        and not isinstance(module, nn.Embedding)
-    )
-
-
-def _residual_summands(run: _BlockRun) -> list[tuple[nn.Module, int]]:
-    """At most three modules of the block whose outputs sum to what the block adds, in order.
-
-    Of modules with the same output (a projection, the dropout behind it, the block around both) the
-    first to finish stands for all. Empty for post-norm blocks, which have no such sum.
-    """
-    if run.taken_in is None or run.put_out is None or run.put_out.shape != run.taken_in.shape:
-        return []
-    added = run.put_out - run.taken_in
-    scale = float(added.abs().max())
-    candidates: list[tuple[nn.Module, Tensor, int]] = []
-    for module, output, _, n_calls in run.events:
-        if output is not None and not any(torch.equal(output, other) for _, other, _ in candidates):
-            candidates.append((module, output, n_calls))
-    for size in range(1, _MOST_WRITERS + 1):
-        for chosen in itertools.combinations(candidates, size):
-            total = sum((output for _, output, _ in chosen[1:]), start=chosen[0][1])
-            if float((total - added).abs().max()) <= _SUM_TOLERANCE * scale:
-                return [(module, n_calls) for module, _, n_calls in chosen]
-    return []
+def _siblings(model: nn.Module, path: str) -> tuple[nn.Module, ...]:
+    """Children of the outermost ``ModuleList`` on the way to a module; none if there is none."""
+    module = model
+    for name in path.split("."):
+        if isinstance(module, nn.ModuleList):
+            return tuple(module)
+        module = module.get_submodule(name)
+    return ()

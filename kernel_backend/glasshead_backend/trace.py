@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from glasshead_backend.anatomy import Family
-    from glasshead_backend.capture import AttentionCall
+    from glasshead_backend.attention import AttentionCall
     from glasshead_backend.lens import Lens
     from glasshead_backend.prediction import NextTokenLogits, Predictions
     from glasshead_backend.running import Norms
@@ -209,7 +209,7 @@ class Trace:
                 fused = self._fused(call, chosen, kind)
                 result = fused if rows is None else fused[:, _rows(rows, fused.shape[1])]
             else:
-                n_queries = call.query.shape[2]
+                n_queries = call.n_queries
                 wanted = range(n_queries) if rows is None else _rows(rows, n_queries)
                 result = self._in_blocks(call, chosen, wanted, scores=scores)
         if aggregate == "mean":
@@ -243,10 +243,10 @@ class Trace:
             heads = range(call.n_heads)
             with on_demand.single_threaded():
                 if direction == "from":
-                    row = _rows([position], call.query.shape[2])
-                    other.append(on_demand.weights(call, heads, row)[:, 0])
+                    row = _rows([position], call.n_queries)
+                    other.append(call.weights(heads, row)[:, 0])
                 else:
-                    column = _rows([position], call.key.shape[2])
+                    column = _rows([position], call.n_keys)
                     other.append(on_demand.columns(call, heads, column))
         most = max(weights.shape[0] for weights in other)
         padded = [
@@ -504,7 +504,7 @@ class Trace:
     ) -> Float[Tensor, "head query key"]:
         size = on_demand.ROW_BLOCK
         blocks = [
-            on_demand.weights(call, heads, rows[start : start + size], scores=scores)
+            call.weights(heads, rows[start : start + size], scores=scores)
             for start in range(0, len(rows), size)
         ]
         return torch.cat(blocks, dim=1)
@@ -512,7 +512,7 @@ class Trace:
     def _fused(
         self, call: AttentionCall, heads: abc.Sequence[int], kind: Kind | None
     ) -> Float[Tensor, "head query_word key_word"]:
-        kind, device = self._kind(kind), call.query.device
+        kind, device = self._kind(kind), call.device
         return on_demand.fuse(
             on_demand.row_blocks(call, heads),
             len(heads),

@@ -186,7 +186,7 @@ class TraceView(anywidget.AnyWidget):
 
     def _is_long(self) -> bool:
         call = self._trace.call(self.layer, self._kind)
-        return call.n_heads * call.query.shape[2] * call.key.shape[2] > _BUSY_WEIGHTS
+        return call.n_heads * call.n_queries * call.n_keys > _BUSY_WEIGHTS
 
     @property
     def _kind(self) -> Any:

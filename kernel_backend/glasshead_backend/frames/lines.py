@@ -126,7 +126,7 @@ def strongest_lines(
     chosen = _chosen(trace, layer, heads, kind)
     n_queries, n_keys = _size(trace, kind, unit)
     per_row = min(n_keys, max(1, LINE_BUDGET // (len(chosen) * n_queries)))
-    device = trace.call(layer, kind).query.device
+    device = trace.call(layer, kind).device
     numbers = torch.tensor(chosen, device=device)
     mass, n_total = torch.zeros(len(chosen), device=device), 0
     kept: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
@@ -175,7 +175,7 @@ def fan(
     other: Side = "key" if side == "query" else "query"
     with attention.single_threaded():
         if side == "query":
-            weights = attention.weights(call, chosen, tokens).mean(dim=1)
+            weights = call.weights(chosen, tokens).mean(dim=1)
         else:
             weights = attention.columns(call, chosen, tokens)
     if unit == "token":
@@ -215,7 +215,7 @@ def _thumbnails(
     heads = range(trace.n_heads(layer, kind))
     n_queries, n_keys = _size(trace, kind, unit)
     size = min(_THUMBNAIL, max(n_queries, n_keys))
-    device = trace.call(layer, kind).query.device
+    device = trace.call(layer, kind).device
     column = torch.arange(n_keys, device=device) * size // n_keys
     pooled = torch.zeros(len(heads), size, size, device=device)
     for start, block in _blocks(trace, layer, heads, kind, unit):
@@ -247,6 +247,5 @@ def _wide(n: int) -> torch.dtype:
 
 
 def _sinks_note(trace: Trace, layer: int, kind: Kind) -> str:
-    if trace.call(layer, kind).sinks is None:
-        return ""
-    return "Rows sum to less than 1: this layer has attention sinks, which take the rest."
+    rest = trace.call(layer, kind).remainder
+    return f"Rows sum to less than 1: {rest} take the rest." if rest else ""

@@ -95,7 +95,7 @@ def _layer_statistics(
 ) -> Float[Tensor, "statistic head"]:
     """Sum every statistic over row blocks, and divide by the rows that have it."""
     call = trace.call(layer, kind)
-    device, heads = call.query.device, range(call.n_heads)
+    device, heads = call.device, range(call.n_heads)
     sums = torch.zeros(5, call.n_heads, device=device)
     counts = torch.zeros(5, call.n_heads, device=device)
     behind = behind.to(device)

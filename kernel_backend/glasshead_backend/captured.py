@@ -1,0 +1,441 @@
+"""Exact weights from the query and key that a model handed to its attention function.
+
+``A = softmax(scale * q k^T -> soft-cap -> + bias -> mask)``, with a sink column dropped where the
+layer has one. The model's own eager function is the oracle: where our arithmetic differs from it
+(an unknown kind of sink, say) or where the model computes in half precision, it is the one used.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from glasshead_backend.attention import AttentionCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Bool, Float
+    from torch import nn
+    from typing_extensions import Self
+
+    from glasshead_backend.attention import Path, Precision
+
+    AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
+
+# Names that architectures give to the extra scores of attention sinks.
+_SINK_NAMES = ("s_aux", "sinks")
+
+_PARITY = 1e-5
+"""Largest difference between our own arithmetic and the model's eager function (float32)."""
+
+_MAP_DIMS = 4
+"""Masks, biases and the like are ``[batch, heads, queries, keys]``."""
+
+
+@dataclass(frozen=True, eq=False)
+class RelativeBias:
+    """A position bias that depends on the distance only: kept as one vector per head.
+
+    Attributes
+    ----------
+    by_distance : Tensor
+        ``[1, heads, queries + keys - 1]``; element ``key - query + queries - 1``.
+    n_queries : int
+        Rows of the bias.
+    first_query, first_key : int
+        Where the part that is looked at begins, in the run that was recorded.
+    """
+
+    by_distance: Float[Tensor, "1 head distance"]
+    n_queries: int
+    first_query: int = 0
+    first_key: int = 0
+
+    def rows(self, rows: Sequence[int], n_keys: int) -> Float[Tensor, "1 head query key"]:
+        """Return the bias of some rows for the first `n_keys` keys."""
+        device = self.by_distance.device
+        query = torch.as_tensor(list(rows), device=device) + self.first_query
+        key = torch.arange(n_keys, device=device) + self.first_key
+        return self.by_distance[:, :, key - query[:, None] + self.n_queries - 1]
+
+
+@dataclass(eq=False)
+class CapturedCall(AttentionCall):
+    """What one attention module fed into its softmax, by reference.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The module that made the call.
+    query : Tensor
+        ``[batch, heads, queries, head_dim]``, after rotary embedding.
+    key : Tensor
+        ``[batch, key_heads, keys, head_dim]``; key heads are not repeated for grouped queries.
+    mask : Tensor or None
+        As the model gave it: boolean (True = may look) or additive, broadcastable to
+        ``[batch, heads, queries, keys]``.
+    causal : bool
+        True when the attention function itself hides the keys right of the query.
+    scaling : float
+        Factor on the dot products.
+    eager : callable
+        The model file's own eager attention function.
+    options : dict
+        The remaining keyword arguments of the call (soft-cap, position bias, sinks, ...).
+    output_storage : int
+        Address of the storage of the call's output: how the output projection is recognised.
+    difference : Tensor or float
+        Largest difference between our own arithmetic and `eager` on a few rows: see :func:`verify`.
+    """
+
+    module: nn.Module
+    query: Tensor
+    key: Tensor
+    mask: Tensor | None
+    causal: bool
+    scaling: float
+    eager: AttentionFunction
+    options: dict[str, Any] = field(repr=False)
+    output_storage: int = 0
+    difference: Tensor | float = 0.0
+
+    @property
+    def own_math(self) -> bool:
+        """Whether our own arithmetic reproduces `eager` on this call."""
+        # A tensor until somebody asks: recording waits for no device.
+        self.difference = float(self.difference)
+        return self.difference <= _PARITY
+
+    @property
+    def path(self) -> Path:
+        """How the weights are computed."""
+        return "capture" if self.own_math else "eager"
+
+    @property
+    def n_heads(self) -> int:
+        """Number of query heads."""
+        return self.query.shape[1]
+
+    @property
+    def n_queries(self) -> int:
+        """Number of tokens that look."""
+        return self.query.shape[2]
+
+    @property
+    def n_keys(self) -> int:
+        """Number of tokens that are looked at."""
+        return self.key.shape[2]
+
+    @property
+    def device(self) -> torch.device:
+        """Where query and key lie."""
+        return self.query.device
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by this call's query and key."""
+        return self.query.nbytes + self.key.nbytes
+
+    @property
+    def softcap(self) -> float | None:
+        """Bound of the scores by ``softcap * tanh(score / softcap)``, if the layer has one."""
+        return self.options.get("softcap")
+
+    @property
+    def sinks(self) -> Tensor | None:
+        """Extra score per head that takes part in the softmax and is dropped, ``[heads]``."""
+        for name in _SINK_NAMES:
+            if self.options.get(name) is not None:
+                return self.options[name]
+        return None
+
+    @property
+    def remainder(self) -> str:
+        """What takes the share that a row's weights lack to 1; empty = nothing."""
+        return "" if self.sinks is None else "attention sinks"
+
+    def weights(
+        self,
+        heads: Sequence[int],
+        rows: Sequence[int],
+        *,
+        scores: bool = False,
+        precision: Precision = "model",
+    ) -> Float[Tensor, "head query key"]:
+        """Weights or scores of some heads and rows of the first sequence; see the base class."""
+        if scores:
+            return _padded(self, _scores(self, heads, rows), value=-torch.inf)[0]
+        as_computed = precision == "model" and self.query.dtype != torch.float32
+        if self.own_math and not as_computed:
+            return _own_weights(self, heads, rows)[0]
+        computed = eager_rows(self, rows)[0, list(heads)].float()
+        blind = _blind_rows(self, heads, rows)
+        return computed if blind is None else computed.masked_fill(blind[..., None], torch.nan)
+
+    def visible_keys(self, rows: Sequence[int]) -> int:
+        """Return how many keys these rows can see by the causal flag alone."""
+        return min(max(rows) + 1, self.n_keys) if self.causal and self.mask is None else self.n_keys
+
+    def of_sequence(self, index: int, queries: range, keys: range) -> Self:
+        """Return views of one sequence's part; without padding there is nothing left to mask."""
+        row, column = slice(queries.start, queries.stop), slice(keys.start, keys.stop)
+        options = {
+            name: _part(option, index, queries, keys) if _is_map(self, option) else option
+            for name, option in self.options.items()
+        }
+        mask = self.mask
+        return replace(
+            self,
+            query=self.query[index : index + 1, :, row],
+            key=self.key[index : index + 1, :, column],
+            mask=None if mask is None else _part(mask[..., : self.n_keys], index, queries, keys),
+            options=options,
+        )
+
+
+def verify(call: CapturedCall, *, n_rows: int = 3) -> None:
+    """Compare our arithmetic with the model's eager function on a few rows; note the difference.
+
+    It is NaN when the two have different shapes or our arithmetic failed. float32 calls only: in
+    half precision the eager function is used anyway, unless float32 is asked for.
+
+    Parameters
+    ----------
+    call : CapturedCall
+    n_rows : int
+        Rows checked of every sequence: first, last and evenly between.
+    """
+    if call.query.dtype != torch.float32:
+        return
+    last = call.n_queries - 1
+    rows = sorted({round(i * last / max(n_rows - 1, 1)) for i in range(n_rows)})
+    theirs = eager_rows(call, rows).float()
+    # Any failure of our own arithmetic (an unknown sink shape, say) means: use the model's.
+    try:
+        own = _own_weights(call, range(call.n_heads), rows)
+    except (RuntimeError, IndexError, ValueError):
+        own = theirs.new_empty(0)
+    if own.shape == theirs.shape:
+        defined = ~own.isnan().any(dim=-1, keepdim=True)
+        call.difference = torch.where(defined, (own - theirs).abs(), 0.0).max()
+    else:
+        call.difference = float("nan")
+
+
+@torch.no_grad()
+def eager_rows(call: CapturedCall, rows: Sequence[int]) -> Float[Tensor, "batch head query key"]:
+    """Attention weights of some query rows by the model's own eager function, for all heads.
+
+    Returns
+    -------
+    Tensor
+        ``[batch, heads, rows, keys]`` in the dtype that the model computes in.
+    """
+    index = row_index(rows, call.device)
+    options = {
+        name: _option_rows(call, option, rows) if _is_map(call, option) else option
+        for name, option in call.options.items()
+    }
+    # The values do not enter the weights: the keys stand in for them, so none need be kept.
+    _, weights = call.eager(
+        call.module,
+        call.query[:, :, index],
+        call.key,
+        call.key,
+        _additive_mask(call, rows),
+        scaling=call.scaling,
+        dropout=0.0,
+        **options,
+    )
+    if weights is None:
+        raise RuntimeError(
+            f"{type(call.module).__name__}'s own eager attention function returns no weights; "
+            "Glasshead cannot show attention of this model."
+        )
+    return weights
+
+
+def relative(bias: Float[Tensor, "one head query key"]) -> RelativeBias | None:
+    """Keep a bias as a vector by distance; None when it is not the same along every diagonal."""
+    if bias.dim() != _MAP_DIMS or bias.shape[0] != 1:
+        return None
+    n_queries, n_keys = bias.shape[2:]
+    # From the bottom of the first column up to its top, then along the first row.
+    by_distance = torch.cat([bias[..., 0].flip(-1), bias[:, :, 0, 1:]], dim=-1).contiguous()
+    windows = by_distance.unfold(-1, n_keys, 1)
+    block = max(1, 2**22 // max(1, bias.shape[1] * n_keys))
+    for start in range(0, n_queries, block):
+        stop = min(start + block, n_queries)
+        expected = windows[:, :, n_queries - stop : n_queries - start].flip(2)
+        if not torch.equal(bias[:, :, start:stop], expected):
+            return None
+    return RelativeBias(by_distance, n_queries)
+
+
+def row_index(rows: Sequence[int], device: torch.device) -> slice | Tensor:
+    """Index for some rows: a slice (a view, no copy) where they are a plain range."""
+    if isinstance(rows, range) and rows.step == 1:
+        return slice(rows.start, rows.stop)
+    return torch.as_tensor(list(rows), device=device)
+
+
+def _own_weights(
+    call: CapturedCall, heads: Sequence[int], rows: Sequence[int]
+) -> Float[Tensor, "batch head query key"]:
+    scores = _scores(call, heads, rows)
+    if call.sinks is None:
+        return _padded(call, scores.softmax(dim=-1), value=0.0)
+    sink = call.sinks.float().reshape(-1)[list(heads)].view(1, -1, 1, 1)
+    scores = torch.cat([scores, sink.expand(len(scores), -1, len(rows), 1)], dim=-1)
+    return _padded(call, scores.softmax(dim=-1)[..., :-1], value=0.0)
+
+
+def _padded(
+    call: CapturedCall, rows: Float[Tensor, "batch head query visible"], *, value: float
+) -> Float[Tensor, "batch head query key"]:
+    """Append the keys that a causal layer hides from all of these rows."""
+    n_hidden = call.n_keys - rows.shape[-1]
+    return torch.nn.functional.pad(rows, (0, n_hidden), value=value) if n_hidden else rows
+
+
+def _scores(
+    call: CapturedCall, heads: Sequence[int], rows: Sequence[int]
+) -> Float[Tensor, "batch head query visible"]:
+    """Everything up to the softmax, for the keys that these rows can see."""
+    n_visible = call.visible_keys(rows)
+    scores = _products(call, heads, rows, n_visible) * call.scaling
+    if call.softcap is not None:
+        scores = torch.tanh(scores / call.softcap) * call.softcap
+    bias = call.options.get("position_bias")
+    if bias is not None:
+        bias = _option_rows(call, bias, rows, n_visible)
+        scores = scores + (bias[:, list(heads)] if bias.shape[1] > 1 else bias).float()
+    if call.mask is None:
+        return (
+            scores.masked_fill(~_visible(call, rows, n_visible), -torch.inf)
+            if call.causal
+            else scores
+        )
+    mask = _mask_rows(call, heads, rows)
+    if mask.dtype == torch.bool:
+        return scores.masked_fill(~mask, -torch.inf)
+    # Models write the dtype's minimum for "hidden"; as -inf a row that sees nothing becomes NaN
+    # (undefined) instead of a uniform row that the model never meant.
+    return (scores + mask.float()).masked_fill(_hidden(mask), -torch.inf)
+
+
+def _products(
+    call: CapturedCall, heads: Sequence[int], rows: Sequence[int], n_visible: int
+) -> Float[Tensor, "batch head query visible"]:
+    """Dot products of queries and keys. Keys that several heads share are never repeated."""
+    index = row_index(rows, call.device)
+    n_groups = call.key.shape[1]
+    per_group = call.n_heads // n_groups
+    if len(heads) == call.n_heads and list(heads) == list(range(call.n_heads)):
+        query = call.query[:, :, index].float().unflatten(1, (n_groups, per_group)).flatten(2, 3)
+        key = call.key[:, :, :n_visible].float()
+        products = query @ key.transpose(-1, -2)
+        return products.unflatten(2, (per_group, len(rows))).flatten(1, 2)
+    chosen = list(heads)
+    groups = [head // per_group for head in chosen]
+    one = len(set(groups)) == 1
+    key = call.key[:, groups[0] : groups[0] + 1] if one else call.key[:, groups]
+    query = call.query[:, chosen][:, :, index].float()
+    return query @ key[:, :, :n_visible].float().transpose(-1, -2)
+
+
+def _visible(call: CapturedCall, rows: Sequence[int], n_keys: int) -> Bool[Tensor, "query key"]:
+    """Which of the first `n_keys` keys rows of a causal call may look at."""
+    queries = torch.as_tensor(list(rows), device=call.device)
+    return torch.arange(n_keys, device=call.device) <= queries[:, None]
+
+
+def _additive_mask(call: CapturedCall, rows: Sequence[int]) -> Tensor | None:
+    """Rows of a call's mask as eager functions expect it: 0 = may look, dtype's minimum = not."""
+    query = call.query
+    if call.mask is None:
+        if not call.causal:
+            return None
+        may_look = _visible(call, rows, call.n_keys)[None, None]
+    else:
+        mask = call.mask[..., : call.n_keys]
+        mask = mask[:, :, row_index(rows, query.device)] if mask.shape[2] > 1 else mask
+        if mask.dtype != torch.bool:
+            return mask
+        may_look = mask
+    nothing = torch.zeros(may_look.shape, dtype=query.dtype, device=query.device)
+    return nothing.masked_fill(~may_look, torch.finfo(query.dtype).min)
+
+
+def _mask_rows(
+    call: CapturedCall, heads: Sequence[int], rows: Sequence[int]
+) -> Bool[Tensor, "#batch #head #query key"] | Float[Tensor, "#batch #head #query key"]:
+    assert call.mask is not None
+    mask = call.mask[..., : call.n_keys]
+    mask = mask[:, list(heads)] if mask.shape[1] > 1 else mask
+    return mask[:, :, row_index(rows, mask.device)] if mask.shape[2] > 1 else mask
+
+
+def _hidden(additive: Float[Tensor, "*any"]) -> Bool[Tensor, "*any"]:
+    return additive <= torch.finfo(additive.dtype).min / 2
+
+
+def _blind_rows(
+    call: CapturedCall, heads: Sequence[int], rows: Sequence[int]
+) -> Bool[Tensor, "#head query"] | None:
+    """Rows whose mask hides every key; None when no mask is given."""
+    if call.mask is None:
+        return None
+    mask = _mask_rows(call, heads, rows)[0]
+    hidden = ~mask if mask.dtype == torch.bool else _hidden(mask)
+    return hidden.all(dim=-1)
+
+
+def _is_map(call: CapturedCall, option: object) -> bool:
+    """Whether an option of the call has a row for every query."""
+    if isinstance(option, RelativeBias):
+        return True
+    return (
+        isinstance(option, Tensor)
+        and option.dim() == _MAP_DIMS
+        and option.shape[2] in (1, call.n_queries)
+        and option.shape[0] in (1, call.query.shape[0])
+    )
+
+
+def _option_rows(
+    call: CapturedCall,
+    option: Tensor | RelativeBias,
+    rows: Sequence[int],
+    n_keys: int | None = None,
+) -> Tensor:
+    """Rows of an option that :func:`_is_map`."""
+    if isinstance(option, RelativeBias):
+        return option.rows(rows, n_keys or call.n_keys)
+    picked = option[:, :, row_index(rows, option.device)] if option.shape[2] > 1 else option
+    return picked if n_keys is None else picked[..., :n_keys]
+
+
+def _part(
+    option: Tensor | RelativeBias, index: int, queries: range, keys: range
+) -> Tensor | RelativeBias:
+    """One sequence's part of a mask, a bias or the like."""
+    if isinstance(option, RelativeBias):
+        return replace(
+            option,
+            first_query=option.first_query + queries.start,
+            first_key=option.first_key + keys.start,
+        )
+    part = option[index : index + 1] if option.shape[0] > 1 else option
+    part = part[:, :, queries.start : queries.stop] if part.shape[2] > 1 else part
+    return part[..., keys.start : keys.stop] if part.shape[3] > 1 else part
+
+
+def default_scaling(query: Tensor) -> float:
+    """Return the factor that attention functions apply when they are given none."""
+    return 1 / math.sqrt(query.shape[-1])

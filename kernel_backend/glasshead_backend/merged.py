@@ -1,0 +1,100 @@
+"""One softmax over two sequences: the columns of each are a kind of attention of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from glasshead_backend.attention import AttentionCall
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from jaxtyping import Float
+    from torch import Tensor, nn
+    from typing_extensions import Self
+
+    from glasshead_backend.attention import Path, Precision
+
+
+@dataclass(eq=False)
+class KeyPart(AttentionCall):
+    """Some columns of a call whose softmax runs over more keys.
+
+    Parameters
+    ----------
+    call : AttentionCall
+        The whole call.
+    queries, keys : range
+        The rows and columns that are meant.
+    """
+
+    call: AttentionCall
+    queries: range
+    keys: range
+
+    @property
+    def module(self) -> nn.Module:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The module that made the call."""
+        return self.call.module
+
+    @property
+    def path(self) -> Path:
+        """How the weights are computed."""
+        return self.call.path
+
+    @property
+    def n_heads(self) -> int:
+        """Number of query heads."""
+        return self.call.n_heads
+
+    @property
+    def n_queries(self) -> int:
+        """Number of tokens that look."""
+        return len(self.queries)
+
+    @property
+    def n_keys(self) -> int:
+        """Number of tokens that are looked at."""
+        return len(self.keys)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are computed."""
+        return self.call.device
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by the whole call, which its parts share."""
+        return self.call.nbytes if self.keys.start == 0 else 0
+
+    @property
+    def remainder(self) -> str:
+        """What takes the share that a row's weights lack to 1."""
+        return "the tokens of the other sequence, over which the same softmax runs,"
+
+    def weights(
+        self,
+        heads: Sequence[int],
+        rows: Sequence[int],
+        *,
+        scores: bool = False,
+        precision: Precision = "model",
+    ) -> Float[Tensor, "head query key"]:
+        """Weights or scores of some heads and rows; see the base class."""
+        first = self.queries.start
+        # A range stays one: its rows are then a view.
+        shifted = (
+            range(rows.start + first, rows.stop + first)
+            if isinstance(rows, range) and rows.step == 1
+            else [row + first for row in rows]
+        )
+        whole = self.call.weights(heads, shifted, scores=scores, precision=precision)
+        return whole[..., self.keys.start : self.keys.stop]
+
+    def of_sequence(self, index: int, queries: range, keys: range) -> Self:
+        """Return the part of a batched call that belongs to one sequence."""
+        whole = self.call.of_sequence(index, range(self.call.n_queries), range(self.call.n_keys))
+        start = self.keys.start
+        return type(self)(whole, queries, range(start + keys.start, start + keys.stop))

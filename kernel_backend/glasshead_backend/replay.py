@@ -1,0 +1,280 @@
+"""Weights of attention modules that compute everything by themselves: run them once more.
+
+Some architectures (GPT-J, BLOOM, DeBERTa, XLNet ...) do not ask transformers for an attention
+function. Of their attention modules the inputs are kept, by reference; when somebody asks for
+weights, that one module runs again while its softmax is tapped. That costs what one layer of the
+model costs, heads x queries x keys once, and the last module's result is kept for the next
+question.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers.cache_utils import Cache
+
+from glasshead_backend.attention import AttentionCall
+from glasshead_backend.captured import CapturedCall
+from glasshead_backend.running import for_a_trace
+from glasshead_backend.tap import FusedAttention, Layout, SoftmaxTap, arrange, layout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from jaxtyping import Float
+    from typing_extensions import Self
+
+    from glasshead_backend.attention import Path, Precision
+
+_CACHE_ARGUMENTS = ("past_key_value", "past_key_values", "layer_past", "past", "cache")
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """How to read the attention of one module when it runs once more.
+
+    Attributes
+    ----------
+    module : nn.Module
+    layout : Layout or None
+        Order of the axes of its softmax; None when it calls torch's fused attention, whose query
+        and key are then read.
+    n_heads : int
+    changes_inputs : bool
+        Whether the model writes into the module's inputs afterwards: they must be copied.
+    """
+
+    module: nn.Module
+    layout: Layout | None
+    n_heads: int
+    changes_inputs: bool = False
+
+
+@dataclass(eq=False)
+class Replays:
+    """What the replays of one recording share: the model, and the last module's result."""
+
+    model: Any
+    batch: int
+    last: tuple[Replay, CapturedCall | tuple[Tensor, Tensor]] | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+
+@dataclass(eq=False)
+class Replay:
+    """The inputs of one call of an attention module, by reference."""
+
+    reader: Reader
+    shared: Replays
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    versions: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.versions = self._versions()
+
+    @property
+    def module(self) -> nn.Module:
+        """The module that was called."""
+        return self.reader.module
+
+    @property
+    def changed(self) -> bool:
+        """Whether something was written into the inputs since they were kept."""
+        return self._versions() != self.versions
+
+    def _versions(self) -> tuple[int, ...]:
+        given = (*self.args, *self.kwargs.values())
+        return tuple(value._version for value in given if isinstance(value, Tensor))  # noqa: SLF001
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the inputs; masks and position encodings that layers share count each time."""
+        given = (*self.args, *self.kwargs.values())
+        return sum(value.nbytes for value in given if isinstance(value, Tensor))
+
+    def result(self, n_queries: int, n_keys: int) -> CapturedCall | tuple[Tensor, Tensor]:
+        """Run the module, unless it was the last one that ran.
+
+        Returns
+        -------
+        CapturedCall or (Tensor, Tensor)
+            Query and key of torch's fused attention, or scores and weights
+            ``[batch, heads, queries, keys]``.
+        """
+        with self.shared.lock:
+            last = self.shared.last
+            if last is None or last[0] is not self:
+                self.shared.last = None  # free it before the next one is made
+                self.shared.last = last = (self, self._run(n_queries, n_keys))
+            return last[1]
+
+    def _run(self, n_queries: int, n_keys: int) -> CapturedCall | tuple[Tensor, Tensor]:
+        reader, batch = self.reader, self.shared.batch
+        if self.changed:
+            raise RuntimeError(
+                f"What {type(reader.module).__name__} was given has been overwritten since the "
+                "trace was made: its attention cannot be recomputed. Trace the text again."
+            )
+        maps: list[tuple[Tensor, Tensor]] = []
+        fused: list[CapturedCall] = []
+
+        def on_softmax(scores: Tensor, weights: Tensor) -> None:
+            # Some modules have a second softmax (prediction streams, gates): the first map counts.
+            if maps or reader.layout is None:
+                return
+            if layout_of(weights.shape, batch, n_queries, n_keys) is not None:
+                maps.append((scores, weights))
+
+        def on_fused(call: FusedAttention) -> None:
+            fused.append(call.of(reader.module))
+
+        with for_a_trace(self.shared.model), SoftmaxTap(on_softmax, on_fused):
+            reader.module(*self.args, **self.kwargs)
+        if reader.layout is None and fused:
+            return fused[0]
+        if reader.layout is None or not maps:
+            raise RuntimeError(
+                f"{type(reader.module).__name__} computed no attention map of {n_queries} x "
+                f"{n_keys} when it ran once more. Please report this architecture."
+            )
+        scores, weights = (arrange(tensor, reader.layout, batch) for tensor in maps[0])
+        return scores, weights
+
+
+@dataclass(eq=False)
+class ReplayedCall(AttentionCall):
+    """One call of an attention module whose weights come from running it once more.
+
+    Parameters
+    ----------
+    module : nn.Module
+    replay : Replay
+        Its kept inputs.
+    index : int
+        Which sequence of the batch.
+    queries, keys : range
+        Which part of the recorded map belongs to the sequence.
+    n_recorded : tuple of int
+        Queries and keys of the recorded map.
+    """
+
+    module: nn.Module
+    replay: Replay
+    index: int
+    queries: range
+    keys: range
+    n_recorded: tuple[int, int]
+
+    @property
+    def path(self) -> Path:
+        """How the weights are computed."""
+        return "replay"
+
+    @property
+    def n_heads(self) -> int:
+        """Number of heads."""
+        return self.replay.reader.n_heads
+
+    @property
+    def n_queries(self) -> int:
+        """Number of tokens that look."""
+        return len(self.queries)
+
+    @property
+    def n_keys(self) -> int:
+        """Number of tokens that are looked at."""
+        return len(self.keys)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the module runs."""
+        given = (*self.replay.args, *self.replay.kwargs.values())
+        return next(value.device for value in given if isinstance(value, Tensor))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the module's kept inputs."""
+        return self.replay.nbytes
+
+    def weights(
+        self,
+        heads: Sequence[int],
+        rows: Sequence[int],
+        *,
+        scores: bool = False,
+        precision: Precision = "model",
+    ) -> Float[Tensor, "head query key"]:
+        """Weights or scores of some heads and rows; see the base class."""
+        result = self.replay.result(*self.n_recorded)
+        if isinstance(result, CapturedCall):
+            part = result.of_sequence(self.index, self.queries, self.keys)
+            return part.weights(heads, rows, scores=scores, precision=precision)
+        if precision == "float32" and result[1].dtype != torch.float32:
+            raise ValueError(
+                f"{type(self.module).__name__} computes its attention by itself, in "
+                f"{result[1].dtype}: there is nothing to recompute in float32. Load the model with "
+                "dtype=torch.float32, or ask with precision='model'."
+            )
+        tensor = result[0] if scores else result[1]
+        picked = tensor[self.index, list(heads), self.queries.start : self.queries.stop]
+        picked = picked[:, list(rows), self.keys.start : self.keys.stop].float()
+        if not scores:
+            return picked
+        hidden = picked <= torch.finfo(tensor.dtype).min / 2
+        return picked.masked_fill(hidden, -torch.inf)
+
+    def of_sequence(self, index: int, queries: range, keys: range) -> Self:
+        """Return the part of a batched call that belongs to one sequence, without its padding."""
+        return replace(self, index=index, queries=queries, keys=keys)
+
+
+@contextmanager
+def keep_inputs(
+    readers: Sequence[Reader], model: Any, batch: int, note: Callable[[Replay], None]
+) -> Generator[None, None, None]:
+    """Keep what goes into some attention modules while the model runs.
+
+    Parameters
+    ----------
+    readers : sequence of Reader
+    model : PreTrainedModel
+    batch : int
+        Sequences in the forward pass.
+    note : callable
+        Gets each module's inputs, in the order of the calls.
+    """
+    shared = Replays(model, batch)
+    by_module = {id(reader.module): reader for reader in readers}
+
+    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        reader = by_module[id(module)]
+        keep = _copied if reader.changes_inputs else _kept
+        kept = {
+            name: None if name in _CACHE_ARGUMENTS else keep(value)
+            for name, value in kwargs.items()
+        }
+        if "use_cache" in kept:
+            kept["use_cache"] = False
+        note(Replay(reader, shared, tuple(keep(value) for value in args), kept))
+
+    with ExitStack() as stack:
+        for reader in readers:
+            handle = reader.module.register_forward_pre_hook(hook, with_kwargs=True)
+            stack.callback(handle.remove)
+        yield
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach()
+    return None if isinstance(value, Cache) else value
+
+
+def _copied(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, Tensor) else _kept(value)
