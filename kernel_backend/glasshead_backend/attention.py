@@ -118,7 +118,11 @@ class AttentionCall(ABC):
 
 
 def row_blocks(
-    call: AttentionCall, heads: Sequence[int], *, block: int = ROW_BLOCK
+    call: AttentionCall,
+    heads: Sequence[int],
+    *,
+    block: int = ROW_BLOCK,
+    precision: Precision = "model",
 ) -> Iterator[tuple[int, int, Float[Tensor, "head query key"]]]:
     """Yield ``(start, stop, weights)`` over all query rows, in blocks.
 
@@ -127,7 +131,11 @@ def row_blocks(
     for start in range(0, call.n_queries, block):
         stop = min(start + block, call.n_queries)
         rows = range(start, stop)
-        yield start, stop, call.weights(heads, rows)[..., : call.visible_keys(rows)]
+        yield (
+            start,
+            stop,
+            call.weights(heads, rows, precision=precision)[..., : call.visible_keys(rows)],
+        )
 
 
 def columns(

@@ -173,3 +173,16 @@ def test_an_eager_model_is_read_as_well(model_type: str) -> None:
     out = eager_attentions(model, **sides)
     reference = out.cross_attentions if target else out.attentions
     assert worst(trace, kind, reference) <= TOLERANCE
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_weights_can_be_recomputed_in_float32(dtype: torch.dtype) -> None:
+    trace = Lens(build("llama").to(dtype), tokenizer()).trace(TEXT)
+    call = trace.call(0)
+    query, key = call.query.double(), call.key.double().repeat_interleave(2, dim=1)
+    scores = query @ key.transpose(-1, -2) * call.scaling
+    hidden = torch.ones(scores.shape[-2:]).triu(1).bool()
+    exact = scores.masked_fill(hidden, -torch.inf).softmax(-1)[0]
+    recomputed = trace.attention(0, precision="float32")
+    torch.testing.assert_close(recomputed.double(), exact, rtol=0, atol=1e-6)
+    assert not torch.equal(recomputed, trace.attention(0))

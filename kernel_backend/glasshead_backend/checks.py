@@ -1,0 +1,25 @@
+"""Checks of what a question is asked with: each error names the value and what there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def positions(rows: Sequence[int], n_rows: int) -> Sequence[int]:
+    """Check row positions; negative ones count from the end."""
+    wanted = [row + n_rows if row < 0 else row for row in rows]
+    for asked, row in zip(rows, wanted, strict=True):
+        if not 0 <= row < n_rows:
+            raise ValueError(
+                f"position {asked} is out of range: there are {n_rows} (0-{n_rows - 1})."
+            )
+    return wanted
+
+
+def require(value: object, allowed: Sequence[object], name: str) -> None:
+    """Refuse a value that is none of those allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} {value!r} is not one of {', '.join(map(repr, allowed))}.")
