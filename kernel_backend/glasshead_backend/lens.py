@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import islice, zip_longest
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import nn
@@ -18,27 +19,25 @@ from transformers import (
 from transformers.utils import logging
 
 from glasshead_backend.anatomy import Anatomy, Family, examine
-from glasshead_backend.capture import record
+from glasshead_backend.batching import trace_together
 from glasshead_backend.demo import TOY_NOTICE, demo_path
 from glasshead_backend.running import (
     for_a_trace,
     inputs_of,
     n_embeddings,
-    norms_of,
-    run_for_logits,
     window,
 )
 from glasshead_backend.sides import Sequence, Sides
-from glasshead_backend.structure import lengths_of, locate_calls
 from glasshead_backend.tokens import Token, tokenize, tokens_of_ids
-from glasshead_backend.trace import Trace
 from glasshead_backend.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
     from os import PathLike
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from glasshead_backend.trace import Trace
 
     Progress = Callable[[str], None]
 
@@ -212,6 +211,79 @@ class Lens:
             When the model's attention cannot be recorded.
         """
         say = progress or _silent
+        sides = self._sides(text, target, max_new_tokens, say)
+        say("running the model")
+        return trace_together(self, [sides])[0]
+
+    def trace_many(
+        self,
+        texts: Iterable[str],
+        targets: Iterable[str] | None = None,
+        *,
+        batch_size: int = 8,
+        max_new_tokens: int | None = None,
+        progress: Progress | None = None,
+    ) -> Generator[Trace, None, None]:
+        """Trace many texts, several in one forward pass, and yield the traces in their order.
+
+        Texts of similar length are padded together, on the side that the tokenizer pads; a trace
+        holds nothing of the padding. At most ``4 * batch_size`` traces are held back at once, so
+        a stream without end can be traced; close each when you are done with it.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            The texts; for an encoder-decoder model the sources.
+        targets : iterable of str, optional
+            Encoder-decoder only: as many as there are texts. Left out, the model generates them.
+        batch_size : int
+            Most texts in one forward pass.
+        max_new_tokens : int, optional
+            Most tokens of a generated target.
+        progress : callable, optional
+            Called with words that say what is being done.
+
+        Yields
+        ------
+        Trace
+            One for each text.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`trace`, naming the text by its number; and when `texts` and `targets` differ
+            in number.
+        """
+        if isinstance(texts, str):
+            raise TypeError("trace_many takes a list of texts. For a single one use trace(text).")
+        if batch_size < 1:
+            raise ValueError(f"batch_size {batch_size} is too small: at least 1 text at a time.")
+        say = progress or _silent
+        pairs = ((text, None) for text in texts) if targets is None else _pairs(texts, targets)
+        numbered = enumerate(pairs)
+        while window := list(islice(numbered, 4 * batch_size)):
+            sides = [self._numbered_sides(n, *pair, max_new_tokens, say) for n, pair in window]
+            say(f"running the model on texts {window[0][0]}-{window[-1][0]}")
+            by_length = sorted(range(len(sides)), key=lambda i: _size(sides[i]))
+            traces: dict[int, Trace] = {}
+            for start in range(0, len(sides), batch_size):
+                chosen = by_length[start : start + batch_size]
+                together = trace_together(self, [sides[i] for i in chosen])
+                traces.update(zip(chosen, together, strict=True))
+            yield from (traces.pop(i) for i in range(len(sides)))
+
+    def _numbered_sides(
+        self, number: int, text: str, target: str | None, max_new_tokens: int | None, say: Progress
+    ) -> Sides:
+        try:
+            return self._sides(text, target, max_new_tokens, say)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"Text {number}: {error}") from error
+
+    def _sides(
+        self, text: str, target: str | None, max_new_tokens: int | None, say: Progress
+    ) -> Sides:
+        """Tokenize and check what is to be traced; generate a target where none is given."""
         _require_text(text)
         tokens = self.tokenize(text)
         self._check(tokens, text, "text")
@@ -221,15 +293,16 @@ class Lens:
                     f"{self.name} is not an encoder-decoder model: it takes one text. "
                     "Use trace(text)."
                 )
-            return self._record(Sides(Sequence("text", text, tuple(tokens))), say)
+            return Sides(Sequence("text", text, tuple(tokens)))
         source = Sequence("source", text, tuple(tokens))
         if target is None:
             say("generating the target")
             labels, written = self._generated_labels(source, max_new_tokens)
         else:
+            _require_text(target)
             labels, written = tokenize(self.tokenizer, target, target=True), target
             self._check(labels, target, "target")
-        return self._record(self._with_decoder(source, labels, written), say)
+        return self._with_decoder(source, labels, written)
 
     def generate(
         self, prompt: str, *, max_new_tokens: int = 50, do_sample: bool = False, **kwargs: Any
@@ -259,7 +332,7 @@ class Lens:
         if self.family == "encoder-decoder":
             source = Sequence("source", prompt, tuple(tokens))
             labels, written = self._generated_labels(source, **options)
-            return self._record(self._with_decoder(source, labels, written), _silent)
+            return trace_together(self, [self._with_decoder(source, labels, written)])[0]
         # A tokenizer that closes every text with an end token would stop the model right there.
         while len(tokens) > 1 and tokens[-1].special:
             tokens.pop()
@@ -268,7 +341,7 @@ class Lens:
             written_ids = self.model.generate(**inputs_of(self.model, ids), **options)[0].tolist()
         whole, text = tokens_of_ids(self.tokenizer, written_ids, generated_from=len(ids))
         self._check(whole, text, "text")
-        return self._record(Sides(Sequence("text", text, tuple(whole))), _silent)
+        return trace_together(self, [Sides(Sequence("text", text, tuple(whole)))])[0]
 
     def _with_decoder(self, source: Sequence, labels: list[Token], text: str) -> Sides:
         """Add the decoder: its inputs are the labels shifted right behind the start token."""
@@ -289,26 +362,6 @@ class Lens:
         if not labels:
             raise ValueError(f"{self.name} generated nothing for this source. Give a target.")
         return labels, text
-
-    def _record(self, sides: Sides, say: Progress) -> Trace:
-        structure = self.anatomy.structure
-        say("running the model")
-        inputs = inputs_of(self.model, *(sequence.ids for sequence in sides.all))
-        with (
-            for_a_trace(self.model),
-            norms_of(structure.writers) as norms,
-            record(structure.readers, self.model) as recording,
-        ):
-            logits = run_for_logits(
-                self.model,
-                inputs,
-                wanted=self.family != "encoder",
-                plain_unembedding=self.anatomy.plain_unembedding,
-            )
-        calls = locate_calls(
-            self.model, recording.calls, structure.cross_modules, lengths_of(inputs)
-        )
-        return Trace(lens=self, sides=sides, calls=calls, logits=logits, norms=norms, inputs=inputs)
 
     def _check(self, tokens: list[Token], text: str, what: str) -> None:
         """Refuse what the model cannot run on, and say what to do."""
@@ -345,6 +398,20 @@ def _no_progress_bar() -> Generator[None, None, None]:
 def _require_text(text: object) -> None:
     if not isinstance(text, str):
         raise TypeError(f"A trace is made of one text, a str; got {type(text).__name__}.")
+
+
+def _pairs(texts: Iterable[str], targets: Iterable[str]) -> Generator[tuple[str, str], None, None]:
+    """Pair texts and targets; say which is missing where one ends before the other."""
+    nothing = object()
+    for number, (text, target) in enumerate(zip_longest(texts, targets, fillvalue=nothing)):
+        if text is nothing or target is nothing:
+            lacks = "text" if text is nothing else "target"
+            raise ValueError(f"There is no {lacks} number {number}: give as many targets as texts.")
+        yield cast("tuple[str, str]", (text, target))
+
+
+def _size(sides: Sides) -> tuple[int, ...]:
+    return tuple(len(sequence.tokens) for sequence in sides.all)
 
 
 def _silent(_: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.structure import Stack, Writer
 
-    Norms = dict[tuple[Stack, int, str], Float[Tensor, " token"]]
+    Norms = dict[tuple[Stack, int, str], Float[Tensor, "*batch token"]]
 
 # The class of a model decides which methods it has (generate, get_encoder ...), hence Any.
 
@@ -96,35 +96,55 @@ def short_unembedding(unembedding: nn.Module) -> Generator[list[Tensor], None, N
 
 
 def run_for_logits(
-    model: Any, inputs: dict[str, Tensor], *, wanted: bool, plain_unembedding: bool
-) -> NextTokenLogits | None:
+    model: Any,
+    inputs: dict[str, Tensor],
+    scored: Sequence[range],
+    *,
+    wanted: bool,
+    plain_unembedding: bool,
+) -> list[NextTokenLogits | None]:
     """Run the model and keep what predictions are made from: hidden states, not logits.
 
     Parameters
     ----------
     model : PreTrainedModel
     inputs : dict
-        As :func:`inputs_of` makes them.
+        Keyword arguments of the model's forward.
+    scored : sequence of range
+        Of every sequence of the batch, the positions that predict.
     wanted : bool
         Whether the model predicts next tokens at all.
     plain_unembedding : bool
         Whether logits are the unembedding's output, unchanged; if not, they are kept themselves.
+
+    Returns
+    -------
+    list
+        One for every sequence; None for a model that predicts no next token.
     """
     unembedding = model.get_output_embeddings()
     if not wanted or unembedding is None:
         forward(model, inputs)
-        return None
+        return [None] * len(scored)
     if not plain_unembedding:
-        logits = forward(model, inputs).logits[0]
-        return NextTokenLogits(logits=logits, n_vocabulary=logits.shape[-1])
+        logits = forward(model, inputs).logits
+        return [
+            NextTokenLogits(logits=logits[i, at.start : at.stop], n_vocabulary=logits.shape[-1])
+            for i, at in enumerate(scored)
+        ]
     with short_unembedding(unembedding) as kept:
         vocabulary = forward(model, inputs).logits.shape[-1]
-    return NextTokenLogits(hidden=kept[0][0], unembedding=unembedding, n_vocabulary=vocabulary)
+    return [
+        NextTokenLogits(
+            hidden=kept[0][i, at.start : at.stop], unembedding=unembedding, n_vocabulary=vocabulary
+        )
+        for i, at in enumerate(scored)
+    ]
 
 
 @contextmanager
-def norms_of(writers: Sequence[Writer]) -> Generator[Norms, None, None]:
-    """Note the L2 norm, at every token, of what each writer adds while the context is open."""
+def norms_of(writers: Sequence[Writer], batch: int) -> Generator[Norms, None, None]:
+    """Note the L2 norm, ``[batch, tokens]``, of what each writer adds while the context is open."""
     by_module = {id(writer.module): writer for writer in writers}
     turns: dict[int, int] = {}
     norms: Norms = {}
@@ -134,8 +154,11 @@ def norms_of(writers: Sequence[Writer]) -> Generator[Norms, None, None]:
         # A module shared by all layers (ALBERT) writes once per layer, in order.
         turn = turns.get(id(module), 0)
         turns[id(module)] = turn + 1
-        flat = output.detach().reshape(-1, output.shape[-1])
-        norms[writer.stack, writer.layer + turn, writer.block] = flat.float().norm(dim=-1)
+        norm = output.detach().float().norm(dim=-1)
+        # Some put the batch second (FSMT), some flatten it (mixtures of experts).
+        batch_first = norm.dim() == 1 or norm.shape[0] == batch
+        norm = norm.reshape(batch, -1) if batch_first else norm.t()
+        norms[writer.stack, writer.layer + turn, writer.block] = norm
 
     with on_output([writer.module for writer in writers], note):
         yield norms

@@ -110,6 +110,17 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
     "bart": _BART,
     "marian": _BART,
+    "gptj": {
+        "vocab_size": N_VOCABULARY,
+        "n_embd": 32,
+        "n_head": 4,
+        "n_layer": 3,
+        "n_positions": 128,
+        "rotary_dim": 4,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    },
 }
 DECODERS = (
     "gpt2", "llama", "mistral", "phi3", "olmo", "olmo2", "qwen3", "gpt_neox", "gemma2", "gpt_oss",

@@ -1,0 +1,169 @@
+"""Several sequences in one recorded forward pass: padded together, then each a trace of its own."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from glasshead_backend.capture import record
+from glasshead_backend.running import for_a_trace, inputs_of, norms_of, run_for_logits
+from glasshead_backend.structure import lengths_of, locate_calls
+from glasshead_backend.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from glasshead_backend.attention import AttentionCall
+    from glasshead_backend.lens import Lens
+    from glasshead_backend.running import Norms
+    from glasshead_backend.sides import Sides
+    from glasshead_backend.structure import Kind
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The keyword arguments of one forward pass over several sequences.
+
+    Attributes
+    ----------
+    inputs : dict
+        ``[batch, tokens]`` each; without a mask where nothing is padded.
+    first, decoder : list of range
+        Where the text or source, and the decoder's inputs, of each sequence lie in the batch.
+    """
+
+    inputs: dict[str, Tensor]
+    first: list[range]
+    decoder: list[range]
+
+    @property
+    def size(self) -> int:
+        """Number of sequences."""
+        return len(self.first)
+
+
+def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
+    """Run the model once over several sequences and record a trace of each.
+
+    Parameters
+    ----------
+    lens : Lens
+    many : sequence of Sides
+
+    Returns
+    -------
+    list of Trace
+        Each has its own rows and columns only: what was padded is not in it.
+    """
+    anatomy = lens.anatomy
+    structure = anatomy.structure
+    batch = batch_of(lens.model, lens.tokenizer, many, causal=anatomy.family == "decoder")
+    with (
+        for_a_trace(lens.model),
+        norms_of(structure.writers, batch.size) as norms,
+        record(structure.readers, lens.model, batch.size) as recording,
+    ):
+        logits = run_for_logits(
+            lens.model,
+            batch.inputs,
+            batch.decoder,
+            wanted=anatomy.family != "encoder",
+            plain_unembedding=anatomy.plain_unembedding,
+        )
+    located = locate_calls(
+        lens.model, recording.calls, structure.cross_modules, lengths_of(batch.inputs)
+    )
+    return [
+        Trace(
+            lens=lens,
+            sides=sides,
+            calls=_calls_of(located, batch, i),
+            logits=logits[i],
+            norms=_norms_of(norms, batch, i),
+            inputs=inputs_of(lens.model, *(sequence.ids for sequence in sides.all)),
+        )
+        for i, sides in enumerate(many)
+    ]
+
+
+def _calls_of(
+    located: dict[Kind, dict[int, AttentionCall]], batch: Batch, index: int
+) -> dict[Kind, dict[int, AttentionCall]]:
+    """Each call's part of one sequence."""
+    if batch.size == 1:
+        return located
+    first, decoder = batch.first[index], batch.decoder[index]
+    sides: dict[Kind, tuple[range, range]] = {
+        "self": (first, first),
+        "encoder": (first, first),
+        "decoder": (decoder, decoder),
+        "cross": (decoder, first),
+    }
+    return {
+        kind: {layer: call.of_sequence(index, *sides[kind]) for layer, call in by_layer.items()}
+        for kind, by_layer in located.items()
+    }
+
+
+def _norms_of(norms: Norms, batch: Batch, index: int) -> Norms:
+    """Norms of one sequence, at its own tokens."""
+    own: Norms = {}
+    for (stack, layer, block), norm in norms.items():
+        where = (batch.decoder if stack == "decoder" else batch.first)[index]
+        own[stack, layer, block] = norm[index, where.start : where.stop]
+    return own
+
+
+def batch_of(model: Any, tokenizer: Any, many: Sequence[Sides], *, causal: bool) -> Batch:
+    """Pad sequences to one length.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    tokenizer : PreTrainedTokenizerBase
+        Its ``padding_side`` is kept to where positions can then be counted from the first real
+        token, as ``generate()`` does (decoder-only models); all else is padded at the end.
+    many : sequence of Sides
+    causal : bool
+        Whether this is a decoder-only model.
+    """
+    # What stands at a masked place is never looked at; any id that the model knows will do.
+    pad = tokenizer.pad_token_id or 0
+    counts = causal and "position_ids" in inspect.signature(model.forward).parameters
+    left = counts and getattr(tokenizer, "padding_side", "right") == "left"
+    ids = [sides.first.ids for sides in many]
+    first, mask, where = _padded(ids, pad, left=left, device=model.device)
+    inputs = {"input_ids": first}
+    if mask is not None:
+        inputs["attention_mask"] = mask
+        # By itself a plain forward counts positions from the padding on.
+        if left:
+            inputs["position_ids"] = (mask.cumsum(dim=-1) - 1).clamp_min(0)
+    decoder_ids = [sides.decoder.ids for sides in many if sides.decoder is not None]
+    if not decoder_ids:
+        return Batch(inputs, where, where)
+    target, mask, there = _padded(decoder_ids, pad, left=False, device=model.device)
+    inputs["decoder_input_ids"] = target
+    if mask is not None:
+        inputs["decoder_attention_mask"] = mask
+    return Batch(inputs, where, there)
+
+
+def _padded(
+    ids: list[list[int]], pad: int, *, left: bool, device: torch.device
+) -> tuple[Tensor, Tensor | None, list[range]]:
+    most = max(map(len, ids))
+    where = [range(most - len(own), most) if left else range(len(own)) for own in ids]
+    if all(len(own) == most for own in ids):
+        return torch.tensor(ids, device=device), None, where
+    padded = torch.full((len(ids), most), pad)
+    mask = torch.zeros(len(ids), most, dtype=torch.int64)
+    for row, (own, place) in enumerate(zip(ids, where, strict=True)):
+        padded[row, place.start : place.stop] = torch.tensor(own)
+        mask[row, place.start : place.stop] = 1
+    return padded.to(device), mask.to(device), where
