@@ -64,12 +64,23 @@ def examine(model: Any) -> Anatomy:
     UnsupportedModelError
         When attention cannot be recorded, or recording would change what the model computes.
     """
+    _require_fixed_attention(model)
     n_tokens = min(_PROBE_TOKENS, window(model) or _PROBE_TOKENS)
     ids = [(7 * i + 5) % n_embeddings(model) for i in range(n_tokens)]
     inputs = _inputs(model, ids)
     structure = probe(model, _inputs(model, ids, ids[:-2]))
     _require_unchanged_outputs(model, inputs, structure)
     return Anatomy(structure, _family(model, ids), _has_plain_unembedding(model, inputs))
+
+
+def _require_fixed_attention(model: Any) -> None:
+    """Refuse BigBird's sparse mode: any short text would switch the model to full attention."""
+    if any(getattr(module, "attention_type", "") == "block_sparse" for module in model.modules()):
+        raise UnsupportedModelError(
+            f"{type(model).__name__} attends in sparse random blocks, which Glasshead cannot show "
+            "token by token. Load it with full attention: "
+            "from_pretrained(..., attention_type='original_full')."
+        )
 
 
 def _inputs(model: Any, ids: list[int], target: list[int] | None = None) -> dict[str, Tensor]:

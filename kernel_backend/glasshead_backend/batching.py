@@ -10,7 +10,7 @@ import torch
 
 from glasshead_backend.capture import record
 from glasshead_backend.running import for_a_trace, inputs_of, norms_of, run_for_logits
-from glasshead_backend.structure import lengths_of, locate_calls
+from glasshead_backend.structure import UnsupportedModelError, lengths_of, locate_calls
 from glasshead_backend.trace import Trace
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
     located = locate_calls(
         lens.model, recording.calls, structure.cross_modules, lengths_of(batch.inputs)
     )
+    _require_layers(lens, located, batch)
     return [
         Trace(
             lens=lens,
@@ -89,6 +90,19 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
         )
         for i, sides in enumerate(many)
     ]
+
+
+def _require_layers(
+    lens: Lens, located: dict[Kind, dict[int, AttentionCall]], batch: Batch
+) -> None:
+    """Refuse calls that are not those of the probe: rows would go to the wrong layers."""
+    found = {kind: tuple(by_layer) for kind, by_layer in located.items()}
+    if found != lens.anatomy.structure.layers:
+        n_tokens = batch.inputs["input_ids"].shape[1]
+        raise UnsupportedModelError(
+            f"{type(lens.model).__name__} attends to a text of {n_tokens:,} tokens in another way "
+            "than to a short one (in chunks, say), which Glasshead cannot read. Try a shorter text."
+        )
 
 
 def _calls_of(

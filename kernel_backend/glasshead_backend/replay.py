@@ -22,6 +22,7 @@ from glasshead_backend.attention import AttentionCall
 from glasshead_backend.captured import CapturedCall
 from glasshead_backend.running import for_a_trace
 from glasshead_backend.tap import FusedAttention, Layout, SoftmaxTap, arrange, layout_of
+from glasshead_backend.unfold import LinearInValues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from glasshead_backend.attention import Path, Precision
+
+_WHOLE = 0.999
+"""A row that sums to less has looked at something else than the tokens, too."""
 
 _CACHE_ARGUMENTS = ("past_key_value", "past_key_values", "layer_past", "past", "cache")
 
@@ -45,6 +49,8 @@ class Reader:
         Order of the axes of its softmax; None when it calls torch's fused attention, whose query
         and key are then read.
     n_heads : int
+    values : nn.Module or None
+        The value projection of attention in bands or blocks, by which its rows are unfolded.
     changes_inputs : bool
         Whether the model writes into the module's inputs afterwards: they must be copied.
     """
@@ -52,6 +58,7 @@ class Reader:
     module: nn.Module
     layout: Layout | None
     n_heads: int
+    values: nn.Module | None = None
     changes_inputs: bool = False
 
 
@@ -61,7 +68,7 @@ class Replays:
 
     model: Any
     batch: int
-    last: tuple[Replay, CapturedCall | tuple[Tensor, Tensor]] | None = None
+    last: tuple[Replay, CapturedCall | tuple[Tensor | None, Tensor]] | None = None
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
 
@@ -98,14 +105,14 @@ class Replay:
         given = (*self.args, *self.kwargs.values())
         return sum(value.nbytes for value in given if isinstance(value, Tensor))
 
-    def result(self, n_queries: int, n_keys: int) -> CapturedCall | tuple[Tensor, Tensor]:
+    def result(self, n_queries: int, n_keys: int) -> CapturedCall | tuple[Tensor | None, Tensor]:
         """Run the module, unless it was the last one that ran.
 
         Returns
         -------
-        CapturedCall or (Tensor, Tensor)
-            Query and key of torch's fused attention, or scores and weights
-            ``[batch, heads, queries, keys]``.
+        CapturedCall or (Tensor or None, Tensor)
+            Query and key of torch's fused attention, or scores (None where there are none) and
+            weights, ``[batch, heads, queries, keys]``.
         """
         with self.shared.lock:
             last = self.shared.last
@@ -114,13 +121,23 @@ class Replay:
                 self.shared.last = last = (self, self._run(n_queries, n_keys))
             return last[1]
 
-    def _run(self, n_queries: int, n_keys: int) -> CapturedCall | tuple[Tensor, Tensor]:
-        reader, batch = self.reader, self.shared.batch
+    def again(self) -> Any:
+        """Run the module on its kept inputs."""
         if self.changed:
             raise RuntimeError(
-                f"What {type(reader.module).__name__} was given has been overwritten since the "
+                f"What {type(self.module).__name__} was given has been overwritten since the "
                 "trace was made: its attention cannot be recomputed. Trace the text again."
             )
+        return self.module(*self.args, **self.kwargs)
+
+    def _run(self, n_queries: int, n_keys: int) -> CapturedCall | tuple[Tensor | None, Tensor]:
+        reader, batch = self.reader, self.shared.batch
+        if reader.values is not None:
+            with for_a_trace(self.shared.model):
+                unfolded = LinearInValues(reader.module, self.again, batch).weights(
+                    reader.values, reader.n_heads
+                )
+            return None, unfolded[..., :n_queries, :n_keys]
         maps: list[tuple[Tensor, Tensor]] = []
         fused: list[CapturedCall] = []
 
@@ -135,7 +152,7 @@ class Replay:
             fused.append(call.of(reader.module))
 
         with for_a_trace(self.shared.model), SoftmaxTap(on_softmax, on_fused):
-            reader.module(*self.args, **self.kwargs)
+            self.again()
         if reader.layout is None and fused:
             return fused[0]
         if reader.layout is None or not maps:
@@ -174,7 +191,15 @@ class ReplayedCall(AttentionCall):
     @property
     def path(self) -> Path:
         """How the weights are computed."""
-        return "replay"
+        return "replay" if self.replay.reader.values is None else "unfold"
+
+    @property
+    def remainder(self) -> str:
+        """What takes the share that a row's weights lack to 1; empty = nothing."""
+        result = self.replay.result(*self.n_recorded) if self.path == "unfold" else None
+        if not isinstance(result, tuple) or float(result[1].sum(dim=-1).min()) > _WHOLE:
+            return ""
+        return "tokens that stand for whole blocks of the text"
 
     @property
     def n_heads(self) -> int:
@@ -222,6 +247,11 @@ class ReplayedCall(AttentionCall):
                 "dtype=torch.float32, or ask with precision='model'."
             )
         tensor = result[0] if scores else result[1]
+        if tensor is None:
+            raise ValueError(
+                f"{type(self.module).__name__} attends in bands or blocks: its weights can be "
+                "unfolded, its scores before the softmax cannot. Ask with scores=False."
+            )
         picked = tensor[self.index, list(heads), self.queries.start : self.queries.stop]
         picked = picked[:, list(rows), self.keys.start : self.keys.stop].float()
         if not scores:

@@ -22,6 +22,7 @@ from glasshead_backend.replay import Reader, Replay, ReplayedCall
 from glasshead_backend.residual import find_writers
 from glasshead_backend.running import forward
 from glasshead_backend.tap import FusedAttention, SoftmaxTap, layout_of
+from glasshead_backend.unfold import LinearInValues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,9 @@ Lengths = dict[Kind, tuple[int, int]]
 """Queries and keys of every kind of attention that a model could have."""
 
 _CROSS_PATH = re.compile(r"cross|encoder_attn|encdec|enc_dec", re.IGNORECASE)
+_BANDED_DIMS = 4
+"""Softmaxes of fewer axes are gates and routers."""
+
 _CROSS_ARGUMENTS = ("key_value_states", "encoder_hidden_states")
 
 
@@ -72,6 +76,8 @@ class Structure:
         Kinds of attention that the model has and that cannot be read, with the reason.
     writers : tuple of Writer
         Sorted by stack, layer, block. A layer without an attention block simply has none.
+    layers : dict
+        The layers that have attention, by kind.
     """
 
     stacks: dict[Stack, tuple[nn.Module, ...]]
@@ -79,6 +85,7 @@ class Structure:
     readers: tuple[Reader, ...]
     unreadable: dict[Kind, str]
     writers: tuple[Writer, ...]
+    layers: dict[Kind, tuple[int, ...]]
 
 
 def lengths_of(inputs: dict[str, Tensor]) -> Lengths:
@@ -156,6 +163,7 @@ def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Structure:
         if id(module) in seen.given_other_side or _CROSS_PATH.search(seen.paths[id(module)])
     )
     readers = _readers(model, inputs, seen, calls, cross)
+    readers += _unfolding_readers(model, inputs, seen, calls, readers)
     with record(readers, model) as recording:
         forward(model, inputs)
     readers = tuple(
@@ -172,7 +180,8 @@ def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Structure:
         )
     stacks = _stacks(model, located)
     writers = tuple(Writer(*found) for found in find_writers(model, inputs, stacks, cross, readers))
-    return Structure(stacks, cross, readers, unreadable, writers)
+    layers: dict[Kind, tuple[int, ...]] = {k: tuple(by_layer) for k, by_layer in located.items()}
+    return Structure(stacks, cross, readers, unreadable, writers, layers)
 
 
 class _Probe:
@@ -246,6 +255,35 @@ def _readers(
             layout = None if module in seen.fused else found[0]
             readers.append(Reader(module, layout, found[1]))
     return tuple(readers)
+
+
+def _unfolding_readers(
+    model: PreTrainedModel,
+    inputs: dict[str, Tensor],
+    seen: _Probe,
+    calls: list[CapturedCall],
+    readers: tuple[Reader, ...],
+) -> tuple[Reader, ...]:
+    """Find the modules whose softmax is no map, but that are linear in the tokens' values."""
+    known = {id(c.module) for c in calls} | {id(reader.module) for reader in readers}
+    candidates = [
+        Reader(module, None, 0)
+        for module, shapes in seen.tapped.items()
+        if id(module) not in known
+        and any(len(shape) >= _BANDED_DIMS for shape in shapes)
+        and _in_a_list(seen.paths[id(module)], model)
+    ]
+    if not candidates:
+        return ()
+    with record(candidates, model) as recording:
+        forward(model, inputs)
+    found: dict[int, Reader] = {}
+    for call in recording.calls:
+        if isinstance(call, Replay) and id(call.module) not in found:
+            values = LinearInValues(call.module, call.again, call.shared.batch).find_values()
+            if values is not None:
+                found[id(call.module)] = Reader(call.module, None, values[1], values[0])
+    return tuple(found.values())
 
 
 def _changed(call: CapturedCall | Replay, reader: Reader) -> bool:
