@@ -176,7 +176,8 @@ def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Structure:
         raise UnsupportedModelError(
             " ".join(unreadable.values())
             or f"{type(model).__name__} takes no softmax over tokens anywhere: it has no attention "
-            "to look at (a state-space or other recurrent model). Choose a model with attention."
+            "weights to look at (it mixes tokens by states, hashes or Fourier sums). Choose a "
+            "model with softmax attention."
         )
     stacks = _stacks(model, located)
     writers = tuple(Writer(*found) for found in find_writers(model, inputs, stacks, cross, readers))
@@ -280,7 +281,8 @@ def _unfolding_readers(
     found: dict[int, Reader] = {}
     for call in recording.calls:
         if isinstance(call, Replay) and id(call.module) not in found:
-            values = LinearInValues(call.module, call.again, call.shared.batch).find_values()
+            least = inputs["input_ids"].shape[1]
+            values = LinearInValues(call.module, call.again, call.shared.batch).find_values(least)
             if values is not None:
                 found[id(call.module)] = Reader(call.module, None, values[1], values[0])
     return tuple(found.values())

@@ -48,8 +48,13 @@ class LinearInValues:
     run: Callable[[], Any]
     batch: int
 
-    def find_values(self) -> tuple[nn.Module, int] | None:
+    def find_values(self, n_tokens: int) -> tuple[nn.Module, int] | None:
         """Find the value projection, by what doubling it does, and the number of heads.
+
+        Parameters
+        ----------
+        n_tokens : int
+            Fewest values that there should be: a module that pools tokens has no row for each.
 
         Returns
         -------
@@ -64,7 +69,7 @@ class LinearInValues:
                 return output
 
             made = self._made_of(linear, keep, None)
-            if made is None or not shapes or shapes[0] != made.shape:
+            if made is None or not shapes or shapes[0] != made.shape or made.shape[1] < n_tokens:
                 continue
             twice = self._made_of(linear, lambda output: 2 * output, made.shape)
             if twice is None or not _close(twice, 2 * made) or _close(twice, made):
