@@ -25,6 +25,7 @@ from glasshead_backend.running import (
     for_a_trace,
     inputs_of,
     n_embeddings,
+    start_of_decoder,
     window,
 )
 from glasshead_backend.sides import Sequence, Sides
@@ -345,10 +346,9 @@ class Lens:
 
     def _with_decoder(self, source: Sequence, labels: list[Token], text: str) -> Sides:
         """Add the decoder: its inputs are the labels shifted right behind the start token."""
-        ids = torch.tensor([[token.id for token in labels]], device=self.model.device)
-        shifted = self.model.prepare_decoder_input_ids_from_labels(ids)[0].tolist()
-        start_text = str(self.tokenizer.convert_ids_to_tokens(shifted[0]))
-        start = Token(shifted[0], start_text, 0, 0, special=True)
+        start_id = start_of_decoder(self.model, [token.id for token in labels])
+        start_text = str(self.tokenizer.convert_ids_to_tokens(start_id))
+        start = Token(start_id, start_text, 0, 0, special=True)
         inputs = Sequence("target", text, (start, *labels[:-1]))
         return Sides(source, inputs, Sequence("target", text, tuple(labels)))
 

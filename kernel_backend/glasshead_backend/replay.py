@@ -49,6 +49,9 @@ class Reader:
         Order of the axes of its softmax; None when it calls torch's fused attention, whose query
         and key are then read.
     n_heads : int
+    n_streams : int
+        Times that the queries stand behind each other in its map; the first are the tokens'
+        (ProphetNet's others predict tokens further ahead).
     values : nn.Module or None
         The value projection of attention in bands or blocks, by which its rows are unfolded.
     changes_inputs : bool
@@ -58,6 +61,7 @@ class Reader:
     module: nn.Module
     layout: Layout | None
     n_heads: int
+    n_streams: int = 1
     values: nn.Module | None = None
     changes_inputs: bool = False
 
@@ -145,7 +149,7 @@ class Replay:
             # Some modules have a second softmax (prediction streams, gates): the first map counts.
             if maps or reader.layout is None:
                 return
-            if layout_of(weights.shape, batch, n_queries, n_keys) is not None:
+            if layout_of(weights.shape, batch, n_queries * reader.n_streams, n_keys) is not None:
                 maps.append((scores, weights))
 
         def on_fused(call: FusedAttention) -> None:

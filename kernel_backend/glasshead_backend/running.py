@@ -61,7 +61,26 @@ def forward(model: Any, inputs: dict[str, Tensor]) -> Any:
 
 def n_embeddings(model: Any) -> int:
     """Return how many token ids the model knows."""
-    return model.get_input_embeddings().weight.shape[0]
+    embeddings = model.get_input_embeddings()
+    return getattr(embeddings, "weight", embeddings).shape[0]
+
+
+def start_of_decoder(model: Any, labels: Sequence[int]) -> int:
+    """Return the id that stands before the labels when they become the decoder's inputs.
+
+    Some models rotate a language code from the labels to the front (mBART): they are asked.
+    """
+    if hasattr(model, "prepare_decoder_input_ids_from_labels"):
+        ids = torch.tensor([list(labels)], device=model.device)
+        return int(model.prepare_decoder_input_ids_from_labels(ids)[0, 0])
+    for source in (model.config, model.generation_config):
+        start = getattr(source, "decoder_start_token_id", None)
+        if start is not None:
+            return int(start)
+    raise ValueError(
+        f"{type(model).__name__} does not say which token its decoder starts with. Set "
+        "model.config.decoder_start_token_id."
+    )
 
 
 def window(model: Any) -> int | None:

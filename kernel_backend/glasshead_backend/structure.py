@@ -40,6 +40,9 @@ Lengths = dict[Kind, tuple[int, int]]
 """Queries and keys of every kind of attention that a model could have."""
 
 _CROSS_PATH = re.compile(r"cross|encoder_attn|encdec|enc_dec", re.IGNORECASE)
+_MOST_STREAMS = 5
+"""ProphetNet attends with the tokens' own queries and those of a few predictions further ahead."""
+
 _BANDED_DIMS = 4
 """Softmaxes of fewer axes are gates and routers."""
 
@@ -250,12 +253,25 @@ def _readers(
         kind = _kind(model, id(module), encoder, cross)
         if id(module) in captured or not _in_a_list(seen.paths[id(module)], model):
             continue
-        maps = [layout_of(shape, batch, *seen.lengths[kind]) for shape in shapes]
-        found: tuple[Layout, int] | None = next(filter(None, maps), None)
+        found = _map_of(shapes, batch, seen.lengths[kind])
         if found is not None:
-            layout = None if module in seen.fused else found[0]
-            readers.append(Reader(module, layout, found[1]))
+            layout, n_heads, n_streams = found
+            fused = module in seen.fused
+            readers.append(Reader(module, None if fused else layout, n_heads, n_streams))
     return tuple(readers)
+
+
+def _map_of(
+    shapes: list[tuple[int, ...]], batch: int, lengths: tuple[int, int]
+) -> tuple[Layout, int, int] | None:
+    """Layout, number of heads and of query streams of the first softmax that is a map of tokens."""
+    n_queries, n_keys = lengths
+    for n_streams in range(1, _MOST_STREAMS + 1):
+        for shape in shapes:
+            found = layout_of(shape, batch, n_streams * n_queries, n_keys)
+            if found is not None:
+                return *found, n_streams
+    return None
 
 
 def _unfolding_readers(
@@ -284,7 +300,7 @@ def _unfolding_readers(
             least = inputs["input_ids"].shape[1]
             values = LinearInValues(call.module, call.again, call.shared.batch).find_values(least)
             if values is not None:
-                found[id(call.module)] = Reader(call.module, None, values[1], values[0])
+                found[id(call.module)] = Reader(call.module, None, values[1], values=values[0])
     return tuple(found.values())
 
 
