@@ -78,7 +78,6 @@ class AttentionCall(ABC):
         """What takes the share of attention that a row's weights lack to 1; empty = nothing."""
         return ""
 
-    @abstractmethod
     def weights(
         self,
         heads: Sequence[int],
@@ -106,11 +105,22 @@ class AttentionCall(ABC):
         Tensor
             ``[heads, rows, keys]`` float32. A row that may look nowhere is NaN: undefined.
         """
+        seen = self.visible_weights(heads, rows, scores=scores, precision=precision)
+        n_hidden = self.n_keys - seen.shape[-1]
+        if not n_hidden:
+            return seen
+        return torch.nn.functional.pad(seen, (0, n_hidden), value=-torch.inf if scores else 0.0)
 
-    def visible_keys(self, rows: Sequence[int]) -> int:
-        """Return how many keys, from the first on, these rows can see at most."""
-        del rows
-        return self.n_keys
+    @abstractmethod
+    def visible_weights(
+        self,
+        heads: Sequence[int],
+        rows: Sequence[int],
+        *,
+        scores: bool = False,
+        precision: Precision = "model",
+    ) -> Float[Tensor, "head query visible"]:
+        """Weights as :meth:`weights`, without the last keys where they are hidden from all rows."""
 
     @abstractmethod
     def of_sequence(self, index: int, queries: range, keys: range) -> Self:
@@ -126,16 +136,12 @@ def row_blocks(
 ) -> Iterator[tuple[int, int, Float[Tensor, "head query key"]]]:
     """Yield ``(start, stop, weights)`` over all query rows, in blocks.
 
-    In a causal layer the last axis ends at ``stop``: the keys to its right have weight zero.
+    In a causal layer the last axis may end at ``stop``: keys to its right have weight zero.
     """
     for start in range(0, call.n_queries, block):
         stop = min(start + block, call.n_queries)
         rows = range(start, stop)
-        yield (
-            start,
-            stop,
-            call.weights(heads, rows, precision=precision)[..., : call.visible_keys(rows)],
-        )
+        yield start, stop, call.visible_weights(heads, rows, precision=precision)
 
 
 def columns(

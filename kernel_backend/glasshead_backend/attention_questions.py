@@ -208,11 +208,14 @@ class AttentionQuestions(Recorded):
         precision: Precision,
     ) -> Float[Tensor, "head query key"]:
         size = on_demand.ROW_BLOCK
-        blocks = [
-            call.weights(heads, rows[start : start + size], scores=scores, precision=precision)
-            for start in range(0, len(rows), size)
-        ]
-        return torch.cat(blocks, dim=1)
+        nothing = -torch.inf if scores else 0.0
+        shape = (len(heads), len(rows), call.n_keys)
+        whole = torch.full(shape, nothing, device=call.device)
+        for start in range(0, len(rows), size):
+            some = rows[start : start + size]
+            block = call.visible_weights(heads, some, scores=scores, precision=precision)
+            whole[:, start : start + size, : block.shape[-1]] = block
+        return whole
 
     def _fused(
         self, call: AttentionCall, heads: abc.Sequence[int], kind: Kind | None, precision: Precision

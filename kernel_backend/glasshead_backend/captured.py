@@ -159,27 +159,23 @@ class CapturedCall(AttentionCall):
         """What takes the share that a row's weights lack to 1; empty = nothing."""
         return "" if self.sinks is None else "attention sinks"
 
-    def weights(
+    def visible_weights(
         self,
         heads: Sequence[int],
         rows: Sequence[int],
         *,
         scores: bool = False,
         precision: Precision = "model",
-    ) -> Float[Tensor, "head query key"]:
+    ) -> Float[Tensor, "head query visible"]:
         """Weights or scores of some heads and rows of the first sequence; see the base class."""
         if scores:
-            return _padded(self, _scores(self, heads, rows), value=-torch.inf)[0]
+            return _scores(self, heads, rows)[0]
         as_computed = precision == "model" and self.query.dtype != torch.float32
         if self.own_math and not as_computed:
             return _own_weights(self, heads, rows)[0]
         computed = eager_rows(self, rows)[0, list(heads)].float()
         blind = _blind_rows(self, heads, rows)
         return computed if blind is None else computed.masked_fill(blind[..., None], torch.nan)
-
-    def visible_keys(self, rows: Sequence[int]) -> int:
-        """Return how many keys these rows can see by the causal flag alone."""
-        return min(max(rows) + 1, self.n_keys) if self.causal and self.mask is None else self.n_keys
 
     def of_sequence(self, index: int, queries: range, keys: range) -> Self:
         """Return views of one sequence's part; without padding there is nothing left to mask."""
@@ -220,7 +216,9 @@ def verify(call: CapturedCall, *, n_rows: int = 3) -> None:
         own = _own_weights(call, range(call.n_heads), rows)
     except (RuntimeError, IndexError, ValueError):
         own = theirs.new_empty(0)
-    if own.shape == theirs.shape:
+    if own.shape[:-1] == theirs.shape[:-1]:
+        # The last of the rows sees all keys that any of them sees.
+        theirs = theirs[..., : own.shape[-1]]
         defined = ~own.isnan().any(dim=-1, keepdim=True)
         call.difference = torch.where(defined, (own - theirs).abs(), 0.0).max()
     else:
@@ -286,47 +284,46 @@ def row_index(rows: Sequence[int], device: torch.device) -> slice | Tensor:
 
 def _own_weights(
     call: CapturedCall, heads: Sequence[int], rows: Sequence[int]
-) -> Float[Tensor, "batch head query key"]:
+) -> Float[Tensor, "batch head query visible"]:
     scores = _scores(call, heads, rows)
     if call.sinks is None:
-        return _padded(call, scores.softmax(dim=-1), value=0.0)
+        return scores.softmax(dim=-1)
     sink = call.sinks.float().reshape(-1)[list(heads)].view(1, -1, 1, 1)
     scores = torch.cat([scores, sink.expand(len(scores), -1, len(rows), 1)], dim=-1)
-    return _padded(call, scores.softmax(dim=-1)[..., :-1], value=0.0)
-
-
-def _padded(
-    call: CapturedCall, rows: Float[Tensor, "batch head query visible"], *, value: float
-) -> Float[Tensor, "batch head query key"]:
-    """Append the keys that a causal layer hides from all of these rows."""
-    n_hidden = call.n_keys - rows.shape[-1]
-    return torch.nn.functional.pad(rows, (0, n_hidden), value=value) if n_hidden else rows
+    return scores.softmax(dim=-1)[..., :-1]
 
 
 def _scores(
     call: CapturedCall, heads: Sequence[int], rows: Sequence[int]
 ) -> Float[Tensor, "batch head query visible"]:
     """Everything up to the softmax, for the keys that these rows can see."""
-    n_visible = call.visible_keys(rows)
-    scores = _products(call, heads, rows, n_visible) * call.scaling
+    n_visible = _n_visible(call, rows)
+    # In place from here on: nobody else holds these scores.
+    scores = _products(call, heads, rows, n_visible).mul_(call.scaling)
     if call.softcap is not None:
-        scores = torch.tanh(scores / call.softcap) * call.softcap
+        scores.div_(call.softcap).tanh_().mul_(call.softcap)
     bias = call.options.get("position_bias")
     if bias is not None:
         bias = _option_rows(call, bias, rows, n_visible)
-        scores = scores + (bias[:, list(heads)] if bias.shape[1] > 1 else bias).float()
+        scores += bias[:, list(heads)] if bias.shape[1] > 1 else bias
     if call.mask is None:
-        return (
-            scores.masked_fill(~_visible(call, rows, n_visible), -torch.inf)
-            if call.causal
-            else scores
-        )
+        if call.causal:
+            # All of these rows see what lies left of the first of them.
+            first = min(rows)
+            seen = _visible(call, rows, n_visible)[:, first:]
+            scores[..., first:].masked_fill_(~seen, -torch.inf)
+        return scores
     mask = _mask_rows(call, heads, rows)
     if mask.dtype == torch.bool:
-        return scores.masked_fill(~mask, -torch.inf)
+        return scores.masked_fill_(~mask, -torch.inf)
     # Models write the dtype's minimum for "hidden"; as -inf a row that sees nothing becomes NaN
     # (undefined) instead of a uniform row that the model never meant.
-    return (scores + mask.float()).masked_fill(_hidden(mask), -torch.inf)
+    return scores.add_(mask).masked_fill_(_hidden(mask), -torch.inf)
+
+
+def _n_visible(call: CapturedCall, rows: Sequence[int]) -> int:
+    """How many keys these rows can see by the causal flag alone."""
+    return min(max(rows) + 1, call.n_keys) if call.causal and call.mask is None else call.n_keys
 
 
 def _products(
@@ -345,7 +342,7 @@ def _products(
     groups = [head // per_group for head in chosen]
     one = len(set(groups)) == 1
     key = call.key[:, groups[0] : groups[0] + 1] if one else call.key[:, groups]
-    query = call.query[:, chosen][:, :, index].float()
+    query = call.query[:, :, index][:, chosen].float()
     return query @ key[:, :, :n_visible].float().transpose(-1, -2)
 
 

@@ -74,7 +74,7 @@ class KeyPart(AttentionCall):
         """What takes the share that a row's weights lack to 1."""
         return "the tokens of the other sequence, over which the same softmax runs,"
 
-    def weights(
+    def visible_weights(
         self,
         heads: Sequence[int],
         rows: Sequence[int],

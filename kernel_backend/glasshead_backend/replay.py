@@ -231,7 +231,7 @@ class ReplayedCall(AttentionCall):
         """Bytes of the module's kept inputs."""
         return self.replay.nbytes
 
-    def weights(
+    def visible_weights(
         self,
         heads: Sequence[int],
         rows: Sequence[int],
@@ -243,7 +243,7 @@ class ReplayedCall(AttentionCall):
         result = self.replay.result(*self.n_recorded)
         if isinstance(result, CapturedCall):
             part = result.of_sequence(self.index, self.queries, self.keys)
-            return part.weights(heads, rows, scores=scores, precision=precision)
+            return part.visible_weights(heads, rows, scores=scores, precision=precision)
         if precision == "float32" and result[1].dtype != torch.float32:
             raise ValueError(
                 f"{type(self.module).__name__} computes its attention by itself, in "
