@@ -1,0 +1,237 @@
+"""One model class under the lens: all of its attention compared with the eager reference."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from backend.architectures.building import GAINS, build
+from backend.architectures.comparing import compare, row_maxima
+from backend.architectures.exceptions import NO_TEXT
+from backend.architectures.reference import call, run_eager
+from backend.tiny_models import TEXT, tokenizer
+from glasshead_backend import Lens
+from glasshead_backend.structure import UnsupportedModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+    from transformers import PreTrainedModel
+    from typing_extensions import Self
+
+    from backend.architectures.building import Case
+    from backend.architectures.comparing import Kind
+    from backend.architectures.reference import Reference
+
+TOLERANCE = 1e-5
+"""Largest difference of any weight from eager (float32)."""
+TEXTS = (TEXT, "a lazy dog runs from the whale at sea", "the old fox and a quick whale jumps away")
+TARGETS = ("a lazy fox runs over the sea", "the dog", "a brown whale jumps at the old dog")
+_ONE_HOT = 0.8
+_FAR_FROM_FLAT, _WANTED = 1.5, 0.6
+"""Mean row maxima wanted: flat rows would hide mistakes, and so would one-hot ones."""
+
+
+@dataclass
+class Result:
+    """What a case showed.
+
+    Attributes
+    ----------
+    name, model_type, autos
+        The case.
+    status : str
+        "exact", "differs", "none" (no attention, and the lens says so), "refused", "not built",
+        "no text" or "failed".
+    reason : str
+        Why it is not exact.
+    kinds : dict
+        Per kind of attention how it compares.
+    missing : dict
+        Per kind that eager reports and the lens does not, what the lens says.
+    row_maximum, uniform : float
+        Mean over rows of the reference of the largest weight; what it would be in flat rows.
+    logits : float
+        Largest difference of what the traced run put out from a run that nobody watches, relative
+        to the largest logit.
+    """
+
+    name: str
+    model_type: str
+    autos: list[str]
+    status: str = "failed"
+    reason: str = ""
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    row_maximum: float = float("nan")
+    uniform: float = float("nan")
+    logits: float = float("nan")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def check(case: Case) -> Result:
+    """Build the tiny model of a case and compare all of its attention with eager."""
+    result = Result(case.name, case.model_type, list(case.autos))
+    if case.model_type in NO_TEXT:
+        result.status, result.reason = "no text", NO_TEXT[case.model_type]
+        return result
+    try:
+        model = build(case)
+    except Exception as error:  # noqa: BLE001  whatever stops it is the answer
+        result.status, result.reason = "not built", said(error)
+        return result
+    try:
+        with torch.no_grad():
+            call(model, _first_inputs(model))
+    except Exception as error:  # noqa: BLE001  see above
+        result.status, result.reason = "no text", said(error)
+        return result
+    model, reference = _peaked(case, result)
+    _look(model, reference, result)
+    return result
+
+
+def said(error: BaseException) -> str:
+    """Return an error in one line."""
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words}"[:400]
+
+
+def _peaked(case: Case, result: Result) -> tuple[PreTrainedModel, Reference]:
+    """Find the scale of the weights at which attention is neither flat nor one-hot."""
+    tried: list[tuple[float, float, float, PreTrainedModel, Reference]] = []
+    for gain in GAINS:
+        model = build(case, gain=gain)
+        reference = run_eager(model, _first_inputs(model))
+        largest, flat = row_maxima(reference)
+        tried.append((abs(largest - _WANTED), largest, flat, model, reference))
+        if math.isnan(largest) or _FAR_FROM_FLAT * flat <= largest <= _ONE_HOT:
+            break
+    # None fits: the nearest.
+    best = tried[-1] if len(tried) < len(GAINS) else min(tried, key=lambda one: one[0])
+    _, result.row_maximum, result.uniform, model, reference = best
+    return model, reference
+
+
+def _look(model: PreTrainedModel, reference: Reference, result: Result) -> None:
+    """Trace the model, and fill in how its attention compares."""
+    lens = Lens(model, tokenizer())
+    try:
+        _ = lens.anatomy
+    except UnsupportedModelError as error:
+        nothing_there = math.isnan(result.row_maximum)
+        result.status = "none" if nothing_there else "refused"
+        result.reason = str(error)
+        return
+    pair = model.config.is_encoder_decoder
+    with _Outputs(model) as outputs:
+        trace = lens.trace(TEXTS[0], *([TARGETS[0]] if pair else []))
+    inputs = _batch([[sequence.ids] for sequence in trace.sequences], left=False)
+    result.logits = outputs.difference(inputs)
+    alone = run_eager(model, inputs) if pair else reference
+    for kind in trace.kinds:
+        result.kinds[kind] = compare(trace, kind, alone, model)
+    unreadable = lens.anatomy.structure.unreadable
+    for kind in alone.reported:
+        if kind not in trace.kinds and alone.reported[kind]:
+            result.missing[kind] = unreadable.get(kind, "not found")
+    trace.close()
+    _look_at_a_batch(lens, result)
+    _judge(result)
+
+
+def _look_at_a_batch(lens: Lens, result: Result) -> None:
+    """Compare the traces of a padded batch: padded left where the model can count from there."""
+    model = lens.model
+    pair = model.config.is_encoder_decoder
+    counts = "position_ids" in inspect.signature(model.forward).parameters
+    lens.tokenizer.padding_side = "left" if lens.family == "decoder" and counts else "right"
+    traces = list(lens.trace_many(TEXTS, TARGETS) if pair else lens.trace_many(TEXTS))
+    sides = [[trace.sequences[i].ids for trace in traces] for i in range(1 + pair)]
+    left = lens.tokenizer.padding_side == "left"
+    padded = run_eager(model, _batch(sides, left=left))
+    for index, trace in enumerate(traces):
+        for kind in trace.kinds:
+            there = compare(trace, kind, padded, model, index=index, left=left)
+            known = result.kinds[kind]
+            known.padded = max(known.padded or 0.0, there.alone)
+            known.problem = known.problem or there.problem
+        trace.close()
+
+
+def _judge(result: Result) -> None:
+    problems = [f"{kind}: {reason}" for kind, reason in result.missing.items()]
+    for kind, compared in result.kinds.items():
+        if compared.problem:
+            problems.append(f"{kind}: {compared.problem}")
+        worst = max(compared.alone, compared.padded or 0.0)
+        if not worst <= TOLERANCE:
+            problems.append(f"{kind} differs by {worst:.1e}")
+    if not result.logits <= TOLERANCE:
+        problems.append(f"logits differ by {result.logits:.1e}")
+    if not result.row_maximum >= _FAR_FROM_FLAT * result.uniform:
+        problems.append("attention of the tiny model is too flat to tell")
+    result.status = "differs" if problems else "exact"
+    result.reason = "; ".join(problems)
+
+
+class _Outputs:
+    """Keeps the last logits that a model puts out."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self.last: Tensor | None = None
+
+    def __enter__(self) -> Self:
+        self._handle = self.model.register_forward_hook(self._keep)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handle.remove()
+
+    def _keep(self, _: object, __: object, output: Any) -> None:
+        self.last = output.logits
+
+    def difference(self, inputs: dict[str, Tensor]) -> float:
+        """Relative difference from an unwatched run; a trace may ask for the last rows only."""
+        with torch.no_grad():
+            plain = call(self.model, inputs).logits
+        assert self.last is not None
+        there = plain[:, -self.last.shape[1] :]
+        return float((there - self.last).abs().max() / plain.abs().max().clamp_min(1e-6))
+
+
+def _first_inputs(model: Any) -> dict[str, Tensor]:
+    """Arguments of a forward over the first text, by transformers alone."""
+    spell = tokenizer()
+    sides = [[spell(TEXTS[0]).input_ids]]
+    if model.config.is_encoder_decoder:
+        start = model.config.decoder_start_token_id
+        sides.append([[start, *spell(TARGETS[0]).input_ids[:-1]]])
+    return _batch(sides, left=False)
+
+
+def _batch(sides: Sequence[list[list[int]]], *, left: bool) -> dict[str, Tensor]:
+    """Arguments of a forward over texts (and targets), padded where their lengths differ."""
+    inputs: dict[str, Tensor] = {}
+    for prefix, sequences in zip(("", "decoder_"), sides, strict=False):
+        longest = max(map(len, sequences))
+        ids = torch.zeros(len(sequences), longest, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for i, sequence in enumerate(sequences):
+            here = slice(longest - len(sequence), None) if left else slice(len(sequence))
+            ids[i, here], mask[i, here] = torch.tensor(sequence), 1
+        inputs[f"{prefix}input_ids"] = ids
+        if not mask.all():
+            inputs[f"{prefix}attention_mask"] = mask
+    if left:
+        inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp_min(0)
+    return inputs

@@ -1,0 +1,143 @@
+"""The table of architectures in the docs, from the results of all cases."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+
+from backend.architectures.checking import TOLERANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NOT_MEANT = ("not built", "no text")
+_PATHS = {
+    "capture": "recomputed from the recorded query and key",
+    "eager": "the model's own eager function on the recorded query and key",
+    "replay": "the attention module run once more on its recorded inputs",
+    "unfold": "the same with values of our choice, for attention in bands and blocks",
+}
+
+_TOP = """# Architectures
+
+Every model type of transformers' `AutoModelForCausalLM`, `AutoModelForSeq2SeqLM` and
+`AutoModelForMaskedLM`, and how exact the attention is that Glasshead shows of it.
+
+**Of {n_with_attention} model types that can be built small, read text and have attention, {n_exact}
+({share:.1%}) show every weight of every kind of attention as transformers' own eager mode computes
+it**: largest difference ≤ {tolerance:.0e} in float32, alone and in a padded batch, and logits equal
+to those of a run that nobody watches. {n_none} more have no attention weights, and the lens says
+so. transformers {transformers}, torch {torch}, CPU.
+
+How it is measured: each model is made tiny from its configuration class and gets random weights,
+large enough that attention is far from uniform. A copy runs in eager mode with
+`output_attentions=True`; where that is missing or holds something else than attention weights, the
+softmaxes of the same run are taken, and bands and blocks are laid out with numpy. The lens traces
+the model as it is, in its default implementation, through `lens.trace` and `lens.trace_many` (three
+texts of different length in one batch, padded on the left where a decoder can count positions from
+there, on the right elsewhere). Windows, chunks and top-k selections are shorter than the texts.
+This table is made by `make architectures`; CI repeats a part of it.
+
+How the weights come about:
+
+{paths}
+
+`alone` and `padded` are the largest absolute differences of any weight of any layer and head.
+"""
+
+
+def document(results: Sequence[dict[str, Any]]) -> str:
+    """Write the whole page.
+
+    Parameters
+    ----------
+    results : sequence of dict
+        As :class:`backend.architectures.checking.Result` gives them, sorted by type.
+    """
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for result in results:
+        by_type.setdefault(result["model_type"], []).append(result)
+    states = Counter(map(_state, by_type.values()))
+    with_attention = states["exact"] + states["short"]
+    top = _TOP.format(
+        n_exact=states["exact"],
+        n_with_attention=with_attention,
+        n_none=states["none"],
+        share=states["exact"] / with_attention,
+        tolerance=TOLERANCE,
+        transformers=transformers.__version__,
+        torch=torch.__version__.split("+")[0],
+        paths="\n".join(f"- **{name}**: {meaning}" for name, meaning in _PATHS.items()),
+    )
+    kinds = {state: [r for r in results if _state([r]) == state] for state in _HEADINGS}
+    parts = [_part(heading, kinds[state]) for state, heading in _HEADINGS.items() if kinds[state]]
+    return "\n".join([top, *parts])
+
+
+_HEADINGS = {
+    "short": "Not exact, or not shown",
+    "exact": "Exact",
+    "none": "Without attention weights",
+    "absent": "Not tried",
+}
+
+
+def types_listed(page: str) -> set[str]:
+    """Return the model types that a page lists."""
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    return {row.split("`")[1] for row in rows}
+
+
+def version_of(page: str) -> str:
+    """Return the transformers version that a page was made with."""
+    return page.split("so. transformers ", 1)[1].split(",", 1)[0]
+
+
+def _state(results: Sequence[dict[str, Any]]) -> str:
+    """Sum a type up: it is exact when all its classes that can be tried are."""
+    found = {result["status"] for result in results} - set(_NOT_MEANT)
+    if not found:
+        return "absent"
+    if found == {"none"}:
+        return "none"
+    return "exact" if found <= {"exact", "none"} else "short"
+
+
+def _part(heading: str, results: Sequence[dict[str, Any]]) -> str:
+    with_numbers = any(result.get("kinds") for result in results)
+    names = ["model type", "class", "auto class"]
+    names += ["attention", "path", "alone", "padded"] if with_numbers else []
+    names += ["why"] if any(result["reason"] for result in results) else []
+    lines = [
+        f"## {heading}\n",
+        "| " + " | ".join(names) + " |",
+        "|" + " --- |" * len(names),
+        *(_row(result, names) for result in results),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _row(result: dict[str, Any], names: Sequence[str]) -> str:
+    kinds: dict[str, dict[str, Any]] = result.get("kinds", {})
+    cells = {
+        "model type": f"`{result['model_type']}`",
+        "class": result["name"].split("/")[1],
+        "auto class": ", ".join(result["autos"]),
+        "attention": ", ".join(kinds),
+        "path": ", ".join(dict.fromkeys("+".join(kind["paths"]) for kind in kinds.values())),
+        "alone": _worst(kinds, "alone"),
+        "padded": _worst(kinds, "padded"),
+        "why": result["reason"].replace("|", "/"),
+    }
+    return "| " + " | ".join(cells[name] for name in names) + " |"
+
+
+def _worst(kinds: dict[str, dict[str, Any]], which: str) -> str:
+    found = [kind[which] for kind in kinds.values() if kind[which] is not None]
+    if not found:
+        return "–"
+    return "0" if max(found) == 0 else f"{max(found):.0e}"
