@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,11 +45,14 @@ class Anatomy:
         "decoder", "encoder-decoder" or "encoder".
     plain_unembedding : bool
         Whether logits are the output of the unembedding, unchanged.
+    pads_left : bool
+        Whether padding before a text changes nothing about what the model makes of the text.
     """
 
     structure: Structure
     family: Family
     plain_unembedding: bool
+    pads_left: bool
 
 
 def examine(model: Any) -> Anatomy:
@@ -70,7 +74,13 @@ def examine(model: Any) -> Anatomy:
     inputs = _inputs(model, ids)
     structure = probe(model, _inputs(model, ids, ids[:-2]))
     _require_unchanged_outputs(model, inputs, structure)
-    return Anatomy(structure, _family(model, ids), _has_plain_unembedding(model, inputs))
+    family = _family(model, ids)
+    return Anatomy(
+        structure,
+        family,
+        plain_unembedding=_has_plain_unembedding(model, inputs),
+        pads_left=family == "decoder" and _pads_left(model, ids),
+    )
 
 
 def _require_fixed_attention(model: Any) -> None:
@@ -122,6 +132,24 @@ def _family(model: Any, ids: list[int]) -> Family:
     scale = float(first.abs().amax().clamp_min(1e-6))
     change = float((first[:, 0] - second[:, 0]).abs().amax())
     return "decoder" if change <= _CAUSAL_TOLERANCE * scale else "encoder"
+
+
+def _pads_left(model: Any, ids: list[int]) -> bool:
+    """Whether outputs stay the same behind padding: positions can be given, all heed the mask."""
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        return False
+    own = ids[: -len(ids) // 4]
+    alone = _output(model, _inputs(model, own))
+    mask = torch.ones(1, len(ids), dtype=torch.int64, device=model.device)
+    mask[0, : len(ids) - len(own)] = 0
+    behind = {
+        **_inputs(model, ids[len(own) :] + own),
+        "attention_mask": mask,
+        "position_ids": (mask.cumsum(dim=-1) - 1).clamp_min(0),
+    }
+    padded = _output(model, behind)[:, len(ids) - len(own) :]
+    scale = alone.abs().amax().clamp_min(1e-6)
+    return bool((padded - alone).abs().amax() <= _LOGITS_TOLERANCE * scale)
 
 
 def _has_plain_unembedding(model: Any, inputs: dict[str, Tensor]) -> bool:

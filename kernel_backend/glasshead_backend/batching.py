@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +61,7 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
     """
     anatomy = lens.anatomy
     structure = anatomy.structure
-    batch = batch_of(lens.model, lens.tokenizer, many, causal=anatomy.family == "decoder")
+    batch = batch_of(lens.model, lens.tokenizer, many, may_pad_left=anatomy.pads_left)
     with (
         for_a_trace(lens.model),
         norms_of(structure.writers, batch.size) as norms,
@@ -133,23 +132,22 @@ def _norms_of(norms: Norms, batch: Batch, index: int) -> Norms:
     return own
 
 
-def batch_of(model: Any, tokenizer: Any, many: Sequence[Sides], *, causal: bool) -> Batch:
+def batch_of(model: Any, tokenizer: Any, many: Sequence[Sides], *, may_pad_left: bool) -> Batch:
     """Pad sequences to one length.
 
     Parameters
     ----------
     model : PreTrainedModel
     tokenizer : PreTrainedTokenizerBase
-        Its ``padding_side`` is kept to where positions can then be counted from the first real
-        token, as ``generate()`` does (decoder-only models); all else is padded at the end.
+        Its ``padding_side`` is kept to where `may_pad_left`; all else is padded at the end.
     many : sequence of Sides
-    causal : bool
-        Whether this is a decoder-only model.
+    may_pad_left : bool
+        Whether padding before a text changes nothing, when positions are counted from the first
+        real token as ``generate()`` does.
     """
     # What stands at a masked place is never looked at; any id that the model knows will do.
     pad = tokenizer.pad_token_id or 0
-    counts = causal and "position_ids" in inspect.signature(model.forward).parameters
-    left = counts and getattr(tokenizer, "padding_side", "right") == "left"
+    left = may_pad_left and getattr(tokenizer, "padding_side", "right") == "left"
     ids = [sides.first.ids for sides in many]
     first, mask, where = _padded(ids, pad, left=left, device=model.device)
     inputs = {"input_ids": first}

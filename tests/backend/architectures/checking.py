@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -149,11 +148,10 @@ def _look(model: PreTrainedModel, reference: Reference, result: Result) -> None:
 
 
 def _look_at_a_batch(lens: Lens, result: Result) -> None:
-    """Compare the traces of a padded batch: padded left where the model can count from there."""
+    """Compare the traces of a padded batch: padded left in decoders that it changes nothing in."""
     model = lens.model
     pair = model.config.is_encoder_decoder
-    counts = "position_ids" in inspect.signature(model.forward).parameters
-    lens.tokenizer.padding_side = "left" if lens.family == "decoder" and counts else "right"
+    lens.tokenizer.padding_side = "left" if lens.anatomy.pads_left else "right"
     traces = list(lens.trace_many(TEXTS, TARGETS) if pair else lens.trace_many(TEXTS))
     sides = [[trace.sequences[i].ids for trace in traces] for i in range(1 + pair)]
     left = lens.tokenizer.padding_side == "left"

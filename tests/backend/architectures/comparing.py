@@ -79,16 +79,18 @@ def compare(
         columns = slice(longest_key - n_keys, None) if left else slice(n_keys)
         return one[index, :, rows, columns]
 
+    known = layers_with_attention(model, kind)
+    problem = f"layers {layers}, but the configuration has {known}"
+    problem = problem if known and known != layers else ""
     reported = reference.maps(kind, longest_query, longest_key)
-    if reported:
-        numbers, theirs = _by_layer(reported, model, kind)
-        problem = "" if numbers == layers else f"layers {layers}, but eager has {numbers}"
-        if len(theirs) == len(ours):
-            worst = max(_difference(a, real(b)) for a, b in zip(ours, theirs, strict=True))
-            return Kind(layers, paths, worst, problem=problem)
-        return Kind(layers, paths, float("inf"), problem=problem)
+    theirs = [real(one) for one in _with_attention(reported, known)]
+    if len(theirs) == len(ours):
+        worst = max(map(_difference, ours, theirs))
+        return Kind(layers, paths, worst, problem=problem)
     softmaxes = [real(one) for one in reference.softmaxes(longest_query, longest_key)]
-    return Kind(layers, paths, _in_order(ours, softmaxes), against="softmax")
+    if reported and len(softmaxes) != len(ours):
+        problem = f"{len(ours)} maps, but eager takes {len(softmaxes)} softmaxes of this size"
+    return Kind(layers, paths, _in_order(ours, softmaxes), against="softmax", problem=problem)
 
 
 def row_maxima(reference: Reference) -> tuple[float, float]:
@@ -107,21 +109,17 @@ def row_maxima(reference: Reference) -> tuple[float, float]:
     return float(torch.cat(largest).mean()), float(torch.cat(flat).mean())
 
 
-def _by_layer(
-    reported: list[Tensor | None], model: PreTrainedModel, kind: str
-) -> tuple[list[int], list[Tensor]]:
-    """Number what eager reports by layer, leaving out layers without attention."""
-    maps = [(i, one) for i, one in enumerate(reported) if one is not None]
-    known = layers_with_attention(model, len(reported)) if kind in ("self", "decoder") else None
-    if known is not None and len(maps) == len(known):
-        maps = [(number, one) for number, (_, one) in zip(known, maps, strict=True)]
-    elif known is not None:
-        maps = [(i, one) for i, one in maps if i in known]
-    return [i for i, _ in maps], [one for _, one in maps]
+def _with_attention(reported: list[Tensor | None], known: list[int] | None) -> list[Tensor]:
+    """Leave out what is reported of layers without attention."""
+    if known and len(reported) > max(known) and len(reported) != len(known):
+        reported = [reported[number] for number in known]
+    return [one for one in reported if one is not None]
 
 
 def _in_order(ours: list[Tensor], softmaxes: list[Tensor]) -> float:
     """Find each map among the softmaxes behind that of the one before; largest difference."""
+    if len(ours) == len(softmaxes):
+        return max(map(_difference, ours, softmaxes))
     worst, first = 0.0, 0
     for one in ours:
         differences = [_difference(one, other) for other in softmaxes[first:]]

@@ -48,17 +48,20 @@ class Reference:
         Sequences in the run.
     lengths : dict
         Queries and keys of every kind, padding included.
+    banded : bool
+        Whether the model's windows make it report bands.
     """
 
     reported: dict[str, list[Tensor | None]]
     tapped: list[Tensor]
     batch: int
     lengths: dict[str, tuple[int, int]]
+    banded: bool
 
     def maps(self, kind: str, n_queries: int, n_keys: int) -> list[Tensor | None]:
         """Attention of a kind by layer, ``[batch, heads, queries, keys]``; empty if unreported."""
         maps = [
-            unfolded(one, n_queries, n_keys, layer)
+            unfolded(one, n_queries, layer, banded=self.banded and kind != "cross")
             for layer, one in enumerate(self.reported.get(kind, []))
         ]
         given = [one for one in maps if one is not None]
@@ -94,7 +97,7 @@ def run_eager(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Reference:
             "decoder": (n_target, n_target),
             "cross": (n_target, n_first),
         }
-    return Reference(reported, tap.seen, batch, lengths)
+    return Reference(reported, tap.seen, batch, lengths, hasattr(config, "attention_window"))
 
 
 def call(model: Any, inputs: dict[str, Tensor], **options: Any) -> Any:
@@ -105,14 +108,15 @@ def call(model: Any, inputs: dict[str, Tensor], **options: Any) -> Any:
     return model(**inputs, **options)
 
 
-def layers_with_attention(model: PreTrainedModel, n_reported: int) -> list[int] | None:
+def layers_with_attention(model: PreTrainedModel, kind: str) -> list[int] | None:
     """Numbers of the layers that have attention, by the configuration; None if it does not say."""
+    if kind not in ("self", "decoder"):
+        return None
     config = model.config.get_text_config(decoder=True)
     types = getattr(config, "layer_types", None) or getattr(config, "layers_block_type", None)
     if not types or not all(isinstance(one, str) for one in types):
         return None
-    numbers = [i for i, one in enumerate(types) if not any(part in one for part in _NO_MAPS)]
-    return numbers if n_reported in (len(types), len(numbers)) else None
+    return [i for i, one in enumerate(types) if not any(part in one for part in _NO_MAPS)]
 
 
 class _Tap(TorchFunctionMode):

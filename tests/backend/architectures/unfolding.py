@@ -11,7 +11,7 @@ from torch import Tensor
 _MAP_DIMS, _BLOCK_DIMS = 4, 5
 
 
-def unfolded(reported: Any, n_queries: int, n_keys: int, layer: int) -> Any:
+def unfolded(reported: Any, n_tokens: int, layer: int, *, banded: bool) -> Any:
     """Return ``[batch, heads, queries, keys]``; what is no known band or block comes back as it is.
 
     Parameters
@@ -22,21 +22,23 @@ def unfolded(reported: Any, n_queries: int, n_keys: int, layer: int) -> Any:
         own keys between those of its neighbours); or a dict whose "local" is
         ``[batch, heads, blocks, size, n_global + size]`` (Pegasus-X: global tokens, then the
         block's own; in every second layer the blocks begin half a block before the text).
-    n_queries, n_keys : int
+    n_tokens : int
         Size of the map.
     layer : int
         Which layer it is.
+    banded : bool
+        Whether another width than that of a map means a band.
     """
     if isinstance(reported, dict):
         local = reported["local"].float().numpy()
-        return torch.from_numpy(_from_own_blocks(local, n_queries, staggered=layer % 2 == 1))
+        return torch.from_numpy(_from_own_blocks(local, n_tokens, staggered=layer % 2 == 1))
     if not isinstance(reported, Tensor):
         return reported
     shape = reported.shape
-    if len(shape) == _MAP_DIMS and shape[2] == n_queries == n_keys != shape[3] and shape[3] % 2:
+    if banded and len(shape) == _MAP_DIMS and shape[3] != n_tokens:
         return torch.from_numpy(_from_band(reported.float().numpy()))
     if len(shape) == _BLOCK_DIMS and shape[4] == 3 * shape[3]:
-        return torch.from_numpy(_from_blocks(reported.float().numpy(), n_queries))
+        return torch.from_numpy(_from_blocks(reported.float().numpy(), n_tokens))
     return reported
 
 
