@@ -1,8 +1,13 @@
-"""One softmax over two sequences: the columns of each are a kind of attention of their own."""
+"""One softmax over more than one sequence of tokens: some of its columns.
+
+T5Gemma-2 takes one softmax over the decoder's own tokens and the encoder's; the columns of each are
+a kind of attention of their own. DeepSeek-V4 has, behind the tokens' keys, entries that stand for
+whole blocks of tokens.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from glasshead_backend.attention import AttentionCall
@@ -28,11 +33,14 @@ class KeyPart(AttentionCall):
         The whole call.
     queries, keys : range
         The rows and columns that are meant.
+    others : str
+        What the other columns are.
     """
 
     call: AttentionCall
     queries: range
     keys: range
+    others: str = "the tokens of the other sequence"
 
     @property
     def module(self) -> nn.Module:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -72,7 +80,8 @@ class KeyPart(AttentionCall):
     @property
     def remainder(self) -> str:
         """What takes the share that a row's weights lack to 1."""
-        return "the tokens of the other sequence, over which the same softmax runs,"
+        inner = self.call.remainder
+        return f"{self.others} and {inner}" if inner else self.others
 
     def visible_weights(
         self,
@@ -97,4 +106,5 @@ class KeyPart(AttentionCall):
         """Return the part of a batched call that belongs to one sequence."""
         whole = self.call.of_sequence(index, range(self.call.n_queries), range(self.call.n_keys))
         start = self.keys.start
-        return type(self)(whole, queries, range(start + keys.start, start + keys.stop))
+        own = range(start + keys.start, start + keys.stop)
+        return replace(self, call=whole, queries=queries, keys=own)
