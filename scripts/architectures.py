@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "kernel_backend")]
+SOURCES = [str(ROOT / "tests"), str(ROOT / "kernel_backend")]
+sys.path[:0] = SOURCES
 
 # The processes start with everything imported, and share it.
 PRELOADED = ["torch", "transformers", "glasshead_backend", "backend.architectures.checking"]
@@ -45,6 +46,8 @@ def main() -> None:
     asked = parser.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # The server that the processes come from reads no sys.path of its parent (Python < 3.13).
+    os.environ["PYTHONPATH"] = os.pathsep.join(SOURCES)
     names = case_names()
     if asked.types:
         names = [n for n in names if n in asked.types or n.partition("/")[0] in asked.types]

@@ -58,6 +58,8 @@ class Result:
     logits : float
         Largest difference of what the traced run put out from a run that nobody watches, relative
         to the largest logit.
+    padding : str
+        The side on which the batch was padded.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Result:
     row_maximum: float = float("nan")
     uniform: float = float("nan")
     logits: float = float("nan")
+    padding: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -152,6 +155,7 @@ def _look_at_a_batch(lens: Lens, result: Result) -> None:
     model = lens.model
     pair = model.config.is_encoder_decoder
     lens.tokenizer.padding_side = "left" if lens.anatomy.pads_left else "right"
+    result.padding = lens.tokenizer.padding_side
     traces = list(lens.trace_many(TEXTS, TARGETS) if pair else lens.trace_many(TEXTS))
     sides = [[trace.sequences[i].ids for trace in traces] for i in range(1 + pair)]
     left = lens.tokenizer.padding_side == "left"

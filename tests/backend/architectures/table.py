@@ -130,7 +130,7 @@ def _row(result: dict[str, Any], names: Sequence[str]) -> str:
         "attention": ", ".join(kinds),
         "path": ", ".join(dict.fromkeys("+".join(kind["paths"]) for kind in kinds.values())),
         "alone": _worst(kinds, "alone"),
-        "padded": _worst(kinds, "padded"),
+        "padded": f"{_worst(kinds, 'padded')} {result.get('padding', '')}".strip(),
         "why": result["reason"].replace("|", "/"),
     }
     return "| " + " | ".join(cells[name] for name in names) + " |"
