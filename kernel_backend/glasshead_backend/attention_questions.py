@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from glasshead_backend.attention import AttentionCall
-    from glasshead_backend.structure import Kind
+    from glasshead_backend.layers import Kind
 
 Aggregate = Literal["mean", "max"]
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from glasshead_backend.capture import record
+from glasshead_backend.layers import lengths_of, locate_calls
 from glasshead_backend.running import for_a_trace, inputs_of, norms_of, run_for_logits
-from glasshead_backend.structure import UnsupportedModelError, lengths_of, locate_calls
+from glasshead_backend.structure import UnsupportedModelError
 from glasshead_backend.trace import Trace
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
     from glasshead_backend.anatomy import Family
     from glasshead_backend.attention import AttentionCall, Path
+    from glasshead_backend.layers import Kind, Stack
     from glasshead_backend.lens import Lens
     from glasshead_backend.prediction import NextTokenLogits
     from glasshead_backend.running import Norms
     from glasshead_backend.sides import Sequence, Side, Sides
-    from glasshead_backend.structure import Kind, Stack
     from glasshead_backend.tokens import Token
     from glasshead_backend.words import Word
 

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _WHOLE = 0.999
 """A row that sums to less has looked at something else than the tokens, too."""
 
+_DIMS = 3
+"""Hidden states are ``[batch, tokens, hidden]``, or tokens come first."""
+
 _CACHE_ARGUMENTS = ("past_key_value", "past_key_values", "layer_past", "past", "cache")
 
 
@@ -54,6 +57,8 @@ class Reader:
         (ProphetNet's others predict tokens further ahead).
     values : nn.Module or None
         The value projection of attention in bands or blocks, by which its rows are unfolded.
+    first_token : int
+        Where the text begins in a module of attention in bands or blocks (behind its padding).
     changes_inputs : bool
         Whether the model writes into the module's inputs afterwards: they must be copied.
     """
@@ -63,6 +68,7 @@ class Reader:
     n_heads: int
     n_streams: int = 1
     values: nn.Module | None = None
+    first_token: int = 0
     changes_inputs: bool = False
 
 
@@ -93,6 +99,15 @@ class Replay:
     def module(self) -> nn.Module:
         """The module that was called."""
         return self.reader.module
+
+    @property
+    def hidden(self) -> Float[Tensor, "batch token hidden"] | None:
+        """The hidden states that the module was given."""
+        given = (*self.args, *self.kwargs.values())
+        states = (value for value in given if isinstance(value, Tensor) and value.dim() == _DIMS)
+        tensor = next(states, None)
+        batched = tensor is not None and tensor.shape[0] == self.shared.batch
+        return tensor if tensor is None or batched else tensor.transpose(0, 1)
 
     @property
     def changed(self) -> bool:
@@ -141,7 +156,8 @@ class Replay:
                 unfolded = LinearInValues(reader.module, self.again, batch).weights(
                     reader.values, reader.n_heads
                 )
-            return None, unfolded[..., :n_queries, :n_keys]
+            first = reader.first_token
+            return None, unfolded[..., first : first + n_queries, first : first + n_keys]
         maps: list[tuple[Tensor, Tensor]] = []
         fused: list[CapturedCall] = []
 
@@ -203,7 +219,7 @@ class ReplayedCall(AttentionCall):
         result = self.replay.result(*self.n_recorded) if self.path == "unfold" else None
         if not isinstance(result, tuple) or float(result[1].sum(dim=-1).min()) > _WHOLE:
             return ""
-        return "tokens that stand for whole blocks of the text"
+        return "tokens that the model adds by itself (prompts, summaries of blocks)"
 
     @property
     def n_heads(self) -> int:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
+    from glasshead_backend.layers import Block, Stack
     from glasshead_backend.replay import Reader
-    from glasshead_backend.structure import Block, Stack
 
 _SUM_TOLERANCE = 1e-4
 _MOST_WRITERS = 3

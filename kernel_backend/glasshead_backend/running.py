@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from glasshead_backend.structure import Stack, Writer
+    from glasshead_backend.layers import Stack
+    from glasshead_backend.structure import Writer
 
     Norms = dict[tuple[Stack, int, str], Float[Tensor, "*batch token"]]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int
     from torch import Tensor
 
-    from glasshead_backend.structure import Kind
+    from glasshead_backend.layers import Kind
     from glasshead_backend.tokens import Token
     from glasshead_backend.words import Word
 

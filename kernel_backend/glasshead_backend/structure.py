@@ -11,37 +11,42 @@ import re
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from glasshead_backend.capture import record
 from glasshead_backend.captured import CapturedCall
-from glasshead_backend.merged import KeyPart
-from glasshead_backend.replay import Reader, Replay, ReplayedCall
+from glasshead_backend.layers import (
+    Block,
+    Kind,
+    Lengths,
+    Stack,
+    encoder_modules,
+    kind_of,
+    layers_around,
+    lengths_of,
+    locate_calls,
+    position_in_list,
+)
+from glasshead_backend.replay import Reader, Replay
 from glasshead_backend.residual import find_writers
 from glasshead_backend.running import forward
 from glasshead_backend.tap import FusedAttention, SoftmaxTap, layout_of
 from glasshead_backend.unfold import LinearInValues
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from transformers import PreTrainedModel
 
     from glasshead_backend.attention import AttentionCall
     from glasshead_backend.tap import Layout
 
-Kind = Literal["self", "encoder", "decoder", "cross"]
-Stack = Literal["self", "encoder", "decoder"]
-Block = Literal["attention", "cross", "mlp"]
-
-Lengths = dict[Kind, tuple[int, int]]
-"""Queries and keys of every kind of attention that a model could have."""
-
 _CROSS_PATH = re.compile(r"cross|encoder_attn|encdec|enc_dec", re.IGNORECASE)
 _MOST_STREAMS = 5
 """ProphetNet attends with the tokens' own queries and those of a few predictions further ahead."""
+
+_MOST_AGREE = 0.7
+"""Share of tokens that have to agree on where a text begins in a module's input."""
 
 _BANDED_DIMS = 4
 """Softmaxes of fewer axes are gates and routers."""
@@ -89,56 +94,6 @@ class Structure:
     unreadable: dict[Kind, str]
     writers: tuple[Writer, ...]
     layers: dict[Kind, tuple[int, ...]]
-
-
-def lengths_of(inputs: dict[str, Tensor]) -> Lengths:
-    """Queries and keys of every kind of attention, for these inputs of the model's forward."""
-    n_first = inputs["input_ids"].shape[1]
-    if "decoder_input_ids" not in inputs:
-        return {"self": (n_first, n_first)}
-    n_target = inputs["decoder_input_ids"].shape[1]
-    return {
-        "encoder": (n_first, n_first),
-        "decoder": (n_target, n_target),
-        "cross": (n_target, n_first),
-    }
-
-
-def locate_calls(
-    model: PreTrainedModel,
-    calls: Sequence[CapturedCall | Replay],
-    cross_modules: frozenset[int],
-    lengths: Lengths,
-) -> dict[Kind, dict[int, AttentionCall]]:
-    """Say of every recorded call which kind of attention and which layer it is.
-
-    Parameters
-    ----------
-    model : PreTrainedModel
-    calls : sequence
-        In the order in which the model made them.
-    cross_modules : frozenset of int
-        Identities of the modules that make cross-attention calls.
-    lengths : dict
-        As :func:`lengths_of` counts them. Calls of other lengths are left out: their rows or
-        columns are not tokens (latents, pooled or chunked sequences).
-
-    Returns
-    -------
-    dict
-        ``{kind: {layer: call}}`` in the order in which the model ran, with the model's own layer
-        numbers: the position in the ``ModuleList``, also where only some layers have attention.
-    """
-    encoder = _encoder_modules(model)
-    by_kind: dict[Kind, list[AttentionCall]] = {}
-    for call in _without_repeats(calls):
-        kind = _kind(model, id(call.module), encoder, cross_modules)
-        for part_kind, part in _parts(call, kind, lengths):
-            by_kind.setdefault(part_kind, []).append(part)
-    return {
-        kind: dict(zip(_layer_numbers(model, [c.module for c in of_kind]), of_kind, strict=True))
-        for kind, of_kind in by_kind.items()
-    }
 
 
 def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Structure:
@@ -246,12 +201,12 @@ def _readers(
 ) -> tuple[Reader, ...]:
     """Find the modules whose own softmax is a map of tokens by tokens."""
     captured = {id(call.module) for call in calls}
-    encoder = _encoder_modules(model)
+    encoder = encoder_modules(model)
     batch = inputs["input_ids"].shape[0]
     readers: list[Reader] = []
     for module, shapes in seen.tapped.items():
-        kind = _kind(model, id(module), encoder, cross)
-        if id(module) in captured or not _in_a_list(seen.paths[id(module)], model):
+        kind = kind_of(model, id(module), encoder, cross)
+        if id(module) in captured or position_in_list(model, seen.paths[id(module)]) is None:
             continue
         found = _map_of(shapes, batch, seen.lengths[kind])
         if found is not None:
@@ -288,20 +243,52 @@ def _unfolding_readers(
         for module, shapes in seen.tapped.items()
         if id(module) not in known
         and any(len(shape) >= _BANDED_DIMS for shape in shapes)
-        and _in_a_list(seen.paths[id(module)], model)
+        and position_in_list(model, seen.paths[id(module)]) is not None
     ]
     if not candidates:
         return ()
     with record(candidates, model) as recording:
         forward(model, inputs)
+    least = inputs["input_ids"].shape[1]
     found: dict[int, Reader] = {}
     for call in recording.calls:
-        if isinstance(call, Replay) and id(call.module) not in found:
-            least = inputs["input_ids"].shape[1]
-            values = LinearInValues(call.module, call.again, call.shared.batch).find_values(least)
-            if values is not None:
-                found[id(call.module)] = Reader(call.module, None, values[1], values=values[0])
+        if not isinstance(call, Replay) or id(call.module) in found:
+            continue
+        values = LinearInValues(call.module, call.again, call.shared.batch).find_values(least)
+        first = _first_token(model, inputs, call) if values is not None else None
+        if values is not None and first is not None:
+            found[id(call.module)] = Reader(
+                call.module, None, values[1], values=values[0], first_token=first
+            )
     return tuple(found.values())
+
+
+def _first_token(model: PreTrainedModel, inputs: dict[str, Tensor], call: Replay) -> int | None:
+    """Find where in a module's input the text begins: some models pad it, or put prompts before.
+
+    Changing one token changes its own row the most. None where most tokens disagree: the rows of
+    this module are no tokens.
+    """
+    ids = inputs["input_ids"]
+    n_tokens = ids.shape[1]
+    before = call.hidden
+    if before is None or before.shape[1] == n_tokens:
+        return None if before is None else 0
+    begins: Counter[int] = Counter()
+    reader = Reader(call.module, None, 0)
+    for position in range(n_tokens):
+        changed = ids.clone()
+        changed[0, position] = ids[0, position - 1]
+        with record([reader], model) as recording:
+            forward(model, {**inputs, "input_ids": changed})
+        after = next(c.hidden for c in recording.calls if isinstance(c, Replay))
+        if after is not None and after.shape == before.shape:
+            row = int((after - before).float().norm(dim=-1)[0].argmax())
+            begins[row - position] += 1
+    if not begins:
+        return None
+    first, n_agree = begins.most_common(1)[0]
+    return first if first >= 0 and n_agree > _MOST_AGREE * n_tokens else None
 
 
 def _changed(call: CapturedCall | Replay, reader: Reader) -> bool:
@@ -315,10 +302,10 @@ def _unreadable(
     cross: frozenset[int],
 ) -> dict[Kind, str]:
     """Say why attention that the model has cannot be read, by kind."""
-    encoder = _encoder_modules(model)
+    encoder = encoder_modules(model)
     reasons: dict[Kind, str] = {}
     for module, shapes in seen.tapped.items():
-        kind = _kind(model, id(module), encoder, cross)
+        kind = kind_of(model, id(module), encoder, cross)
         if kind in located or not any(len(shape) > 2 for shape in shapes):  # noqa: PLR2004
             continue
         wide = max(shapes, key=len)
@@ -335,95 +322,6 @@ def _unreadable(
     return reasons
 
 
-def _without_repeats(calls: Sequence[CapturedCall | Replay]) -> list[CapturedCall | Replay]:
-    """Drop calls that ask for the same attention again, for other values (differential heads)."""
-    kept: list[CapturedCall | Replay] = []
-    for call in calls:
-        before = kept[-1] if kept else None
-        if isinstance(call, CapturedCall) and isinstance(before, CapturedCall):
-            same_query = before.query.data_ptr() == call.query.data_ptr()
-            same_key = before.key.data_ptr() == call.key.data_ptr()
-            if before.module is call.module and same_query and same_key:
-                continue
-        kept.append(call)
-    return kept
-
-
-def _parts(
-    call: CapturedCall | Replay, kind: Kind, lengths: Lengths
-) -> list[tuple[Kind, AttentionCall]]:
-    """Return the call as the kinds of attention it computes, none if it is of other lengths."""
-    if isinstance(call, Replay):
-        n_queries, n_keys = lengths[kind]
-        readable = ReplayedCall(
-            call.module, call, 0, range(n_queries), range(n_keys), (n_queries, n_keys)
-        )
-        return [(kind, readable)]
-    if (call.n_queries, call.n_keys) == lengths[kind]:
-        return [(kind, call)]
-    # One softmax over the decoder's own tokens and, behind them, the encoder's (T5Gemma-2).
-    n_target, n_source = lengths.get("cross", (0, 0))
-    if kind == "decoder" and (call.n_queries, call.n_keys) == (n_target, n_target + n_source):
-        queries = range(n_target)
-        own, other = range(n_target), range(n_target, n_target + n_source)
-        return [("decoder", KeyPart(call, queries, own)), ("cross", KeyPart(call, queries, other))]
-    return []
-
-
-def _layer_numbers(model: nn.Module, modules: list[nn.Module]) -> list[int]:
-    """Layer number of every call of one kind, in the order in which the model ran."""
-    positions: dict[int, list[int]] = {}
-    for path, module in model.named_modules(remove_duplicate=False):
-        position = _position(model, path)
-        if position is not None:
-            positions.setdefault(id(module), []).append(position)
-    n_calls = Counter(map(id, modules))
-    turn: Counter[int] = Counter()
-    numbers: list[int | None] = []
-    for module in modules:
-        there = positions.get(id(module), [])
-        # A module that stands at several places of the list (Zamba) runs once at each.
-        fits = len(there) == n_calls[id(module)]
-        numbers.append(there[turn[id(module)]] if fits else None)
-        turn[id(module)] += 1
-    # Layers that share one module (ALBERT), or lists of lists of layers, count as they run.
-    if None in numbers or len(set(numbers)) < len(numbers):
-        return list(range(len(modules)))
-    return [number for number in numbers if number is not None]
-
-
-def _kind(
-    model: PreTrainedModel, module: int, encoder: frozenset[int], cross: frozenset[int]
-) -> Kind:
-    if not model.config.is_encoder_decoder:
-        return "self"
-    if module in encoder:
-        return "encoder"
-    return "cross" if module in cross else "decoder"
-
-
-def _encoder_modules(model: PreTrainedModel) -> frozenset[int]:
-    if not model.config.is_encoder_decoder:
-        return frozenset()
-    encoder = model.get_encoder()
-    # transformers answers with the model itself when it finds no encoder.
-    return frozenset(map(id, encoder.modules())) if encoder is not model else frozenset()
-
-
-def _position(model: nn.Module, path: str) -> int | None:
-    """Position in the outermost ``ModuleList`` on the way to a module."""
-    module = model
-    for name in path.split("."):
-        if isinstance(module, nn.ModuleList):
-            return int(name)
-        module = module.get_submodule(name)
-    return None
-
-
-def _in_a_list(path: str, model: nn.Module) -> bool:
-    return _position(model, path) is not None
-
-
 def _stacks(
     model: PreTrainedModel, located: dict[Kind, dict[int, AttentionCall]]
 ) -> dict[Stack, tuple[nn.Module, ...]]:
@@ -433,16 +331,6 @@ def _stacks(
     for kind, by_layer in located.items():
         for call in by_layer.values():
             stacks.setdefault(
-                "decoder" if kind == "cross" else kind, _siblings(model, paths[id(call.module)])
+                "decoder" if kind == "cross" else kind, layers_around(model, paths[id(call.module)])
             )
     return stacks
-
-
-def _siblings(model: nn.Module, path: str) -> tuple[nn.Module, ...]:
-    """Children of the outermost ``ModuleList`` on the way to a module; none if there is none."""
-    module = model
-    for name in path.split("."):
-        if isinstance(module, nn.ModuleList):
-            return tuple(module)
-        module = module.get_submodule(name)
-    return ()

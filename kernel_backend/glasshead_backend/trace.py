@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from glasshead_backend.structure import Kind, Stack
+    from glasshead_backend.layers import Kind, Stack
 
 __all__ = ["Aggregate", "Trace"]
 

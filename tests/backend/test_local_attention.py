@@ -114,7 +114,7 @@ def test_tokens_that_stand_for_blocks_take_the_rest_of_a_row() -> None:
     sums = trace.attention(0, kind="encoder").sum(-1)
     assert sums.max() <= 1 + 1e-5
     assert sums.min() < 0.95
-    assert "blocks" in trace.call(0, "encoder").remainder
+    assert "summaries of blocks" in trace.call(0, "encoder").remainder
     assert trace.call(0, "cross").remainder == ""
 
 

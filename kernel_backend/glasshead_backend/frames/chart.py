@@ -12,7 +12,7 @@ from glasshead_backend.frames.pack import pack
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from glasshead_backend.structure import Kind
+    from glasshead_backend.layers import Kind
     from glasshead_backend.trace import Trace
 
 _TOKEN_VALUES = 1 << 17

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float, Int, UInt8
 
+    from glasshead_backend.layers import Kind
     from glasshead_backend.sides import Side, Unit
-    from glasshead_backend.structure import Kind
     from glasshead_backend.trace import Trace
 
 LINE_BUDGET = 20_000

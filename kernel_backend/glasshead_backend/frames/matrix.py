@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
+    from glasshead_backend.layers import Kind
     from glasshead_backend.sides import Unit
-    from glasshead_backend.structure import Kind
     from glasshead_backend.trace import Aggregate, Trace
 
 TILE = 512

@@ -14,7 +14,7 @@ from glasshead_backend import attention
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-    from glasshead_backend.structure import Kind
+    from glasshead_backend.layers import Kind
     from glasshead_backend.trace import Trace
 
 
