@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
+import torch
 from torch import Tensor, nn
 
 from glasshead_backend.captured import CapturedCall
@@ -151,7 +152,22 @@ def _parts(
         queries = range(n_target)
         own, other = range(n_target), range(n_target, n_target + n_source)
         return [("decoder", KeyPart(call, queries, own)), ("cross", KeyPart(call, queries, other))]
+    # Behind the tokens' own keys, entries that stand for whole blocks of tokens (DeepSeek-V4).
+    n_queries, n_keys = lengths[kind]
+    if call.n_queries == n_queries and _own_keys_first(call, n_keys):
+        own = range(n_keys)
+        return [(kind, KeyPart(call, range(n_queries), own, "summaries of blocks of tokens"))]
     return []
+
+
+def _own_keys_first(call: CapturedCall, n_keys: int) -> bool:
+    """Whether a causal call's first keys are the tokens: the first row sees the first key only."""
+    if call.mask is None or call.n_keys <= n_keys:
+        return False
+    row = call.mask[..., 0, :n_keys]
+    visible = row if row.dtype == torch.bool else row > torch.finfo(row.dtype).min / 2
+    # In a sequence that begins with padding the first row sees nothing.
+    return bool((visible[..., 0] & ~visible[..., 1:].any(dim=-1)).any())
 
 
 def _layer_numbers(model: nn.Module, modules: list[nn.Module]) -> list[int]:

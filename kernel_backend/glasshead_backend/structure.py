@@ -33,6 +33,7 @@ from glasshead_backend.replay import Reader, Replay
 from glasshead_backend.residual import find_writers
 from glasshead_backend.running import forward
 from glasshead_backend.tap import FusedAttention, SoftmaxTap, layout_of
+from glasshead_backend.text_place import first_token
 from glasshead_backend.unfold import LinearInValues
 
 if TYPE_CHECKING:
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 _CROSS_PATH = re.compile(r"cross|encoder_attn|encdec|enc_dec", re.IGNORECASE)
 _MOST_STREAMS = 5
 """ProphetNet attends with the tokens' own queries and those of a few predictions further ahead."""
-
-_MOST_AGREE = 0.7
-"""Share of tokens that have to agree on where a text begins in a module's input."""
 
 _BANDED_DIMS = 4
 """Softmaxes of fewer axes are gates and routers."""
@@ -255,40 +253,15 @@ def _unfolding_readers(
         if not isinstance(call, Replay) or id(call.module) in found:
             continue
         values = LinearInValues(call.module, call.again, call.shared.batch).find_values(least)
-        first = _first_token(model, inputs, call) if values is not None else None
-        if values is not None and first is not None:
+        if values is None:
+            continue
+        layers = layers_around(model, seen.paths[id(call.module)])
+        first = first_token(model, inputs, call.module, layers)
+        if first is not None:
             found[id(call.module)] = Reader(
                 call.module, None, values[1], values=values[0], first_token=first
             )
     return tuple(found.values())
-
-
-def _first_token(model: PreTrainedModel, inputs: dict[str, Tensor], call: Replay) -> int | None:
-    """Find where in a module's input the text begins: some models pad it, or put prompts before.
-
-    Changing one token changes its own row the most. None where most tokens disagree: the rows of
-    this module are no tokens.
-    """
-    ids = inputs["input_ids"]
-    n_tokens = ids.shape[1]
-    before = call.hidden
-    if before is None or before.shape[1] == n_tokens:
-        return None if before is None else 0
-    begins: Counter[int] = Counter()
-    reader = Reader(call.module, None, 0)
-    for position in range(n_tokens):
-        changed = ids.clone()
-        changed[0, position] = ids[0, position - 1]
-        with record([reader], model) as recording:
-            forward(model, {**inputs, "input_ids": changed})
-        after = next(c.hidden for c in recording.calls if isinstance(c, Replay))
-        if after is not None and after.shape == before.shape:
-            row = int((after - before).float().norm(dim=-1)[0].argmax())
-            begins[row - position] += 1
-    if not begins:
-        return None
-    first, n_agree = begins.most_common(1)[0]
-    return first if first >= 0 and n_agree > _MOST_AGREE * n_tokens else None
 
 
 def _changed(call: CapturedCall | Replay, reader: Reader) -> bool:

@@ -129,8 +129,9 @@ def _look(model: PreTrainedModel, reference: Reference, result: Result) -> None:
     try:
         _ = lens.anatomy
     except UnsupportedModelError as error:
-        nothing_there = math.isnan(result.row_maximum)
-        result.status = "none" if nothing_there else "refused"
+        # Maps have four axes; softmaxes of fewer are gates and routers.
+        there = not math.isnan(result.row_maximum) or any(o.dim() > 3 for o in reference.tapped)
+        result.status = "refused" if there else "none"
         result.reason = str(error)
         return
     pair = model.config.is_encoder_decoder

@@ -48,20 +48,21 @@ class Reference:
         Sequences in the run.
     lengths : dict
         Queries and keys of every kind, padding included.
-    banded : bool
-        Whether the model's windows make it report bands.
+    layout : str
+        "band" where the model's windows make it report bands, "summaries" where the keys of the
+        tokens are followed by others, else "map".
     """
 
     reported: dict[str, list[Tensor | None]]
     tapped: list[Tensor]
     batch: int
     lengths: dict[str, tuple[int, int]]
-    banded: bool
+    layout: str
 
     def maps(self, kind: str, n_queries: int, n_keys: int) -> list[Tensor | None]:
         """Attention of a kind by layer, ``[batch, heads, queries, keys]``; empty if unreported."""
         maps = [
-            unfolded(one, n_queries, layer, banded=self.banded and kind != "cross")
+            unfolded(one, n_queries, layer, "map" if kind == "cross" else self.layout)
             for layer, one in enumerate(self.reported.get(kind, []))
         ]
         given = [one for one in maps if one is not None]
@@ -97,7 +98,9 @@ def run_eager(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Reference:
             "decoder": (n_target, n_target),
             "cross": (n_target, n_first),
         }
-    return Reference(reported, tap.seen, batch, lengths, hasattr(config, "attention_window"))
+    layout = "band" if hasattr(config, "attention_window") else "map"
+    layout = "summaries" if hasattr(config, "compress_rates") else layout
+    return Reference(reported, tap.seen, batch, lengths, layout)
 
 
 def call(model: Any, inputs: dict[str, Tensor], **options: Any) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor
 _MAP_DIMS, _BLOCK_DIMS = 4, 5
 
 
-def unfolded(reported: Any, n_tokens: int, layer: int, *, banded: bool) -> Any:
+def unfolded(reported: Any, n_tokens: int, layer: int, layout: str) -> Any:
     """Return ``[batch, heads, queries, keys]``; what is no known band or block comes back as it is.
 
     Parameters
@@ -26,8 +26,9 @@ def unfolded(reported: Any, n_tokens: int, layer: int, *, banded: bool) -> Any:
         Size of the map.
     layer : int
         Which layer it is.
-    banded : bool
-        Whether another width than that of a map means a band.
+    layout : str
+        What another width than that of a map means: "band", or "summaries" behind the tokens' own
+        columns (DeepSeek-V4).
     """
     if isinstance(reported, dict):
         local = reported["local"].float().numpy()
@@ -35,7 +36,9 @@ def unfolded(reported: Any, n_tokens: int, layer: int, *, banded: bool) -> Any:
     if not isinstance(reported, Tensor):
         return reported
     shape = reported.shape
-    if banded and len(shape) == _MAP_DIMS and shape[3] != n_tokens:
+    if layout == "summaries":
+        return reported[..., :n_tokens]
+    if layout == "band" and len(shape) == _MAP_DIMS and shape[3] != n_tokens:
         return torch.from_numpy(_from_band(reported.float().numpy()))
     if len(shape) == _BLOCK_DIMS and shape[4] == 3 * shape[3]:
         return torch.from_numpy(_from_blocks(reported.float().numpy(), n_tokens))
