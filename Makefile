@@ -17,11 +17,12 @@ HEADLESS = $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname
 ROOT_USER = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-python check-js test-js test-python gallery build clean chromium
+.PHONY: help demo test lint check-python check-js test-js test-python gallery architectures build \
+  clean chromium
 .DELETE_ON_ERROR:
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  Variables: PYTHON (now $(PYTHON)), LAB_ARGS (for demo), PYTEST_ARGS (for test)"
 
 demo: $(VENV)/.demo $(BUNDLE) ## open the quickstart notebook in JupyterLab
@@ -49,6 +50,9 @@ test-python: $(VENV)/.dev $(BUNDLE) chromium
 gallery: $(VENV)/.dev $(BUNDLE) ## build the page that shows every view in its named states
 	$(BIN)/python gallery/record.py
 	npm run --silent gallery
+
+architectures: $(VENV)/.dev ## compare attention of every architecture with eager: docs/architectures.md
+	$(BIN)/python scripts/architectures.py
 
 build: $(VENV)/.dev node_modules/.installed ## build the wheel and the sdist into dist/
 	rm -rf dist $(STATIC)

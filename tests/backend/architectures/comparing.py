@@ -33,6 +33,8 @@ class Kind:
         The same for the real tokens of a padded batch.
     against : str
         What eager says it by: "output_attentions" or "softmax".
+    n_maps : int
+        Maps of this kind that eager has, those that are not tokens by tokens included.
     problem : str
         What is wrong besides numbers; empty = nothing.
     """
@@ -42,6 +44,7 @@ class Kind:
     alone: float
     padded: float | None = None
     against: str = "output_attentions"
+    n_maps: int = 0
     problem: str = ""
 
 
@@ -86,11 +89,13 @@ def compare(
     theirs = [real(one) for one in _with_attention(reported, known)]
     if len(theirs) == len(ours):
         worst = max(map(_difference, ours, theirs))
-        return Kind(layers, paths, worst, problem=problem)
+        return Kind(layers, paths, worst, n_maps=len(theirs), problem=problem)
     softmaxes = [real(one) for one in reference.softmaxes(longest_query, longest_key)]
     if reported and len(softmaxes) != len(ours):
         problem = f"{len(ours)} maps, but eager takes {len(softmaxes)} softmaxes of this size"
-    return Kind(layers, paths, _in_order(ours, softmaxes), against="softmax", problem=problem)
+    n_maps = len(_with_attention(reference.reported.get(kind, []), known)) or len(softmaxes)
+    worst = _in_order(ours, softmaxes)
+    return Kind(layers, paths, worst, against="softmax", n_maps=n_maps, problem=problem)
 
 
 def row_maxima(reference: Reference) -> tuple[float, float]:

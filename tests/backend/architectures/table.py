@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import statistics
 from collections import Counter
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,19 +30,20 @@ Every model type of transformers' `AutoModelForCausalLM`, `AutoModelForSeq2SeqLM
 `AutoModelForMaskedLM`, and how exact the attention is that Glasshead shows of it.
 
 **Of {n_with_attention} model types that can be built small, read text and have attention, {n_exact}
-({share:.1%}) show every weight of every kind of attention as transformers' own eager mode computes
-it**: largest difference ≤ {tolerance:.0e} in float32, alone and in a padded batch, and logits equal
-to those of a run that nobody watches. {n_none} more have no attention weights, and the lens says
-so. transformers {transformers}, torch {torch}, CPU.
+({share:.1f} %) show every weight of every kind of attention as transformers' own eager mode computes
+it**: largest difference ≤ {tolerance} in float32, alone and in a padded batch, and logits equal to
+those of a run that nobody watches. {n_none} more have no attention weights, and the lens says so.
+Measured with transformers {transformers}, torch {torch}, on a CPU.
 
 How it is measured: each model is made tiny from its configuration class and gets random weights,
-large enough that attention is far from uniform. A copy runs in eager mode with
+large enough that attention is far from uniform (the largest weight of a row is {peak:.1f} times
+that of a flat row in the median, {least:.1f} times at least). A copy runs in eager mode with
 `output_attentions=True`; where that is missing or holds something else than attention weights, the
 softmaxes of the same run are taken, and bands and blocks are laid out with numpy. The lens traces
 the model as it is, in its default implementation, through `lens.trace` and `lens.trace_many` (three
-texts of different length in one batch, padded on the left where a decoder can count positions from
-there, on the right elsewhere). Windows, chunks and top-k selections are shorter than the texts.
-This table is made by `make architectures`; CI repeats a part of it.
+texts of different length in one batch, padded on the left in decoders in which that changes nothing
+about a text, on the right elsewhere). Windows, chunks and top-k selections are shorter than the
+texts. This table is made by `make architectures`; CI repeats a part of it.
 
 How the weights come about:
 
@@ -62,19 +66,22 @@ def document(results: Sequence[dict[str, Any]]) -> str:
         by_type.setdefault(result["model_type"], []).append(result)
     states = Counter(map(_state, by_type.values()))
     with_attention = states["exact"] + states["short"]
+    peaks = [r["row_maximum"] / r["uniform"] for r in results if r["status"] == "exact"]
     top = _TOP.format(
         n_exact=states["exact"],
         n_with_attention=with_attention,
         n_none=states["none"],
-        share=states["exact"] / with_attention,
-        tolerance=TOLERANCE,
+        share=100 * states["exact"] / with_attention,
+        tolerance=f"{TOLERANCE:.0e}".replace("e-0", "e-"),
+        peak=statistics.median(peaks),
+        least=min(peaks),
         transformers=transformers.__version__,
         torch=torch.__version__.split("+")[0],
         paths="\n".join(f"- **{name}**: {meaning}" for name, meaning in _PATHS.items()),
     )
     kinds = {state: [r for r in results if _state([r]) == state] for state in _HEADINGS}
     parts = [_part(heading, kinds[state]) for state, heading in _HEADINGS.items() if kinds[state]]
-    return "\n".join([top, *parts])
+    return "\n".join([_wrapped(top), *parts])
 
 
 _HEADINGS = {
@@ -85,6 +92,12 @@ _HEADINGS = {
 }
 
 
+def _wrapped(text: str) -> str:
+    """Fill the paragraphs again, after numbers came in."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(one if one.startswith("- ") else fill(one, 100) for one in paragraphs) + "\n"
+
+
 def types_listed(page: str) -> set[str]:
     """Return the model types that a page lists."""
     rows = [line for line in page.splitlines() if line.startswith("| `")]
@@ -93,7 +106,8 @@ def types_listed(page: str) -> set[str]:
 
 def version_of(page: str) -> str:
     """Return the transformers version that a page was made with."""
-    return page.split("so. transformers ", 1)[1].split(",", 1)[0]
+    found = re.search(r"Measured\s+with\s+transformers\s+([\w.]+)", page)
+    return found[1] if found else "unknown"
 
 
 def _state(results: Sequence[dict[str, Any]]) -> str:
@@ -127,17 +141,23 @@ def _row(result: dict[str, Any], names: Sequence[str]) -> str:
         "model type": f"`{result['model_type']}`",
         "class": result["name"].split("/")[1],
         "auto class": ", ".join(result["autos"]),
-        "attention": ", ".join(kinds),
+        "attention": ", ".join(_named(kind, one) for kind, one in kinds.items()),
         "path": ", ".join(dict.fromkeys("+".join(kind["paths"]) for kind in kinds.values())),
         "alone": _worst(kinds, "alone"),
         "padded": f"{_worst(kinds, 'padded')} {result.get('padding', '')}".strip(),
-        "why": result["reason"].replace("|", "/"),
+        "why": result["reason"].partition(". ")[0].replace("|", "/"),
     }
     return "| " + " | ".join(cells[name] for name in names) + " |"
+
+
+def _named(kind: str, compared: dict[str, Any]) -> str:
+    """Name a kind, and say so where some of its maps are not of tokens by tokens."""
+    shown, there = len(compared["layers"]), compared["n_maps"]
+    return kind if shown >= there else f"{kind} ({shown} of {there} layers; the rest is pooled)"
 
 
 def _worst(kinds: dict[str, dict[str, Any]], which: str) -> str:
     found = [kind[which] for kind in kinds.values() if kind[which] is not None]
     if not found:
         return "–"
-    return "0" if max(found) == 0 else f"{max(found):.0e}"
+    return "0" if max(found) == 0 else f"{max(found):.0e}".replace("e-0", "e-")
