@@ -28,6 +28,13 @@ EXACT = {
     "minimax/MiniMaxForCausalLM": {"self": "capture"},
     "qwen3_next/Qwen3NextForCausalLM": {"self": "capture"},
     "zamba/ZambaForCausalLM": {"self": "capture"},
+    # with keys that are not the text's: the encoder's, summaries of blocks
+    "deepseek_v4/DeepseekV4ForCausalLM": {"self": "capture"},
+    "t5gemma2/T5Gemma2ForConditionalGeneration": dict.fromkeys(
+        ("encoder", "decoder", "cross"), "capture"
+    ),
+    # with a module that ignores the padding
+    "blt/BltForCausalLM": {"self": "capture"},
     # by the model's own eager function: sinks of a kind of their own
     "granite_swa/GraniteSWAForCausalLM": {"self": "eager"},
     "inkling2_text/Inkling2ForCausalLM": {"self": "eager"},
@@ -59,7 +66,15 @@ EXACT = {
         "decoder": "replay",
         "cross": "replay",
     },
+    "longformer/LongformerForMaskedLM": {"self": "unfold"},
     "longt5/LongT5ForConditionalGeneration": {
+        "encoder": "unfold",
+        "decoder": "capture",
+        "cross": "capture",
+    },
+    # padding or prompts before the text
+    "cpmant/CpmAntForCausalLM": {"self": "unfold"},
+    "pegasus_x/PegasusXForConditionalGeneration": {
         "encoder": "unfold",
         "decoder": "capture",
         "cross": "capture",

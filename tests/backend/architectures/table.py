@@ -30,8 +30,8 @@ Every model type of transformers' `AutoModelForCausalLM`, `AutoModelForSeq2SeqLM
 `AutoModelForMaskedLM`, and how exact the attention is that Glasshead shows of it.
 
 **Of {n_with_attention} model types that can be built small, read text and have attention, {n_exact}
-({share:.1f} %) show every weight of every kind of attention as transformers' own eager mode computes
-it**: largest difference ≤ {tolerance} in float32, alone and in a padded batch, and logits equal to
+({share:.1f} %) show every weight of every kind of attention as transformers' own eager mode
+computes it**: largest difference ≤ {tolerance} in float32, alone and in a padded batch, and logits equal to
 those of a run that nobody watches. {n_none} more have no attention weights, and the lens says so.
 Measured with transformers {transformers}, torch {torch}, on a CPU.
 
