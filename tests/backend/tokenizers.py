@@ -43,8 +43,14 @@ SENTENCES = [
 ]
 
 
-def _bpe(tokenizer: Tokenizer, **options: Any) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    tokenizer.train_from_iterator(SENTENCES, BpeTrainer(show_progress=False, **options))
+# With a limited alphabet, which of the rare characters get in would be left to chance.
+LATIN_SENTENCES = [sentence for sentence in SENTENCES if max(sentence) < "\u0250"]
+
+
+def _bpe(
+    tokenizer: Tokenizer, sentences: list[str] = SENTENCES, **options: Any
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    tokenizer.train_from_iterator(sentences, BpeTrainer(show_progress=False, **options))
     model = json.loads(tokenizer.to_str())["model"]
     return model["vocab"], [tuple(merge) for merge in model["merges"]]
 
@@ -123,7 +129,7 @@ def _metaspace_bpe() -> tuple[dict[str, int], list[tuple[str, str]]]:
         [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()]
     )
     special = ["<unk>", "<s>", "</s>", *[f"<0x{byte:02X}>" for byte in range(256)]]
-    return _bpe(tokenizer, vocab_size=500, special_tokens=special, limit_alphabet=60)
+    return _bpe(tokenizer, LATIN_SENTENCES, vocab_size=500, special_tokens=special)
 
 
 @cache
@@ -214,10 +220,9 @@ def bert(*, lower_case: bool = True) -> PreTrainedTokenizerBase:
     trainer = WordPieceTrainer(
         vocab_size=260,
         special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
-        limit_alphabet=80,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.train_from_iterator(LATIN_SENTENCES, trainer)
     return BertTokenizer(vocab=tokenizer.get_vocab(), do_lower_case=lower_case)
 
 
@@ -262,10 +267,10 @@ def clip_like() -> PreTrainedTokenizerBase:
     tokenizer.decoder = decoders.BPEDecoder(suffix="</w>")
     _bpe(
         tokenizer,
+        LATIN_SENTENCES,
         vocab_size=300,
         special_tokens=["<s>", "</s>", "<unk>"],
         end_of_word_suffix="</w>",
-        limit_alphabet=60,
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
