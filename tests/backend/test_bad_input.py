@@ -94,7 +94,7 @@ def test_a_model_without_attention_says_so() -> None:
         "mamba", hidden_size=32, num_hidden_layers=2, state_size=4, vocab_size=96
     )
     lens = Lens(AutoModelForCausalLM.from_config(config).eval(), tokenizer())
-    with pytest.raises(UnsupportedModelError, match="has no attention to look at"):
+    with pytest.raises(UnsupportedModelError, match="has no attention weights to look at"):
         lens.trace(TEXT)
 
 

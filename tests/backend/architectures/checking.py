@@ -137,7 +137,7 @@ def _look(model: PreTrainedModel, reference: Reference, result: Result) -> None:
     pair = model.config.is_encoder_decoder
     with _Outputs(model) as outputs:
         trace = lens.trace(TEXTS[0], *([TARGETS[0]] if pair else []))
-    inputs = _batch([[sequence.ids] for sequence in trace.sequences], left=False)
+    inputs = batch_inputs([[sequence.ids] for sequence in trace.sequences], left=False)
     result.logits = outputs.difference(inputs)
     alone = run_eager(model, inputs) if pair else reference
     for kind in trace.kinds:
@@ -160,7 +160,7 @@ def _look_at_a_batch(lens: Lens, result: Result) -> None:
     traces = list(lens.trace_many(TEXTS, TARGETS) if pair else lens.trace_many(TEXTS))
     sides = [[trace.sequences[i].ids for trace in traces] for i in range(1 + pair)]
     left = lens.tokenizer.padding_side == "left"
-    padded = run_eager(model, _batch(sides, left=left))
+    padded = run_eager(model, batch_inputs(sides, left=left))
     for index, trace in enumerate(traces):
         for kind in trace.kinds:
             there = compare(trace, kind, padded, model, index=index, left=left)
@@ -219,10 +219,10 @@ def _first_inputs(model: Any) -> dict[str, Tensor]:
     if model.config.is_encoder_decoder:
         start = model.config.decoder_start_token_id
         sides.append([[start, *spell(TARGETS[0]).input_ids[:-1]]])
-    return _batch(sides, left=False)
+    return batch_inputs(sides, left=False)
 
 
-def _batch(sides: Sequence[list[list[int]]], *, left: bool) -> dict[str, Tensor]:
+def batch_inputs(sides: Sequence[list[list[int]]], *, left: bool) -> dict[str, Tensor]:
     """Arguments of a forward over texts (and targets), padded where their lengths differ."""
     inputs: dict[str, Tensor] = {}
     for prefix, sequences in zip(("", "decoder_"), sides, strict=False):
@@ -235,6 +235,6 @@ def _batch(sides: Sequence[list[list[int]]], *, left: bool) -> dict[str, Tensor]
         inputs[f"{prefix}input_ids"] = ids
         if not mask.all():
             inputs[f"{prefix}attention_mask"] = mask
-    if left:
+    if left and "attention_mask" in inputs:
         inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp_min(0)
     return inputs
