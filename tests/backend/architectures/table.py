@@ -31,9 +31,9 @@ Every model type of transformers' `AutoModelForCausalLM`, `AutoModelForSeq2SeqLM
 
 **Of {n_with_attention} model types that can be built small, read text and have attention, {n_exact}
 ({share:.1f} %) show every weight of every kind of attention as transformers' own eager mode
-computes it**: largest difference ≤ {tolerance} in float32, alone and in a padded batch, and logits equal to
-those of a run that nobody watches. {n_none} more have no attention weights, and the lens says so.
-Measured with transformers {transformers}, torch {torch}, on a CPU.
+computes it**: largest difference ≤ {tolerance} in float32, alone and in a padded batch, and logits
+equal to those of a run that nobody watches. {n_none} more have no attention weights, and the lens
+says so. Measured with transformers {transformers}, torch {torch}, on a CPU.
 
 How it is measured: each model is made tiny from its configuration class and gets random weights,
 large enough that attention is far from uniform (the largest weight of a row is {peak:.1f} times
