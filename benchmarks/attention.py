@@ -126,7 +126,7 @@ def record_and_ask(lens: Lens, n_tokens: int) -> dict[str, float]:
                 "words": lambda: trace.attention(LAYER, HEAD, unit="word"),
                 "row": lambda: trace.token_attention(n_tokens - 1),
             },
-            5 if n_tokens <= LONGEST_EAGER else 3,
+            15 if n_tokens <= LONGEST_EAGER else 5,
         )
         figures["held MB"] = trace.nbytes / 1e6
     figures["head / bare head"] = figures["head"] / figures["bare head"]

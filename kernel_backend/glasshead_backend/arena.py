@@ -1,0 +1,39 @@
+"""Keeping many tensors of one recording together in memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_CHUNK_BYTES = 64 << 20
+"""More than any allocator serves from its heap: pages that are not written to cost nothing."""
+
+_SMALL_BYTES = 256 << 10
+
+
+class Arena:
+    """Copies tensors into large chunks of memory of their own, one behind the other.
+
+    What stays alive between the many short-lived tensors of a forward pass keeps their memory from
+    being used again: the peak grows by more than is kept. And a query is often a view of a larger
+    tensor (query, key and value in one projection), all of which would be kept with it. Tensors on
+    other devices than the CPU are kept by reference: their allocators work in blocks.
+    """
+
+    def __init__(self) -> None:
+        self._chunk: Tensor | None = None
+        self._used = 0
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        """Return a tensor of the same values that can be kept."""
+        tensor = tensor.detach()
+        if tensor.device.type != "cpu" or tensor.nbytes < _SMALL_BYTES:
+            return tensor
+        room = 0 if self._chunk is None else self._chunk.nbytes - self._used
+        if self._chunk is None or room < tensor.nbytes:
+            self._chunk = torch.empty(max(_CHUNK_BYTES, tensor.nbytes), dtype=torch.uint8)
+            self._used = 0
+        kept = self._chunk[self._used : self._used + tensor.nbytes].view(tensor.dtype)
+        # The next one begins where any dtype may begin.
+        self._used += -(-tensor.nbytes // 64) * 64
+        return kept.view(tensor.shape).copy_(tensor)
