@@ -299,7 +299,7 @@ def _scores(
     """Everything up to the softmax, for the keys that these rows can see."""
     n_visible = _n_visible(call, rows)
     # In place from here on: nobody else holds these scores.
-    scores = _products(call, heads, rows, n_visible).mul_(call.scaling)
+    scores = _products(call, heads, rows, n_visible)
     if call.softcap is not None:
         scores.div_(call.softcap).tanh_().mul_(call.softcap)
     bias = call.options.get("position_bias")
@@ -329,21 +329,20 @@ def _n_visible(call: CapturedCall, rows: Sequence[int]) -> int:
 def _products(
     call: CapturedCall, heads: Sequence[int], rows: Sequence[int], n_visible: int
 ) -> Float[Tensor, "batch head query visible"]:
-    """Dot products of queries and keys. Keys that several heads share are never repeated."""
-    index = row_index(rows, call.device)
+    """Scaled dot products of queries and keys. Keys that heads share are never repeated."""
     n_groups = call.key.shape[1]
     per_group = call.n_heads // n_groups
+    # The few queries are scaled, not their many products.
+    query = call.query[:, :, row_index(rows, call.device)].float() * call.scaling
     if len(heads) == call.n_heads and list(heads) == list(range(call.n_heads)):
-        query = call.query[:, :, index].float().unflatten(1, (n_groups, per_group)).flatten(2, 3)
-        key = call.key[:, :, :n_visible].float()
-        products = query @ key.transpose(-1, -2)
+        query = query.unflatten(1, (n_groups, per_group)).flatten(2, 3)
+        products = query @ call.key[:, :, :n_visible].float().transpose(-1, -2)
         return products.unflatten(2, (per_group, len(rows))).flatten(1, 2)
     chosen = list(heads)
     groups = [head // per_group for head in chosen]
     one = len(set(groups)) == 1
     key = call.key[:, groups[0] : groups[0] + 1] if one else call.key[:, groups]
-    query = call.query[:, :, index][:, chosen].float()
-    return query @ key[:, :, :n_visible].float().transpose(-1, -2)
+    return query[:, chosen] @ key[:, :, :n_visible].float().transpose(-1, -2)
 
 
 def _visible(call: CapturedCall, rows: Sequence[int], n_keys: int) -> Bool[Tensor, "query key"]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -11,6 +14,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from torch import nn
+
+_run: ContextVar[object] = ContextVar("glasshead_run", default=None)
+
+
+@contextmanager
+def own_run() -> Generator[None, None, None]:
+    """What :func:`here` made outside stays quiet in this context: it is a run of its own."""
+    token = _run.set(object())
+    try:
+        yield
+    finally:
+        _run.reset(token)
+
+
+def here(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a hook act only in the thread and the run that it was made in.
+
+    Hooks belong to a module, whoever calls it: the user's own forward in another thread, or another
+    trace of the same model that is made inside this one, is none of ours.
+    """
+    run, thread = _run.get(), threading.get_ident()
+
+    @functools.wraps(hook)
+    def only_here(*args: Any, **kwargs: Any) -> Any:
+        ours = _run.get() is run and threading.get_ident() == thread
+        return hook(*args, **kwargs) if ours else None
+
+    return only_here
 
 
 def first_tensor(value: object) -> Tensor | None:
@@ -40,9 +71,10 @@ def on_output(
         if tensor is not None:
             note(module, tensor)
 
+    own = here(hook)
     with ExitStack() as stack:
         for module in {id(module): module for module in modules}.values():
-            stack.callback(module.register_forward_hook(hook).remove)
+            stack.callback(module.register_forward_hook(own).remove)
         yield
 
 
@@ -57,7 +89,9 @@ def on_input(
         if tensor is not None:
             note(module, tensor)
 
+    own = here(hook)
     with ExitStack() as stack:
         for module in {id(module): module for module in modules}.values():
-            stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
+            handle = module.register_forward_pre_hook(own, with_kwargs=True)
+            stack.callback(handle.remove)
         yield

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from glasshead_backend.captured import CapturedCall
 from glasshead_backend.merged import KeyPart
 from glasshead_backend.replay import Replay, ReplayedCall
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from glasshead_backend.attention import AttentionCall
+    from glasshead_backend.captured import CapturedCall
 
 Kind = Literal["self", "encoder", "decoder", "cross"]
 Stack = Literal["self", "encoder", "decoder"]
@@ -67,7 +67,7 @@ def locate_calls(
     """
     encoder = encoder_modules(model)
     by_kind: dict[Kind, list[AttentionCall]] = {}
-    for call in _without_repeats(calls):
+    for call in calls:
         kind = kind_of(model, id(call.module), encoder, cross_modules)
         for part_kind, part in _parts(call, kind, lengths):
             by_kind.setdefault(part_kind, []).append(part)
@@ -115,20 +115,6 @@ def layers_around(model: nn.Module, path: str) -> tuple[nn.Module, ...]:
             return tuple(module)
         module = module.get_submodule(name)
     return ()
-
-
-def _without_repeats(calls: Sequence[CapturedCall | Replay]) -> list[CapturedCall | Replay]:
-    """Drop calls that ask for the same attention again, for other values (differential heads)."""
-    kept: list[CapturedCall | Replay] = []
-    for call in calls:
-        before = kept[-1] if kept else None
-        if isinstance(call, CapturedCall) and isinstance(before, CapturedCall):
-            same_query = before.query.data_ptr() == call.query.data_ptr()
-            same_key = before.key.data_ptr() == call.key.data_ptr()
-            if before.module is call.module and same_query and same_key:
-                continue
-        kept.append(call)
-    return kept
 
 
 def _parts(

@@ -9,18 +9,19 @@ question.
 
 from __future__ import annotations
 
-import threading
+import weakref
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
+from glasshead_backend.as_found import for_a_trace, lock_of
 from glasshead_backend.attention import AttentionCall
 from glasshead_backend.captured import CapturedCall
-from glasshead_backend.running import for_a_trace
+from glasshead_backend.hooks import here
 from glasshead_backend.tap import FusedAttention, Layout, SoftmaxTap, arrange, layout_of
 from glasshead_backend.unfold import LinearInValues
 
@@ -78,8 +79,8 @@ class Replays:
 
     model: Any
     batch: int
-    last: tuple[Replay, CapturedCall | tuple[Tensor | None, Tensor]] | None = None
-    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    # Of the replay only a weak reference: it holds this, and both should go at once.
+    last: tuple[weakref.ref[Replay], CapturedCall | tuple[Tensor | None, Tensor]] | None = None
 
 
 @dataclass(eq=False)
@@ -133,11 +134,12 @@ class Replay:
             Query and key of torch's fused attention, or scores (None where there are none) and
             weights, ``[batch, heads, queries, keys]``.
         """
-        with self.shared.lock:
+        with lock_of(self.shared.model):
             last = self.shared.last
-            if last is None or last[0] is not self:
+            if last is None or last[0]() is not self:
                 self.shared.last = None  # free it before the next one is made
-                self.shared.last = last = (self, self._run(n_queries, n_keys))
+                this: weakref.ref[Replay] = weakref.ref(self)
+                self.shared.last = last = (this, self._run(n_queries, n_keys))
             return last[1]
 
     def again(self) -> Any:
@@ -315,7 +317,7 @@ def keep_inputs(
 
     with ExitStack() as stack:
         for reader in readers:
-            handle = reader.module.register_forward_pre_hook(hook, with_kwargs=True)
+            handle = reader.module.register_forward_pre_hook(here(hook), with_kwargs=True)
             stack.callback(handle.remove)
         yield
 

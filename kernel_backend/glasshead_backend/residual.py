@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from glasshead_backend.capture import Recording, record
 from glasshead_backend.captured import CapturedCall
-from glasshead_backend.hooks import first_tensor, hidden_states
+from glasshead_backend.hooks import first_tensor, here, hidden_states
 from glasshead_backend.running import forward
 from glasshead_backend.tap import SoftmaxTap
 
@@ -123,11 +123,11 @@ def _watch(
         storage = 0 if taken_in is None else taken_in.untyped_storage().data_ptr()
         run.events.append((module, flat, storage, len(recording.calls)))
 
-    stack.callback(block.register_forward_pre_hook(enter, with_kwargs=True).remove)
-    stack.callback(block.register_forward_hook(left).remove)
+    stack.callback(block.register_forward_pre_hook(here(enter), with_kwargs=True).remove)
+    stack.callback(block.register_forward_hook(here(left)).remove)
     for module in block.modules():
         if module is not block:
-            stack.callback(module.register_forward_hook(inside).remove)
+            stack.callback(module.register_forward_hook(here(inside)).remove)
 
 
 def _flat(tensor: Tensor) -> Float[Tensor, "token hidden"]:

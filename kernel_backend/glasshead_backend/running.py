@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from glasshead_backend.hooks import on_input, on_output
+from glasshead_backend.as_found import for_a_trace
+from glasshead_backend.hooks import here, on_input, on_output
 from glasshead_backend.prediction import NextTokenLogits
 
 if TYPE_CHECKING:
@@ -25,32 +26,30 @@ if TYPE_CHECKING:
 # The class of a model decides which methods it has (generate, get_encoder ...), hence Any.
 
 
-@contextmanager
-def for_a_trace(model: Any) -> Generator[None, None, None]:
-    """No gradients, evaluation mode, an implementation that can be recorded; restored after."""
-    training = [module for module in model.modules() if module.training]
-    implementation = model.config._attn_implementation  # noqa: SLF001  no public reader
-    switch = implementation not in ("sdpa", "eager", None)
-    with torch.no_grad():
-        try:
-            model.eval()
-            if switch:
-                model.set_attn_implementation("sdpa")
-            yield
-        finally:
-            if switch:
-                model.set_attn_implementation(implementation)
-            for module in training:
-                module.training = True
+def device_of(model: Any) -> torch.device:
+    """Where a model wants its inputs: offloaded weights (accelerate) lie nowhere until they run."""
+    if model.device.type != "meta":
+        return model.device
+    for module in model.modules():
+        hook = getattr(module, "_hf_hook", None)
+        for one in (hook, *getattr(hook, "hooks", ())):
+            device = getattr(one, "execution_device", None)
+            if device is not None:
+                return torch.device(device)
+    raise ValueError(
+        f"{type(model).__name__} has no weights: it lies on the meta device. Load it with "
+        "from_pretrained, or move it with model.to_empty and load its weights."
+    )
 
 
 def inputs_of(
     model: Any, ids: Sequence[int], decoder_ids: Sequence[int] | None = None
 ) -> dict[str, Tensor]:
     """Return the keyword arguments of a forward over one sequence, ``[1, tokens]`` each."""
-    inputs = {"input_ids": torch.tensor([ids], device=model.device)}
+    device = device_of(model)
+    inputs = {"input_ids": torch.tensor([ids], device=device)}
     if decoder_ids is not None:
-        inputs["decoder_input_ids"] = torch.tensor([decoder_ids], device=model.device)
+        inputs["decoder_input_ids"] = torch.tensor([decoder_ids], device=device)
     return inputs
 
 
@@ -72,7 +71,7 @@ def start_of_decoder(model: Any, labels: Sequence[int]) -> int:
     Some models rotate a language code from the labels to the front (mBART): they are asked.
     """
     if hasattr(model, "prepare_decoder_input_ids_from_labels"):
-        ids = torch.tensor([list(labels)], device=model.device)
+        ids = torch.tensor([list(labels)], device=device_of(model))
         return int(model.prepare_decoder_input_ids_from_labels(ids)[0, 0])
     for source in (model.config, model.generation_config):
         start = getattr(source, "decoder_start_token_id", None)
@@ -108,7 +107,7 @@ def short_unembedding(unembedding: nn.Module) -> Generator[list[Tensor], None, N
         kept.append(args[0].detach())
         return (args[0][:, -1:], *args[1:])
 
-    handle = unembedding.register_forward_pre_hook(shorten)
+    handle = unembedding.register_forward_pre_hook(here(shorten))
     try:
         yield kept
     finally:

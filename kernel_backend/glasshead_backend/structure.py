@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from glasshead_backend.capture import record
 from glasshead_backend.captured import CapturedCall
+from glasshead_backend.hooks import here
 from glasshead_backend.layers import (
     Block,
     Kind,
@@ -159,9 +160,9 @@ class _Probe:
         """Run the model under observation; return the calls made through the interface."""
         with ExitStack() as stack:
             for module in self.model.modules():
-                enter = module.register_forward_pre_hook(self._enter, with_kwargs=True)
+                enter = module.register_forward_pre_hook(here(self._enter), with_kwargs=True)
                 stack.callback(enter.remove)
-                stack.callback(module.register_forward_hook(self._leave).remove)
+                stack.callback(module.register_forward_hook(here(self._leave)).remove)
             recording = stack.enter_context(record())
             stack.enter_context(SoftmaxTap(self._on_softmax, self._on_fused))
             forward(self.model, inputs)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from glasshead_backend.hooks import first_tensor
+from glasshead_backend.hooks import first_tensor, here
 from glasshead_backend.tap import SoftmaxTap
 
 if TYPE_CHECKING:
@@ -168,8 +168,8 @@ class LinearInValues:
 
         with ExitStack() as stack:
             for linear in _linears(self.module):
-                stack.callback(linear.register_forward_pre_hook(note).remove)
-            stack.callback(values.register_forward_hook(swap).remove)
+                stack.callback(linear.register_forward_pre_hook(here(note)).remove)
+            stack.callback(values.register_forward_hook(here(swap)).remove)
             stack.enter_context(SoftmaxTap(forget, forget))
             output = first_tensor(self.run())
         if output is None or output.dim() != _DIMS:

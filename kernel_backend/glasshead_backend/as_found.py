@@ -1,0 +1,116 @@
+"""Running a model undisturbed, and leaving it and the process as they were found.
+
+Whatever a trace changes for its time (evaluation mode, the attention implementation, compiled
+layers) is put back on any way out. One thread at a time does this to one model: a second one waits.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+
+from glasshead_backend.hooks import own_run
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from torch import nn
+
+_RECORDED = ("sdpa", "eager", None)
+"""Attention implementations whose masks say everything about who may look where."""
+
+_locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_locks_lock = threading.Lock()
+
+
+def lock_of(model: nn.Module) -> threading.RLock:
+    """Return the lock that whoever changes a model for a while holds; re-entrant."""
+    with _locks_lock:
+        return _locks.setdefault(model, threading.RLock())
+
+
+@contextmanager
+def evaluated(model: Any) -> Generator[None, None, None]:
+    """Evaluation mode and no gradients; alone with the model; restored after."""
+    with lock_of(model), torch.no_grad():
+        training = [module for module in model.modules() if module.training]
+        try:
+            model.eval()
+            yield
+        finally:
+            for module in training:
+                module.training = True
+
+
+@contextmanager
+def for_a_trace(model: Any) -> Generator[None, None, None]:
+    """As :func:`evaluated`, and such that attention can be recorded and modules observed.
+
+    Flash and flex attention give way to SDPA (their masks leave out what lies in their arguments),
+    and what was compiled runs as the Python code it was compiled from (compiled code calls no
+    hooks).
+    """
+    with ExitStack() as stack:
+        stack.enter_context(evaluated(model))
+        stack.enter_context(_recordable(model))
+        stack.enter_context(_not_compiled())
+        stack.enter_context(own_run())
+        yield
+
+
+@contextmanager
+def _recordable(model: Any) -> Generator[None, None, None]:
+    configs = {
+        id(module.config): module.config for module in model.modules() if _has_config(module)
+    }
+    found = {key: config._attn_implementation for key, config in configs.items()}  # noqa: SLF001
+    if all(implementation in _RECORDED for implementation in found.values()):
+        yield
+        return
+    try:
+        try:
+            model.set_attn_implementation("sdpa")
+        except ValueError:  # a model without SDPA (sinks, soft-caps)
+            model.set_attn_implementation("eager")
+        yield
+    finally:
+        # Not by the method: it asks for the package that the implementation comes from.
+        for key, config in configs.items():
+            config._attn_implementation_internal = found[key]  # noqa: SLF001
+
+
+def _has_config(module: nn.Module) -> bool:
+    return hasattr(getattr(module, "config", None), "_attn_implementation_internal")
+
+
+@contextmanager
+def _not_compiled() -> Generator[None, None, None]:
+    """Run compiled modules as they were before; restored when the last of several users ends."""
+    global _users, _stance  # noqa: PLW0603  torch's stance is a setting of the whole process
+    # Without the compiler loaded nothing is compiled, and loading it takes seconds.
+    if "torch._dynamo" not in sys.modules:
+        yield
+        return
+    with _stance_lock:
+        if _users == 0:
+            _stance = torch.compiler.set_stance("force_eager")
+            _stance.__enter__()
+        _users += 1
+    try:
+        yield
+    finally:
+        with _stance_lock:
+            _users -= 1
+            if _users == 0:
+                _stance.__exit__(None, None, None)
+                _stance = None
+
+
+_stance_lock = threading.Lock()
+_users = 0
+_stance: Any = None
