@@ -12,6 +12,7 @@ from torch import nn
 from glasshead_backend.capture import record
 from glasshead_backend.hooks import first_tensor
 from glasshead_backend.running import (
+    device_of,
     forward,
     inputs_of,
     n_embeddings,
@@ -140,7 +141,7 @@ def _pads_left(model: Any, ids: list[int]) -> bool:
         return False
     own = ids[: -len(ids) // 4]
     alone = _output(model, _inputs(model, own))
-    mask = torch.ones(1, len(ids), dtype=torch.int64, device=model.device)
+    mask = torch.ones(1, len(ids), dtype=torch.int64, device=device_of(model))
     mask[0, : len(ids) - len(own)] = 0
     behind = {
         **_inputs(model, ids[len(own) :] + own),

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.capture import record
 from glasshead_backend.layers import lengths_of, locate_calls
-from glasshead_backend.running import for_a_trace, inputs_of, norms_of, run_for_logits
+from glasshead_backend.running import device_of, inputs_of, norms_of, run_for_logits
 from glasshead_backend.structure import UnsupportedModelError
 from glasshead_backend.trace import Trace
 
@@ -150,7 +151,7 @@ def batch_of(model: Any, tokenizer: Any, many: Sequence[Sides], *, may_pad_left:
     pad = tokenizer.pad_token_id or 0
     left = may_pad_left and getattr(tokenizer, "padding_side", "right") == "left"
     ids = [sides.first.ids for sides in many]
-    first, mask, where = _padded(ids, pad, left=left, device=model.device)
+    first, mask, where = _padded(ids, pad, left=left, device=device_of(model))
     inputs = {"input_ids": first}
     if mask is not None:
         inputs["attention_mask"] = mask
@@ -160,7 +161,7 @@ def batch_of(model: Any, tokenizer: Any, many: Sequence[Sides], *, may_pad_left:
     decoder_ids = [sides.decoder.ids for sides in many if sides.decoder is not None]
     if not decoder_ids:
         return Batch(inputs, where, where)
-    target, mask, there = _padded(decoder_ids, pad, left=False, device=model.device)
+    target, mask, there = _padded(decoder_ids, pad, left=False, device=device_of(model))
     inputs["decoder_input_ids"] = target
     if mask is not None:
         inputs["decoder_attention_mask"] = mask

@@ -38,7 +38,8 @@ def pack(array: Tensor, dtype: torch.dtype) -> Packed:
     dtype : torch.dtype
         uint8, uint16, uint32, int32, float16 or float32; the caller makes sure that it fits.
     """
-    dense = array.detach().to(dtype).contiguous().cpu()
+    # Converted on the CPU: accelerators do not know all of these types (MPS: no uint16).
+    dense = array.detach().cpu().to(dtype).contiguous()
     return Packed(dtype=_NAMES[dtype], shape=list(dense.shape), data=dense.numpy().tobytes())
 
 
