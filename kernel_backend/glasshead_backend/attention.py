@@ -2,7 +2,8 @@
 
 Every call of an attention block that was recorded answers one question: the exact weights of some
 heads and query rows (:class:`AttentionCall`). Everything else, whole maps, columns, fused words, is
-built here from row blocks of it, so that no T x T matrix is needed unless a caller asks for one.
+built from row blocks of it (:mod:`glasshead_backend.attention_map`), so that no T x T matrix is
+needed unless a caller asks for one.
 """
 
 from __future__ import annotations
@@ -15,14 +16,11 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
     from torch import Tensor, nn
     from typing_extensions import Self
-
-ROW_BLOCK = 256
-"""Query rows computed at once: 256 rows x 8,192 keys x 4 bytes = 8 MB a head."""
 
 Path = Literal["capture", "eager", "replay", "unfold"]
 """How weights come about: by our own arithmetic from query and key; by the model's own eager
@@ -72,6 +70,11 @@ class AttentionCall(ABC):
     @abstractmethod
     def nbytes(self) -> int:
         """Bytes of tensors that this call keeps alive."""
+
+    @property
+    def working_bytes(self) -> int:
+        """Bytes that computing any row takes for a while, whichever rows are asked for."""
+        return 0
 
     @property
     def remainder(self) -> str:
@@ -125,76 +128,6 @@ class AttentionCall(ABC):
     @abstractmethod
     def of_sequence(self, index: int, queries: range, keys: range) -> Self:
         """Return the part of a batched call that belongs to one sequence, without its padding."""
-
-
-def row_blocks(
-    call: AttentionCall,
-    heads: Sequence[int],
-    *,
-    block: int = ROW_BLOCK,
-    precision: Precision = "model",
-) -> Iterator[tuple[int, int, Float[Tensor, "head query key"]]]:
-    """Yield ``(start, stop, weights)`` over all query rows, in blocks.
-
-    In a causal layer the last axis may end at ``stop``: keys to its right have weight zero.
-    """
-    for start in range(0, call.n_queries, block):
-        stop = min(start + block, call.n_queries)
-        rows = range(start, stop)
-        yield start, stop, call.visible_weights(heads, rows, precision=precision)
-
-
-def columns(
-    call: AttentionCall, heads: Sequence[int], keys: Sequence[int]
-) -> Float[Tensor, "head query"]:
-    """Weights with which every query token looks at some key tokens, summed over these.
-
-    Returns
-    -------
-    Tensor
-        ``[heads, queries]`` float32.
-    """
-    looked = torch.zeros(len(heads), call.n_queries, device=call.device)
-    for start, stop, block in row_blocks(call, heads):
-        seen = [key for key in keys if key < block.shape[-1]]
-        looked[:, start:stop] = block[..., seen].sum(dim=-1)
-    return looked
-
-
-def fuse(
-    blocks: Iterable[tuple[int, int, Float[Tensor, "head query key"]]],
-    n_heads: int,
-    query_words: Int[Tensor, " query"],
-    key_words: Int[Tensor, " key"],
-) -> Float[Tensor, "head query_word key_word"]:
-    """Fuse token attention into word attention, ``F = R A C``, inside the block loop.
-
-    Sum over the key tokens of a word, mean over its query tokens: each row keeps its sum.
-
-    Parameters
-    ----------
-    blocks : iterable
-        As :func:`row_blocks` yields them.
-    n_heads : int
-        Heads in every block.
-    query_words, key_words : Tensor
-        int64, the word index of every token, ascending.
-
-    Returns
-    -------
-    Tensor
-        ``[n_heads, query words, key words]`` float32.
-    """
-    n_query_words = int(query_words[-1]) + 1
-    n_key_words = int(key_words[-1]) + 1
-    device = query_words.device
-    fused = torch.zeros(n_heads, n_query_words, n_key_words, device=device)
-    for start, stop, block in blocks:
-        by_key = torch.zeros(n_heads, stop - start, n_key_words, device=device)
-        by_key.index_add_(2, key_words[: block.shape[-1]], block)
-        fused.index_add_(1, query_words[start:stop], by_key)
-    counts = torch.bincount(query_words, minlength=n_query_words)
-    return fused / counts[:, None]
 
 
 @contextlib.contextmanager

@@ -8,9 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from glasshead_backend import attention as on_demand
 from glasshead_backend.attention import Precision
-from glasshead_backend.checks import positions, require
+from glasshead_backend.attention_map import Aggregate, AttentionMap, Pool, Pooled, Units
+from glasshead_backend.checks import positions, require, run_of
+from glasshead_backend.progress import reporting, steps
 from glasshead_backend.recorded import Recorded
 from glasshead_backend.sides import Unit
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from glasshead_backend.attention import AttentionCall
+    from glasshead_backend.attention_map import Strongest
     from glasshead_backend.layers import Kind
-
-Aggregate = Literal["mean", "max"]
+    from glasshead_backend.progress import Progress
+    from glasshead_backend.sides import Side
 
 
 class AttentionQuestions(Recorded):
@@ -39,6 +41,7 @@ class AttentionQuestions(Recorded):
         aggregate: Aggregate | None = None,
         scores: bool = False,
         precision: Precision = "model",
+        progress: Progress | None = None,
     ) -> Float[Tensor, "*head query key"]:
         """Exact attention weights of one layer, as the model's eager implementation has them.
 
@@ -62,15 +65,56 @@ class AttentionQuestions(Recorded):
         precision : {"model", "float32"}
             For models in half precision: weights as the model computes them, or recomputed in
             float32 from its queries and keys (in bfloat16 they differ by about 0.004).
+        progress : callable, optional
+            As for :meth:`Lens.trace`.
 
         Returns
         -------
         Tensor
             ``[heads, queries, keys]`` float32 (``[queries, keys]`` with `aggregate`). Rows sum to
             1, or to less where the layer has attention sinks; a row that may look nowhere is NaN.
+
+        Raises
+        ------
+        MemoryBudgetError
+            When the answer takes more memory than it may; the message says what would fit.
+        """
+        asked = self.attention_map(
+            layer,
+            heads,
+            kind=kind,
+            unit=unit,
+            aggregate=aggregate,
+            scores=scores,
+            precision=precision,
+        )
+        wanted = None if rows is None else positions(rows, asked.n_rows)
+        with reporting(progress):
+            found = asked.whole(wanted)
+        return found if aggregate is None else found[0]
+
+    def attention_map(
+        self,
+        layer: int,
+        heads: int | abc.Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        unit: Unit = "token",
+        aggregate: Aggregate | None = None,
+        ignore_zeros: bool = False,
+        scores: bool = False,
+        precision: Precision = "model",
+    ) -> AttentionMap:
+        """Attention of one layer as a map that is not computed yet, to be read in blocks.
+
+        Parameters
+        ----------
+        layer, heads, kind, unit, aggregate, scores, precision
+            As for :meth:`attention`.
+        ignore_zeros : bool
+            With ``aggregate="mean"``: average over the heads whose weight is not exactly zero.
         """
         call = self.call(layer, kind)
-        chosen = self._heads(call, heads, layer)
         require(aggregate, (None, "mean", "max"), "aggregate")
         require(unit, get_args(Unit), "unit")
         require(precision, get_args(Precision), "precision")
@@ -79,29 +123,112 @@ class AttentionQuestions(Recorded):
                 "Scores before the softmax have no meaning summed over words. "
                 "Use unit='token' with scores=True."
             )
-        with on_demand.single_threaded():
-            if unit == "word":
-                fused = self._fused(call, chosen, kind, precision)
-                result = fused if rows is None else fused[:, positions(rows, fused.shape[1])]
-            else:
-                n_queries = call.n_queries
-                wanted = range(n_queries) if rows is None else positions(rows, n_queries)
-                result = self._in_blocks(call, chosen, wanted, scores=scores, precision=precision)
-        if aggregate == "mean":
-            return result.mean(dim=0)
-        return result.amax(dim=0) if aggregate == "max" else result
+        return AttentionMap(
+            call=call,
+            heads=self._heads(call, heads, layer),
+            queries=self._units("query", kind, unit),
+            keys=self._units("key", kind, unit),
+            aggregate=aggregate,
+            ignore_zeros=ignore_zeros,
+            scores=scores,
+            precision=precision,
+            what=f"{self._kind(kind)} attention of layer {layer}",
+            budget=self.lens.memory_budget,
+        )
+
+    def pooled_attention(
+        self,
+        layer: int,
+        heads: int | abc.Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        unit: Unit = "token",
+        aggregate: Aggregate | None = None,
+        queries: tuple[int, int] | None = None,
+        keys: tuple[int, int] | None = None,
+        size: int = 512,
+        pool: Pool = "max",
+        progress: Progress | None = None,
+    ) -> Pooled:
+        """A picture of a map, or of a part of it, of at most ``size x size`` pixels.
+
+        However long the text is, no more is ever in memory than some rows and the picture.
+
+        Parameters
+        ----------
+        layer, heads, kind, unit, aggregate, progress
+            As for :meth:`attention`.
+        queries, keys : tuple of int, optional
+            The part wanted, ``(first, end)`` in units; default all.
+        size : int
+            Most pixels on an axis.
+        pool : {"max", "mean"}
+            What a pixel says of the cells that it stands for.
+
+        Returns
+        -------
+        Pooled
+            ``values [heads, rows, columns]`` (one map with `aggregate`), and ``per_pixel``: the
+            number of rows and columns in a pixel.
+        """
+        require(pool, get_args(Pool), "pool")
+        if size < 1:
+            raise ValueError(f"size {size} is too small: at least 1 pixel.")
+        asked = self.attention_map(layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        rows = run_of(queries, asked.n_rows, "queries")
+        columns = run_of(keys, asked.n_columns, "keys")
+        with reporting(progress):
+            return asked.pooled(rows, columns, size=size, pool=pool)
+
+    def strongest_keys(
+        self,
+        layer: int,
+        k: int = 10,
+        heads: int | abc.Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        unit: Unit = "token",
+        aggregate: Aggregate | None = None,
+        progress: Progress | None = None,
+    ) -> Strongest:
+        """What every query looks at most, as ``torch.topk`` gives it.
+
+        Parameters
+        ----------
+        layer, heads, kind, unit, aggregate, progress
+            As for :meth:`attention`.
+        k : int
+            How many keys of every row.
+
+        Returns
+        -------
+        Strongest
+            ``weights`` and ``keys``, ``[heads, queries, k]`` (one map with `aggregate`), strongest
+            first; weights of zero fill up rows that see fewer keys.
+        """
+        if k < 1:
+            raise ValueError(f"k {k} is too small: at least 1 key of every row.")
+        asked = self.attention_map(layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        with reporting(progress):
+            return asked.strongest(k)
 
     def token_attention(
-        self, position: int, *, kind: Kind | None = None, direction: Literal["from", "to"] = "from"
+        self,
+        position: int,
+        *,
+        kind: Kind | None = None,
+        direction: Literal["from", "to"] = "from",
+        unit: Unit = "token",
+        progress: Progress | None = None,
     ) -> Float[Tensor, "layer head other"]:
-        """Attention of one token in all layers and heads.
+        """Attention of one token (or word) in all layers and heads.
 
         Parameters
         ----------
         position : int
-            The query token (direction "from") or the key token (direction "to").
-        kind : str, optional
-            One of :attr:`kinds`.
+            The query (direction "from") or the key (direction "to"), counted in units.
+        kind, unit, progress
+            As for :meth:`attention`.
         direction : {"from", "to"}
             "from": what this token looks at; "to": which tokens look at it.
 
@@ -112,17 +239,15 @@ class AttentionQuestions(Recorded):
             layer with fewer heads than another is padded with NaN.
         """
         require(direction, ("from", "to"), "direction")
+        layers = self.layers(kind)
         other: list[Tensor] = []
-        for layer in self.layers(kind):
-            call = self.call(layer, kind)
-            heads = range(call.n_heads)
-            with on_demand.single_threaded():
+        with reporting(progress):
+            for layer in steps(layers, "computing all layers", len(layers)):
+                asked = self.attention_map(layer, kind=kind, unit=unit)
                 if direction == "from":
-                    row = positions([position], call.n_queries)
-                    other.append(call.weights(heads, row)[:, 0])
+                    other.append(asked.whole(positions([position], asked.n_rows))[:, 0])
                 else:
-                    column = positions([position], call.n_keys)
-                    other.append(on_demand.columns(call, heads, column))
+                    other.append(asked.column(positions([position], asked.n_columns)))
         most = max(weights.shape[0] for weights in other)
         padded = [
             torch.nn.functional.pad(w, (0, 0, 0, most - w.shape[0]), value=torch.nan) for w in other
@@ -137,20 +262,22 @@ class AttentionQuestions(Recorded):
         kind: Kind | None = None,
         heads: int | abc.Sequence[int] | None = None,
         unit: Unit = "token",
+        aggregate: Aggregate = "mean",
         ignore_zeros: bool = True,
+        progress: Progress | None = None,
     ) -> pd.DataFrame:
-        """All pairs whose attention, averaged over heads, reaches a threshold.
+        """All pairs whose attention, combined over heads, reaches a threshold.
 
         Parameters
         ----------
         layer : int
             Layer number.
         threshold : float
-            Smallest averaged weight, 0 to 1.
-        kind, heads, unit
+            Smallest combined weight, 0 to 1.
+        kind, heads, unit, aggregate, progress
             As for :meth:`attention`.
         ignore_zeros : bool
-            Average over the heads whose weight is not exactly zero.
+            With ``aggregate="mean"``: average over the heads whose weight is not exactly zero.
 
         Returns
         -------
@@ -161,27 +288,28 @@ class AttentionQuestions(Recorded):
         """
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold {threshold} is out of range: weights lie between 0 and 1.")
-        weights = self.attention(layer, heads, kind=kind, unit=unit)
-        if ignore_zeros:
-            mean = weights.sum(dim=0) / (weights != 0).sum(dim=0).clamp_min(1)
-        else:
-            mean = weights.mean(dim=0)
-        query, key = torch.nonzero(mean >= threshold, as_tuple=True)
+        require(aggregate, get_args(Aggregate), "aggregate")
+        asked = self.attention_map(
+            layer, heads, kind=kind, unit=unit, aggregate=aggregate, ignore_zeros=ignore_zeros
+        )
+        with reporting(progress):
+            found = asked.at_least(threshold)
         kind = self._kind(kind)
         sources = self.sides.labels("query", kind, unit)
         targets = self.sides.labels("key", kind, unit)
+        row, column = found.row.tolist(), found.column.tolist()
         pairs = pd.DataFrame(
             {
-                "source": [sources[i] for i in query.tolist()],
-                "target": [targets[i] for i in key.tolist()],
-                "score": mean[query, key].cpu().numpy(),
-                "source_position": query.cpu().numpy(),
-                "target_position": key.cpu().numpy(),
+                "source": [sources[i] for i in row],
+                "target": [targets[i] for i in column],
+                "score": found.weight.cpu().numpy(),
+                "source_position": found.row.cpu().numpy(),
+                "target_position": found.column.cpu().numpy(),
             }
         )
         predicted = self.sides.predictions(kind, unit)
         if predicted is not None:
-            pairs.insert(1, "predicted", [predicted[i] for i in query.tolist()])
+            pairs.insert(1, "predicted", [predicted[i] for i in row])
         return pairs
 
     def _heads(
@@ -198,32 +326,8 @@ class AttentionQuestions(Recorded):
                 )
         return chosen
 
-    def _in_blocks(
-        self,
-        call: AttentionCall,
-        heads: abc.Sequence[int],
-        rows: abc.Sequence[int],
-        *,
-        scores: bool,
-        precision: Precision,
-    ) -> Float[Tensor, "head query key"]:
-        size = on_demand.ROW_BLOCK
-        nothing = -torch.inf if scores else 0.0
-        shape = (len(heads), len(rows), call.n_keys)
-        whole = torch.full(shape, nothing, device=call.device)
-        for start in range(0, len(rows), size):
-            some = rows[start : start + size]
-            block = call.visible_weights(heads, some, scores=scores, precision=precision)
-            whole[:, start : start + size, : block.shape[-1]] = block
-        return whole
-
-    def _fused(
-        self, call: AttentionCall, heads: abc.Sequence[int], kind: Kind | None, precision: Precision
-    ) -> Float[Tensor, "head query_word key_word"]:
-        kind, device = self._kind(kind), call.device
-        return on_demand.fuse(
-            on_demand.row_blocks(call, heads, precision=precision),
-            len(heads),
-            self.sides.unit_of_token("query", kind, "word").to(device),
-            self.sides.unit_of_token("key", kind, "word").to(device),
-        )
+    def _units(self, side: Side, kind: Kind | None, unit: Unit) -> Units:
+        kind = self._kind(kind)
+        n_tokens = len(self.sides.of(side, kind).tokens)
+        words = self.sides.unit_of_token(side, kind, "word") if unit == "word" else None
+        return Units(n_tokens, words)

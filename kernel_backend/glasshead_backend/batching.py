@@ -10,7 +10,13 @@ import torch
 from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.capture import record
 from glasshead_backend.layers import lengths_of, locate_calls
-from glasshead_backend.running import device_of, inputs_of, norms_of, run_for_logits
+from glasshead_backend.running import (
+    device_of,
+    inputs_of,
+    layers_reported,
+    norms_of,
+    run_for_logits,
+)
 from glasshead_backend.structure import UnsupportedModelError
 from glasshead_backend.trace import Trace
 
@@ -66,6 +72,7 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
     batch = batch_of(lens.model, lens.tokenizer, many, may_pad_left=anatomy.pads_left)
     with (
         for_a_trace(lens.model),
+        layers_reported(structure.stacks.values()),
         norms_of(structure.writers, batch.size) as norms,
         record(structure.readers, lens.model, batch.size) as recording,
     ):

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 def positions(rows: Sequence[int], n_rows: int) -> Sequence[int]:
     """Check row positions; negative ones count from the end."""
+    if isinstance(rows, range) and rows and min(rows) >= 0 and max(rows) < n_rows:
+        return rows  # stays a range: its rows are then read without a copy
     wanted = [row + n_rows if row < 0 else row for row in rows]
     for asked, row in zip(rows, wanted, strict=True):
         if not 0 <= row < n_rows:
@@ -23,3 +25,13 @@ def require(value: object, allowed: Sequence[object], name: str) -> None:
     """Refuse a value that is none of those allowed."""
     if value not in allowed:
         raise ValueError(f"{name} {value!r} is not one of {', '.join(map(repr, allowed))}.")
+
+
+def run_of(ends: tuple[int, int] | None, n: int, name: str) -> range:
+    """Check a run of positions, ``(first, end)``; None = all of them."""
+    if ends is None:
+        return range(n)
+    first, end = ends
+    if not 0 <= first < end <= n:
+        raise ValueError(f"{name} {ends} is no part of 0-{n}: give (first, end), first below end.")
+    return range(first, end)

@@ -19,10 +19,11 @@ from transformers import (
 from transformers.utils import logging
 
 from glasshead_backend.anatomy import Anatomy, Family, examine
+from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.batching import trace_together
 from glasshead_backend.demo import TOY_NOTICE, demo_path
+from glasshead_backend.progress import report, reporting, steps
 from glasshead_backend.running import (
-    for_a_trace,
     inputs_of,
     n_embeddings,
     start_of_decoder,
@@ -33,14 +34,13 @@ from glasshead_backend.tokens import Token, tokenize, tokens_of_ids
 from glasshead_backend.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Generator, Iterable
     from os import PathLike
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from glasshead_backend.progress import Progress
     from glasshead_backend.trace import Trace
-
-    Progress = Callable[[str], None]
 
 
 class Lens:
@@ -63,6 +63,11 @@ class Lens:
     ValueError
         When the tokenizer has more tokens than the model has embeddings.
 
+    Attributes
+    ----------
+    memory_budget : int or None
+        Bytes that one answer of a trace may take; None = half of what is free on its device.
+
     Examples
     --------
     >>> lens = Lens.demo("decoder")
@@ -76,6 +81,7 @@ class Lens:
         # Any: the class of a model decides which methods it has (generate, get_encoder ...).
         self.model: Any = getattr(model, "_orig_mod", model)
         self.tokenizer = tokenizer
+        self.memory_budget: int | None = None
         self.notice = ""
         self.name = _display_name(self.model)
         self._anatomy: Anatomy | None = None
@@ -197,7 +203,8 @@ class Lens:
         max_new_tokens : int, optional
             Most tokens of a generated target.
         progress : callable, optional
-            Called with words that say what is being done.
+            Called with a :class:`Step` that says what is being done and how far it has come;
+            ``print`` will do. An exception that it raises (:class:`Cancelled`) ends the work.
 
         Returns
         -------
@@ -211,10 +218,8 @@ class Lens:
         UnsupportedModelError
             When the model's attention cannot be recorded.
         """
-        say = progress or _silent
-        sides = self._sides(text, target, max_new_tokens, say)
-        say("running the model")
-        return trace_together(self, [sides])[0]
+        with reporting(progress):
+            return trace_together(self, [self._sides(text, target, max_new_tokens)])[0]
 
     def trace_many(
         self,
@@ -242,7 +247,8 @@ class Lens:
         max_new_tokens : int, optional
             Most tokens of a generated target.
         progress : callable, optional
-            Called with words that say what is being done.
+            Called with a :class:`Step` that says what is being done and how far it has come;
+            ``print`` will do. An exception that it raises (:class:`Cancelled`) ends the work.
 
         Yields
         ------
@@ -259,31 +265,37 @@ class Lens:
             raise TypeError("trace_many takes a list of texts. For a single one use trace(text).")
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} is too small: at least 1 text at a time.")
-        say = progress or _silent
         pairs = ((text, None) for text in texts) if targets is None else _pairs(texts, targets)
         numbered = enumerate(pairs)
         while window := list(islice(numbered, 4 * batch_size)):
-            sides = [self._numbered_sides(n, *pair, max_new_tokens, say) for n, pair in window]
-            say(f"running the model on texts {window[0][0]}-{window[-1][0]}")
-            by_length = sorted(range(len(sides)), key=lambda i: _size(sides[i]))
-            traces: dict[int, Trace] = {}
-            for start in range(0, len(sides), batch_size):
-                chosen = by_length[start : start + batch_size]
-                together = trace_together(self, [sides[i] for i in chosen])
-                traces.update(zip(chosen, together, strict=True))
+            with reporting(progress):
+                sides = [self._numbered_sides(n, *pair, max_new_tokens) for n, pair in window]
+                traces = self._trace_by_length(sides, batch_size, first=window[0][0])
             yield from (traces.pop(i) for i in range(len(sides)))
 
+    def _trace_by_length(
+        self, sides: list[Sides], batch_size: int, *, first: int
+    ) -> dict[int, Trace]:
+        """Trace texts in batches of similar length; by their place in the list."""
+        by_length = sorted(range(len(sides)), key=lambda i: _size(sides[i]))
+        starts = range(0, len(sides), batch_size)
+        what = f"running the model on texts {first}-{first + len(sides) - 1}"
+        traces: dict[int, Trace] = {}
+        for start in steps(starts, what, len(starts)):
+            chosen = by_length[start : start + batch_size]
+            together = trace_together(self, [sides[i] for i in chosen])
+            traces.update(zip(chosen, together, strict=True))
+        return traces
+
     def _numbered_sides(
-        self, number: int, text: str, target: str | None, max_new_tokens: int | None, say: Progress
+        self, number: int, text: str, target: str | None, max_new_tokens: int | None
     ) -> Sides:
         try:
-            return self._sides(text, target, max_new_tokens, say)
+            return self._sides(text, target, max_new_tokens)
         except (TypeError, ValueError) as error:
             raise type(error)(f"Text {number}: {error}") from error
 
-    def _sides(
-        self, text: str, target: str | None, max_new_tokens: int | None, say: Progress
-    ) -> Sides:
+    def _sides(self, text: str, target: str | None, max_new_tokens: int | None) -> Sides:
         """Tokenize and check what is to be traced; generate a target where none is given."""
         _require_text(text)
         tokens = self.tokenize(text)
@@ -297,7 +309,7 @@ class Lens:
             return Sides(Sequence("text", text, tuple(tokens)))
         source = Sequence("source", text, tuple(tokens))
         if target is None:
-            say("generating the target")
+            report("generating the target")
             labels, written = self._generated_labels(source, max_new_tokens)
         else:
             _require_text(target)
@@ -412,10 +424,6 @@ def _pairs(texts: Iterable[str], targets: Iterable[str]) -> Generator[tuple[str,
 
 def _size(sides: Sides) -> tuple[int, ...]:
     return tuple(len(sequence.tokens) for sequence in sides.all)
-
-
-def _silent(_: str) -> None:
-    """Nobody asked for progress."""
 
 
 def _display_name(model: Any) -> str:

@@ -78,6 +78,11 @@ class KeyPart(AttentionCall):
         return self.call.nbytes if self.keys.start == 0 else 0
 
     @property
+    def working_bytes(self) -> int:
+        """Bytes that computing any row of the whole call takes for a while."""
+        return self.call.working_bytes
+
+    @property
     def remainder(self) -> str:
         """What takes the share that a row's weights lack to 1."""
         inner = self.call.remainder

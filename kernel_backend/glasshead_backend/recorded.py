@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from glasshead_backend.memory import Remembered
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from torch import Tensor
     from typing_extensions import Self
 
@@ -56,6 +60,7 @@ class Recorded:
         self._logits = logits
         self._norms = norms
         self._inputs = inputs
+        self._remembered = Remembered()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -73,6 +78,7 @@ class Recorded:
         """Free what was recorded. Questions asked afterwards raise ``ValueError``."""
         self._calls, self._norms, self._inputs = {}, {}, {}
         self._logits = None
+        self._remembered = Remembered()
         self._closed = True
 
     @property
@@ -80,7 +86,12 @@ class Recorded:
         """Bytes of tensors that this trace keeps alive."""
         calls = sum(call.nbytes for by_layer in self._calls.values() for call in by_layer.values())
         norms = sum(norm.nbytes for norm in self._norms.values())
-        return calls + norms + (self._logits.nbytes if self._logits else 0)
+        logits = self._logits.nbytes if self._logits else 0
+        return calls + norms + logits + self._remembered.nbytes
+
+    def remembered(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        """Return a small result, computed the first time that it is asked for."""
+        return self._remembered.get(key, make)
 
     # ---- what there is ------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from glasshead_backend.as_found import for_a_trace, lock_of
 from glasshead_backend.attention import AttentionCall
 from glasshead_backend.captured import CapturedCall
 from glasshead_backend.hooks import here
+from glasshead_backend.memory import FLOAT32
 from glasshead_backend.tap import FusedAttention, Layout, SoftmaxTap, arrange, layout_of
 from glasshead_backend.unfold import LinearInValues
 
@@ -248,6 +249,16 @@ class ReplayedCall(AttentionCall):
     def nbytes(self) -> int:
         """Bytes of the module's kept inputs."""
         return self.replay.nbytes
+
+    @property
+    def working_bytes(self) -> int:
+        """Scores and weights of all heads; nothing where query and key can be read."""
+        reader = self.replay.reader
+        if reader.layout is None and reader.values is None:
+            return 0
+        n_queries, n_keys = self.n_recorded
+        rows = self.replay.shared.batch * n_queries * reader.n_streams
+        return 2 * FLOAT32 * self.n_heads * rows * n_keys
 
     def visible_weights(
         self,

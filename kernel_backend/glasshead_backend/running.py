@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.hooks import here, on_input, on_output
 from glasshead_backend.prediction import NextTokenLogits
+from glasshead_backend.progress import is_listened_to, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from jaxtyping import Float
 
@@ -181,6 +182,25 @@ def norms_of(writers: Sequence[Writer], batch: int) -> Generator[Norms, None, No
 
     with on_output([writer.module for writer in writers], note):
         yield norms
+
+
+@contextmanager
+def layers_reported(stacks: Iterable[Sequence[nn.Module]]) -> Generator[None, None, None]:
+    """Report progress layer by layer while the model runs, where somebody listens."""
+    layers = [layer for stack in stacks for layer in stack]
+    if not is_listened_to():
+        yield
+        return
+    run = steps(layers, "running the model", len(layers))
+
+    def step(_: nn.Module, __: Tensor) -> None:
+        next(run, None)
+
+    try:
+        with on_input(layers, step):
+            yield
+    finally:
+        run.close()
 
 
 def activations_of(

@@ -120,16 +120,6 @@ class Sides:
             return list(range(len(self.of(side, kind).tokens)))
         return [word.tokens[0] for word in self.words(side, kind)]
 
-    def tokens_of_unit(self, side: Side, kind: Kind, unit: Unit, position: int) -> list[int]:
-        """Return the positions of the tokens of one unit."""
-        n_units = len(self.first_tokens(side, kind, unit))
-        if not 0 <= position < n_units:
-            raise ValueError(
-                f"position {position} is out of range: there are {n_units} {unit}s "
-                f"(0-{n_units - 1})."
-            )
-        return [position] if unit == "token" else list(self.words(side, kind)[position].tokens)
-
     def labels(self, side: Side, kind: Kind, unit: Unit) -> list[str]:
         """Return the text of every unit of a side; of a decoder row, its input's."""
         tokens = self.of(side, kind).tokens

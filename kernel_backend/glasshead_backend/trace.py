@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from glasshead_backend.attention_questions import Aggregate, AttentionQuestions
+from glasshead_backend.attention_questions import AttentionQuestions
 from glasshead_backend.checks import require
 from glasshead_backend.prediction_questions import PredictionQuestions
 from glasshead_backend.running import activations_of
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from glasshead_backend.layers import Kind, Stack
-
-__all__ = ["Aggregate", "Trace"]
 
 ActivationBlock = Literal["attention", "cross", "mlp", "residual", "embedding"]
 

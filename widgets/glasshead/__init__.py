@@ -6,9 +6,12 @@ from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.layer_stats_chart import LayerStatsChart
 from glasshead.perplexity_strip import PerplexityStrip
 from glasshead_backend import (
+    Cancelled,
     HeadStatistics,
     Lens,
+    MemoryBudgetError,
     Predictions,
+    Step,
     Token,
     Trace,
     UnsupportedModelError,
@@ -20,13 +23,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AttentionLines",
+    "Cancelled",
     "Explorer",
     "FusedAttentionMatrix",
     "HeadStatistics",
     "LayerStatsChart",
     "Lens",
+    "MemoryBudgetError",
     "PerplexityStrip",
     "Predictions",
+    "Step",
     "Token",
     "Trace",
     "UnsupportedModelError",

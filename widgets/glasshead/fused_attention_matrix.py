@@ -12,7 +12,7 @@ from glasshead.questions import question
 from glasshead.view import TraceView, bundle
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.lines import fan
-from glasshead_backend.frames.matrix import combined, matrix_frame, matrix_tile
+from glasshead_backend.frames.matrix import matrix_frame, matrix_tile
 
 if TYPE_CHECKING:
     from typing import ClassVar
@@ -50,7 +50,10 @@ class FusedAttentionMatrix(TraceView):
 
     def to_frame(self) -> pd.DataFrame:
         """Return the matrix with its words (or tokens) as index and columns."""
-        weights = combined(self.trace, *self._shown, self._aggregate)
+        layer, heads, kind, unit = self._shown
+        weights = self.trace.attention(
+            layer, heads or None, kind=kind, unit=unit, aggregate=self._aggregate
+        )
         return pd.DataFrame(
             weights.cpu().numpy(),
             index=pd.Index(self.trace.sides.labels("query", *self._shown[2:]), name="looks"),

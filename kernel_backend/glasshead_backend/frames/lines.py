@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 
 from glasshead_backend import attention
+from glasshead_backend.attention_map import undefined_rows
+from glasshead_backend.checks import positions
 from glasshead_backend.frames.pack import index_dtype, pack, quantise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from jaxtyping import Bool, Float, Int, UInt8
 
+    from glasshead_backend.attention_map import AttentionMap
     from glasshead_backend.layers import Kind
     from glasshead_backend.sides import Side, Unit
     from glasshead_backend.trace import Trace
@@ -35,6 +38,10 @@ class Lines:
 
     Attributes
     ----------
+    heads : Tensor
+        int64, numbers of the heads, ascending.
+    n_keys : int
+        Units that are looked at.
     query, key, head : Tensor
         int64, which unit looks at which, and the head's number.
     weight : Tensor
@@ -49,6 +56,8 @@ class Lines:
         ``[queries]`` bool: rows that may look nowhere.
     """
 
+    heads: Int[Tensor, " head"]
+    n_keys: int
     query: Int[Tensor, " line"]
     key: Int[Tensor, " line"]
     head: Int[Tensor, " line"]
@@ -92,16 +101,14 @@ def lines_frame(
         carry. Thumbnails show every head of the layer.
     """
     lines = strongest_lines(trace, layer, heads, kind, unit)
-    numbers = torch.tensor(_chosen(trace, layer, heads, kind), device=lines.head.device)
     stepped, scale = quantise(lines.weight)
-    n_queries, n_keys = _size(trace, kind, unit)
     return {
         "key": {"kind": kind, "layer": layer, "heads": list(heads), "unit": unit},
         "kind": "lines",
         "n_heads": trace.n_heads(layer, kind),
         "lines": {
-            "query": pack(lines.query, _wide(n_queries)),
-            "key": pack(lines.key, _wide(n_keys)),
+            "query": pack(lines.query, _wide(len(lines.undefined))),
+            "key": pack(lines.key, _wide(lines.n_keys)),
             "head": pack(lines.head, index_dtype(trace.n_heads(layer, kind))),
             "weight": pack(stepped, torch.uint8),
         },
@@ -111,8 +118,8 @@ def lines_frame(
         "n": len(lines.weight),
         "n_total": lines.n_total,
         "automatic_threshold": lines.readable_threshold(),
-        "mass": pack(_mass_by_level(lines, stepped, numbers), torch.float32),
-        "heads": pack(numbers, torch.uint16),
+        "mass": pack(_mass_by_level(lines, stepped), torch.float32),
+        "heads": pack(lines.heads, torch.uint16),
         "thumbnails": pack(_thumbnails(trace, layer, kind, unit), torch.uint8),
         "undefined_rows": pack(lines.undefined, torch.uint8),
         "row_sums_note": _sinks_note(trace, layer, kind),
@@ -122,28 +129,28 @@ def lines_frame(
 def strongest_lines(
     trace: Trace, layer: int, heads: Sequence[int], kind: Kind, unit: Unit
 ) -> Lines:
-    """Find of every head and row the keys that it looks at most, at most 20,000 lines in all."""
-    chosen = _chosen(trace, layer, heads, kind)
-    n_queries, n_keys = _size(trace, kind, unit)
-    per_row = min(n_keys, max(1, LINE_BUDGET // (len(chosen) * n_queries)))
-    device = trace.call(layer, kind).device
-    numbers = torch.tensor(chosen, device=device)
-    mass, n_total = torch.zeros(len(chosen), device=device), 0
+    """Find of every head and row the keys that it looks at most; of these the 20,000 strongest."""
+    asked = trace.attention_map(layer, sorted(heads) or None, kind=kind, unit=unit)
+    per_row = min(asked.n_columns, max(1, LINE_BUDGET // (asked.n_maps * asked.n_rows)))
+    numbers = torch.tensor(list(asked.heads), device=asked.device)
+    mass, n_total = torch.zeros(asked.n_maps, device=asked.device), 0
     kept: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     undefined: list[Tensor] = []
     with attention.single_threaded():
-        for start, block in _blocks(trace, layer, chosen, kind, unit):
-            undefined.append(block.isnan().any(dim=-1).all(dim=0))
+        for place, block in asked.blocks():
+            undefined.append(undefined_rows(block))
             clean = block.nan_to_num(0.0)
             mass += clean.sum(dim=(1, 2))
             n_total += int((clean > 0).sum())
             top = clean.topk(min(per_row, clean.shape[-1]), dim=-1)
             head, row, rank = torch.nonzero(top.values > 0, as_tuple=True)
             key, weight = top.indices[head, row, rank], top.values[head, row, rank]
-            kept.append((row + start, key, numbers[head], weight))
+            kept.append((row + place.start, key, numbers[head], weight))
     query, key, head, weight = (torch.cat(parts) for parts in zip(*kept, strict=True))
-    order = weight.argsort(descending=True, stable=True)
+    order = weight.argsort(descending=True, stable=True)[:LINE_BUDGET]
     return Lines(
+        heads=numbers,
+        n_keys=asked.n_columns,
         query=query[order],
         key=key[order],
         head=head[order],
@@ -169,40 +176,16 @@ def fan(
     Only the rows of the unit itself are computed, or all rows in blocks for a column. For words the
     same rule holds as for whole maps: sum over a word's key tokens, mean over its query tokens.
     """
-    call = trace.call(layer, kind)
-    chosen = _chosen(trace, layer, heads, kind)
-    tokens = trace.sides.tokens_of_unit(side, kind, unit, position)
-    other: Side = "key" if side == "query" else "query"
-    with attention.single_threaded():
-        if side == "query":
-            weights = call.weights(chosen, tokens).mean(dim=1)
-        else:
-            weights = attention.columns(call, chosen, tokens)
-    if unit == "token":
-        return weights
-    word = trace.sides.unit_of_token(other, kind, unit).to(weights.device)
-    n_words = int(word[-1]) + 1
-    fused = torch.zeros(len(chosen), n_words, device=weights.device).index_add_(1, word, weights)
-    return fused if side == "query" else fused / torch.bincount(word, minlength=n_words)
+    asked = trace.attention_map(layer, sorted(heads) or None, kind=kind, unit=unit)
+    if side == "query":
+        return asked.whole(positions([position], asked.n_rows))[:, 0]
+    return asked.column(positions([position], asked.n_columns))
 
 
-def _blocks(
-    trace: Trace, layer: int, heads: Sequence[int], kind: Kind, unit: Unit
-) -> Iterator[tuple[int, Float[Tensor, "head query key"]]]:
-    """Yield ``(first row, weights)`` in row blocks; a fused map comes as one."""
-    if unit == "word":
-        yield 0, trace.attention(layer, heads, kind=kind, unit="word")
-        return
-    for start, _, block in attention.row_blocks(trace.call(layer, kind), heads):
-        yield start, block
-
-
-def _mass_by_level(
-    lines: Lines, stepped: UInt8[Tensor, " line"], numbers: Int[Tensor, " head"]
-) -> Float[Tensor, "head level"]:
+def _mass_by_level(lines: Lines, stepped: UInt8[Tensor, " line"]) -> Float[Tensor, "head level"]:
     """Share of each head's mass in its lines whose byte is at least 0, 1, ... 255."""
-    row = torch.searchsorted(numbers, lines.head)
-    by_level = torch.zeros(len(numbers) * _LEVELS, device=stepped.device, dtype=torch.float32)
+    row = torch.searchsorted(lines.heads, lines.head)
+    by_level = torch.zeros(len(lines.heads) * _LEVELS, device=stepped.device, dtype=torch.float32)
     by_level.index_add_(0, row * _LEVELS + stepped.long(), lines.weight)
     from_level = by_level.view(-1, _LEVELS).flip(1).cumsum(dim=1).flip(1)
     return from_level / lines.mass.clamp_min(1e-30)[:, None]
@@ -210,35 +193,30 @@ def _mass_by_level(
 
 def _thumbnails(
     trace: Trace, layer: int, kind: Kind, unit: Unit
-) -> Float[Tensor, "head thumb thumb"]:
+) -> UInt8[Tensor, "head thumb thumb"]:
     """Max-pooled pattern of every head, 255 = that head's largest weight."""
-    heads = range(trace.n_heads(layer, kind))
-    n_queries, n_keys = _size(trace, kind, unit)
-    size = min(_THUMBNAIL, max(n_queries, n_keys))
-    device = trace.call(layer, kind).device
-    column = torch.arange(n_keys, device=device) * size // n_keys
-    pooled = torch.zeros(len(heads), size, size, device=device)
-    for start, block in _blocks(trace, layer, heads, kind, unit):
-        clean = block.nan_to_num(0.0)
-        n_rows, width = clean.shape[1], clean.shape[2]
-        by_column = torch.zeros(len(heads), n_rows, size, device=device)
-        by_column.scatter_reduce_(
-            2, column[:width].expand(len(heads), n_rows, width), clean, "amax"
-        )
-        rows = (torch.arange(n_rows, device=device) + start) * size // n_queries
-        pooled.scatter_reduce_(1, rows[None, :, None].expand_as(by_column), by_column, "amax")
+    # They show all heads of a layer, whichever of them are drawn.
+    return trace.remembered(
+        ("thumbnails", layer, kind, unit),
+        lambda: _pooled_to_thumbnails(trace.attention_map(layer, kind=kind, unit=unit)),
+    )
+
+
+def _pooled_to_thumbnails(heads: AttentionMap) -> UInt8[Tensor, "head thumb thumb"]:
+    n_heads, n_rows, n_columns = heads.n_maps, heads.n_rows, heads.n_columns
+    size = min(_THUMBNAIL, max(n_rows, n_columns))
+    column = torch.arange(n_columns, device=heads.device) * size // n_columns
+    pooled = torch.zeros(n_heads, size, size, device=heads.device)
+    with attention.single_threaded():
+        for place, block in heads.blocks():
+            clean = block.nan_to_num(0.0)
+            by_column = torch.zeros(n_heads, clean.shape[1], size, device=heads.device)
+            index = column[: clean.shape[2]].expand_as(clean)
+            by_column.scatter_reduce_(2, index, clean, "amax")
+            row = torch.arange(place.start, place.stop, device=heads.device) * size // n_rows
+            pooled.scatter_reduce_(1, row[None, :, None].expand_as(by_column), by_column, "amax")
     largest = pooled.amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)
-    return (pooled / largest * 255).round()
-
-
-def _chosen(trace: Trace, layer: int, heads: Sequence[int], kind: Kind) -> list[int]:
-    return sorted(heads) or list(range(trace.n_heads(layer, kind)))
-
-
-def _size(trace: Trace, kind: Kind, unit: Unit) -> tuple[int, int]:
-    """Number of rows and columns of a map."""
-    sides = trace.sides
-    return len(sides.first_tokens("query", kind, unit)), len(sides.first_tokens("key", kind, unit))
+    return (pooled / largest * 255).round().to(torch.uint8)
 
 
 def _wide(n: int) -> torch.dtype:

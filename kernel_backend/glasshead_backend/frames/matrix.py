@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
+from glasshead_backend.attention import single_threaded
+from glasshead_backend.attention_map import Pooling, undefined_rows
 from glasshead_backend.frames.pack import pack, quantise_rows
 
 if TYPE_CHECKING:
@@ -14,9 +17,10 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
+    from glasshead_backend.attention_map import Aggregate, AttentionMap
     from glasshead_backend.layers import Kind
     from glasshead_backend.sides import Unit
-    from glasshead_backend.trace import Aggregate, Trace
+    from glasshead_backend.trace import Trace
 
 TILE = 512
 """Most cells on an axis of a frame or tile."""
@@ -39,13 +43,17 @@ def matrix_frame(
         512 units on an axis are max-pooled; ``cells_per_pixel`` says by how much. ``row_entropy``
         is in bits, ``column_mass`` the mean weight that a column gets; both from the exact weights.
     """
-    weights = combined(trace, layer, heads, kind, unit, aggregate)
-    defined = ~weights.isnan().any(dim=1)
-    clean = weights.nan_to_num(0.0)
-    pooled, per_pixel = _pool(clean)
-    stepped, scale = quantise_rows(pooled)
-    share = clean / clean.sum(dim=1, keepdim=True).clamp_min(1e-30)
-    entropy = -(share * share.clamp_min(1e-30).log2()).sum(dim=1)
+    weights = trace.attention_map(
+        layer, list(heads) or None, kind=kind, unit=unit, aggregate=aggregate
+    )
+    pooling = Pooling(weights, None, None, TILE, "max")
+    margins = _Margins(weights)
+    with single_threaded():
+        for place, block in weights.blocks():
+            pooling.add(place, block)
+            margins.add(place, block)
+    pooled, per_pixel = pooling.result()
+    stepped, scale = quantise_rows(pooled[0])
     n_heads = trace.n_heads(layer, kind)
     return {
         "key": {
@@ -56,18 +64,16 @@ def matrix_frame(
             "aggregate": aggregate,
         },
         "kind": "matrix",
-        "rows": weights.shape[0],
-        "cols": weights.shape[1],
+        "rows": weights.n_rows,
+        "cols": weights.n_columns,
         "pooled": "max" if per_pixel > 1 else "exact",
         "cells_per_pixel": per_pixel,
         "values": pack(stepped, torch.uint8),
         "row_scale": pack(scale, torch.float32),
-        "max": float(clean.max()),
-        "row_entropy": pack(torch.where(defined, entropy, torch.nan), torch.float32),
-        "column_mass": pack(
-            clean[defined].mean(dim=0) if bool(defined.any()) else clean.mean(dim=0), torch.float32
-        ),
-        "undefined_rows": pack(~defined, torch.uint8),
+        "max": float(margins.largest),
+        "row_entropy": pack(margins.entropy, torch.float32),
+        "column_mass": pack(margins.column_mass, torch.float32),
+        "undefined_rows": pack(margins.undefined, torch.uint8),
         "title": _title(list(heads), n_heads, aggregate),
     }
 
@@ -94,35 +100,54 @@ def matrix_tile(
     values, row_scale, pooled, cells_per_pixel
         As in :func:`matrix_frame`.
     """
-    rows = range(*queries)
-    weights = combined(trace, layer, heads, kind, unit, aggregate, rows=rows)
-    pooled, per_pixel = _pool(weights[:, keys[0] : keys[1]].nan_to_num(0.0))
-    stepped, scale = quantise_rows(pooled)
+    pooled, per_pixel = trace.pooled_attention(
+        layer,
+        list(heads) or None,
+        kind=kind,
+        unit=unit,
+        aggregate=aggregate,
+        queries=queries,
+        keys=keys,
+        size=TILE,
+    )
+    stepped, scale = quantise_rows(pooled[0])
     return stepped, scale, "max" if per_pixel > 1 else "exact", per_pixel
 
 
-def combined(
-    trace: Trace,
-    layer: int,
-    heads: Sequence[int],
-    kind: Kind,
-    unit: Unit,
-    aggregate: Aggregate,
-    *,
-    rows: Sequence[int] | None = None,
-) -> Float[Tensor, "query key"]:
-    """Weights of one head, or the mean or maximum over several (none named = all)."""
-    chosen = list(heads) or None
-    return trace.attention(layer, chosen, kind=kind, unit=unit, aggregate=aggregate, rows=rows)
+class _Margins:
+    """What stands beside the matrix, summed over its blocks; all from the exact weights.
 
+    Attributes
+    ----------
+    entropy : Tensor
+        ``[rows]``, bits, of the row as a distribution; NaN where it may look nowhere.
+    undefined : Tensor
+        ``[rows]`` bool, rows that may look nowhere.
+    largest : Tensor
+        The largest weight.
+    """
 
-def _pool(weights: Float[Tensor, "query key"]) -> tuple[Float[Tensor, "row column"], int]:
-    """Max-pool square patches so that both axes fit a tile."""
-    per_pixel = max(1, -(-max(weights.shape) // TILE))
-    if per_pixel == 1:
-        return weights, 1
-    pool = torch.nn.functional.max_pool2d
-    return pool(weights[None, None], per_pixel, ceil_mode=True)[0, 0], per_pixel
+    def __init__(self, of: AttentionMap) -> None:
+        self.entropy = torch.full((of.n_rows,), torch.nan, device=of.device)
+        self.undefined = torch.zeros(of.n_rows, dtype=torch.bool, device=of.device)
+        self.largest = torch.zeros((), device=of.device)
+        self._mass = torch.zeros(of.n_columns, device=of.device)
+
+    @property
+    def column_mass(self) -> Float[Tensor, " column"]:
+        """Mean weight that every column gets, over the rows that look somewhere."""
+        return self._mass / (~self.undefined).sum().clamp_min(1)
+
+    def add(self, place: slice, block: Float[Tensor, "one row visible"]) -> None:
+        """Take in one block of rows."""
+        undefined = undefined_rows(block)
+        weights = block[0].nan_to_num(0.0)
+        share = weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-30)
+        entropy = -torch.special.xlogy(share, share).sum(dim=1) / math.log(2)
+        self.entropy[place] = entropy.masked_fill(undefined, torch.nan)
+        self.undefined[place] = undefined
+        self.largest = torch.maximum(self.largest, weights.amax())
+        self._mass[: weights.shape[1]] += weights.sum(dim=0)
 
 
 def _title(heads: list[int], n_heads: int, aggregate: Aggregate) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from glasshead_backend import attention
+from glasshead_backend.attention import single_threaded
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -94,27 +94,27 @@ def _layer_statistics(
     trace: Trace, layer: int, kind: Kind | None, behind: Int[Tensor, " query"], *, same_text: bool
 ) -> Float[Tensor, "statistic head"]:
     """Sum every statistic over row blocks, and divide by the rows that have it."""
-    call = trace.call(layer, kind)
-    device, heads = call.device, range(call.n_heads)
-    sums = torch.zeros(5, call.n_heads, device=device)
-    counts = torch.zeros(5, call.n_heads, device=device)
+    heads = trace.attention_map(layer, kind=kind)
+    device = heads.device
+    sums = torch.zeros(5, heads.n_maps, device=device)
+    counts = torch.zeros(5, heads.n_maps, device=device)
     behind = behind.to(device)
-    with attention.single_threaded():
-        for start, stop, block in attention.row_blocks(call, heads):
+    with single_threaded():
+        for place, block in heads.blocks():
             defined = ~block.isnan().any(dim=-1)
             weights = block.nan_to_num(0.0)
-            query = torch.arange(start, stop, device=device)
+            query = torch.arange(place.start, place.stop, device=device)
             key = torch.arange(block.shape[-1], device=device)
             apart = (query[:, None] - key).abs().float()
             entropy = -(weights * weights.clamp_min(1e-30).log2()).sum(dim=-1)
             not_first = (query > 0) if same_text else torch.ones_like(query, dtype=torch.bool)
-            before, repeats = query - 1, behind[start:stop] >= 0
+            before, repeats = query - 1, behind[place] >= 0
             values = (
                 (entropy, defined),
                 ((weights * apart).sum(dim=-1), defined & same_text),
                 (weights[..., 0], defined & not_first),
                 (_at(weights, before), defined & not_first & same_text),
-                (_at(weights, behind[start:stop]), defined & repeats),
+                (_at(weights, behind[place]), defined & repeats),
             )
             for i, (value, counted) in enumerate(values):
                 sums[i] += torch.where(counted, value, 0.0).sum(dim=-1)

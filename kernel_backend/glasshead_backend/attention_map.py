@@ -1,0 +1,450 @@
+"""The attention map of one layer, never held whole: its rows come in blocks.
+
+Fusing tokens into words, combining heads, pooling to the pixels of a screen, picking the strongest
+or the notable weights: all of it happens on the device inside the block loop, so that memory is
+bounded by one block and by the answer. What an answer takes is known before it is computed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import torch
+
+from glasshead_backend.attention import Precision, single_threaded
+from glasshead_backend.memory import FLOAT32, budget_on, in_words, require_room
+from glasshead_backend.progress import steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from jaxtyping import Bool, Float, Int
+    from torch import Tensor
+
+    from glasshead_backend.attention import AttentionCall
+
+ROW_BLOCK = 256
+"""Most query tokens computed at once: 256 rows x 8,192 keys x 4 bytes = 8 MB a head."""
+
+_BLOCK_BYTES = 64 << 20
+"""Most bytes of weights in one block, as long as it has more than one row."""
+
+_CELL_BYTES = 28
+"""Three positions and a weight."""
+
+Aggregate = Literal["mean", "max"]
+Pool = Literal["max", "mean"]
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What the rows or columns of a map stand for: tokens, or the words that they make.
+
+    Attributes
+    ----------
+    n_tokens : int
+    word_of_token : Tensor or None
+        int64 on the CPU, ascending; None where the units are the tokens themselves.
+    """
+
+    n_tokens: int
+    word_of_token: Int[Tensor, " token"] | None = None
+
+    @cached_property
+    def starts(self) -> Int[Tensor, " unit_and_end"]:
+        """Position of the first token of every unit, and the number of tokens."""
+        if self.word_of_token is None:
+            return torch.arange(self.n_tokens + 1)
+        return torch.nn.functional.pad(torch.bincount(self.word_of_token).cumsum(0), (1, 0))
+
+    def __len__(self) -> int:
+        if self.word_of_token is None or not self.n_tokens:
+            return self.n_tokens
+        return int(self.word_of_token[-1]) + 1
+
+    def tokens(self, units: Sequence[int]) -> tuple[Sequence[int], Int[Tensor, " token"]]:
+        """Tokens of some units, and for each the place of its unit among those asked for."""
+        if self.word_of_token is None:
+            return units, torch.arange(len(units))
+        chosen = torch.as_tensor(list(units))
+        first, last = self.starts[chosen], self.starts[chosen + 1]
+        place = torch.repeat_interleave(torch.arange(len(chosen)), last - first)
+        if _is_run(units):
+            return range(int(first[0]), int(last[-1])), place
+        return [
+            t for a, b in zip(first.tolist(), last.tolist(), strict=True) for t in range(a, b)
+        ], (place)
+
+
+class Pooled(NamedTuple):
+    """A part of a map with at most so many pixels on an axis.
+
+    Attributes
+    ----------
+    values : Tensor
+        ``[maps, rows, columns]`` float32; NaN where no row of a pixel is defined.
+    per_pixel : int
+        Rows and columns of the map that one pixel stands for, fewer at the last ones.
+    """
+
+    values: Float[Tensor, "map row column"]
+    per_pixel: int
+
+
+class Strongest(NamedTuple):
+    """The strongest weights of every row, strongest first; ``[maps, rows, k]``."""
+
+    weights: Float[Tensor, "map row k"]
+    keys: Int[Tensor, "map row k"]
+
+
+class Cells(NamedTuple):
+    """Single cells of a map, in the order of maps, rows, columns."""
+
+    map: Int[Tensor, " cell"]
+    row: Int[Tensor, " cell"]
+    column: Int[Tensor, " cell"]
+    weight: Float[Tensor, " cell"]
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionMap:
+    """Attention of some heads of one layer, by tokens or by words, each head alone or combined.
+
+    Parameters
+    ----------
+    call : AttentionCall
+        The recorded call.
+    heads : sequence of int
+        Query heads.
+    queries, keys : Units
+        What rows and columns stand for. Of words: the sum over a word's key tokens, the mean over
+        its query tokens (``F = R A C``), so that a row keeps its sum.
+    aggregate : {"mean", "max"} or None
+        How heads are combined to a single map; None = each is a map of its own.
+    ignore_zeros : bool
+        Average over the heads whose weight is not exactly zero (aggregate "mean" only).
+    scores : bool
+        What enters the softmax instead of what leaves it.
+    precision : {"model", "float32"}
+        See :meth:`AttentionCall.weights`.
+    what : str
+        The map in words, for progress and errors: "layer 3".
+    budget : int or None
+        Bytes that an answer may take; None = half of what is free.
+    """
+
+    call: AttentionCall
+    heads: Sequence[int]
+    queries: Units
+    keys: Units
+    aggregate: Aggregate | None = None
+    ignore_zeros: bool = False
+    scores: bool = False
+    precision: Precision = "model"
+    what: str = "a layer"
+    budget: int | None = None
+
+    @property
+    def n_maps(self) -> int:
+        """One for every head, or a single one of all."""
+        return len(self.heads) if self.aggregate is None else 1
+
+    @property
+    def n_rows(self) -> int:
+        """Units that look."""
+        return len(self.queries)
+
+    @property
+    def n_columns(self) -> int:
+        """Units that are looked at."""
+        return len(self.keys)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is computed."""
+        return self.call.device
+
+    def blocks(
+        self, rows: Sequence[int] | None = None
+    ) -> Iterator[tuple[slice, Float[Tensor, "map row visible"]]]:
+        """Yield ``(place, weights)``: which of the rows asked for, and their weights.
+
+        In a causal layer the last axis may be shorter than the map: columns to its right have
+        weight zero (a score of minus infinity).
+        """
+        self._require_room_to_run()
+        rows = range(self.n_rows) if rows is None else rows
+        cuts = self._cuts(rows)
+        pairs = itertools.pairwise(cuts)
+        for start, stop in steps(pairs, f"computing {self.what}", len(cuts) - 1):
+            yield slice(start, stop), self._block(rows[start:stop])
+
+    def whole(self, rows: Sequence[int] | None = None) -> Float[Tensor, "map row column"]:
+        """All weights of some rows, or of all.
+
+        Raises
+        ------
+        MemoryBudgetError
+            When they take more memory than one answer may.
+        """
+        rows = range(self.n_rows) if rows is None else rows
+        self._require_room_for(len(rows))
+        nothing = -torch.inf if self.scores else 0.0
+        shape = (self.n_maps, len(rows), self.n_columns)
+        with single_threaded():
+            found = torch.empty(shape, device=self.device)
+            for place, weights in self.blocks(rows):
+                found[:, place, : weights.shape[-1]] = weights
+                found[:, place, weights.shape[-1] :] = nothing
+        return found
+
+    def column(self, columns: Sequence[int]) -> Float[Tensor, "map row"]:
+        """Weights with which every row looks at some columns, summed over these."""
+        found = torch.zeros(self.n_maps, self.n_rows, device=self.device)
+        with single_threaded():
+            for place, weights in self.blocks():
+                seen = [column for column in columns if column < weights.shape[-1]]
+                found[:, place] = weights[..., seen].sum(dim=-1)
+        return found
+
+    def pooled(
+        self,
+        rows: range | None = None,
+        columns: range | None = None,
+        *,
+        size: int = 512,
+        pool: Pool = "max",
+    ) -> Pooled:
+        """A part of the map, pooled to at most `size` pixels on an axis.
+
+        Parameters
+        ----------
+        rows, columns : range, optional
+            The part; default all.
+        size : int
+            Most pixels on an axis.
+        pool : {"max", "mean"}
+            What a pixel says of the cells that it stands for. Rows that may look nowhere are left
+            out.
+        """
+        pooling = Pooling(self, rows, columns, size, pool)
+        with single_threaded():
+            for place, weights in self.blocks(pooling.rows):
+                pooling.add(place, weights)
+        return pooling.result()
+
+    def strongest(self, k: int, rows: Sequence[int] | None = None) -> Strongest:
+        """The k largest weights of every row and their columns; zeros where there are fewer."""
+        rows = range(self.n_rows) if rows is None else rows
+        k = min(k, self.n_columns)
+        self._require_room_for(len(rows), 3 * k)
+        weights = torch.zeros(self.n_maps, len(rows), k, device=self.device)
+        keys = torch.zeros(self.n_maps, len(rows), k, dtype=torch.int64, device=self.device)
+        with single_threaded():
+            for place, block in self.blocks(rows):
+                top = block.nan_to_num(0.0).topk(min(k, block.shape[-1]), dim=-1)
+                weights[:, place, : top.values.shape[-1]] = top.values
+                keys[:, place, : top.values.shape[-1]] = top.indices
+        return Strongest(weights, keys)
+
+    def at_least(self, threshold: float) -> Cells:
+        """All cells whose weight reaches a threshold.
+
+        Raises
+        ------
+        MemoryBudgetError
+            When they are more than one answer may hold.
+        """
+        allowed = budget_on(self.device, self.budget)
+        found: list[tuple[Tensor, ...]] = []
+        n_found = 0
+        with single_threaded():
+            for place, weights in self.blocks():
+                seen = weights if threshold > 0 else self._with_hidden(weights)
+                of_map, row, column = torch.nonzero(seen >= threshold, as_tuple=True)
+                found.append((of_map, row + place.start, column, seen[of_map, row, column]))
+                n_found += len(row)
+                require_room(
+                    n_found * _CELL_BYTES,
+                    allowed,
+                    f"{self.what}: over {n_found:,} weights reach {threshold:g}, which",
+                    ["Raise the threshold."],
+                )
+        of_map, row, column, weight = (torch.cat(parts) for parts in zip(*found, strict=True))
+        order = (of_map * self.n_rows + row).argsort(stable=True)
+        return Cells(of_map[order], row[order], column[order], weight[order])
+
+    def _with_hidden(self, weights: Float[Tensor, "map row visible"]) -> Tensor:
+        """A block with the zeros of the columns that it does not see."""
+        return torch.nn.functional.pad(weights, (0, self.n_columns - weights.shape[-1]))
+
+    # ---- blocks --------------------------------------------------------------------------------
+
+    def _cuts(self, rows: Sequence[int]) -> list[int]:
+        """Where the blocks begin, and the number of rows: whole units, few enough tokens."""
+        row_bytes = len(self.heads) * self.keys.n_tokens * FLOAT32
+        most = max(1, min(ROW_BLOCK, _BLOCK_BYTES // max(1, row_bytes)))
+        if self.queries.word_of_token is None:
+            return [*range(0, len(rows), most), len(rows)]
+        chosen = torch.as_tensor(list(rows), dtype=torch.int64)
+        n_before = (self.queries.starts[chosen + 1] - self.queries.starts[chosen]).cumsum(0)
+        cuts = [0]
+        while cuts[-1] < len(rows):
+            done = int(n_before[cuts[-1] - 1]) if cuts[-1] else 0
+            stop = int(torch.searchsorted(n_before, done + most, right=True))
+            cuts.append(max(stop, cuts[-1] + 1))
+        return cuts
+
+    def _block(self, rows: Sequence[int]) -> Float[Tensor, "map row visible"]:
+        tokens, unit = self.queries.tokens(rows)
+        weights = self.call.visible_weights(
+            self.heads, tokens, scores=self.scores, precision=self.precision
+        )
+        if self.keys.word_of_token is not None:
+            weights = _sum_columns(weights, self.keys.word_of_token)
+        if self.queries.word_of_token is not None:
+            weights = _mean_rows(weights, unit, len(rows))
+        return self._combined(weights)
+
+    def _combined(self, weights: Float[Tensor, "head row key"]) -> Float[Tensor, "map row key"]:
+        if self.aggregate == "max":
+            return weights.amax(dim=0, keepdim=True)
+        if self.aggregate == "mean" and self.ignore_zeros:
+            n_looking = (weights != 0).sum(dim=0, keepdim=True)
+            return weights.sum(dim=0, keepdim=True) / n_looking.clamp_min(1)
+        return weights.mean(dim=0, keepdim=True) if self.aggregate == "mean" else weights
+
+    # ---- memory --------------------------------------------------------------------------------
+
+    def _require_room_to_run(self) -> None:
+        """Refuse a module that has to run once more and would need too much for that."""
+        if not self.call.working_bytes:
+            return
+        require_room(
+            self.call.working_bytes,
+            budget_on(self.device, self.budget),
+            f"{type(self.call.module).__name__} computes attention by itself, all heads and rows "
+            f"of a layer at once: {self.what}",
+            ["Trace a shorter text."],
+        )
+
+    def _require_room_for(self, n_rows: int, n_columns: int | None = None) -> None:
+        """Refuse an answer that is too large, and say which would fit."""
+        row = (n_columns or self.n_columns) * FLOAT32
+        needed = self.n_maps * n_rows * row
+        allowed = budget_on(self.device, self.budget)
+        if needed <= allowed:
+            return
+        size = f"{n_rows:,} x {n_columns or self.n_columns:,} weights"
+        heads = f"{self.n_maps} heads of " if self.n_maps > 1 else ""
+        fits = allowed // (n_rows * row), allowed // (self.n_maps * row)
+        ways_out: list[str] = []
+        if fits[0] and self.n_maps > 1:
+            ways_out.append(f"{fits[0]} of the heads would fit, or a mean (aggregate='mean').")
+        if fits[1]:
+            ways_out.append(f"{fits[1]:,} of the rows would fit (rows=).")
+        ways_out.append("A picture of the whole takes pooled_attention().")
+        require_room(needed, allowed, f"{self.what}: {heads}{size}", ways_out)
+
+    def __repr__(self) -> str:
+        size = self.n_maps * self.n_rows * self.n_columns * FLOAT32
+        return (
+            f"AttentionMap({self.what}: {self.n_maps} x {self.n_rows} x {self.n_columns}, "
+            f"{in_words(size)} if it were whole)"
+        )
+
+
+class Pooling:
+    """Pools the blocks of a map to pixels, as they come.
+
+    Parameters
+    ----------
+    of : AttentionMap
+    rows, columns : range or None
+        The part that is wanted; None = all.
+    size : int
+        Most pixels on an axis.
+    pool : {"max", "mean"}
+    """
+
+    def __init__(
+        self, of: AttentionMap, rows: range | None, columns: range | None, size: int, pool: Pool
+    ) -> None:
+        self.rows = range(of.n_rows) if rows is None else rows
+        self.columns = range(of.n_columns) if columns is None else columns
+        self.per_pixel = max(1, -(-max(len(self.rows), len(self.columns)) // size))
+        self._pool = pool
+        height, width = (-(-len(side) // self.per_pixel) for side in (self.rows, self.columns))
+        self._values = torch.zeros(of.n_maps, height, width, device=of.device)
+        self._n_defined = torch.zeros(of.n_maps, height, device=of.device)
+
+    def add(self, place: slice, weights: Float[Tensor, "map row visible"]) -> None:
+        """Take in one block of rows."""
+        defined = ~weights.isnan().any(dim=-1)
+        part = weights[..., self.columns.start : self.columns.stop].nan_to_num(0.0)
+        by_pixel = self._by_column(part)
+        row = torch.arange(place.start, place.stop, device=part.device) // self.per_pixel
+        first, last = place.start // self.per_pixel, (place.stop - 1) // self.per_pixel + 1
+        into = self._values[:, first:last, : by_pixel.shape[-1]]
+        if self._pool == "max":
+            index = (row - first)[None, :, None].expand_as(by_pixel)
+            into.scatter_reduce_(1, index, by_pixel, "amax")
+        else:
+            into.index_add_(1, row - first, by_pixel)
+        self._n_defined[:, first:last].index_add_(1, row - first, defined.float())
+
+    def result(self) -> Pooled:
+        """Return what was pooled."""
+        values = self._values
+        if self._pool == "mean":
+            values = values / self._n_defined[..., None]
+        return Pooled(
+            values.masked_fill((self._n_defined == 0)[..., None], torch.nan), self.per_pixel
+        )
+
+    def _by_column(self, part: Float[Tensor, "map row key"]) -> Float[Tensor, "map row pixel"]:
+        """Pool the columns. Weights are not negative: what is not there counts as zero."""
+        per_pixel, n_columns = self.per_pixel, part.shape[-1]
+        if per_pixel == 1:
+            return part
+        missing = -n_columns % per_pixel
+        if missing:
+            part = torch.nn.functional.pad(part, (0, missing))
+        pixels = part.unflatten(-1, (-1, per_pixel))
+        if self._pool == "max":
+            return pixels.amax(dim=-1)
+        # The last pixel may stand for fewer columns.
+        at = torch.arange(pixels.shape[-2], device=part.device) * per_pixel
+        return pixels.sum(dim=-1) / (len(self.columns) - at).clamp_max(per_pixel)
+
+
+def undefined_rows(weights: Float[Tensor, "map row key"]) -> Bool[Tensor, " row"]:
+    """Rows of a block that may look nowhere, in all maps."""
+    return weights.isnan().any(dim=-1).all(dim=0)
+
+
+def _sum_columns(
+    weights: Float[Tensor, "head row key"], word_of_key: Int[Tensor, " key"]
+) -> Float[Tensor, "head row word"]:
+    """Sum over the key tokens of every word, for the keys that the block sees."""
+    n_visible = weights.shape[-1]
+    n_words = int(word_of_key[n_visible - 1]) + 1 if n_visible else 0
+    index = word_of_key[:n_visible].to(weights.device)
+    return weights.new_zeros(*weights.shape[:-1], n_words).index_add_(2, index, weights)
+
+
+def _mean_rows(
+    weights: Float[Tensor, "head token key"], unit: Int[Tensor, " token"], n_units: int
+) -> Float[Tensor, "head unit key"]:
+    """Mean over the query tokens of every unit."""
+    counts = torch.bincount(unit, minlength=n_units).to(weights.device)
+    sums = weights.new_zeros(weights.shape[0], n_units, weights.shape[-1])
+    return sums.index_add_(1, unit.to(weights.device), weights).div_(counts[:, None])
+
+
+def _is_run(units: Sequence[int]) -> bool:
+    return isinstance(units, range) and units.step == 1 and len(units) > 0
