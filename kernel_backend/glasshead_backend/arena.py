@@ -8,8 +8,6 @@ from torch import Tensor
 _CHUNK_BYTES = 64 << 20
 """More than any allocator serves from its heap: pages that are not written to cost nothing."""
 
-_SMALL_BYTES = 256 << 10
-
 
 class Arena:
     """Copies tensors into large chunks of memory of their own, one behind the other.
@@ -27,7 +25,7 @@ class Arena:
     def keep(self, tensor: Tensor) -> Tensor:
         """Return a tensor of the same values that can be kept."""
         tensor = tensor.detach()
-        if tensor.device.type != "cpu" or tensor.nbytes < _SMALL_BYTES:
+        if tensor.device.type != "cpu":
             return tensor
         room = 0 if self._chunk is None else self._chunk.nbytes - self._used
         if self._chunk is None or room < tensor.nbytes:

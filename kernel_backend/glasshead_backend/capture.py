@@ -205,6 +205,8 @@ def _capturing(
         )
         # Right now, while all weights of the module are where it computes (offloaded models).
         verify(call)
+        if isinstance(call.difference, Tensor):
+            call.difference = recording.arena.keep(call.difference)
         recording.calls.append(call)
         return output, weights
 

@@ -310,8 +310,8 @@ def _scores(
         if call.causal:
             # All of these rows see what lies left of the first of them.
             first = min(rows)
-            seen = _visible(call, rows, n_visible)[:, first:]
-            scores[..., first:].masked_fill_(~seen, -torch.inf)
+            hidden = ~_visible(call, rows, range(first, n_visible))
+            scores[..., first:].masked_fill_(hidden, -torch.inf)
         return scores
     mask = _mask_rows(call, heads, rows)
     if mask.dtype == torch.bool:
@@ -345,10 +345,10 @@ def _products(
     return query[:, chosen] @ key[:, :, :n_visible].float().transpose(-1, -2)
 
 
-def _visible(call: CapturedCall, rows: Sequence[int], n_keys: int) -> Bool[Tensor, "query key"]:
-    """Which of the first `n_keys` keys rows of a causal call may look at."""
+def _visible(call: CapturedCall, rows: Sequence[int], keys: range) -> Bool[Tensor, "query key"]:
+    """Which of some keys rows of a causal call may look at."""
     queries = torch.as_tensor(list(rows), device=call.device)
-    return torch.arange(n_keys, device=call.device) <= queries[:, None]
+    return torch.arange(keys.start, keys.stop, device=call.device) <= queries[:, None]
 
 
 def _additive_mask(call: CapturedCall, rows: Sequence[int]) -> Tensor | None:
@@ -357,7 +357,7 @@ def _additive_mask(call: CapturedCall, rows: Sequence[int]) -> Tensor | None:
     if call.mask is None:
         if not call.causal:
             return None
-        may_look = _visible(call, rows, call.n_keys)[None, None]
+        may_look = _visible(call, rows, range(call.n_keys))[None, None]
     else:
         mask = call.mask[..., : call.n_keys]
         mask = mask[:, :, row_index(rows, query.device)] if mask.shape[2] > 1 else mask

@@ -22,8 +22,9 @@ from glasshead_backend.anatomy import Anatomy, Family, examine
 from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.batching import trace_together
 from glasshead_backend.demo import TOY_NOTICE, demo_path
-from glasshead_backend.progress import report, reporting, steps
+from glasshead_backend.progress import reporting, steps
 from glasshead_backend.running import (
+    each_token_reported,
     inputs_of,
     n_embeddings,
     start_of_decoder,
@@ -309,16 +310,21 @@ class Lens:
             return Sides(Sequence("text", text, tuple(tokens)))
         source = Sequence("source", text, tuple(tokens))
         if target is None:
-            report("generating the target")
-            labels, written = self._generated_labels(source, max_new_tokens)
-        else:
-            _require_text(target)
-            labels, written = tokenize(self.tokenizer, target, target=True), target
-            self._check(labels, target, "target")
-        return self._with_decoder(source, labels, written)
+            options = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
+            return self._with_generated(source, **options)
+        _require_text(target)
+        labels = tokenize(self.tokenizer, target, target=True)
+        self._check(labels, target, "target")
+        return self._with_decoder(source, labels, target)
 
     def generate(
-        self, prompt: str, *, max_new_tokens: int = 50, do_sample: bool = False, **kwargs: Any
+        self,
+        prompt: str,
+        *,
+        max_new_tokens: int = 50,
+        do_sample: bool = False,
+        progress: Progress | None = None,
+        **kwargs: Any,
     ) -> Trace:
         """Let the model continue a prompt, and trace prompt and continuation together.
 
@@ -333,47 +339,68 @@ class Lens:
             Most tokens to generate.
         do_sample : bool
             Sample instead of taking the most probable token.
+        progress : callable, optional
+            As for :meth:`trace`.
         **kwargs
-            Passed on to the model's ``generate``.
+            Passed on to the model's ``generate`` (``num_beams``, ``temperature`` ...).
+
+        Raises
+        ------
+        ValueError
+            When the model cannot generate, when it is asked for several sequences, and as
+            :meth:`trace`.
         """
         _require_text(prompt)
+        if kwargs.get("num_return_sequences", 1) != 1:
+            raise ValueError(
+                "A trace is of one text: leave out num_return_sequences. For several "
+                "continuations call generate several times, with do_sample=True."
+            )
         tokens = self.tokenize(prompt)
         self._check(tokens, prompt, "prompt")
-        options = {"max_new_tokens": max_new_tokens, "do_sample": do_sample, **kwargs}
         if self.family == "encoder":
             raise ValueError(f"{self.name} is an encoder: it cannot generate. Use trace(text).")
-        if self.family == "encoder-decoder":
-            source = Sequence("source", prompt, tuple(tokens))
-            labels, written = self._generated_labels(source, **options)
-            return trace_together(self, [self._with_decoder(source, labels, written)])[0]
-        # A tokenizer that closes every text with an end token would stop the model right there.
-        while len(tokens) > 1 and tokens[-1].special:
-            tokens.pop()
-        ids = [token.id for token in tokens]
-        with for_a_trace(self.model):
-            written_ids = self.model.generate(**inputs_of(self.model, ids), **options)[0].tolist()
-        whole, text = tokens_of_ids(self.tokenizer, written_ids, generated_from=len(ids))
-        self._check(whole, text, "text")
-        return trace_together(self, [Sides(Sequence("text", text, tuple(whole)))])[0]
+        options = {"max_new_tokens": max_new_tokens, "do_sample": do_sample, **kwargs}
+        with reporting(progress):
+            if self.family == "encoder-decoder":
+                source = Sequence("source", prompt, tuple(tokens))
+                return trace_together(self, [self._with_generated(source, **options)])[0]
+            # A tokenizer that closes every text with an end token would stop the model right there.
+            while len(tokens) > 1 and tokens[-1].special:
+                tokens.pop()
+            ids = [token.id for token in tokens]
+            written = self._run_generate(ids, **options)
+            whole, text = tokens_of_ids(self.tokenizer, written, generated_from=len(ids))
+            self._check(whole, text, "text")
+            return trace_together(self, [Sides(Sequence("text", text, tuple(whole)))])[0]
 
-    def _with_decoder(self, source: Sequence, labels: list[Token], text: str) -> Sides:
-        """Add the decoder: its inputs are the labels shifted right behind the start token."""
-        start_id = start_of_decoder(self.model, [token.id for token in labels])
-        start_text = str(self.tokenizer.convert_ids_to_tokens(start_id))
-        start = Token(start_id, start_text, 0, 0, special=True)
-        inputs = Sequence("target", text, (start, *labels[:-1]))
-        return Sides(source, inputs, Sequence("target", text, tuple(labels)))
-
-    def _generated_labels(
-        self, source: Sequence, max_new_tokens: int | None = None, **kwargs: Any
-    ) -> tuple[list[Token], str]:
-        options = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
-        with for_a_trace(self.model):
-            written = self.model.generate(**inputs_of(self.model, source.ids), **options, **kwargs)
-        labels, text = tokens_of_ids(self.tokenizer, written[0, 1:].tolist(), generated_from=0)
+    def _with_generated(self, source: Sequence, **options: Any) -> Sides:
+        """Let an encoder-decoder write the target of a source."""
+        start, *ids = self._run_generate(source.ids, **options)
+        labels, text = tokens_of_ids(self.tokenizer, ids, generated_from=0)
         if not labels:
             raise ValueError(f"{self.name} generated nothing for this source. Give a target.")
-        return labels, text
+        return self._with_decoder(source, labels, text, start)
+
+    def _run_generate(self, ids: list[int], **options: Any) -> list[int]:
+        """Run the model's own generation; return all ids that the decoder saw or wrote."""
+        inputs = inputs_of(self.model, ids)
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        total = options.get("max_new_tokens") or self.model.generation_config.max_length or 1
+        with for_a_trace(self.model), each_token_reported(options, total) as reported:
+            written = self.model.generate(**inputs, **reported)
+        return getattr(written, "sequences", written)[0].tolist()
+
+    def _with_decoder(
+        self, source: Sequence, labels: list[Token], text: str, start: int | None = None
+    ) -> Sides:
+        """Add the decoder: its inputs are the labels shifted right behind the start token."""
+        if start is None:
+            start = start_of_decoder(self.model, [token.id for token in labels])
+        name = str(self.tokenizer.convert_ids_to_tokens(start))
+        first = Token(start, name, 0, 0, special=True)
+        inputs = Sequence("target", text, (first, *labels[:-1]))
+        return Sides(source, inputs, Sequence("target", text, tuple(labels)))
 
     def _check(self, tokens: list[Token], text: str, what: str) -> None:
         """Refuse what the model cannot run on, and say what to do."""

@@ -88,13 +88,6 @@ def is_listened_to() -> bool:
     return _reporter.get() is not None
 
 
-def report(what: str) -> None:
-    """Say what is being done, where it is not known how far it has come."""
-    reporter = _reporter.get()
-    if reporter is not None and not reporter.loops:
-        reporter.callback(Step(what))
-
-
 def steps(things: Iterable[Item], what: str, total: int) -> Generator[Item, None, None]:
     """Yield things one by one, and report before each how many of them are done."""
     reporter = _reporter.get()

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from transformers import StoppingCriteria, StoppingCriteriaList
 
+from glasshead_backend.arena import Arena
 from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.hooks import here, on_input, on_output
 from glasshead_backend.prediction import NextTokenLogits
@@ -168,6 +170,7 @@ def norms_of(writers: Sequence[Writer], batch: int) -> Generator[Norms, None, No
     by_module = {id(writer.module): writer for writer in writers}
     turns: dict[int, int] = {}
     norms: Norms = {}
+    arena = Arena()
 
     def note(module: nn.Module, output: Tensor) -> None:
         writer = by_module[id(module)]
@@ -178,7 +181,7 @@ def norms_of(writers: Sequence[Writer], batch: int) -> Generator[Norms, None, No
         # Some put the batch second (FSMT), some flatten it (mixtures of experts).
         batch_first = norm.dim() == 1 or norm.shape[0] == batch
         norm = norm.reshape(batch, -1) if batch_first else norm.t()
-        norms[writer.stack, writer.layer + turn, writer.block] = norm
+        norms[writer.stack, writer.layer + turn, writer.block] = arena.keep(norm)
 
     with on_output([writer.module for writer in writers], note):
         yield norms
@@ -201,6 +204,29 @@ def layers_reported(stacks: Iterable[Sequence[nn.Module]]) -> Generator[None, No
             yield
     finally:
         run.close()
+
+
+@contextmanager
+def each_token_reported(
+    options: dict[str, Any], total: int
+) -> Generator[dict[str, Any], None, None]:
+    """Add to the options of ``generate`` what reports progress after every token."""
+    if not is_listened_to():
+        yield options
+        return
+    tokens = steps(range(total), "generating", total)
+
+    class Report(StoppingCriteria):
+        def __call__(self, input_ids: Tensor, *_: object, **__: object) -> Any:
+            """Stop nothing."""
+            next(tokens, None)
+            return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+    criteria = StoppingCriteriaList([*(options.get("stopping_criteria") or ()), Report()])
+    try:
+        yield {**options, "stopping_criteria": criteria}
+    finally:
+        tokens.close()
 
 
 def activations_of(
