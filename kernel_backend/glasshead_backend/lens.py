@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.progress import Progress
     from glasshead_backend.trace import Trace
+    from glasshead_backend.words import Cut
 
 
 class Lens:
@@ -56,6 +57,9 @@ class Lens:
         A decoder-only, encoder-decoder or encoder model.
     tokenizer : PreTrainedTokenizerBase
         Its tokenizer.
+    words : callable, optional
+        Cuts a text into words, for ``unit="word"``: returns them in order, as pieces of the text or
+        as ``(start, end)`` spans (``jieba.cut`` for Chinese, say). Default: Unicode's boundaries.
 
     Raises
     ------
@@ -77,11 +81,18 @@ class Lens:
     True
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        words: Cut | None = None,
+    ) -> None:
         # A compiled model is recorded through the module it was compiled from: same weights.
         # Any: the class of a model decides which methods it has (generate, get_encoder ...).
         self.model: Any = getattr(model, "_orig_mod", model)
         self.tokenizer = tokenizer
+        self.words = words
         self.memory_budget: int | None = None
         self.notice = ""
         self.name = _display_name(self.model)
@@ -111,6 +122,7 @@ class Lens:
         *,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype = "auto",
+        words: Cut | None = None,
         **kwargs: Any,
     ) -> Lens:
         """Load a model and its tokenizer with transformers' Auto classes.
@@ -123,6 +135,8 @@ class Lens:
             Where to put the model; default: where transformers puts it.
         dtype : str or torch.dtype
             Passed on; "auto" = as the weights were saved.
+        words : callable, optional
+            As for :class:`Lens`.
         **kwargs
             Passed on to the model's ``from_pretrained``.
         """
@@ -136,7 +150,7 @@ class Lens:
             auto = AutoModelForCausalLM
         model = auto.from_pretrained(name_or_path, dtype=dtype, **kwargs)
         tokenizer = AutoTokenizer.from_pretrained(name_or_path)
-        return cls(model if device is None else model.to(device), tokenizer)
+        return cls(model if device is None else model.to(device), tokenizer, words=words)
 
     @classmethod
     def demo(cls, name: Literal["decoder", "encoder-decoder"] = "decoder") -> Lens:
@@ -307,8 +321,8 @@ class Lens:
                     f"{self.name} is not an encoder-decoder model: it takes one text. "
                     "Use trace(text)."
                 )
-            return Sides(Sequence("text", text, tuple(tokens)))
-        source = Sequence("source", text, tuple(tokens))
+            return Sides(self._sequence("text", text, tokens))
+        source = self._sequence("source", text, tokens)
         if target is None:
             options = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
             return self._with_generated(source, **options)
@@ -363,7 +377,7 @@ class Lens:
         options = {"max_new_tokens": max_new_tokens, "do_sample": do_sample, **kwargs}
         with reporting(progress):
             if self.family == "encoder-decoder":
-                source = Sequence("source", prompt, tuple(tokens))
+                source = self._sequence("source", prompt, tokens)
                 return trace_together(self, [self._with_generated(source, **options)])[0]
             # A tokenizer that closes every text with an end token would stop the model right there.
             while len(tokens) > 1 and tokens[-1].special:
@@ -372,7 +386,7 @@ class Lens:
             written = self._run_generate(ids, **options)
             whole, text = tokens_of_ids(self.tokenizer, written, generated_from=len(ids))
             self._check(whole, text, "text")
-            return trace_together(self, [Sides(Sequence("text", text, tuple(whole)))])[0]
+            return trace_together(self, [Sides(self._sequence("text", text, whole))])[0]
 
     def _with_generated(self, source: Sequence, **options: Any) -> Sides:
         """Let an encoder-decoder write the target of a source."""
@@ -399,8 +413,16 @@ class Lens:
             start = start_of_decoder(self.model, [token.id for token in labels])
         name = str(self.tokenizer.convert_ids_to_tokens(start))
         first = Token(start, name, 0, 0, special=True)
-        inputs = Sequence("target", text, (first, *labels[:-1]))
-        return Sides(source, inputs, Sequence("target", text, tuple(labels)))
+        inputs = self._sequence("target", text, [first, *labels[:-1]])
+        return Sides(source, inputs, self._sequence("target", text, labels))
+
+    def _sequence(
+        self, name: Literal["text", "source", "target"], text: str, tokens: list[Token]
+    ) -> Sequence:
+        sequence = Sequence(name, text, tuple(tokens), self.words)
+        if self.words is not None:
+            _ = sequence.words  # a segmentation that does not fit the text is refused here
+        return sequence
 
     def _check(self, tokens: list[Token], text: str, what: str) -> None:
         """Refuse what the model cannot run on, and say what to do."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.layers import Kind
     from glasshead_backend.tokens import Token
-    from glasshead_backend.words import Word
+    from glasshead_backend.words import Cut, Word
 
 Side = Literal["query", "key"]
 Unit = Literal["token", "word"]
@@ -33,11 +33,14 @@ class Sequence:
     text : str
         What the tokens' start and end count in.
     tokens : tuple of Token
+    cut : callable, optional
+        The user's own segmentation into words.
     """
 
     name: Literal["text", "source", "target"]
     text: str
     tokens: tuple[Token, ...]
+    cut: Cut | None = None
 
     @property
     def ids(self) -> list[int]:
@@ -47,7 +50,7 @@ class Sequence:
     @cached_property
     def words(self) -> list[Word]:
         """The words that the tokens make."""
-        return group_words(self.tokens, self.text)
+        return group_words(self.tokens, self.text, self.cut)
 
     @cached_property
     def word_of_token(self) -> Int[Tensor, " token"]:

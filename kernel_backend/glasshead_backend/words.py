@@ -9,7 +9,8 @@ tokens that share a piece between two boundaries make one word. So:
   skin tones and flag letters.
 - Scripts without spaces (Han, Hiragana, Thai, Lao, Khmer, Burmese) have boundaries between
   characters, because no dictionary is used: their words are the tokenizer's own pieces, completed
-  to whole characters.
+  to whole characters. A segmentation of your own (:data:`Cut`) takes the place of the boundaries,
+  with everything below unchanged.
 - A token is never split. One that spans several words makes them one (``'s the``); a boundary that
   falls inside a character as the user sees it (a grapheme cluster) does not count.
 - A special token is a word of its own, and ends the word before it.
@@ -24,6 +25,7 @@ the gaps hold white space and what the tokenizer dropped.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 _WORD_BOUNDARY = regex.compile(r"\b", regex.WORD | regex.VERSION1)
 _GRAPHEME = regex.compile(r"\X", regex.VERSION1)
 _LINE_BREAKS = frozenset("\n\r\v\f\x85\u2028\u2029")
+
+Cut = Callable[[str], Iterable[str | tuple[int, int]]]
+"""Cuts a text into words: returns them in order, as pieces of the text or as their spans
+``(start, end)``. What lies between them (spaces) may be left out. ``jieba.cut`` is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class Word:
     tokens: tuple[int, ...]
 
 
-def group_words(tokens: Sequence[Token], text: str) -> list[Word]:
+def group_words(tokens: Sequence[Token], text: str, cut: Cut | None = None) -> list[Word]:
     """Group tokens into written words.
 
     Every token is in exactly one word and the order is kept, so there are at most as many words
@@ -72,13 +78,21 @@ def group_words(tokens: Sequence[Token], text: str) -> list[Word]:
         The tokens of a text, in order, with their spans.
     text
         The text that the spans index into.
+    cut
+        A segmentation of your own; default: the boundaries of Unicode.
 
     Returns
     -------
     list of Word
         The words in reading order (rules: see the module's description).
+
+    Raises
+    ------
+    ValueError
+        When `cut` returns what is not in the text, or not in order.
     """
-    units = _attach_blanks(_runs(tokens, text, _segments(text)), tokens, text)
+    boundaries = _unicode_boundaries(text) if cut is None else _own_boundaries(text, cut)
+    units = _attach_blanks(_runs(tokens, text, _segments(text, boundaries)), tokens, text)
     return [_word(unit, tokens, text) for unit in units]
 
 
@@ -122,7 +136,33 @@ class _Unit:
     special: bool
 
 
-def _segments(text: str) -> list[int]:
+def _unicode_boundaries(text: str) -> Iterator[int]:
+    return (match.start() for match in _WORD_BOUNDARY.finditer(text))
+
+
+def _own_boundaries(text: str, cut: Cut) -> Iterator[int]:
+    """Yield where the words of a user's segmentation begin and end."""
+    reach = 0
+    for piece in cut(text):
+        if isinstance(piece, str):
+            start = text.find(piece, reach)
+            end = start + len(piece)
+        else:
+            start, end = piece
+        if not reach <= start <= end <= len(text):
+            what = f"{piece!r}, which does not stand" if isinstance(piece, str) else f"span {piece}"
+            raise ValueError(
+                f"The segmentation of the text has {what} between {reach} and {len(text)}. It must "
+                "return the text's own words in order, as they are written there, or their "
+                "(start, end) spans."
+            )
+        if start < end:
+            yield start
+            yield end
+        reach = end
+
+
+def _segments(text: str, boundaries: Iterable[int]) -> list[int]:
     """Return, for every character of the text, the number of the piece between boundaries."""
     # A plain text needs no second pass: an ASCII grapheme of two characters is only "\r\n",
     # which the word boundaries keep whole as well.
@@ -131,8 +171,7 @@ def _segments(text: str) -> list[int]:
         for cluster in _GRAPHEME.finditer(text):
             inside.update(range(cluster.start() + 1, cluster.end()))
     segment_of = [0] * len(text)
-    starts = [0]
-    starts += [at for m in _WORD_BOUNDARY.finditer(text) if (at := m.start()) and at not in inside]
+    starts = list(dict.fromkeys([0, *(at for at in boundaries if at and at not in inside)]))
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True)):
         segment_of[start:end] = [number] * (end - start)
     return segment_of
@@ -151,7 +190,10 @@ def _runs(tokens: Sequence[Token], text: str, segments: list[int]) -> Iterator[_
     reach, last_segment = 0, -1
     for position, token in enumerate(tokens):
         first, last = _core(token.start, token.end, text)
-        shares = first < last and segments[first] == last_segment
+        # Of a token of nothing but space the space itself counts: it may stand inside a word that
+        # the user has cut.
+        here = range(first, last) or range(token.start, token.end)
+        shares = len(here) > 0 and segments[here.start] == last_segment
         # White space is one unit when its bytes are split; a token without any text (the second of
         # two unknown ones in a word) splits no word.
         shares = shares or token.start < reach or token.start == token.end

@@ -10,9 +10,12 @@ from hypothesis import given, settings
 
 from backend import tokenizers
 from backend.test_tokens import NASTY, spells_itself, texts
+from backend.tiny_models import build
+from backend.tiny_models import tokenizer as tiny_tokenizer
 from backend.tokenizers import BUILDERS, SPELLING_OUT
+from glasshead_backend import Lens
 from glasshead_backend.tokens import Token, tokenize, tokens_of_ids
-from glasshead_backend.words import Word, group_words, token_to_word
+from glasshead_backend.words import Cut, Word, group_words, token_to_word
 
 families = pytest.mark.parametrize("family", BUILDERS)
 pytestmark = [
@@ -27,8 +30,8 @@ def words_of(text: str, family: str = "gpt2") -> list[str]:
     return [word.text for word in group_words(tokens, text)]
 
 
-def check_laws(tokens: list[Token], text: str) -> list[Word]:
-    words = group_words(tokens, text)
+def check_laws(tokens: list[Token], text: str, cut: Cut | None = None) -> list[Word]:
+    words = group_words(tokens, text, cut)
     assert [position for word in words for position in word.tokens] == list(range(len(tokens)))
     assert all(word.tokens for word in words)
     rebuilt, at = "", 0
@@ -132,6 +135,56 @@ def test_an_unknown_word_reads_as_it_was_written() -> None:
 
 def test_markup_in_the_text_is_words_and_marks() -> None:
     assert words_of("</script><img>") == ["<", "/", "script", ">", "<", "img", ">"]
+
+
+# --- words of the user's own ---------------------------------------------------------------------
+DICTIONARY = {
+    "日本語の": ["日本語", "の"],
+    "ไปโรงเรียน": ["ไป", "โรงเรียน"],
+    "北京大学": ["北京", "大学"],
+}
+
+
+@pytest.mark.parametrize("family", ["byt5", "gpt2", "llama2"])
+@pytest.mark.parametrize("text", DICTIONARY)
+def test_a_segmentation_by_dictionary_takes_the_place_of_boundaries(family: str, text: str) -> None:
+    tokens = tokenize(BUILDERS[family](), text, add_special_tokens=False)
+    words = group_words(tokens, text, DICTIONARY.__getitem__)
+    assert [word.text for word in words] == DICTIONARY[text]
+
+
+@families
+def test_words_of_any_segmentation_keep_the_laws(family: str) -> None:
+    for text in NASTY:
+        tokens = tokenize(BUILDERS[family](), text)
+        every_third = [(at, min(at + 3, len(text))) for at in range(0, len(text), 3)]
+        check_laws(tokens, text, lambda _, spans=every_third: spans)
+        check_laws(tokens, text, str.split)
+
+
+def test_words_may_hold_spaces_and_leave_out_what_is_between() -> None:
+    text = "I saw New York, twice."
+    tokens = tokenize(tokenizers.gpt2(), text)
+    words = group_words(tokens, text, lambda _: ["I", "saw", "New York", "twice"])
+    assert [word.text for word in words] == ["I", "saw", "New York", ",", "twice", "."]
+    spans = [(0, 1), (2, 5), (6, 14), (16, 21)]
+    assert group_words(tokens, text, lambda _: spans) == words
+
+
+@pytest.mark.parametrize("wrong", [["dog", "the"], ["cat"], [(2, 5), (0, 1)], [(0, 99)]])
+def test_a_segmentation_of_another_text_is_refused_when_it_is_traced(wrong: list[object]) -> None:
+    lens = Lens(build("gpt2"), tiny_tokenizer(), words=lambda _: wrong)
+    with pytest.raises(ValueError, match="must return the text's own words in order"):
+        lens.trace("the dog")
+
+
+def test_fused_attention_follows_the_users_words() -> None:
+    lens = Lens(build("gpt2"), tiny_tokenizer(), words=lambda _: ["the quick", "fox runs"])
+    trace = lens.trace("the quick fox runs")
+    assert [word.text for word in trace.words()] == ["the quick", "fox runs"]
+    by_token = trace.attention(1)
+    expected = by_token.unflatten(2, (2, 2)).sum(3).unflatten(1, (2, 2)).mean(2)
+    torch.testing.assert_close(trace.attention(1, unit="word"), expected)
 
 
 # --- special tokens, white space ------------------------------------------------------------------
