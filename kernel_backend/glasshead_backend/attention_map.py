@@ -131,6 +131,10 @@ class AttentionMap:
         What enters the softmax instead of what leaves it.
     precision : {"model", "float32"}
         See :meth:`AttentionCall.weights`.
+    gram : Tensor or None
+        ``[key tokens, heads, heads]``: scalar products of what the heads would move from each key
+        (see :mod:`glasshead_backend.value_norms`). With it the map holds ``|| a v W_O ||`` instead
+        of weights ``a``; aggregate "sum": the norm of what all heads move together.
     what : str
         The map in words, for progress and errors: "layer 3".
     budget : int or None
@@ -141,8 +145,9 @@ class AttentionMap:
     heads: Sequence[int]
     queries: Units
     keys: Units
-    aggregate: Aggregate | None = None
+    aggregate: Aggregate | Literal["sum"] | None = None
     ignore_zeros: bool = False
+    gram: Float[Tensor, "key head head"] | None = None
     scores: bool = False
     precision: Precision = "model"
     what: str = "a layer"
@@ -304,6 +309,8 @@ class AttentionMap:
         weights = self.call.visible_weights(
             self.heads, tokens, scores=self.scores, precision=self.precision
         )
+        if self.gram is not None:
+            weights = _moved(weights, self.gram, together=self.aggregate == "sum")
         if self.keys.word_of_token is not None:
             weights = _sum_columns(weights, self.keys.word_of_token)
         if self.queries.word_of_token is not None:
@@ -425,6 +432,19 @@ class Pooling:
 def undefined_rows(weights: Float[Tensor, "map row key"]) -> Bool[Tensor, " row"]:
     """Rows of a block that may look nowhere, in all maps."""
     return weights.isnan().any(dim=-1).all(dim=0)
+
+
+def _moved(
+    weights: Float[Tensor, "head row key"], gram: Float[Tensor, "key head head"], *, together: bool
+) -> Float[Tensor, "head row key"]:
+    """Norm of what each head moves, or of what all move together: ``|| sum_h a_h f_h ||``."""
+    of_key = gram[: weights.shape[-1]].to(weights.device)
+    if not together:
+        norms = of_key.diagonal(dim1=1, dim2=2).clamp_min(0.0).sqrt()
+        return weights * norms.T[:, None]
+    by_key = weights.permute(2, 1, 0)
+    squared = ((by_key @ of_key) * by_key).sum(dim=-1)
+    return squared.clamp_min(0.0).sqrt().T[None]
 
 
 def _sum_columns(

@@ -51,6 +51,10 @@ class Recording:
     calls: list[CapturedCall | Replay] = field(default_factory=list["CapturedCall | Replay"])
     thread: int = field(default_factory=threading.get_ident)
     arena: Arena = field(default_factory=Arena, repr=False)
+    keep_values: bool = False
+    # With the values: what the last call put out, until its projection is found.
+    output: Tensor | None = field(default=None, repr=False)
+    version: int = 0
     _last: tuple[nn.Module, weakref.ref[Tensor], weakref.ref[Tensor]] | None = None
     # Layers share one position bias (T5): what it was recognised as, while the model holds it.
     _biases: list[tuple[weakref.ref[Tensor], RelativeBias | None]] = field(
@@ -85,7 +89,11 @@ _stock_get_interface: Callable[..., AttentionFunction] | None = None
 
 @contextmanager
 def record(
-    readers: Sequence[Reader] = (), model: Any = None, batch: int = 1
+    readers: Sequence[Reader] = (),
+    model: Any = None,
+    batch: int = 1,
+    *,
+    keep_values: bool = False,
 ) -> Generator[Recording, None, None]:
     """Record the attention calls of every forward pass made in this context.
 
@@ -100,13 +108,15 @@ def record(
         Needed with `readers`.
     batch : int
         Sequences in a forward pass.
+    keep_values : bool
+        Keep the values of every call as well, and the output of the last one.
 
     Yields
     ------
     Recording
         Filled as the model runs.
     """
-    recording = Recording()
+    recording = Recording(keep_values=keep_values)
     _install()
     token = _active.set(recording)
     try:
@@ -207,6 +217,9 @@ def _capturing(
         verify(call)
         if isinstance(call.difference, Tensor):
             call.difference = recording.arena.keep(call.difference)
+        if recording.keep_values:
+            call.value = recording.arena.keep(value)
+            recording.output, recording.version = output, output._version  # noqa: SLF001
         recording.calls.append(call)
         return output, weights
 

@@ -91,6 +91,8 @@ class CapturedCall(AttentionCall):
         Address of the storage of the call's output: how the output projection is recognised.
     difference : Tensor or float
         Largest difference between our own arithmetic and `eager` on a few rows: see :func:`verify`.
+    value : Tensor or None
+        ``[batch, key_heads, keys, head_dim]``, where values were asked for.
     """
 
     module: nn.Module
@@ -103,6 +105,7 @@ class CapturedCall(AttentionCall):
     options: dict[str, Any] = field(repr=False)
     output_storage: int = 0
     difference: Tensor | float = 0.0
+    value: Tensor | None = None
 
     @property
     def own_math(self) -> bool:
@@ -139,7 +142,8 @@ class CapturedCall(AttentionCall):
     @property
     def nbytes(self) -> int:
         """Bytes held by this call's query and key."""
-        return self.query.nbytes + self.key.nbytes
+        value = 0 if self.value is None else self.value.nbytes
+        return self.query.nbytes + self.key.nbytes + value
 
     @property
     def softcap(self) -> float | None:

@@ -159,7 +159,9 @@ def _solve(run: _BlockRun, recording: Recording, cross: frozenset[int]) -> dict[
     rest = [module for module, _ in summands if module not in taken]
     if not summands:
         rest = [
-            module for module, output, _, _ in run.events if output is not None and _linear(module)
+            module
+            for module, output, _, _ in run.events
+            if output is not None and is_linear(module)
         ]
         rest = [module for module in rest if module not in taken]
     # A lone summand of a layer without attention is its mixer (a state-space block), not an MLP.
@@ -170,7 +172,7 @@ def _solve(run: _BlockRun, recording: Recording, cross: frozenset[int]) -> dict[
 
 def _projection(run: _BlockRun, index: int, output_storage: int) -> nn.Module | None:
     """The output projection of an attention call: the linear layer that reads its output."""
-    later = [event for event in run.events if event[3] > index and _linear(event[0])]
+    later = [event for event in run.events if event[3] > index and is_linear(event[0])]
     reads = [event for event in later if event[2] == output_storage]
     return (reads or later)[0][0] if later else None
 
@@ -180,10 +182,11 @@ def _first_linear_after_softmax(run: _BlockRun, index: int) -> nn.Module | None:
     begin = next((i for i, event in enumerate(run.events) if event[3] > index), len(run.events))
     softmax = next((at for at in run.softmaxes if at >= begin), None)
     later = run.events[softmax:] if softmax is not None else []
-    return next((module for module, *_ in later if _linear(module)), None)
+    return next((module for module, *_ in later if is_linear(module)), None)
 
 
-def _linear(module: nn.Module) -> bool:
+def is_linear(module: nn.Module) -> bool:
+    """Whether a module multiplies by a matrix."""
     weight = getattr(module, "weight", None)
     is_leaf = next(module.children(), None) is None
     return (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from glasshead_backend.attention_questions import AttentionQuestions
 from glasshead_backend.checks import require
+from glasshead_backend.layer_questions import LayerQuestions
 from glasshead_backend.prediction_questions import PredictionQuestions
 from glasshead_backend.running import activations_of
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ActivationBlock = Literal["attention", "cross", "mlp", "residual", "embedding"]
 
 
-class Trace(AttentionQuestions, PredictionQuestions):
+class Trace(LayerQuestions, PredictionQuestions):
     """A recorded run: tokens, queries and keys of every attention call, predictions, block norms.
 
     Made by :meth:`glasshead_backend.Lens.trace`. Attention weights are not stored: each question

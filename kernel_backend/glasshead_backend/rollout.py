@@ -1,0 +1,140 @@
+"""Attention through all layers: rollout and flow (Abnar & Zuidema 2020).
+
+Both follow information back from a token of the last layer to the tokens that went into the first,
+by ``Â = (A + I) / 2`` with rows normalised: half of what a layer passes on comes through attention,
+half along the residual stream.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import maximum_flow
+
+from glasshead_backend.attention import single_threaded
+from glasshead_backend.memory import FLOAT32, budget_on, require_room
+from glasshead_backend.progress import steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from glasshead_backend.attention_map import AttentionMap
+
+_UNIT = 1 << 26
+"""Capacities are whole numbers: 1 becomes this. The flow through any cut stays below 2^31."""
+
+_EDGE_BYTES = 48
+"""Place and capacity of an edge, and of its reverse edge in the residual network."""
+
+
+def rollout(maps: Sequence[AttentionMap], rows: Sequence[int]) -> Float[Tensor, "row token"]:
+    """Multiply ``Â`` of all layers, for some rows of the last one.
+
+    Parameters
+    ----------
+    maps : sequence of AttentionMap
+        One combined map of tokens per layer, in the order of the layers.
+    rows : sequence of int
+        Tokens of the last layer.
+
+    Returns
+    -------
+    Tensor
+        ``[rows, tokens]`` float32, each row sums to 1. No other T x T matrix is ever whole.
+    """
+    *lower, last = maps
+    n_tokens = last.n_columns
+    require_room(
+        2 * len(rows) * n_tokens * FLOAT32,
+        budget_on(last.device, last.budget),
+        f"Rollout of {len(rows):,} x {n_tokens:,} tokens",
+        ["Ask for fewer rows (rows=)."],
+    )
+    rolled = torch.zeros(len(rows), n_tokens, device=last.device)
+    with single_threaded():
+        n_seen = 0
+        for place, mixed in _with_residual(last, rows):
+            n_seen = max(n_seen, mixed.shape[1])
+            rolled[place, : mixed.shape[1]] = mixed
+        for below in steps(reversed(lower), "rolling attention out", len(lower)):
+            # What the rows do not see (behind them, in a causal model) passes nothing on.
+            passed = rolled[:, :n_seen].to(below.device)
+            rolled = torch.zeros(len(rows), n_tokens, device=below.device)
+            for place, mixed in _with_residual(below, range(n_seen)):
+                rolled[:, : mixed.shape[1]] += passed[:, place] @ mixed
+    return rolled
+
+
+def flow(maps: Sequence[AttentionMap], row: int, keys: Sequence[int]) -> Float[Tensor, " key"]:
+    """Largest flow from a token of the last layer to single tokens below the first.
+
+    Parameters
+    ----------
+    maps : sequence of AttentionMap
+        As for :func:`rollout`.
+    row : int
+        Token of the last layer.
+    keys : sequence of int
+        Tokens below the first layer.
+
+    Returns
+    -------
+    Tensor
+        ``[keys]`` float32 on the CPU, 0 to 1. Capacities are rounded to 2^-26.
+    """
+    network = _network(maps, row)
+    n_tokens = maps[0].n_columns
+    source = len(maps) * n_tokens + row
+    flows = [
+        maximum_flow(network, source, key).flow_value / _UNIT
+        for key in steps(keys, "computing attention flow", len(keys))
+    ]
+    return torch.tensor(flows)
+
+
+def _with_residual(
+    of: AttentionMap, rows: Sequence[int]
+) -> Iterator[tuple[slice, Float[Tensor, "row visible"]]]:
+    """Yield rows of ``Â`` in blocks. A row that may look nowhere keeps its own token."""
+    for place, block in of.blocks(rows):
+        mixed = block[0].nan_to_num(0.0)
+        own = torch.as_tensor(list(rows[place]), device=mixed.device)
+        mixed[torch.arange(len(own), device=mixed.device), own] += 1
+        yield place, mixed / mixed.sum(dim=1, keepdim=True)
+
+
+def _network(maps: Sequence[AttentionMap], row: int) -> csr_array:
+    """Edges from every token of a layer to those of the layer below; node = layer * T + token."""
+    n_tokens = maps[0].n_columns
+    n_nodes = (len(maps) + 1) * n_tokens
+    device, budget = maps[0].device, maps[0].budget
+    tails: list[np.ndarray] = []
+    heads: list[np.ndarray] = []
+    capacities: list[np.ndarray] = []
+    n_edges, reach = 0, row + 1
+    with single_threaded():
+        for level in steps(range(len(maps), 0, -1), "reading all layers", len(maps)):
+            rows = [row] if level == len(maps) else range(reach)
+            for place, mixed in _with_residual(maps[level - 1], rows):
+                reach = max(reach, mixed.shape[1])
+                capacity = (mixed * _UNIT).round().int()
+                tail, head = torch.nonzero(capacity, as_tuple=True)
+                capacities.append(capacity[tail, head].cpu().numpy())
+                first = rows[place][0]
+                tails.append((tail + first + level * n_tokens).cpu().numpy())
+                heads.append((head + (level - 1) * n_tokens).cpu().numpy())
+                n_edges += len(tails[-1])
+                require_room(
+                    n_edges * _EDGE_BYTES,
+                    budget_on(device, budget),
+                    f"Attention flow through {len(maps)} layers of {n_tokens:,} tokens",
+                    ["Take rollout() for a text of this length, or cut the text."],
+                )
+    edges = np.concatenate(tails), np.concatenate(heads)
+    return coo_array((np.concatenate(capacities), edges), shape=(n_nodes, n_nodes)).tocsr()
