@@ -70,6 +70,7 @@ export function miniHost(
     state,
     status: recorded.status,
     onStatus: () => {},
+    stop: () => {},
     set(partial) {
       const picture = recorded.depends.some((name) => name in partial)
         ? pictureFor(recorded, { ...state, ...partial }, "kind" in partial)

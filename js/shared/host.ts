@@ -115,6 +115,7 @@ export function createHost<S extends object>(
       attempt(() => model.save_changes());
     },
     ask: (question, args, asker) => wire.ask(question, args, asker),
+    stop: () => attempt(() => model.send({ kind: "stop" })),
     get status() {
       return wire.status;
     },

@@ -22,6 +22,8 @@ export interface Host<S> {
   set(partial: Partial<S>): void;
   /** Rejects with an `Error` in plain words, or with an AbortError when a newer ask replaced it. */
   ask(question: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<Answer>;
+  /** Ends long work of the kernel; the picture and its state stay. */
+  stop(): void;
   readonly status: HostStatus;
   onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void;
 }
@@ -75,12 +77,8 @@ export function createFrame<S extends CommonState>(
   const abort = new AbortController();
   const { signal } = abort;
   const part = (name: string): HTMLDivElement => h("div", { class: name });
-  const [controls, body, legend, banners] = [
-    part("gh-controls"),
-    part("gh-body"),
-    part("gh-legend"),
-    part("gh-banners"),
-  ];
+  const [controls, body, legend] = [part("gh-controls"), part("gh-body"), part("gh-legend")];
+  const banners = createBanners(host);
   const status = h("p", { class: "gh-status" });
   const live = h("div", { class: "gh-live", aria: { live: "polite" } });
   const model = h("span", { class: "gh-model" });
@@ -101,7 +99,7 @@ export function createFrame<S extends CommonState>(
       aria: { label: options.title },
     },
     header,
-    banners,
+    banners.element,
     body,
     h("footer", { class: "gh-footer" }, legend, status),
     live,
@@ -111,7 +109,7 @@ export function createFrame<S extends CommonState>(
   const theme = watchTheme(root, () => host.state.theme, options.onTheme, signal);
   let stale = false;
   let patience = 0;
-  const showBanners = (): void => fill(banners, ...bannersOf(host, stale));
+  const showBanners = (): void => banners.show(stale);
   /** A picture that is not yet the one asked for says so, once waiting is no longer a blink. */
   const watchPicture = (state: CommonState & { frame?: unknown }): void => {
     const waiting = isStale(state);
@@ -183,25 +181,45 @@ function isStale(state: CommonState & { frame?: unknown }): boolean {
 }
 
 /** What the user must know before believing the picture, most urgent first. */
-function bannersOf<S extends CommonState>(host: Host<S>, stale: boolean): Node[] {
-  const { error, busy } = host.state;
-  const banner = (kind: string, role: string, ...words: Child[]): HTMLElement =>
-    h("div", { class: `gh-banner is-${kind}`, attrs: { role } }, ...words);
-  const result: Node[] = [];
-  if (error) {
-    result.push(banner("error", "alert", h("strong", {}, "That did not work. "), error));
-  }
-  if (host.status === "no kernel") {
-    const words =
-      "The picture is the last one the kernel sent; run the cell again for live values.";
-    result.push(banner("kernel", "status", h("strong", {}, "No kernel. "), words));
-  } else if (stale && !busy) {
-    const words =
-      "The picture is still the last one; the kernel has not answered yet. If it has ended, run the cell again.";
-    result.push(banner("busy", "status", h("span", { class: "gh-spinner" }), words));
-  } else if (busy || host.status === "busy") {
-    const words = busy || "The kernel is busy with something else; the answer will come.";
-    result.push(banner("busy", "status", h("span", { class: "gh-spinner" }), words));
-  }
-  return result;
+function createBanners<S extends CommonState>(
+  host: Host<S>,
+): { element: HTMLElement; show(stale: boolean): void } {
+  const element = h("div", { class: "gh-banners" });
+  const words = { error: h("span"), kernel: h("span"), busy: h("span") };
+  const cancel = h(
+    "button",
+    {
+      class: "gh-button gh-cancel",
+      attrs: { type: "button" },
+      data: { action: "cancel" },
+      on: { click: () => host.stop() },
+    },
+    "Cancel",
+  );
+  const banner = (kind: string, role: string, ...children: Child[]): HTMLElement =>
+    h("div", { class: `gh-banner is-${kind}`, attrs: { role } }, ...children);
+  const error = banner("error", "alert", h("strong", {}, "That did not work. "), words.error);
+  const kernel = banner("kernel", "status", h("strong", {}, "No kernel. "), words.kernel);
+  const busy = banner("busy", "status", h("span", { class: "gh-spinner" }), words.busy);
+  return {
+    element,
+    show(stale) {
+      const { state, status } = host;
+      words.error.textContent = state.error;
+      words.kernel.textContent =
+        "The picture is the last one the kernel sent; run the cell again for live values.";
+      words.busy.textContent =
+        stale && !state.busy
+          ? "The picture is still the last one; the kernel has not answered yet. If it has ended, run the cell again."
+          : state.busy || "The kernel is busy with something else; the answer will come.";
+      if (!state.busy) cancel.remove();
+      else if (!cancel.parentNode) busy.append(cancel);
+      const shown: HTMLElement[] = state.error ? [error] : [];
+      if (status === "no kernel") shown.push(kernel);
+      else if (stale || state.busy || status === "busy") shown.push(busy);
+      // A button that is put in its place anew between press and release is never clicked.
+      const same = shown.length === element.children.length;
+      if (!same || shown.some((one, i) => element.children[i] !== one)) fill(element, ...shown);
+    },
+  };
 }

@@ -31,6 +31,7 @@ from glasshead_backend.captured import (
     CapturedCall,
     RelativeBias,
     default_scaling,
+    gathers_by_weights,
     relative,
     verify,
 )
@@ -218,7 +219,8 @@ def _capturing(
         if isinstance(call.difference, Tensor):
             call.difference = recording.arena.keep(call.difference)
         if recording.keep_values:
-            call.value = recording.arena.keep(value)
+            gathers = gathers_by_weights(call, value, output)
+            call.value = recording.arena.keep(value) if gathers else None
             recording.output, recording.version = output, output._version  # noqa: SLF001
         recording.calls.append(call)
         return output, weights

@@ -198,7 +198,29 @@ class CapturedCall(AttentionCall):
         )
 
 
-def verify(call: CapturedCall, *, n_rows: int = 3) -> None:
+def gathers_by_weights(call: CapturedCall, value: Tensor, output: Tensor) -> bool:
+    """Whether what a call puts out, ``[batch, queries, heads, size]``, is its weights times values.
+
+    Some scale it besides (sinks that act on the output), which the weights do not show.
+    """
+    rows = _few_rows(call)
+    weights = eager_rows(call, rows).float()
+    gathered = weights @ value.repeat_interleave(call.n_heads // value.shape[1], dim=1).float()
+    there = output[:, rows].transpose(1, 2).float()
+    if gathered.shape != there.shape:
+        return False
+    tolerance = 1e-3 if value.dtype == torch.float32 else 5e-2
+    scale = gathered.abs().amax().clamp_min(1e-6)
+    return bool((gathered - there).abs().amax() <= tolerance * scale)
+
+
+def _few_rows(call: CapturedCall, n_rows: int = 3) -> list[int]:
+    """First, last and evenly between."""
+    last = call.n_queries - 1
+    return sorted({round(i * last / max(n_rows - 1, 1)) for i in range(n_rows)})
+
+
+def verify(call: CapturedCall) -> None:
     """Compare our arithmetic with the model's eager function on a few rows; note the difference.
 
     It is NaN when the two have different shapes or our arithmetic failed. float32 calls only: in
@@ -207,13 +229,10 @@ def verify(call: CapturedCall, *, n_rows: int = 3) -> None:
     Parameters
     ----------
     call : CapturedCall
-    n_rows : int
-        Rows checked of every sequence: first, last and evenly between.
     """
     if call.query.dtype != torch.float32:
         return
-    last = call.n_queries - 1
-    rows = sorted({round(i * last / max(n_rows - 1, 1)) for i in range(n_rows)})
+    rows = _few_rows(call)
     theirs = eager_rows(call, rows).float()
     # Any failure of our own arithmetic (an unknown sink shape, say) means: use the model's.
     try:

@@ -132,8 +132,8 @@ def _values_of(call: object, projections: dict[int, nn.Module]) -> Values | str:
     name = type(getattr(call, "module", call)).__name__
     if not isinstance(call, CapturedCall) or call.value is None:
         return (
-            f"{name} computes attention by itself or over more than these tokens, so its values "
-            "are not known. Ask for the weights themselves: trace.attention()."
+            f"{name} computes attention by itself, over more than these tokens, or scales what it "
+            "gathers: what its heads move is not known. Ask for the weights: trace.attention()."
         )
     projection = projections.get(id(call))
     if projection is None:

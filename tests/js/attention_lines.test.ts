@@ -148,6 +148,19 @@ describe("what is shown", () => {
     }
   });
 
+  test("long work says how far it is and is ended by one button, which stays in its place", () => {
+    const { host, root } = show(selfAxes(WORDS));
+    host.set({ busy: "computing layer 2: 10%" });
+    const cancel = find(root, "[data-action=cancel]") as HTMLButtonElement;
+    host.set({ busy: "computing layer 2: 60%" });
+    expect(find(root, ".gh-banners").textContent).toBe("computing layer 2: 60%Cancel");
+    expect(find(root, "[data-action=cancel]")).toBe(cancel);
+    cancel.click();
+    expect(host.stopped).toBe(1);
+    host.set({ busy: "" });
+    expect(root.querySelector("[data-action=cancel]")).toBeNull();
+  });
+
   test("without a threshold the frame's own choice holds", () => {
     const { host, root } = show(selfAxes(WORDS), { threshold: null });
     expect(status(root)).toContain("below 0.70 hidden");

@@ -75,6 +75,7 @@ export class FakeHost<S extends object> implements Host<S> {
   view: View<S> | null = null;
   status: HostStatus = "ready";
   readonly asked: Asked[] = [];
+  stopped = 0;
 
   constructor(
     readonly state: S,
@@ -96,6 +97,10 @@ export class FakeHost<S extends object> implements Host<S> {
   }
 
   onStatus(): void {}
+
+  stop(): void {
+    this.stopped += 1;
+  }
 }
 
 /** Lets answers arrive and animation frames pass. */

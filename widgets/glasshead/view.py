@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import anywidget
 import traitlets
 
+from glasshead.long_work import LongWork
 from glasshead.questions import reply
-from glasshead_backend import Trace
+from glasshead_backend import Cancelled, Trace
 from glasshead_backend.frames import axes, scene
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
 
 _STATIC = Path(__file__).parent / "static"
 _BUSY_WEIGHTS = 30_000_000
-"""From this many attention weights on, a frame takes long enough to say so in the view."""
+"""From this many attention weights on, a frame takes long enough to be computed in the background,
+with words in the view that say how far it is."""
 
 
 def bundle(file: str) -> str | Path:
@@ -106,6 +108,7 @@ class TraceView(anywidget.AnyWidget):
         _require_names(type(self), state)
         self._trace = trace
         self._lock = threading.RLock()
+        self._long_work = LongWork(self._tell)
         # The state that the present frame answers, and kind and unit of the present labels.
         self._drawn: dict[str, Any] | None = None
         self._labelled: tuple[Any, Any] | None = None
@@ -126,7 +129,8 @@ class TraceView(anywidget.AnyWidget):
     def close(self) -> None:
         """Close the view and let go of its trace."""
         super().close()
-        if hasattr(self, "_trace"):
+        if hasattr(self, "_trace"):  # a constructor that raised has none
+            self._long_work.end()
             del self._trace
 
     def to_frame(self) -> pd.DataFrame:
@@ -163,26 +167,55 @@ class TraceView(anywidget.AnyWidget):
     def _refresh(self) -> None:
         """Bring labels and frame in line with the state; on failure keep the last good ones."""
         with self._lock:
-            key, labelled = self._state_key(), self._shown[2:]
-            redraw = self._drawn != key
-            if redraw and self._is_long():
+            self._long_work.end()
+            # The first picture is waited for: a cell that is done shows it.
+            if self._drawn not in (None, self._state_key()) and self._is_long():
                 self.busy = f"computing layer {self.layer}"
-            # The view shows what went wrong, whatever it was, and keeps its last good picture.
-            try:
-                frame = self._make_frame() if redraw else self.frame
-                described = (
-                    self.axes if self._labelled == labelled else axes(self._trace, *labelled)
-                )
-            except Exception as error:
-                self.error, self.busy = str(error) or type(error).__name__, ""
+                self._long_work.start(self._draw)
+            else:
+                self._draw(lambda: True)
+
+    def _draw(self, is_wanted: Callable[[], bool]) -> None:
+        """Compute labels and frame, and show them if nobody has asked for others meanwhile."""
+        key, labelled = self._state_key(), self._shown[2:]
+        # The view shows what went wrong, whatever it was, and keeps its last good picture.
+        try:
+            frame = self._make_frame() if self._drawn != key else self.frame
+            same_labels = self._labelled == labelled
+            described = self.axes if same_labels else axes(self._trace, *labelled)
+        except Cancelled:
+            raise
+        except Exception as error:
+            with self._lock:
+                if is_wanted():
+                    self.error, self.busy = str(error) or type(error).__name__, ""
                 if not self.frame:
                     raise
+            return
+        with self._lock:
+            if not is_wanted():
                 return
             with self.hold_sync():
                 self.set_trait("axes", described)
                 self.set_trait("frame", frame)
                 self.error, self.busy = "", ""
             self._drawn, self._labelled = key, labelled
+
+    def _tell(self, words: str) -> None:
+        with self._lock:
+            if self._long_work.is_running:
+                self.busy = words
+
+    def cancel(self) -> None:
+        """End what is being computed, and go back to the state that the picture shows."""
+        with self._lock:
+            if not self._long_work.is_running or self._drawn is None:
+                return
+            self._long_work.end()
+            with self.hold_sync(), self.hold_trait_notifications():
+                for name, value in self._drawn.items():
+                    setattr(self, name, value)
+                self.busy = ""
 
     def _is_long(self) -> bool:
         call = self._trace.call(self.layer, self._kind)
@@ -264,6 +297,9 @@ class TraceView(anywidget.AnyWidget):
             self.send_state(set(sync_data) & set(self.keys))
 
     def _on_message(self, _: object, content: object, __: object) -> None:
+        if isinstance(content, dict) and content.get("kind") == "stop":
+            self.cancel()
+            return
         with self._lock:
             answer = reply(self, content)
         if answer is not None:
