@@ -21,7 +21,7 @@ from glasshead_backend.progress import steps
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float, Int
     from torch import Tensor
 
     from glasshead_backend.attention import AttentionCall
@@ -179,7 +179,7 @@ class AttentionMap:
         """Yield ``(place, weights)``: which of the rows asked for, and their weights.
 
         In a causal layer the last axis may be shorter than the map: columns to its right have
-        weight zero (a score of minus infinity).
+        weight zero (a score of minus infinity). A block is the caller's own: it may be written to.
         """
         self._require_room_to_run()
         rows = range(self.n_rows) if rows is None else rows
@@ -251,7 +251,7 @@ class AttentionMap:
         keys = torch.zeros(self.n_maps, len(rows), k, dtype=torch.int64, device=self.device)
         with single_threaded():
             for place, block in self.blocks(rows):
-                top = block.nan_to_num(0.0).topk(min(k, block.shape[-1]), dim=-1)
+                top = block.nan_to_num_(0.0).topk(min(k, block.shape[-1]), dim=-1)
                 weights[:, place, : top.values.shape[-1]] = top.values
                 keys[:, place, : top.values.shape[-1]] = top.indices
         return Strongest(weights, keys)
@@ -427,11 +427,6 @@ class Pooling:
         # The last pixel may stand for fewer columns.
         at = torch.arange(pixels.shape[-2], device=part.device) * per_pixel
         return pixels.sum(dim=-1) / (len(self.columns) - at).clamp_max(per_pixel)
-
-
-def undefined_rows(weights: Float[Tensor, "map row key"]) -> Bool[Tensor, " row"]:
-    """Rows of a block that may look nowhere, in all maps."""
-    return weights.isnan().any(dim=-1).all(dim=0)
 
 
 def _moved(

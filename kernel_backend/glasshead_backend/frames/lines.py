@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from glasshead_backend import attention
-from glasshead_backend.attention_map import undefined_rows
 from glasshead_backend.checks import positions
 from glasshead_backend.frames.pack import index_dtype, pack, quantise
 
@@ -133,15 +132,17 @@ def strongest_lines(
     asked = trace.attention_map(layer, sorted(heads) or None, kind=kind, unit=unit)
     per_row = min(asked.n_columns, max(1, LINE_BUDGET // (asked.n_maps * asked.n_rows)))
     numbers = torch.tensor(list(asked.heads), device=asked.device)
-    mass, n_total = torch.zeros(asked.n_maps, device=asked.device), 0
+    mass = torch.zeros(asked.n_maps, device=asked.device)
+    n_total = torch.zeros((), dtype=torch.int64, device=asked.device)
     kept: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     undefined: list[Tensor] = []
     with attention.single_threaded():
         for place, block in asked.blocks():
-            undefined.append(undefined_rows(block))
-            clean = block.nan_to_num(0.0)
-            mass += clean.sum(dim=(1, 2))
-            n_total += int((clean > 0).sum())
+            sums = block.sum(dim=-1)
+            undefined.append(sums.isnan().all(dim=0))
+            mass += sums.nan_to_num(0.0).sum(dim=1)
+            clean = block.nan_to_num_(0.0)
+            n_total += torch.count_nonzero(clean)
             top = clean.topk(min(per_row, clean.shape[-1]), dim=-1)
             head, row, rank = torch.nonzero(top.values > 0, as_tuple=True)
             key, weight = top.indices[head, row, rank], top.values[head, row, rank]
@@ -156,7 +157,7 @@ def strongest_lines(
         head=head[order],
         weight=weight[order],
         per_row=per_row,
-        n_total=n_total,
+        n_total=int(n_total),
         mass=mass,
         undefined=torch.cat(undefined),
     )
@@ -209,7 +210,7 @@ def _pooled_to_thumbnails(heads: AttentionMap) -> UInt8[Tensor, "head thumb thum
     pooled = torch.zeros(n_heads, size, size, device=heads.device)
     with attention.single_threaded():
         for place, block in heads.blocks():
-            clean = block.nan_to_num(0.0)
+            clean = block.nan_to_num_(0.0)
             by_column = torch.zeros(n_heads, clean.shape[1], size, device=heads.device)
             index = column[: clean.shape[2]].expand_as(clean)
             by_column.scatter_reduce_(2, index, clean, "amax")

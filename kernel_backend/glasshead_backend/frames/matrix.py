@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from glasshead_backend.attention import single_threaded
-from glasshead_backend.attention_map import Pooling, undefined_rows
+from glasshead_backend.attention_map import Pooling
 from glasshead_backend.frames.pack import pack, quantise_rows
 
 if TYPE_CHECKING:
@@ -140,9 +140,10 @@ class _Margins:
 
     def add(self, place: slice, block: Float[Tensor, "one row visible"]) -> None:
         """Take in one block of rows."""
-        undefined = undefined_rows(block)
-        weights = block[0].nan_to_num(0.0)
-        share = weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-30)
+        sums = block[0].sum(dim=1)
+        undefined = sums.isnan()
+        weights = block[0].nan_to_num_(0.0)
+        share = weights / sums.clamp_min(1e-30)[:, None].nan_to_num(1.0)
         entropy = -torch.special.xlogy(share, share).sum(dim=1) / math.log(2)
         self.entropy[place] = entropy.masked_fill(undefined, torch.nan)
         self.undefined[place] = undefined
