@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from backend.architectures.building import all_cases
+from backend.architectures.building import build as build_case
 from backend.tiny_models import TEXT, build, eager_attentions, tokenizer
 from glasshead_backend import Lens, MemoryBudgetError, Trace
 
@@ -174,9 +176,21 @@ def test_moved_norms_of_every_kind_follow_the_weights(kind: Any) -> None:
             torch.testing.assert_close(seen, seen[:1].expand_as(seen), rtol=1e-3, atol=1e-4)
 
 
+def test_values_of_modules_that_compute_by_themselves_are_refused() -> None:
+    with pytest.raises(ValueError, match="GPTJAttention computes attention by itself"):
+        trace_of("gptj").moved_norms(0)
+
+
 @pytest.mark.parametrize(
-    ("model_type", "message"), [("gptj", "GPTJAttention computes attention by itself")]
+    ("name", "message"),
+    [
+        ("qwen3_next/Qwen3NextForCausalLM", "gates or normalises what its heads have gathered"),
+        ("bitnet/BitNetForCausalLM", "gates or normalises what its heads have gathered"),
+        ("granite_swa/GraniteSWAForCausalLM", "scales what it gathers"),
+    ],
 )
-def test_values_that_are_not_known_are_refused(model_type: str, message: str) -> None:
+def test_what_gated_heads_move_is_not_made_up(name: str, message: str) -> None:
+    case = next(case for case in all_cases() if case.name == name)
+    trace = Lens(build_case(case), tokenizer()).trace(TEXT)
     with pytest.raises(ValueError, match=message):
-        trace_of(model_type).moved_norms(0)
+        trace.moved_norms(trace.layers()[0])
