@@ -65,18 +65,43 @@ class Units:
             return self.n_tokens
         return int(self.word_of_token[-1]) + 1
 
-    def tokens(self, units: Sequence[int]) -> tuple[Sequence[int], Int[Tensor, " token"]]:
-        """Tokens of some units, and for each the place of its unit among those asked for."""
+    def tokens(self, units: Sequence[int]) -> Sequence[int]:
+        """Tokens of some units, in their order."""
         if self.word_of_token is None:
-            return units, torch.arange(len(units))
-        chosen = torch.as_tensor(list(units))
-        first, last = self.starts[chosen], self.starts[chosen + 1]
-        place = torch.repeat_interleave(torch.arange(len(chosen)), last - first)
+            return units
         if _is_run(units):
-            return range(int(first[0]), int(last[-1])), place
-        return [
-            t for a, b in zip(first.tolist(), last.tolist(), strict=True) for t in range(a, b)
-        ], (place)
+            return range(int(self.starts[units[0]]), int(self.starts[units[-1] + 1]))
+        chosen = torch.as_tensor(list(units), dtype=torch.int64)
+        runs = map(range, self.starts[chosen].tolist(), self.starts[chosen + 1].tolist())
+        return list(itertools.chain.from_iterable(runs))
+
+    def sizes(self, units: Sequence[int]) -> Int[Tensor, " unit"]:
+        """How many tokens some units have."""
+        if _is_run(units):
+            return self.starts[units[0] : units[-1] + 2].diff()
+        chosen = torch.as_tensor(list(units), dtype=torch.int64)
+        return self.starts[chosen + 1] - self.starts[chosen]
+
+
+def fuse(
+    weights: Float[Tensor, "map token key"],
+    rows: Sequence[int],
+    queries: Units,
+    keys: Units,
+) -> Float[Tensor, "map row column"]:
+    """Fuse rows of tokens, of all the words asked for, to these words: ``F = R A C``."""
+    # Rows first: they are fewer then, and adding whole rows is cheap.
+    if queries.word_of_token is not None:
+        sizes = queries.sizes(rows)
+        word = torch.repeat_interleave(sizes).to(weights.device)
+        fused = weights.new_zeros(weights.shape[0], len(rows), weights.shape[-1])
+        weights = fused.index_add_(1, word, weights).div_(sizes.to(weights.device)[:, None])
+    if keys.word_of_token is not None:
+        word = keys.word_of_token[: weights.shape[-1]]
+        n_words = int(word[-1]) + 1 if len(word) else 0
+        fused = weights.new_zeros(*weights.shape[:-1], n_words)
+        weights = fused.index_add_(2, word.to(weights.device), weights)
+    return weights
 
 
 class Pooled(NamedTuple):
@@ -205,6 +230,7 @@ class AttentionMap:
             for place, weights in self.blocks(rows):
                 found[:, place, : weights.shape[-1]] = weights
                 found[:, place, weights.shape[-1] :] = nothing
+                del weights  # the next block takes its place, which the processor still has at hand
         return found
 
     def column(self, columns: Sequence[int]) -> Float[Tensor, "map row"]:
@@ -295,8 +321,7 @@ class AttentionMap:
         most = max(1, min(ROW_BLOCK, _BLOCK_BYTES // max(1, row_bytes)))
         if self.queries.word_of_token is None:
             return [*range(0, len(rows), most), len(rows)]
-        chosen = torch.as_tensor(list(rows), dtype=torch.int64)
-        n_before = (self.queries.starts[chosen + 1] - self.queries.starts[chosen]).cumsum(0)
+        n_before = self.queries.sizes(rows).cumsum(0)
         cuts = [0]
         while cuts[-1] < len(rows):
             done = int(n_before[cuts[-1] - 1]) if cuts[-1] else 0
@@ -305,17 +330,12 @@ class AttentionMap:
         return cuts
 
     def _block(self, rows: Sequence[int]) -> Float[Tensor, "map row visible"]:
-        tokens, unit = self.queries.tokens(rows)
         weights = self.call.visible_weights(
-            self.heads, tokens, scores=self.scores, precision=self.precision
+            self.heads, self.queries.tokens(rows), scores=self.scores, precision=self.precision
         )
         if self.gram is not None:
             weights = _moved(weights, self.gram, together=self.aggregate == "sum")
-        if self.keys.word_of_token is not None:
-            weights = _sum_columns(weights, self.keys.word_of_token)
-        if self.queries.word_of_token is not None:
-            weights = _mean_rows(weights, unit, len(rows))
-        return self._combined(weights)
+        return self._combined(fuse(weights, rows, self.queries, self.keys))
 
     def _combined(self, weights: Float[Tensor, "head row key"]) -> Float[Tensor, "map row key"]:
         if self.aggregate == "max":
@@ -440,25 +460,6 @@ def _moved(
     by_key = weights.permute(2, 1, 0)
     squared = ((by_key @ of_key) * by_key).sum(dim=-1)
     return squared.clamp_min(0.0).sqrt().T[None]
-
-
-def _sum_columns(
-    weights: Float[Tensor, "head row key"], word_of_key: Int[Tensor, " key"]
-) -> Float[Tensor, "head row word"]:
-    """Sum over the key tokens of every word, for the keys that the block sees."""
-    n_visible = weights.shape[-1]
-    n_words = int(word_of_key[n_visible - 1]) + 1 if n_visible else 0
-    index = word_of_key[:n_visible].to(weights.device)
-    return weights.new_zeros(*weights.shape[:-1], n_words).index_add_(2, index, weights)
-
-
-def _mean_rows(
-    weights: Float[Tensor, "head token key"], unit: Int[Tensor, " token"], n_units: int
-) -> Float[Tensor, "head unit key"]:
-    """Mean over the query tokens of every unit."""
-    counts = torch.bincount(unit, minlength=n_units).to(weights.device)
-    sums = weights.new_zeros(weights.shape[0], n_units, weights.shape[-1])
-    return sums.index_add_(1, unit.to(weights.device), weights).div_(counts[:, None])
 
 
 def _is_run(units: Sequence[int]) -> bool:

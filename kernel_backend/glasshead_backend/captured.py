@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -310,7 +311,7 @@ def _own_weights(
 ) -> Float[Tensor, "batch head query visible"]:
     scores = _scores(call, heads, rows)
     if call.sinks is None:
-        return scores.softmax(dim=-1)
+        return torch.softmax(scores, dim=-1, out=scores)
     sink = call.sinks.float().reshape(-1)[list(heads)].view(1, -1, 1, 1)
     scores = torch.cat([scores, sink.expand(len(scores), -1, len(rows), 1)], dim=-1)
     return scores.softmax(dim=-1)[..., :-1]
@@ -332,9 +333,7 @@ def _scores(
     if call.mask is None:
         if call.causal:
             # All of these rows see what lies left of the first of them.
-            first = min(rows)
-            hidden = ~_visible(call, rows, range(first, n_visible))
-            scores[..., first:].masked_fill_(hidden, -torch.inf)
+            scores[..., min(rows) :].add_(_later_keys(call, rows, n_visible))
         return scores
     mask = _mask_rows(call, heads, rows)
     if mask.dtype == torch.bool:
@@ -355,17 +354,40 @@ def _products(
     """Scaled dot products of queries and keys. Keys that heads share are never repeated."""
     n_groups = call.key.shape[1]
     per_group = call.n_heads // n_groups
-    # The few queries are scaled, not their many products.
-    query = call.query[:, :, row_index(rows, call.device)].float() * call.scaling
-    if len(heads) == call.n_heads and list(heads) == list(range(call.n_heads)):
+    index = row_index(rows, call.device)
+    chosen = list(heads)
+    if chosen == list(range(call.n_heads)):
+        # The few queries are scaled, not their many products.
+        query = call.query[:, :, index].float() * call.scaling
         query = query.unflatten(1, (n_groups, per_group)).flatten(2, 3)
         products = query @ call.key[:, :, :n_visible].float().transpose(-1, -2)
         return products.unflatten(2, (per_group, len(rows))).flatten(1, 2)
-    chosen = list(heads)
-    groups = [head // per_group for head in chosen]
-    one = len(set(groups)) == 1
-    key = call.key[:, groups[0] : groups[0] + 1] if one else call.key[:, groups]
-    return query[:, chosen] @ key[:, :, :n_visible].float().transpose(-1, -2)
+    if len(chosen) == 1:
+        query = call.query[:, chosen[0] : chosen[0] + 1, index]
+        key = call.key[:, chosen[0] // per_group : chosen[0] // per_group + 1]
+    else:
+        query = call.query[:, chosen][:, :, index]
+        groups = [head // per_group for head in chosen]
+        key = (
+            call.key[:, groups[0] : groups[0] + 1] if len(set(groups)) == 1 else call.key[:, groups]
+        )
+    return (query.float() * call.scaling) @ key[:, :, :n_visible].float().transpose(-1, -2)
+
+
+def _later_keys(
+    call: CapturedCall, rows: Sequence[int], n_visible: int
+) -> Float[Tensor, "query key"]:
+    """Minus infinity where a key comes after its query, from the first of the rows on; else 0."""
+    if isinstance(rows, range) and rows.step == 1 and rows.stop == n_visible:
+        return _triangle(len(rows), call.device)
+    hidden = ~_visible(call, rows, range(min(rows), n_visible))
+    return torch.zeros(hidden.shape, device=call.device).masked_fill_(hidden, -torch.inf)
+
+
+@lru_cache(maxsize=8)
+def _triangle(size: int, device: torch.device) -> Float[Tensor, "size size"]:
+    # All full blocks of rows share one, and making it costs more than applying it.
+    return torch.full((size, size), -torch.inf, device=device).triu(1)
 
 
 def _visible(call: CapturedCall, rows: Sequence[int], keys: range) -> Bool[Tensor, "query key"]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 
 from glasshead_backend import rollout as through_layers
-from glasshead_backend.attention_map import Aggregate
+from glasshead_backend.attention_map import Aggregate, fuse
 from glasshead_backend.attention_questions import AttentionQuestions
 from glasshead_backend.checks import positions, require
 from glasshead_backend.memory import FLOAT32, budget_on, require_room
 from glasshead_backend.progress import reporting, steps
+from glasshead_backend.sides import Unit
 from glasshead_backend.value_norms import Values, find_values
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from glasshead_backend.attention_map import AttentionMap
     from glasshead_backend.layers import Kind
     from glasshead_backend.progress import Progress
-    from glasshead_backend.sides import Unit
+    from glasshead_backend.sides import Side
 
 
 class LayerQuestions(AttentionQuestions):
@@ -98,6 +99,7 @@ class LayerQuestions(AttentionQuestions):
         kind: Kind | None = None,
         last_layer: int | None = None,
         rows: abc.Sequence[int] | None = None,
+        unit: Unit = "token",
         aggregate: Aggregate = "mean",
         progress: Progress | None = None,
     ) -> Float[Tensor, "query key"]:
@@ -114,7 +116,9 @@ class LayerQuestions(AttentionQuestions):
         last_layer : int, optional
             The layer rolled out from; default the last. Layers without attention pass all on.
         rows : sequence of int, optional
-            Tokens of that layer; default all.
+            Tokens of that layer (words with ``unit="word"``); default all.
+        unit : {"token", "word"}
+            "word": the tokens' rollout, summed over key tokens, averaged over query tokens.
         aggregate : {"mean", "max"}
             How heads are combined.
         progress : callable, optional
@@ -126,9 +130,14 @@ class LayerQuestions(AttentionQuestions):
             ``[queries, keys]`` float32; each row sums to 1.
         """
         maps = self._self_maps(kind, last_layer, aggregate)
-        wanted = range(maps[0].n_rows) if rows is None else positions(rows, maps[0].n_rows)
+        require(unit, get_args(Unit), "unit")
+        sides: tuple[Side, Side] = ("query", "key")
+        kind = self.kinds[0] if kind is None else kind
+        queries, keys = (self._units(side, kind, unit) for side in sides)
+        wanted = range(len(queries)) if rows is None else positions(rows, len(queries))
         with reporting(progress):
-            return through_layers.rollout(maps, wanted)
+            rolled = through_layers.rollout(maps, queries.tokens(wanted))
+        return fuse(rolled[None], wanted, queries, keys)[0]
 
     def flow(
         self,

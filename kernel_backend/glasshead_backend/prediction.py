@@ -13,12 +13,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from glasshead_backend.words import token_to_word
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from jaxtyping import Float, Int
 
     from glasshead_backend.tokens import Token
+    from glasshead_backend.words import Word
 
 _BLOCK_VALUES = 1 << 24
 """Most float32 logits in memory at once (64 MB)."""
@@ -68,6 +71,40 @@ class Predictions:
         """Perplexity of the whole sequence: ``exp(mean surprisal)`` over the scored tokens."""
         scored = self.rank > 0
         return float(self.surprisal[scored].double().mean().exp())
+
+    def by_word(self, words: Sequence[Word]) -> pd.DataFrame:
+        """Return one row per word: the surprisal of a word is the sum over its tokens.
+
+        Parameters
+        ----------
+        words : sequence of Word
+            Words that these tokens make: ``trace.words()``, in an encoder-decoder model
+            ``trace.words("query", kind="cross")``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``word``, ``start``, ``end``, ``n_tokens``, ``surprisal`` (nats),
+            ``probability``, ``perplexity``; NaN where a token of the word has no prediction.
+
+        Raises
+        ------
+        ValueError
+            When the words are not of these tokens.
+        """
+        word = token_to_word(words, len(self.tokens))
+        surprisal = torch.zeros(len(words)).index_add_(0, word, self.surprisal)
+        return pd.DataFrame(
+            {
+                "word": [one.text for one in words],
+                "start": [one.start for one in words],
+                "end": [one.end for one in words],
+                "n_tokens": [len(one.tokens) for one in words],
+                "surprisal": surprisal.numpy(),
+                "probability": surprisal.neg().exp().numpy(),
+                "perplexity": surprisal.exp().numpy(),
+            }
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per token; surprisal and entropy in nats."""

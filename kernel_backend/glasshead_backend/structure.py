@@ -85,6 +85,8 @@ class Structure:
         Sorted by stack, layer, block. A layer without an attention block simply has none.
     layers : dict
         The layers that have attention, by kind.
+    token_bytes : int
+        Bytes of the queries and keys that a recording keeps of one token, in all layers.
     """
 
     stacks: dict[Stack, tuple[nn.Module, ...]]
@@ -93,6 +95,7 @@ class Structure:
     unreadable: dict[Kind, str]
     writers: tuple[Writer, ...]
     layers: dict[Kind, tuple[int, ...]]
+    token_bytes: int
 
 
 def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Structure:
@@ -139,7 +142,9 @@ def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Structure:
     stacks = _stacks(model, located)
     writers = tuple(Writer(*found) for found in find_writers(model, inputs, stacks, cross, readers))
     layers: dict[Kind, tuple[int, ...]] = {k: tuple(by_layer) for k, by_layer in located.items()}
-    return Structure(stacks, cross, readers, unreadable, writers, layers)
+    kept = sum(call.nbytes for call in recording.calls if isinstance(call, CapturedCall))
+    token_bytes = kept // inputs["input_ids"].shape[1]
+    return Structure(stacks, cross, readers, unreadable, writers, layers, token_bytes)
 
 
 class _Probe:

@@ -128,6 +128,16 @@ def test_what_does_not_fit_is_refused_with_what_would(long: Trace) -> None:
         lens.memory_budget = None
 
 
+def test_a_text_too_long_to_be_recorded_is_refused_before_the_model_runs() -> None:
+    lens = Lens(build("llama"), tokenizer())
+    one = lens.trace("the fox")
+    per_token = sum(one.call(layer).nbytes for layer in one.layers()) // 2
+    lens.memory_budget = 15 * per_token
+    with pytest.raises(MemoryBudgetError, match=r"of 20 tokens takes .*15 tokens would fit"):
+        lens.trace(TEXT)
+    assert len(lens.trace(" ".join(WORDS[:15])).queries()) == 15
+
+
 def test_a_module_that_runs_once_more_is_refused_when_it_would_take_too_much() -> None:
     lens = Lens(build("gptj"), tokenizer())
     trace = lens.trace(TEXT)

@@ -77,6 +77,18 @@ def test_rollout_of_a_text_longer_than_a_block() -> None:
     assert trace.rollout(rows=[599]).shape == (1, 600)
 
 
+def test_rollout_by_words_fuses_that_of_the_tokens() -> None:
+    lens = Lens(build("llama"), tokenizer(), words=lambda text: text.split(" fox "))
+    trace = lens.trace("the old fox runs over the fox at sea")
+    spans = [(0, 2), (2, 3), (3, 6), (6, 7), (7, 9)]
+    assert [word.tokens for word in trace.words()] == [tuple(range(*span)) for span in spans]
+    rolled = trace.rollout().numpy()
+    summed = np.stack([rolled[:, a:b].sum(axis=1) for a, b in spans], axis=1)
+    expected = np.stack([summed[a:b].mean(axis=0) for a, b in spans])
+    np.testing.assert_allclose(trace.rollout(unit="word"), expected, atol=1e-6)
+    np.testing.assert_allclose(trace.rollout(unit="word", rows=[4, 1]), expected[[4, 1]], atol=1e-6)
+
+
 def test_cross_attention_cannot_be_rolled_out() -> None:
     with pytest.raises(ValueError, match="Take kind='encoder' or kind='decoder'"):
         trace_of("t5").rollout(kind="cross")
