@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
 from glasshead_backend.attention import Precision, single_threaded
 from glasshead_backend.memory import FLOAT32, budget_on, in_words, require_room
+from glasshead_backend.pooling import Pooling
 from glasshead_backend.progress import steps
+from glasshead_backend.units import fuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from glasshead_backend.attention import AttentionCall
+    from glasshead_backend.pooling import Pool, Pooled
+    from glasshead_backend.units import Units
 
 ROW_BLOCK = 256
 """Most query tokens computed at once: 256 rows x 8,192 keys x 4 bytes = 8 MB a head."""
@@ -36,87 +39,6 @@ _CELL_BYTES = 28
 """Three positions and a weight."""
 
 Aggregate = Literal["mean", "max"]
-Pool = Literal["max", "mean"]
-
-
-@dataclass(frozen=True, eq=False)
-class Units:
-    """What the rows or columns of a map stand for: tokens, or the words that they make.
-
-    Attributes
-    ----------
-    n_tokens : int
-    word_of_token : Tensor or None
-        int64 on the CPU, ascending; None where the units are the tokens themselves.
-    """
-
-    n_tokens: int
-    word_of_token: Int[Tensor, " token"] | None = None
-
-    @cached_property
-    def starts(self) -> Int[Tensor, " unit_and_end"]:
-        """Position of the first token of every unit, and the number of tokens."""
-        if self.word_of_token is None:
-            return torch.arange(self.n_tokens + 1)
-        return torch.nn.functional.pad(torch.bincount(self.word_of_token).cumsum(0), (1, 0))
-
-    def __len__(self) -> int:
-        if self.word_of_token is None or not self.n_tokens:
-            return self.n_tokens
-        return int(self.word_of_token[-1]) + 1
-
-    def tokens(self, units: Sequence[int]) -> Sequence[int]:
-        """Tokens of some units, in their order."""
-        if self.word_of_token is None:
-            return units
-        if _is_run(units):
-            return range(int(self.starts[units[0]]), int(self.starts[units[-1] + 1]))
-        chosen = torch.as_tensor(list(units), dtype=torch.int64)
-        runs = map(range, self.starts[chosen].tolist(), self.starts[chosen + 1].tolist())
-        return list(itertools.chain.from_iterable(runs))
-
-    def sizes(self, units: Sequence[int]) -> Int[Tensor, " unit"]:
-        """How many tokens some units have."""
-        if _is_run(units):
-            return self.starts[units[0] : units[-1] + 2].diff()
-        chosen = torch.as_tensor(list(units), dtype=torch.int64)
-        return self.starts[chosen + 1] - self.starts[chosen]
-
-
-def fuse(
-    weights: Float[Tensor, "map token key"],
-    rows: Sequence[int],
-    queries: Units,
-    keys: Units,
-) -> Float[Tensor, "map row column"]:
-    """Fuse rows of tokens, of all the words asked for, to these words: ``F = R A C``."""
-    # Rows first: they are fewer then, and adding whole rows is cheap.
-    if queries.word_of_token is not None:
-        sizes = queries.sizes(rows)
-        word = torch.repeat_interleave(sizes).to(weights.device)
-        fused = weights.new_zeros(weights.shape[0], len(rows), weights.shape[-1])
-        weights = fused.index_add_(1, word, weights).div_(sizes.to(weights.device)[:, None])
-    if keys.word_of_token is not None:
-        word = keys.word_of_token[: weights.shape[-1]]
-        n_words = int(word[-1]) + 1 if len(word) else 0
-        fused = weights.new_zeros(*weights.shape[:-1], n_words)
-        weights = fused.index_add_(2, word.to(weights.device), weights)
-    return weights
-
-
-class Pooled(NamedTuple):
-    """A part of a map with at most so many pixels on an axis.
-
-    Attributes
-    ----------
-    values : Tensor
-        ``[maps, rows, columns]`` float32; NaN where no row of a pixel is defined.
-    per_pixel : int
-        Rows and columns of the map that one pixel stands for, fewer at the last ones.
-    """
-
-    values: Float[Tensor, "map row column"]
-    per_pixel: int
 
 
 class Strongest(NamedTuple):
@@ -385,70 +307,6 @@ class AttentionMap:
         )
 
 
-class Pooling:
-    """Pools the blocks of a map to pixels, as they come.
-
-    Parameters
-    ----------
-    of : AttentionMap
-    rows, columns : range or None
-        The part that is wanted; None = all.
-    size : int
-        Most pixels on an axis.
-    pool : {"max", "mean"}
-    """
-
-    def __init__(
-        self, of: AttentionMap, rows: range | None, columns: range | None, size: int, pool: Pool
-    ) -> None:
-        self.rows = range(of.n_rows) if rows is None else rows
-        self.columns = range(of.n_columns) if columns is None else columns
-        self.per_pixel = max(1, -(-max(len(self.rows), len(self.columns)) // size))
-        self._pool = pool
-        height, width = (-(-len(side) // self.per_pixel) for side in (self.rows, self.columns))
-        self._values = torch.zeros(of.n_maps, height, width, device=of.device)
-        self._n_defined = torch.zeros(of.n_maps, height, device=of.device)
-
-    def add(self, place: slice, weights: Float[Tensor, "map row visible"]) -> None:
-        """Take in one block of rows."""
-        defined = ~weights.isnan().any(dim=-1)
-        part = weights[..., self.columns.start : self.columns.stop].nan_to_num(0.0)
-        by_pixel = self._by_column(part)
-        row = torch.arange(place.start, place.stop, device=part.device) // self.per_pixel
-        first, last = place.start // self.per_pixel, (place.stop - 1) // self.per_pixel + 1
-        into = self._values[:, first:last, : by_pixel.shape[-1]]
-        if self._pool == "max":
-            index = (row - first)[None, :, None].expand_as(by_pixel)
-            into.scatter_reduce_(1, index, by_pixel, "amax")
-        else:
-            into.index_add_(1, row - first, by_pixel)
-        self._n_defined[:, first:last].index_add_(1, row - first, defined.float())
-
-    def result(self) -> Pooled:
-        """Return what was pooled."""
-        values = self._values
-        if self._pool == "mean":
-            values = values / self._n_defined[..., None]
-        return Pooled(
-            values.masked_fill((self._n_defined == 0)[..., None], torch.nan), self.per_pixel
-        )
-
-    def _by_column(self, part: Float[Tensor, "map row key"]) -> Float[Tensor, "map row pixel"]:
-        """Pool the columns. Weights are not negative: what is not there counts as zero."""
-        per_pixel, n_columns = self.per_pixel, part.shape[-1]
-        if per_pixel == 1:
-            return part
-        missing = -n_columns % per_pixel
-        if missing:
-            part = torch.nn.functional.pad(part, (0, missing))
-        pixels = part.unflatten(-1, (-1, per_pixel))
-        if self._pool == "max":
-            return pixels.amax(dim=-1)
-        # The last pixel may stand for fewer columns.
-        at = torch.arange(pixels.shape[-2], device=part.device) * per_pixel
-        return pixels.sum(dim=-1) / (len(self.columns) - at).clamp_max(per_pixel)
-
-
 def _moved(
     weights: Float[Tensor, "head row key"], gram: Float[Tensor, "key head head"], *, together: bool
 ) -> Float[Tensor, "head row key"]:
@@ -460,7 +318,3 @@ def _moved(
     by_key = weights.permute(2, 1, 0)
     squared = ((by_key @ of_key) * by_key).sum(dim=-1)
     return squared.clamp_min(0.0).sqrt().T[None]
-
-
-def _is_run(units: Sequence[int]) -> bool:
-    return isinstance(units, range) and units.step == 1 and len(units) > 0

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from glasshead_backend.attention import Precision
-from glasshead_backend.attention_map import Aggregate, AttentionMap, Pool, Pooled, Units
+from glasshead_backend.attention_map import Aggregate, AttentionMap
 from glasshead_backend.checks import positions, require, run_of
+from glasshead_backend.pooling import Pool
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.recorded import Recorded
 from glasshead_backend.sides import Unit
+from glasshead_backend.units import Units
 
 if TYPE_CHECKING:
     from collections import abc
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from glasshead_backend.attention import AttentionCall
     from glasshead_backend.attention_map import Strongest
     from glasshead_backend.layers import Kind
+    from glasshead_backend.pooling import Pooled
     from glasshead_backend.progress import Progress
     from glasshead_backend.sides import Side
 

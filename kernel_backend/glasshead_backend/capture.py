@@ -27,14 +27,9 @@ from torch import Tensor
 from transformers.modeling_utils import AttentionInterface
 
 from glasshead_backend.arena import Arena
-from glasshead_backend.captured import (
-    CapturedCall,
-    RelativeBias,
-    default_scaling,
-    gathers_by_weights,
-    relative,
-    verify,
-)
+from glasshead_backend.captured import CapturedCall, default_scaling
+from glasshead_backend.oracle import gathers_by_weights, verify
+from glasshead_backend.relative_bias import RelativeBias, relative
 from glasshead_backend.replay import Reader, Replay, keep_inputs
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from glasshead_backend.attention import AttentionCall
+from glasshead_backend.relative_bias import MAP_DIMS, RelativeBias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,36 +34,6 @@ _SINK_NAMES = ("s_aux", "sinks")
 
 _PARITY = 1e-5
 """Largest difference between our own arithmetic and the model's eager function (float32)."""
-
-_MAP_DIMS = 4
-"""Masks, biases and the like are ``[batch, heads, queries, keys]``."""
-
-
-@dataclass(frozen=True, eq=False)
-class RelativeBias:
-    """A position bias that depends on the distance only: kept as one vector per head.
-
-    Attributes
-    ----------
-    by_distance : Tensor
-        ``[1, heads, queries + keys - 1]``; element ``key - query + queries - 1``.
-    n_queries : int
-        Rows of the bias.
-    first_query, first_key : int
-        Where the part that is looked at begins, in the run that was recorded.
-    """
-
-    by_distance: Float[Tensor, "1 head distance"]
-    n_queries: int
-    first_query: int = 0
-    first_key: int = 0
-
-    def rows(self, rows: Sequence[int], n_keys: int) -> Float[Tensor, "1 head query key"]:
-        """Return the bias of some rows for the first `n_keys` keys."""
-        device = self.by_distance.device
-        query = torch.as_tensor(list(rows), device=device) + self.first_query
-        key = torch.arange(n_keys, device=device) + self.first_key
-        return self.by_distance[:, :, key - query[:, None] + self.n_queries - 1]
 
 
 @dataclass(eq=False)
@@ -91,7 +62,8 @@ class CapturedCall(AttentionCall):
     output_storage : int
         Address of the storage of the call's output: how the output projection is recognised.
     difference : Tensor or float
-        Largest difference between our own arithmetic and `eager` on a few rows: see :func:`verify`.
+        Largest difference between our own arithmetic and `eager` on a few rows: see
+        :func:`glasshead_backend.oracle.verify`.
     value : Tensor or None
         ``[batch, key_heads, keys, head_dim]``, where values were asked for.
     """
@@ -177,7 +149,7 @@ class CapturedCall(AttentionCall):
             return _scores(self, heads, rows)[0]
         as_computed = precision == "model" and self.query.dtype != torch.float32
         if self.own_math and not as_computed:
-            return _own_weights(self, heads, rows)[0]
+            return own_weights(self, heads, rows)[0]
         computed = eager_rows(self, rows)[0, list(heads)].float()
         blind = _blind_rows(self, heads, rows)
         return computed if blind is None else computed.masked_fill(blind[..., None], torch.nan)
@@ -197,56 +169,6 @@ class CapturedCall(AttentionCall):
             mask=None if mask is None else _part(mask[..., : self.n_keys], index, queries, keys),
             options=options,
         )
-
-
-def gathers_by_weights(call: CapturedCall, value: Tensor, output: Tensor) -> bool:
-    """Whether what a call puts out, ``[batch, queries, heads, size]``, is its weights times values.
-
-    Some scale it besides (sinks that act on the output), which the weights do not show.
-    """
-    rows = _few_rows(call)
-    weights = eager_rows(call, rows).float()
-    gathered = weights @ value.repeat_interleave(call.n_heads // value.shape[1], dim=1).float()
-    there = output[:, rows].transpose(1, 2).float()
-    if gathered.shape != there.shape:
-        return False
-    tolerance = 1e-3 if value.dtype == torch.float32 else 5e-2
-    scale = gathered.abs().amax().clamp_min(1e-6)
-    return bool((gathered - there).abs().amax() <= tolerance * scale)
-
-
-def _few_rows(call: CapturedCall, n_rows: int = 3) -> list[int]:
-    """First, last and evenly between."""
-    last = call.n_queries - 1
-    return sorted({round(i * last / max(n_rows - 1, 1)) for i in range(n_rows)})
-
-
-def verify(call: CapturedCall) -> None:
-    """Compare our arithmetic with the model's eager function on a few rows; note the difference.
-
-    It is NaN when the two have different shapes or our arithmetic failed. float32 calls only: in
-    half precision the eager function is used anyway, unless float32 is asked for.
-
-    Parameters
-    ----------
-    call : CapturedCall
-    """
-    if call.query.dtype != torch.float32:
-        return
-    rows = _few_rows(call)
-    theirs = eager_rows(call, rows).float()
-    # Any failure of our own arithmetic (an unknown sink shape, say) means: use the model's.
-    try:
-        own = _own_weights(call, range(call.n_heads), rows)
-    except (RuntimeError, IndexError, ValueError):
-        own = theirs.new_empty(0)
-    if own.shape[:-1] == theirs.shape[:-1]:
-        # The last of the rows sees all keys that any of them sees.
-        theirs = theirs[..., : own.shape[-1]]
-        defined = ~own.isnan().any(dim=-1, keepdim=True)
-        call.difference = torch.where(defined, (own - theirs).abs(), 0.0).max()
-    else:
-        call.difference = float("nan")
 
 
 @torch.no_grad()
@@ -282,23 +204,6 @@ def eager_rows(call: CapturedCall, rows: Sequence[int]) -> Float[Tensor, "batch 
     return weights
 
 
-def relative(bias: Float[Tensor, "one head query key"]) -> RelativeBias | None:
-    """Keep a bias as a vector by distance; None when it is not the same along every diagonal."""
-    if bias.dim() != _MAP_DIMS or bias.shape[0] != 1:
-        return None
-    n_queries, n_keys = bias.shape[2:]
-    # From the bottom of the first column up to its top, then along the first row.
-    by_distance = torch.cat([bias[..., 0].flip(-1), bias[:, :, 0, 1:]], dim=-1).contiguous()
-    windows = by_distance.unfold(-1, n_keys, 1)
-    block = max(1, 2**22 // max(1, bias.shape[1] * n_keys))
-    for start in range(0, n_queries, block):
-        stop = min(start + block, n_queries)
-        expected = windows[:, :, n_queries - stop : n_queries - start].flip(2)
-        if not torch.equal(bias[:, :, start:stop], expected):
-            return None
-    return RelativeBias(by_distance, n_queries)
-
-
 def row_index(rows: Sequence[int], device: torch.device) -> slice | Tensor:
     """Index for some rows: a slice (a view, no copy) where they are a plain range."""
     if isinstance(rows, range) and rows.step == 1:
@@ -306,9 +211,10 @@ def row_index(rows: Sequence[int], device: torch.device) -> slice | Tensor:
     return torch.as_tensor(list(rows), device=device)
 
 
-def _own_weights(
+def own_weights(
     call: CapturedCall, heads: Sequence[int], rows: Sequence[int]
 ) -> Float[Tensor, "batch head query visible"]:
+    """Attention weights of some heads and rows by our own arithmetic, for the keys they see."""
     scores = _scores(call, heads, rows)
     if call.sinks is None:
         return torch.softmax(scores, dim=-1, out=scores)
@@ -443,7 +349,7 @@ def _is_map(call: CapturedCall, option: object) -> bool:
         return True
     return (
         isinstance(option, Tensor)
-        and option.dim() == _MAP_DIMS
+        and option.dim() == MAP_DIMS
         and option.shape[2] in (1, call.n_queries)
         and option.shape[0] in (1, call.query.shape[0])
     )

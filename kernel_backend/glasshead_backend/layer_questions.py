@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 
 from glasshead_backend import rollout as through_layers
-from glasshead_backend.attention_map import Aggregate, fuse
+from glasshead_backend.attention_map import Aggregate
 from glasshead_backend.attention_questions import AttentionQuestions
 from glasshead_backend.checks import positions, require
 from glasshead_backend.memory import FLOAT32, budget_on, require_room
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.sides import Unit
+from glasshead_backend.units import fuse
 from glasshead_backend.value_norms import Values, find_values
 
 if TYPE_CHECKING:

@@ -22,16 +22,10 @@ from glasshead_backend.anatomy import Anatomy, Family, examine
 from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.batching import trace_together
 from glasshead_backend.demo import TOY_NOTICE, demo_path
+from glasshead_backend.given_texts import read, write
 from glasshead_backend.progress import reporting, steps
-from glasshead_backend.running import (
-    each_token_reported,
-    inputs_of,
-    n_embeddings,
-    start_of_decoder,
-    window,
-)
-from glasshead_backend.sides import Sequence, Sides
-from glasshead_backend.tokens import Token, tokenize, tokens_of_ids
+from glasshead_backend.running import n_embeddings, window
+from glasshead_backend.tokens import Token, tokenize
 from glasshead_backend.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -41,6 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from glasshead_backend.progress import Progress
+    from glasshead_backend.sides import Sides
     from glasshead_backend.trace import Trace
     from glasshead_backend.words import Cut
 
@@ -234,7 +229,7 @@ class Lens:
             When the model's attention cannot be recorded.
         """
         with reporting(progress):
-            return trace_together(self, [self._sides(text, target, max_new_tokens)])[0]
+            return trace_together(self, [read(self, text, target, max_new_tokens)])[0]
 
     def trace_many(
         self,
@@ -306,30 +301,9 @@ class Lens:
         self, number: int, text: str, target: str | None, max_new_tokens: int | None
     ) -> Sides:
         try:
-            return self._sides(text, target, max_new_tokens)
+            return read(self, text, target, max_new_tokens)
         except (TypeError, ValueError) as error:
             raise type(error)(f"Text {number}: {error}") from error
-
-    def _sides(self, text: str, target: str | None, max_new_tokens: int | None) -> Sides:
-        """Tokenize and check what is to be traced; generate a target where none is given."""
-        _require_text(text)
-        tokens = self.tokenize(text)
-        self._check(tokens, text, "text")
-        if self.family != "encoder-decoder":
-            if target is not None:
-                raise ValueError(
-                    f"{self.name} is not an encoder-decoder model: it takes one text. "
-                    "Use trace(text)."
-                )
-            return Sides(self._sequence("text", text, tokens))
-        source = self._sequence("source", text, tokens)
-        if target is None:
-            options = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
-            return self._with_generated(source, **options)
-        _require_text(target)
-        labels = tokenize(self.tokenizer, target, target=True)
-        self._check(labels, target, "target")
-        return self._with_decoder(source, labels, target)
 
     def generate(
         self,
@@ -364,85 +338,9 @@ class Lens:
             When the model cannot generate, when it is asked for several sequences, and as
             :meth:`trace`.
         """
-        _require_text(prompt)
-        if kwargs.get("num_return_sequences", 1) != 1:
-            raise ValueError(
-                "A trace is of one text: leave out num_return_sequences. For several "
-                "continuations call generate several times, with do_sample=True."
-            )
-        tokens = self.tokenize(prompt)
-        self._check(tokens, prompt, "prompt")
-        if self.family == "encoder":
-            raise ValueError(f"{self.name} is an encoder: it cannot generate. Use trace(text).")
         options = {"max_new_tokens": max_new_tokens, "do_sample": do_sample, **kwargs}
         with reporting(progress):
-            if self.family == "encoder-decoder":
-                source = self._sequence("source", prompt, tokens)
-                return trace_together(self, [self._with_generated(source, **options)])[0]
-            # A tokenizer that closes every text with an end token would stop the model right there.
-            while len(tokens) > 1 and tokens[-1].special:
-                tokens.pop()
-            ids = [token.id for token in tokens]
-            written = self._run_generate(ids, **options)
-            whole, text = tokens_of_ids(self.tokenizer, written, generated_from=len(ids))
-            self._check(whole, text, "text")
-            return trace_together(self, [Sides(self._sequence("text", text, whole))])[0]
-
-    def _with_generated(self, source: Sequence, **options: Any) -> Sides:
-        """Let an encoder-decoder write the target of a source."""
-        start, *ids = self._run_generate(source.ids, **options)
-        labels, text = tokens_of_ids(self.tokenizer, ids, generated_from=0)
-        if not labels:
-            raise ValueError(f"{self.name} generated nothing for this source. Give a target.")
-        return self._with_decoder(source, labels, text, start)
-
-    def _run_generate(self, ids: list[int], **options: Any) -> list[int]:
-        """Run the model's own generation; return all ids that the decoder saw or wrote."""
-        inputs = inputs_of(self.model, ids)
-        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-        total = options.get("max_new_tokens") or self.model.generation_config.max_length or 1
-        with for_a_trace(self.model), each_token_reported(options, total) as reported:
-            written = self.model.generate(**inputs, **reported)
-        return getattr(written, "sequences", written)[0].tolist()
-
-    def _with_decoder(
-        self, source: Sequence, labels: list[Token], text: str, start: int | None = None
-    ) -> Sides:
-        """Add the decoder: its inputs are the labels shifted right behind the start token."""
-        if start is None:
-            start = start_of_decoder(self.model, [token.id for token in labels])
-        name = str(self.tokenizer.convert_ids_to_tokens(start))
-        first = Token(start, name, 0, 0, special=True)
-        inputs = self._sequence("target", text, [first, *labels[:-1]])
-        return Sides(source, inputs, self._sequence("target", text, labels))
-
-    def _sequence(
-        self, name: Literal["text", "source", "target"], text: str, tokens: list[Token]
-    ) -> Sequence:
-        sequence = Sequence(name, text, tuple(tokens), self.words)
-        if self.words is not None:
-            _ = sequence.words  # a segmentation that does not fit the text is refused here
-        return sequence
-
-    def _check(self, tokens: list[Token], text: str, what: str) -> None:
-        """Refuse what the model cannot run on, and say what to do."""
-        if not any(not token.special for token in tokens):
-            raise ValueError(
-                f"The {what} is empty: {text!r} has no tokens to look at. Give at least one word."
-            )
-        known = n_embeddings(self.model)
-        unknown = next((token for token in tokens if token.id >= known), None)
-        if unknown is not None:
-            raise ValueError(
-                f"Token {unknown.text!r} has id {unknown.id:,}, but the model has only "
-                f"{known:,} embeddings: tokenizer and model do not belong together."
-            )
-        most = self.window
-        if most is not None and len(tokens) > most:
-            raise ValueError(
-                f"The {what} has {len(tokens):,} tokens, but {self.name} reads at most {most:,} "
-                "(its window). Cut the text, or trace it in pieces."
-            )
+            return trace_together(self, [write(self, prompt, options)])[0]
 
 
 @contextmanager
@@ -454,11 +352,6 @@ def _no_progress_bar() -> Generator[None, None, None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def _require_text(text: object) -> None:
-    if not isinstance(text, str):
-        raise TypeError(f"A trace is made of one text, a str; got {type(text).__name__}.")
 
 
 def _pairs(texts: Iterable[str], targets: Iterable[str]) -> Generator[tuple[str, str], None, None]:

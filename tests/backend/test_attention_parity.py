@@ -144,7 +144,7 @@ def test_a_models_eager_function_is_used_where_our_arithmetic_would_differ() -> 
         output, weights = stock(*args, **kwargs)
         return output, weights / 2
 
-    from glasshead_backend.captured import verify  # noqa: PLC0415
+    from glasshead_backend.oracle import verify  # noqa: PLC0415
 
     whole = trace.attention(1)
     call.eager = halved

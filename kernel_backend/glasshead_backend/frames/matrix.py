@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from glasshead_backend.attention import single_threaded
-from glasshead_backend.attention_map import Pooling
 from glasshead_backend.frames.pack import pack, quantise_rows
+from glasshead_backend.pooling import Pooling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,94 @@
+"""A map as a picture: its rows and columns pooled to pixels, while its blocks come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import torch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from glasshead_backend.attention_map import AttentionMap
+
+Pool = Literal["max", "mean"]
+
+
+class Pooled(NamedTuple):
+    """A part of a map with at most so many pixels on an axis.
+
+    Attributes
+    ----------
+    values : Tensor
+        ``[maps, rows, columns]`` float32; NaN where no row of a pixel is defined.
+    per_pixel : int
+        Rows and columns of the map that one pixel stands for, fewer at the last ones.
+    """
+
+    values: Float[Tensor, "map row column"]
+    per_pixel: int
+
+
+class Pooling:
+    """Pools the blocks of a map to pixels, as they come.
+
+    Parameters
+    ----------
+    of : AttentionMap
+    rows, columns : range or None
+        The part that is wanted; None = all.
+    size : int
+        Most pixels on an axis.
+    pool : {"max", "mean"}
+    """
+
+    def __init__(
+        self, of: AttentionMap, rows: range | None, columns: range | None, size: int, pool: Pool
+    ) -> None:
+        self.rows = range(of.n_rows) if rows is None else rows
+        self.columns = range(of.n_columns) if columns is None else columns
+        self.per_pixel = max(1, -(-max(len(self.rows), len(self.columns)) // size))
+        self._pool = pool
+        height, width = (-(-len(side) // self.per_pixel) for side in (self.rows, self.columns))
+        self._values = torch.zeros(of.n_maps, height, width, device=of.device)
+        self._n_defined = torch.zeros(of.n_maps, height, device=of.device)
+
+    def add(self, place: slice, weights: Float[Tensor, "map row visible"]) -> None:
+        """Take in one block of rows."""
+        defined = ~weights.isnan().any(dim=-1)
+        part = weights[..., self.columns.start : self.columns.stop].nan_to_num(0.0)
+        by_pixel = self._by_column(part)
+        row = torch.arange(place.start, place.stop, device=part.device) // self.per_pixel
+        first, last = place.start // self.per_pixel, (place.stop - 1) // self.per_pixel + 1
+        into = self._values[:, first:last, : by_pixel.shape[-1]]
+        if self._pool == "max":
+            index = (row - first)[None, :, None].expand_as(by_pixel)
+            into.scatter_reduce_(1, index, by_pixel, "amax")
+        else:
+            into.index_add_(1, row - first, by_pixel)
+        self._n_defined[:, first:last].index_add_(1, row - first, defined.float())
+
+    def result(self) -> Pooled:
+        """Return what was pooled."""
+        values = self._values
+        if self._pool == "mean":
+            values = values / self._n_defined[..., None]
+        return Pooled(
+            values.masked_fill((self._n_defined == 0)[..., None], torch.nan), self.per_pixel
+        )
+
+    def _by_column(self, part: Float[Tensor, "map row key"]) -> Float[Tensor, "map row pixel"]:
+        """Pool the columns. Weights are not negative: what is not there counts as zero."""
+        per_pixel, n_columns = self.per_pixel, part.shape[-1]
+        if per_pixel == 1:
+            return part
+        missing = -n_columns % per_pixel
+        if missing:
+            part = torch.nn.functional.pad(part, (0, missing))
+        pixels = part.unflatten(-1, (-1, per_pixel))
+        if self._pool == "max":
+            return pixels.amax(dim=-1)
+        # The last pixel may stand for fewer columns.
+        at = torch.arange(pixels.shape[-2], device=part.device) * per_pixel
+        return pixels.sum(dim=-1) / (len(self.columns) - at).clamp_max(per_pixel)
