@@ -125,6 +125,7 @@ def record_and_ask(lens: Lens, n_tokens: int) -> dict[str, float]:
                 "head": lambda: trace.attention(LAYER, HEAD),
                 "words": lambda: trace.attention(LAYER, HEAD, unit="word"),
                 "row": lambda: trace.token_attention(n_tokens - 1),
+                "picture": lambda: trace.pooled_attention(LAYER, HEAD),
             },
             15 if n_tokens <= LONGEST_EAGER else 5,
         )
@@ -132,6 +133,7 @@ def record_and_ask(lens: Lens, n_tokens: int) -> dict[str, float]:
     figures["head / bare head"] = figures["head"] / figures["bare head"]
     figures["row of all heads / head"] = figures["row"] / figures["head"]
     figures["words / head"] = figures["words"] / figures["head"]
+    figures["picture / head"] = figures["picture"] / figures["head"]
     return figures
 
 
