@@ -17,7 +17,7 @@ import torch
 from glasshead_backend.hooks import own_run
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from torch import nn
 
@@ -34,10 +34,20 @@ def lock_of(model: nn.Module) -> threading.RLock:
         return _locks.setdefault(model, threading.RLock())
 
 
+def autocast_now(device: torch.device) -> Callable[[], torch.autocast]:
+    """Return what makes the present state of autocast anew, for what is computed once more."""
+    enabled = torch.is_autocast_enabled(device.type)
+    dtype = torch.get_autocast_dtype(device.type)
+    return lambda: torch.autocast(device.type, dtype=dtype, enabled=enabled)
+
+
 @contextmanager
 def evaluated(model: Any) -> Generator[None, None, None]:
-    """Evaluation mode and no gradients; alone with the model; restored after."""
-    with lock_of(model), torch.no_grad():
+    """Evaluation mode and no gradients; alone with the model; restored after.
+
+    Inference mode is left: what is kept of a run is looked at later, in whatever mode.
+    """
+    with lock_of(model), torch.inference_mode(mode=False), torch.no_grad():
         training = [module for module in model.modules() if module.training]
         try:
             model.eval()

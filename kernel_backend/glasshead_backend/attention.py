@@ -77,6 +77,11 @@ class AttentionCall(ABC):
         return 0
 
     @property
+    def computes_all_heads(self) -> bool:
+        """Whether rows of all heads are computed for a while, whichever heads are asked for."""
+        return False
+
+    @property
     def remainder(self) -> str:
         """What takes the share of attention that a row's weights lack to 1; empty = nothing."""
         return ""
@@ -131,27 +136,42 @@ class AttentionCall(ABC):
 
 
 @contextlib.contextmanager
-def single_threaded() -> Generator[None, None, None]:
-    """Run the small matrix products of on-demand work on one intra-op thread.
+def undisturbed(device: torch.device) -> Generator[None, None, None]:
+    """Run the work of an answer on one intra-op thread and without autocast; restored after.
 
-    With several threads on a busy machine they get 10-20 times slower (barrier waits). The user's
-    setting is restored when the last of nested or concurrent uses ends.
+    With several threads on a busy machine small matrix products get 10-20 times slower (barrier
+    waits), and autocast would round float32 numbers.
     """
-    global _users, _threads  # noqa: PLW0603  torch's thread count is a process-wide setting
+    with torch.autocast(device.type, enabled=False), _one_thread():
+        yield
+
+
+@contextlib.contextmanager
+def _one_thread() -> Generator[None, None, None]:
+    """Set torch's number of threads, which every Python thread has of its own, for a while."""
+    global _n_inside, _usual  # noqa: PLW0603  what new threads start with is a process-wide setting
     with _threads_lock:
-        if _users == 0:
-            _threads = torch.get_num_threads()
+        found = torch.get_num_threads()
+        if _n_inside == 0:
+            _usual = found
+        elif found == 1 and not getattr(_own, "depth", 0):
+            # A thread that was born while another one is inside starts with that one's setting.
+            found = _usual
+        _n_inside += 1
+        _own.depth = getattr(_own, "depth", 0) + 1
+        if found != 1:
             torch.set_num_threads(1)
-        _users += 1
     try:
         yield
     finally:
         with _threads_lock:
-            _users -= 1
-            if _users == 0:
-                torch.set_num_threads(_threads)
+            _n_inside -= 1
+            _own.depth -= 1
+            if found != 1:
+                torch.set_num_threads(found)
 
 
 _threads_lock = threading.Lock()
-_users = 0
-_threads = 1
+_own = threading.local()
+_n_inside = 0
+_usual = 1

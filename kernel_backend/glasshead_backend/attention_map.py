@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
-from glasshead_backend.attention import Precision, single_threaded
+from glasshead_backend.attention import Precision, undisturbed
 from glasshead_backend.memory import FLOAT32, budget_on, in_words, require_room
 from glasshead_backend.pooling import Pooling
 from glasshead_backend.progress import steps
@@ -147,8 +147,8 @@ class AttentionMap:
         self._require_room_for(len(rows))
         nothing = -torch.inf if self.scores else 0.0
         shape = (self.n_maps, len(rows), self.n_columns)
-        with single_threaded():
-            found = torch.empty(shape, device=self.device)
+        with undisturbed(self.device):
+            found = torch.empty(shape, dtype=torch.float32, device=self.device)
             for place, weights in self.blocks(rows):
                 found[:, place, : weights.shape[-1]] = weights
                 found[:, place, weights.shape[-1] :] = nothing
@@ -157,8 +157,8 @@ class AttentionMap:
 
     def column(self, columns: Sequence[int]) -> Float[Tensor, "map row"]:
         """Weights with which every row looks at some columns, summed over these."""
-        found = torch.zeros(self.n_maps, self.n_rows, device=self.device)
-        with single_threaded():
+        found = torch.zeros(self.n_maps, self.n_rows, dtype=torch.float32, device=self.device)
+        with undisturbed(self.device):
             for place, weights in self.blocks():
                 seen = [column for column in columns if column < weights.shape[-1]]
                 found[:, place] = weights[..., seen].sum(dim=-1)
@@ -185,7 +185,7 @@ class AttentionMap:
             out.
         """
         pooling = Pooling(self, rows, columns, size, pool)
-        with single_threaded():
+        with undisturbed(self.device):
             for place, weights in self.blocks(pooling.rows):
                 pooling.add(place, weights)
         return pooling.result()
@@ -195,9 +195,10 @@ class AttentionMap:
         rows = range(self.n_rows) if rows is None else rows
         k = min(k, self.n_columns)
         self._require_room_for(len(rows), 3 * k)
-        weights = torch.zeros(self.n_maps, len(rows), k, device=self.device)
-        keys = torch.zeros(self.n_maps, len(rows), k, dtype=torch.int64, device=self.device)
-        with single_threaded():
+        shape = (self.n_maps, len(rows), k)
+        weights = torch.zeros(shape, dtype=torch.float32, device=self.device)
+        keys = torch.zeros(shape, dtype=torch.int64, device=self.device)
+        with undisturbed(self.device):
             for place, block in self.blocks(rows):
                 top = block.nan_to_num_(0.0).topk(min(k, block.shape[-1]), dim=-1)
                 weights[:, place, : top.values.shape[-1]] = top.values
@@ -215,7 +216,7 @@ class AttentionMap:
         allowed = budget_on(self.device, self.budget)
         found: list[tuple[Tensor, ...]] = []
         n_found = 0
-        with single_threaded():
+        with undisturbed(self.device):
             for place, weights in self.blocks():
                 seen = weights if threshold > 0 else self._with_hidden(weights)
                 of_map, row, column = torch.nonzero(seen >= threshold, as_tuple=True)
@@ -239,7 +240,8 @@ class AttentionMap:
 
     def _cuts(self, rows: Sequence[int]) -> list[int]:
         """Where the blocks begin, and the number of rows: whole units, few enough tokens."""
-        row_bytes = len(self.heads) * self.keys.n_tokens * FLOAT32
+        n_heads = self.call.n_heads if self.call.computes_all_heads else len(self.heads)
+        row_bytes = n_heads * self.keys.n_tokens * FLOAT32
         most = max(1, min(ROW_BLOCK, _BLOCK_BYTES // max(1, row_bytes)))
         if self.queries.word_of_token is None:
             return [*range(0, len(rows), most), len(rows)]
@@ -251,13 +253,18 @@ class AttentionMap:
             cuts.append(max(stop, cuts[-1] + 1))
         return cuts
 
+    @torch.no_grad()
     def _block(self, rows: Sequence[int]) -> Float[Tensor, "map row visible"]:
+        with torch.autocast(self.device.type, enabled=False):
+            return self._combined(self._by_unit(rows))
+
+    def _by_unit(self, rows: Sequence[int]) -> Float[Tensor, "head row visible"]:
         weights = self.call.visible_weights(
             self.heads, self.queries.tokens(rows), scores=self.scores, precision=self.precision
         )
         if self.gram is not None:
             weights = _moved(weights, self.gram, together=self.aggregate == "sum")
-        return self._combined(fuse(weights, rows, self.queries, self.keys))
+        return fuse(weights, rows, self.queries, self.keys)
 
     def _combined(self, weights: Float[Tensor, "head row key"]) -> Float[Tensor, "map row key"]:
         if self.aggregate == "max":

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glasshead_backend.attention import Precision
 from glasshead_backend.attention_map import Aggregate, AttentionMap
-from glasshead_backend.checks import positions, require, run_of
+from glasshead_backend.checks import at_least_one, positions, require, run_of, several
 from glasshead_backend.pooling import Pool
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.recorded import Recorded
@@ -175,8 +175,7 @@ class AttentionQuestions(Recorded):
             number of rows and columns in a pixel.
         """
         require(pool, get_args(Pool), "pool")
-        if size < 1:
-            raise ValueError(f"size {size} is too small: at least 1 pixel.")
+        size = at_least_one(size, "size", "pixel")
         asked = self.attention_map(layer, heads, kind=kind, unit=unit, aggregate=aggregate)
         rows = run_of(queries, asked.n_rows, "queries")
         columns = run_of(keys, asked.n_columns, "keys")
@@ -209,8 +208,7 @@ class AttentionQuestions(Recorded):
             ``weights`` and ``keys``, ``[heads, queries, k]`` (one map with `aggregate`), strongest
             first; weights of zero fill up rows that see fewer keys.
         """
-        if k < 1:
-            raise ValueError(f"k {k} is too small: at least 1 key of every row.")
+        k = at_least_one(k, "k", "key of every row")
         asked = self.attention_map(layer, heads, kind=kind, unit=unit, aggregate=aggregate)
         with reporting(progress):
             return asked.strongest(k)
@@ -320,7 +318,9 @@ class AttentionQuestions(Recorded):
     ) -> abc.Sequence[int]:
         if heads is None:
             return range(call.n_heads)
-        chosen = [heads] if isinstance(heads, int) else list(heads)
+        chosen = several(heads, "head")
+        if not chosen:
+            raise ValueError("heads is empty: name at least one, or leave it out for all.")
         for head in chosen:
             if not 0 <= head < call.n_heads:
                 raise ValueError(

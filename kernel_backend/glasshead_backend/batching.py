@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from glasshead_backend.as_found import for_a_trace
+from glasshead_backend.as_found import autocast_now, for_a_trace
 from glasshead_backend.capture import record
 from glasshead_backend.layers import lengths_of, locate_calls
 from glasshead_backend.memory import budget_on, require_room
@@ -70,13 +70,13 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
     """
     anatomy = lens.anatomy
     structure = anatomy.structure
-    _require_room(lens, many)
+    expected = _require_room(lens, many)
     batch = batch_of(lens.model, lens.tokenizer, many, may_pad_left=anatomy.pads_left)
     with (
         for_a_trace(lens.model),
         layers_reported(structure.stacks.values()),
         norms_of(structure.writers, batch.size) as norms,
-        record(structure.readers, lens.model, batch.size) as recording,
+        record(structure.readers, lens.model, batch.size, expected_bytes=expected) as recording,
     ):
         logits = run_for_logits(
             lens.model,
@@ -97,13 +97,14 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
             logits=logits[i],
             norms=_norms_of(norms, batch, i),
             inputs=inputs_of(lens.model, *(sequence.ids for sequence in sides.all)),
+            autocast=autocast_now(device_of(lens.model)),
         )
         for i, sides in enumerate(many)
     ]
 
 
-def _require_room(lens: Lens, many: Sequence[Sides]) -> None:
-    """Refuse to record more queries and keys than there is memory for."""
+def _require_room(lens: Lens, many: Sequence[Sides]) -> int:
+    """Refuse to record more queries and keys than there is memory for; return their bytes."""
     token_bytes = lens.anatomy.structure.token_bytes
     # Token bytes are those of a source token with what the decoder keeps of one beside it.
     n_tokens = sum(max(len(sequence.tokens) for sequence in sides.all) for sides in many)
@@ -114,6 +115,7 @@ def _require_room(lens: Lens, many: Sequence[Sides]) -> None:
         f"Recording queries and keys of {n_tokens:,} tokens",
         [f"{allowed // max(1, token_bytes):,} tokens would fit."],
     )
+    return n_tokens * token_bytes
 
 
 def _require_layers(
@@ -157,6 +159,7 @@ def _norms_of(norms: Norms, batch: Batch, index: int) -> Norms:
     return own
 
 
+@torch.inference_mode(mode=False)
 def batch_of(model: Any, tokenizer: Any, many: Sequence[Sides], *, may_pad_left: bool) -> Batch:
     """Pad sequences to one length.
 

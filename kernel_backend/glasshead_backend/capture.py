@@ -28,6 +28,7 @@ from transformers.modeling_utils import AttentionInterface
 
 from glasshead_backend.arena import Arena
 from glasshead_backend.captured import CapturedCall, default_scaling
+from glasshead_backend.hooks import version_of
 from glasshead_backend.oracle import gathers_by_weights, verify
 from glasshead_backend.relative_bias import RelativeBias, relative
 from glasshead_backend.replay import Reader, Replay, keep_inputs
@@ -90,6 +91,7 @@ def record(
     batch: int = 1,
     *,
     keep_values: bool = False,
+    expected_bytes: int = 0,
 ) -> Generator[Recording, None, None]:
     """Record the attention calls of every forward pass made in this context.
 
@@ -105,14 +107,16 @@ def record(
     batch : int
         Sequences in a forward pass.
     keep_values : bool
-        Keep the values of every call as well, and the output of the last one.
+        Keep the values of every call instead of its query and key, and the last one's output.
+    expected_bytes : int
+        What queries and keys will take, as far as is known.
 
     Yields
     ------
     Recording
         Filled as the model runs.
     """
-    recording = Recording(keep_values=keep_values)
+    recording = Recording(arena=Arena(expected_bytes), keep_values=keep_values)
     _install()
     token = _active.set(recording)
     try:
@@ -200,8 +204,8 @@ def _capturing(
             keep["position_bias"] = recording.compact(options["position_bias"])
         call = CapturedCall(
             module=module,
-            query=recording.arena.keep(query),
-            key=recording.arena.keep(key),
+            query=query.detach() if recording.keep_values else recording.arena.keep(query),
+            key=key.detach() if recording.keep_values else recording.arena.keep(key),
             mask=attention_mask,
             causal=bool(causal),
             scaling=default_scaling(query) if scaling is None else float(scaling),
@@ -216,8 +220,15 @@ def _capturing(
         if recording.keep_values:
             gathers = gathers_by_weights(call, value, output)
             call.value = recording.arena.keep(value) if gathers else None
-            recording.output, recording.version = output, output._version  # noqa: SLF001
+            # The trace has them already; what is needed here is their number.
+            call.query, call.key = _shape_of(query), _shape_of(key)
+            recording.output, recording.version = output, version_of(output)
         recording.calls.append(call)
         return output, weights
 
     return attend
+
+
+def _shape_of(tensor: Tensor) -> Tensor:
+    """Return a tensor of the same shape that takes no memory."""
+    return tensor.new_empty(1).expand(tensor.shape)

@@ -132,6 +132,11 @@ class CapturedCall(AttentionCall):
         return None
 
     @property
+    def computes_all_heads(self) -> bool:
+        """The model's own eager function does."""
+        return not self.own_math or self.query.dtype != torch.float32
+
+    @property
     def remainder(self) -> str:
         """What takes the share that a row's weights lack to 1; empty = nothing."""
         return "" if self.sinks is None else "attention sinks"
@@ -287,13 +292,16 @@ def _later_keys(
     if isinstance(rows, range) and rows.step == 1 and rows.stop == n_visible:
         return _triangle(len(rows), call.device)
     hidden = ~_visible(call, rows, range(min(rows), n_visible))
-    return torch.zeros(hidden.shape, device=call.device).masked_fill_(hidden, -torch.inf)
+    return torch.zeros(hidden.shape, dtype=torch.float32, device=call.device).masked_fill_(
+        hidden, -torch.inf
+    )
 
 
 @lru_cache(maxsize=8)
 def _triangle(size: int, device: torch.device) -> Float[Tensor, "size size"]:
     # All full blocks of rows share one, and making it costs more than applying it.
-    return torch.full((size, size), -torch.inf, device=device).triu(1)
+    hidden = torch.full((size, size), -torch.inf, dtype=torch.float32, device=device)
+    return hidden.triu(1)
 
 
 def _visible(call: CapturedCall, rows: Sequence[int], keys: range) -> Bool[Tensor, "query key"]:

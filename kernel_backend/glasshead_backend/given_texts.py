@@ -122,6 +122,11 @@ def _checked(lens: Lens, text: object, what: Literal["text", "target", "prompt"]
     """Tokenize a text, if it is one that the model can run on."""
     if not isinstance(text, str):
         raise TypeError(f"A trace is made of one text, a str; got {type(text).__name__}.")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(
+            f"The {what} holds half of a character (a lone surrogate), which no tokenizer reads. "
+            "Read the file with its right encoding, or with errors='replace'."
+        )
     tokens = tokenize(lens.tokenizer, text, target=what == "target")
     _require_runnable(lens, tokens, text, what)
     return tokens

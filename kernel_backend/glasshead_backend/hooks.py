@@ -44,6 +44,11 @@ def here(hook: Callable[..., Any]) -> Callable[..., Any]:
     return only_here
 
 
+def version_of(tensor: Tensor) -> int:
+    """How often a tensor was written into; inference tensors keep no count."""
+    return -1 if tensor.is_inference() else tensor._version  # noqa: SLF001
+
+
 def first_tensor(value: object) -> Tensor | None:
     """The tensor that a module returned or got: itself, or the first one of a tuple or dict."""
     if isinstance(value, Tensor):

@@ -10,7 +10,7 @@ import torch
 from glasshead_backend import rollout as through_layers
 from glasshead_backend.attention_map import Aggregate
 from glasshead_backend.attention_questions import AttentionQuestions
-from glasshead_backend.checks import positions, require
+from glasshead_backend.checks import positions, require, several
 from glasshead_backend.memory import FLOAT32, budget_on, require_room
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.sides import Unit
@@ -74,7 +74,7 @@ class LayerQuestions(AttentionQuestions):
             ``[queries, keys]`` float32.
         """
         require(aggregate, get_args(Aggregate), "aggregate")
-        chosen = self.layers(kind) if layers is None else list(layers)
+        chosen = self.layers(kind) if layers is None else several(layers, "layer")
         if not chosen:
             raise ValueError("There is no layer to average over: layers is empty.")
         maps = [
@@ -88,7 +88,8 @@ class LayerQuestions(AttentionQuestions):
             f"The mean over layers of {len(wanted):,} x {maps[0].n_columns:,} weights",
             ["Ask for fewer rows (rows=)."],
         )
-        total = torch.zeros(len(wanted), maps[0].n_columns, device=maps[0].device)
+        shape = (len(wanted), maps[0].n_columns)
+        total = torch.zeros(shape, dtype=torch.float32, device=maps[0].device)
         with reporting(progress):
             for one in steps(maps, "averaging over layers", len(maps)):
                 total += one.whole(wanted)[0].to(total.device)
@@ -218,7 +219,8 @@ class LayerQuestions(AttentionQuestions):
         asked = self.attention_map(layer, heads, kind=kind, unit=unit)
         values = self._values_of(layer, kind)
         chosen = torch.as_tensor(list(asked.heads), device=values.value.device)
-        gram = self.remembered(("gram", layer, self._kind(kind)), values.gram)
+        with self._autocast():
+            gram = self.remembered(("gram", layer, self._kind(kind)), values.gram)
         asked = replace(asked, gram=gram[:, chosen][:, :, chosen], aggregate=aggregate)
         wanted = None if rows is None else positions(rows, asked.n_rows)
         with reporting(progress):
@@ -247,7 +249,16 @@ class LayerQuestions(AttentionQuestions):
         self.call(layer, kind)
         if not self._values:
             lens = self.lens
-            self._values = find_values(lens.model, lens.anatomy.structure, self._inputs)
+            structure = lens.anatomy.structure
+            n_tokens = max(len(sequence.tokens) for sequence in self.sequences)
+            require_room(
+                n_tokens * structure.token_bytes,
+                budget_on(self.call(layer, kind).device, lens.memory_budget),
+                f"Recording the values of {n_tokens:,} tokens",
+                ["Trace a shorter text."],
+            )
+            with self._autocast():
+                self._values = find_values(lens.model, structure, self._inputs)
         values = self._values[self._kind(kind)][layer]
         if isinstance(values, str):
             raise ValueError(values)  # noqa: TRY004  a model's trait, not a caller's type

@@ -273,6 +273,8 @@ class Lens:
         """
         if isinstance(texts, str):
             raise TypeError("trace_many takes a list of texts. For a single one use trace(text).")
+        if isinstance(targets, str):
+            raise TypeError("trace_many takes a list of targets, as many as there are texts.")
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} is too small: at least 1 text at a time.")
         pairs = ((text, None) for text in texts) if targets is None else _pairs(texts, targets)

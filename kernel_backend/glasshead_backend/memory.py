@@ -73,6 +73,10 @@ class Remembered:
     @property
     def nbytes(self) -> int:
         """Bytes of what is kept."""
+        with self._lock:
+            return self._sum()
+
+    def _sum(self) -> int:
         return sum(result.nbytes for result in self._results.values())
 
     def get(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
@@ -82,6 +86,6 @@ class Remembered:
         made = make()
         with self._lock:
             self._results[key] = made
-            while self.nbytes > _REMEMBERED_BYTES:
+            while self._sum() > _REMEMBERED_BYTES:
                 del self._results[next(iter(self._results))]
         return made

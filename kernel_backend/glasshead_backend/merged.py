@@ -83,6 +83,11 @@ class KeyPart(AttentionCall):
         return self.call.working_bytes
 
     @property
+    def computes_all_heads(self) -> bool:
+        """Whether rows of all heads of the whole call are computed for a while."""
+        return self.call.computes_all_heads
+
+    @property
     def remainder(self) -> str:
         """What takes the share that a row's weights lack to 1."""
         inner = self.call.remainder

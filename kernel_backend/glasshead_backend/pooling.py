@@ -51,8 +51,9 @@ class Pooling:
         self.per_pixel = max(1, -(-max(len(self.rows), len(self.columns)) // size))
         self._pool = pool
         height, width = (-(-len(side) // self.per_pixel) for side in (self.rows, self.columns))
-        self._values = torch.zeros(of.n_maps, height, width, device=of.device)
-        self._n_defined = torch.zeros(of.n_maps, height, device=of.device)
+        shape = (of.n_maps, height, width)
+        self._values = torch.zeros(shape, dtype=torch.float32, device=of.device)
+        self._n_defined = torch.zeros(shape[:2], dtype=torch.float32, device=of.device)
 
     def add(self, place: slice, weights: Float[Tensor, "map row visible"]) -> None:
         """Take in one block of rows."""

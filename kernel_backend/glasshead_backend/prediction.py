@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from glasshead_backend.as_found import autocast_now
 from glasshead_backend.words import token_to_word
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Predictions:
             When the words are not of these tokens.
         """
         word = token_to_word(words, len(self.tokens))
-        surprisal = torch.zeros(len(words)).index_add_(0, word, self.surprisal)
+        surprisal = torch.zeros(len(words), dtype=torch.float32).index_add_(0, word, self.surprisal)
         return pd.DataFrame(
             {
                 "word": [one.text for one in words],
@@ -142,6 +143,9 @@ class NextTokenLogits:
     logits: Float[Tensor, "position vocabulary"] | None = None
     n_vocabulary: int = field(default=1)
 
+    def __post_init__(self) -> None:
+        self._autocast = None if self.hidden is None else autocast_now(self.hidden.device)
+
     @torch.no_grad()
     def rows(self, start: int, stop: int) -> Float[Tensor, "position vocabulary"]:
         """Logits of some positions in float32."""
@@ -149,7 +153,9 @@ class NextTokenLogits:
             return self.logits[start:stop].float()
         assert self.hidden is not None
         assert self.unembedding is not None
-        return self.unembedding(self.hidden[start:stop]).float()
+        assert self._autocast is not None
+        with self._autocast():
+            return self.unembedding(self.hidden[start:stop]).float()
 
     def blocks(
         self, n_positions: int
@@ -168,7 +174,7 @@ class NextTokenLogits:
 
 def no_predictions(tokens: Sequence[Token], reason: str) -> Predictions:
     """Return predictions of a model that makes none: NaN and -1 everywhere, with the reason."""
-    nothing = torch.full((len(tokens),), torch.nan)
+    nothing = torch.full((len(tokens),), torch.nan, dtype=torch.float32)
     none = torch.full((len(tokens),), -1)
     return Predictions(
         tuple(tokens), nothing, nothing, nothing, nothing, none, none.to(torch.int8), reason
@@ -210,7 +216,7 @@ def score(
         columns["entropy"].append(-(log_probability.exp() * log_probability).nansum(dim=-1))
         columns["rank"].append(1 + (block > true_logit).sum(dim=-1))
         columns["correct"].append(block.argmax(dim=-1) == target[:, 0])
-    surprisal = torch.full((n_tokens,), torch.nan)
+    surprisal = torch.full((n_tokens,), torch.nan, dtype=torch.float32)
     entropy = surprisal.clone()
     rank = torch.full((n_tokens,), -1)
     correct = rank.to(torch.int8)

@@ -64,7 +64,12 @@ class _Reporter:
         for loop in self.loops:
             share += of_one * loop.done / loop.total
             of_one /= loop.total
-        self.callback(Step(self.loops[0].what, share))
+        # What the callback asks for by itself reports to nobody.
+        token = _reporter.set(None)
+        try:
+            self.callback(Step(self.loops[0].what, share))
+        finally:
+            _reporter.reset(token)
 
 
 _reporter: ContextVar[_Reporter | None] = ContextVar("glasshead_progress", default=None)

@@ -8,6 +8,7 @@ from glasshead_backend.memory import Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+    from contextlib import AbstractContextManager
 
     from torch import Tensor
     from typing_extensions import Self
@@ -42,6 +43,8 @@ class Recorded:
         L2 norms of what each block adds to the residual stream.
     inputs : dict
         Keyword arguments of the model's forward over this sequence alone.
+    autocast : callable
+        Makes the state of autocast that the model ran in, for what is computed once more.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Recorded:
         logits: NextTokenLogits | None,
         norms: Norms,
         inputs: dict[str, Tensor],
+        autocast: Callable[[], AbstractContextManager[object]],
     ) -> None:
         self.lens = lens
         self.sides = sides
@@ -60,6 +64,7 @@ class Recorded:
         self._logits = logits
         self._norms = norms
         self._inputs = inputs
+        self._autocast = autocast
         self._remembered = Remembered()
         self._closed = False
 
@@ -169,7 +174,8 @@ class Recorded:
             return self.default_kind
         if kind not in self.kinds:
             names = ", ".join(repr(name) for name in self.kinds)
-            reason = self.lens.anatomy.structure.unreadable.get(kind)
+            unreadable = self.lens.anatomy.structure.unreadable
+            reason = next((why for of, why in unreadable.items() if of == kind), None)
             if reason is not None:
                 raise ValueError(f"{reason} What can be read: {names}.")
             raise ValueError(f"kind {kind!r} is not there: {self.lens.name} has {names}.")
@@ -182,9 +188,11 @@ class Recorded:
     def call(self, layer: int, kind: Kind | None = None) -> AttentionCall:
         """Return the recorded attention call of a layer."""
         by_layer = self._calls[self._kind(kind)]
+        # Numbers of numpy and torch are welcome; what is no number at all is named as it is.
+        layer = int(layer) if hasattr(layer, "__index__") else layer
         if layer not in by_layer:
             raise ValueError(
-                f"layer {layer} is out of range: {self.lens.name} has "
+                f"layer {layer!r} is out of range: {self.lens.name} has "
                 f"{_layer_names(sorted(by_layer))} with {self._kind(kind)} attention."
             )
         return by_layer[layer]

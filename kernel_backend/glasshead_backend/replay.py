@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
-from glasshead_backend.as_found import for_a_trace, lock_of
+from glasshead_backend.as_found import autocast_now, for_a_trace, lock_of
 from glasshead_backend.attention import AttentionCall
 from glasshead_backend.captured import CapturedCall
-from glasshead_backend.hooks import here
+from glasshead_backend.hooks import here, version_of
 from glasshead_backend.memory import FLOAT32
 from glasshead_backend.tap import FusedAttention, Layout, SoftmaxTap, arrange, layout_of
 from glasshead_backend.unfold import LinearInValues
@@ -39,6 +39,9 @@ _WHOLE = 0.999
 
 _DIMS = 3
 """Hidden states are ``[batch, tokens, hidden]``, or tokens come first."""
+
+_HIDDEN = -1000.0
+"""Scores that a key has which is hidden, and no other with a weight of zero."""
 
 _CACHE_ARGUMENTS = ("past_key_value", "past_key_values", "layer_past", "past", "cache")
 
@@ -96,6 +99,7 @@ class Replay:
 
     def __post_init__(self) -> None:
         self.versions = self._versions()
+        self._autocast = autocast_now(self.device)
 
     @property
     def module(self) -> nn.Module:
@@ -103,13 +107,10 @@ class Replay:
         return self.reader.module
 
     @property
-    def hidden(self) -> Float[Tensor, "batch token hidden"] | None:
-        """The hidden states that the module was given."""
+    def device(self) -> torch.device:
+        """Where the module runs."""
         given = (*self.args, *self.kwargs.values())
-        states = (value for value in given if isinstance(value, Tensor) and value.dim() == _DIMS)
-        tensor = next(states, None)
-        batched = tensor is not None and tensor.shape[0] == self.shared.batch
-        return tensor if tensor is None or batched else tensor.transpose(0, 1)
+        return next(value.device for value in given if isinstance(value, Tensor))
 
     @property
     def changed(self) -> bool:
@@ -118,7 +119,7 @@ class Replay:
 
     def _versions(self) -> tuple[int, ...]:
         given = (*self.args, *self.kwargs.values())
-        return tuple(value._version for value in given if isinstance(value, Tensor))  # noqa: SLF001
+        return tuple(version_of(value) for value in given if isinstance(value, Tensor))
 
     @property
     def nbytes(self) -> int:
@@ -150,7 +151,8 @@ class Replay:
                 f"What {type(self.module).__name__} was given has been overwritten since the "
                 "trace was made: its attention cannot be recomputed. Trace the text again."
             )
-        return self.module(*self.args, **self.kwargs)
+        with self._autocast():
+            return self.module(*self.args, **self.kwargs)
 
     def _run(self, n_queries: int, n_keys: int) -> CapturedCall | tuple[Tensor | None, Tensor]:
         reader, batch = self.reader, self.shared.batch
@@ -242,8 +244,7 @@ class ReplayedCall(AttentionCall):
     @property
     def device(self) -> torch.device:
         """Where the module runs."""
-        given = (*self.replay.args, *self.replay.kwargs.values())
-        return next(value.device for value in given if isinstance(value, Tensor))
+        return self.replay.device
 
     @property
     def nbytes(self) -> int:
@@ -289,8 +290,10 @@ class ReplayedCall(AttentionCall):
         picked = picked[:, list(rows), self.keys.start : self.keys.stop].float()
         if not scores:
             return picked
-        hidden = picked <= torch.finfo(tensor.dtype).min / 2
-        return picked.masked_fill(hidden, -torch.inf)
+        # Models hide keys by scores of -10,000 and below, some of which they scale afterwards.
+        weights = result[1][self.index, list(heads), self.queries.start : self.queries.stop]
+        weights = weights[:, list(rows), self.keys.start : self.keys.stop]
+        return picked.masked_fill((weights == 0) & (picked <= _HIDDEN), -torch.inf)
 
     def of_sequence(self, index: int, queries: range, keys: range) -> Self:
         """Return the part of a batched call that belongs to one sequence, without its padding."""

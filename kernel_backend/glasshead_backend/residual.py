@@ -44,6 +44,8 @@ class _BlockRun:
         default_factory=list[tuple[nn.Module, "Tensor | None", int, int]]
     )
     calls: list[int] = field(default_factory=list[int])
+    # Modules whose output has the tokens of the one sequence on its first axis.
+    tokens_first: set[int] = field(default_factory=set[int])
     # How many events had been when each softmax was taken.
     softmaxes: list[int] = field(default_factory=list[int])
 
@@ -54,8 +56,10 @@ def find_writers(
     stacks: dict[Stack, tuple[nn.Module, ...]],
     cross: frozenset[int],
     readers: tuple[Reader, ...],
-) -> Iterator[tuple[Stack, int, Block, nn.Module]]:
+) -> Iterator[tuple[Stack, int, Block, nn.Module, bool]]:
     """Yield the modules that write to the residual stream of every layer of some stacks.
+
+    The last item says whether a module puts tokens before the batch.
 
     Parameters
     ----------
@@ -86,7 +90,7 @@ def find_writers(
     for name, blocks in stacks.items():
         for layer, block in enumerate(blocks):
             for kind, module in _solve(runs[id(block)], recording, cross).items():
-                yield name, layer, kind, module
+                yield name, layer, kind, module, id(module) in runs[id(block)].tokens_first
 
 
 def _watch(
@@ -115,6 +119,8 @@ def _watch(
 
     def inside(module: nn.Module, args: tuple[Any, ...], output: object) -> None:
         tensor, taken_in = first_tensor(output), first_tensor(args)
+        if tensor is not None and tensor.dim() > 2 and tensor.shape[0] > tensor.shape[1]:  # noqa: PLR2004
+            run.tokens_first.add(id(module))
         same = tensor is not None and run.taken_in is not None
         fits = same and tensor.numel() == run.taken_in.numel()  # type: ignore[union-attr]
         flat = _flat(tensor) if fits and tensor is not None else None

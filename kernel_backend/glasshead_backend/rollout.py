@@ -14,7 +14,7 @@ import torch
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import maximum_flow
 
-from glasshead_backend.attention import single_threaded
+from glasshead_backend.attention import undisturbed
 from glasshead_backend.memory import FLOAT32, budget_on, require_room
 from glasshead_backend.progress import steps
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _UNIT = 1 << 26
 """Capacities are whole numbers: 1 becomes this. The flow through any cut stays below 2^31."""
+
+_MOST_VISITS = 3_000_000_000
+"""Edges times keys: some minutes."""
 
 _EDGE_BYTES = 48
 """Place and capacity of an edge, and of its reverse edge in the residual network."""
@@ -56,8 +59,8 @@ def rollout(maps: Sequence[AttentionMap], rows: Sequence[int]) -> Float[Tensor, 
         f"Rollout of {len(rows):,} x {n_tokens:,} tokens",
         ["Ask for fewer rows (rows=)."],
     )
-    rolled = torch.zeros(len(rows), n_tokens, device=last.device)
-    with single_threaded():
+    rolled = torch.zeros(len(rows), n_tokens, dtype=torch.float32, device=last.device)
+    with undisturbed(last.device):
         n_seen = 0
         for place, mixed in _with_residual(last, rows):
             n_seen = max(n_seen, mixed.shape[1])
@@ -65,7 +68,7 @@ def rollout(maps: Sequence[AttentionMap], rows: Sequence[int]) -> Float[Tensor, 
         for below in steps(reversed(lower), "rolling attention out", len(lower)):
             # What the rows do not see (behind them, in a causal model) passes nothing on.
             passed = rolled[:, :n_seen].to(below.device)
-            rolled = torch.zeros(len(rows), n_tokens, device=below.device)
+            rolled = torch.zeros_like(rolled, device=below.device)
             for place, mixed in _with_residual(below, range(n_seen)):
                 rolled[:, : mixed.shape[1]] += passed[:, place] @ mixed
     return rolled
@@ -89,13 +92,19 @@ def flow(maps: Sequence[AttentionMap], row: int, keys: Sequence[int]) -> Float[T
         ``[keys]`` float32 on the CPU, 0 to 1. Capacities are rounded to 2^-26.
     """
     network = _network(maps, row)
+    if network.nnz * len(keys) > _MOST_VISITS:
+        raise ValueError(
+            f"The flow to {len(keys):,} keys through {network.nnz:,} edges would take very long. "
+            f"Name a few keys, up to {max(1, _MOST_VISITS // network.nnz):,} (keys=), or take "
+            "rollout()."
+        )
     n_tokens = maps[0].n_columns
     source = len(maps) * n_tokens + row
     flows = [
         maximum_flow(network, source, key).flow_value / _UNIT
         for key in steps(keys, "computing attention flow", len(keys))
     ]
-    return torch.tensor(flows)
+    return torch.tensor(flows, dtype=torch.float32)
 
 
 def _with_residual(
@@ -118,7 +127,7 @@ def _network(maps: Sequence[AttentionMap], row: int) -> csr_array:
     heads: list[np.ndarray] = []
     capacities: list[np.ndarray] = []
     n_edges, reach = 0, row + 1
-    with single_threaded():
+    with undisturbed(device):
         for level in steps(range(len(maps), 0, -1), "reading all layers", len(maps)):
             rows = [row] if level == len(maps) else range(reach)
             for place, mixed in _with_residual(maps[level - 1], rows):

@@ -45,6 +45,7 @@ def device_of(model: Any) -> torch.device:
     )
 
 
+@torch.inference_mode(mode=False)
 def inputs_of(
     model: Any, ids: Sequence[int], decoder_ids: Sequence[int] | None = None
 ) -> dict[str, Tensor]:
@@ -179,8 +180,7 @@ def norms_of(writers: Sequence[Writer], batch: int) -> Generator[Norms, None, No
         turns[id(module)] = turn + 1
         norm = output.detach().float().norm(dim=-1)
         # Some put the batch second (FSMT), some flatten it (mixtures of experts).
-        batch_first = norm.dim() == 1 or norm.shape[0] == batch
-        norm = norm.reshape(batch, -1) if batch_first else norm.t()
+        norm = norm.t() if writer.tokens_first else norm.reshape(batch, -1)
         norms[writer.stack, writer.layer + turn, writer.block] = arena.keep(norm)
 
     with on_output([writer.module for writer in writers], note):

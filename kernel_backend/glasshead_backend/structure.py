@@ -65,6 +65,8 @@ class Writer:
     layer: int
     block: Block
     module: nn.Module
+    tokens_first: bool
+    """Whether its output is ``[tokens, batch, hidden]``."""
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ class Trace(LayerQuestions, PredictionQuestions):
                 for writer in structure.writers
                 if writer.stack == stack and writer.block == block
             }
-        return activations_of(
-            self.lens.model, modules, self._inputs, inputs_wanted=block == "embedding"
-        )
+        with self._autocast():
+            return activations_of(
+                self.lens.model, modules, self._inputs, inputs_wanted=block == "embedding"
+            )

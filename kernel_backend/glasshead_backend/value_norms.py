@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.capture import record
 from glasshead_backend.captured import CapturedCall
-from glasshead_backend.hooks import first_tensor, here
+from glasshead_backend.hooks import first_tensor, here, version_of
 from glasshead_backend.layers import lengths_of, locate_calls
 from glasshead_backend.residual import is_linear
 from glasshead_backend.running import forward
@@ -67,10 +67,10 @@ class Values:
             own = torch.arange(self.n_heads, device=some.device)
             alone[:, own, own] = some.transpose(0, 1)
             flat = alone.flatten(2)
-            moved = (
-                self.projection(flat) - self.projection(torch.zeros_like(flat[:1, :1]))
-            ).float()
-            grams.append(moved @ moved.transpose(-1, -2))
+            shift = self.projection(torch.zeros_like(flat[:1, :1]))
+            moved = (self.projection(flat) - shift).float()
+            with torch.autocast(flat.device.type, enabled=False):
+                grams.append(moved @ moved.transpose(-1, -2))
         return torch.cat(grams)
 
 
@@ -123,7 +123,8 @@ def _note_projection(
         return
     # The output is held, so that nothing else can lie at its place; and nobody wrote into it.
     same_place = given.untyped_storage().data_ptr() == output.untyped_storage().data_ptr()
-    if same_place and given.numel() == output.numel() and given._version == recording.version:  # noqa: SLF001
+    untouched = version_of(given) == recording.version
+    if same_place and untouched and given.numel() == output.numel():
         projections[id(recording.calls[-1])] = module
         recording.output = None
 

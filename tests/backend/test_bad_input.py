@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
+import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2LMHeadModel
 
 from backend.tiny_models import TEXT, WORDS, build, tokenizer
@@ -81,12 +83,44 @@ def test_an_encoder_decoder_without_target_generates_it() -> None:
         (lambda t: t.notable_pairs(0, 2.0), "threshold 2.0 is out of range"),
         (lambda t: t.activations(0, "cross"), "Layer 0 has no cross block"),
         (lambda t: t.sequence("source"), "this trace has 'text'"),
+        (lambda t: t.attention(0, []), "heads is empty: name at least one"),
+        (lambda t: t.moved_norms(0, []), "heads is empty: name at least one"),
+        (lambda t: t.attention(0, 1.5), "head 1.5 is no whole number"),
+        (lambda t: t.attention(0, rows=[1.0]), "position 1.0 is no whole number"),
+        (lambda t: t.attention(0, rows="12"), "position '1' is no whole number"),
+        (lambda t: t.attention(0, kind=["self"]), r"kind \['self'\] is not there"),
+        (lambda t: t.attention("0"), "layer '0' is out of range"),
+        (lambda t: t.pooled_attention(0, size=2.5), "size 2.5 is no whole number"),
+        (lambda t: t.strongest_keys(0, 0), "k 0 is too small"),
+        (lambda t: t.strongest_keys(0, 2.5), "k 2.5 is no whole number"),
+        (lambda t: t.token_attention(2.0), "position 2.0 is no whole number"),
+        (lambda t: t.pooled_attention(0, queries=(5, 2)), r"queries \(5, 2\) is no part of 0-6"),
+        (lambda t: t.mean_attention([]), "layers is empty"),
+        (lambda t: t.flow(99), "position 99 is out of range"),
     ],
 )
 def test_questions_about_what_is_not_there(lens: Lens, question: object, message: str) -> None:
     trace = lens.trace("a fox runs over the sea")
     with pytest.raises(ValueError, match=message):
         question(trace)  # type: ignore[operator]
+
+
+def test_numbers_of_numpy_and_torch_are_numbers(lens: Lens) -> None:
+    trace = lens.trace("a fox runs over the sea")
+    row = trace.attention(1, 2, rows=[3])
+    assert torch.equal(trace.attention(1, np.int64(2), rows=np.array([3], dtype=np.int8)), row)
+    assert torch.equal(trace.attention(np.int64(1), torch.tensor(2), rows=torch.tensor([3])), row)
+    assert torch.equal(trace.attention(1, [2], rows=np.array([-3])), row)
+    assert torch.equal(trace.attention(1, 2, rows=3), row)
+    assert trace.attention(1, rows=[]).shape == (4, 0, 6)
+
+
+def test_text_that_is_no_unicode_and_targets_that_are_one_text(lens: Lens) -> None:
+    with pytest.raises(ValueError, match="half of a character"):
+        lens.trace("a fox \ud800")
+    two = Lens(build("bart"), tokenizer())
+    with pytest.raises(TypeError, match="takes a list of targets"):
+        list(two.trace_many(["the fox", "a dog"], "ab"))
 
 
 def test_a_model_without_attention_says_so() -> None:

@@ -7,14 +7,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ipywidgets.widgets.widget import _instances
+from traitlets import TraitError
 
 from glasshead import AttentionLines, FusedAttentionMatrix, Trace, explore
+from glasshead.view import TraceView
 from glasshead_backend.progress import steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from glasshead.view import TraceView
 
 VIEWS = (AttentionLines, FusedAttentionMatrix)
 
@@ -48,6 +50,14 @@ def until(condition: Callable[[], bool], seconds: float = 5) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.005)
+
+
+def state_from_browser(view: TraceView, **state: Any) -> None:
+    view._handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})
+
+
+def n_views() -> int:
+    return sum(isinstance(widget, TraceView) for widget in _instances.values())
 
 
 def message(view: TraceView, **content: Any) -> None:
@@ -153,3 +163,72 @@ def test_closing_a_view_ends_its_work(
     shown.close()
     work.join(5)
     assert not work.is_running
+
+
+def test_a_closed_view_says_so(decoder_trace: Trace) -> None:
+    shown = AttentionLines(decoder_trace)
+    shown.close()
+    for use in (
+        lambda: shown.trace,
+        lambda: setattr(shown, "layer", 1),
+        lambda: setattr(shown, "heads", [1]),
+        shown.to_frame,
+    ):
+        with pytest.raises((ValueError, TraitError), match=r"This view is closed. Make a new one"):
+            use()
+
+
+def test_a_view_whose_trace_is_closed_keeps_its_picture_and_says_why(translation: Trace) -> None:
+    trace = translation.lens.trace("the old whale", "at sea")
+    shown = AttentionLines(trace)
+    before = shown.frame
+    trace.close()
+    state_from_browser(shown, unit="word")
+    assert "This trace is closed" in shown.error
+    assert shown.frame is before
+    state_from_browser(shown, layer=1)
+    assert "This trace is closed" in shown.error
+
+
+@pytest.mark.usefixtures("everything_is_long")
+def test_an_observer_that_raises_leaves_a_view_that_works(decoder_trace: Trace) -> None:
+    shown = AttentionLines(decoder_trace)
+    raised: list[object] = []
+
+    def fail(change: object) -> None:
+        raised.append(change)
+        raise RuntimeError("the user's own mistake")
+
+    shown.observe(fail, names="frame")
+    hook, threading.excepthook = threading.excepthook, lambda _: None
+    try:
+        shown.layer = 2
+        until(lambda: bool(raised))
+        shown._long_work.join(5)
+    finally:
+        threading.excepthook = hook
+    assert (shown.frame["key"]["layer"], shown.busy) == (2, "")
+    shown.unobserve(fail, names="frame")
+    shown.layer = 1
+    until(lambda: shown.frame["key"]["layer"] == 1)
+
+
+@pytest.mark.parametrize("state", [{"layer": 9}, {"threshold": 0.3}])
+def test_what_could_not_be_made_is_not_kept(decoder_trace: Trace, state: dict[str, Any]) -> None:
+    before = n_views()
+    with pytest.raises((TraitError, TypeError)):
+        explore(decoder_trace, **state)
+    assert n_views() == before
+
+
+def test_a_view_whose_first_picture_fails_is_not_kept(
+    decoder_trace: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(AttentionLines, "_make_frame", fail)
+    before = n_views()
+    with pytest.raises(MemoryError, match="no room"):
+        AttentionLines(decoder_trace)
+    assert n_views() == before

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ipywidgets
 import traitlets
@@ -15,6 +16,8 @@ from glasshead.perplexity_strip import PerplexityStrip
 if TYPE_CHECKING:
     from glasshead.view import TraceView
     from glasshead_backend import Trace
+
+    View = TypeVar("View", bound=TraceView)
 
 LINKED = (
     "kind",
@@ -39,10 +42,16 @@ class Explorer(ipywidgets.GridBox):
     views: tuple[TraceView, ...] = ()
 
     def __init__(self, trace: Trace, **state: Any) -> None:
-        self.lines = AttentionLines(trace, **state)
-        self.matrix = FusedAttentionMatrix(trace, **state)
-        self.strip = PerplexityStrip(trace, **state)
-        self.chart = LayerStatsChart(trace, **state)
+        with ExitStack() as made:
+
+            def one(view: type[View]) -> View:
+                shown = view(trace, **state)
+                made.callback(shown.close)
+                return shown
+
+            self.lines, self.matrix = one(AttentionLines), one(FusedAttentionMatrix)
+            self.strip, self.chart = one(PerplexityStrip), one(LayerStatsChart)
+            made.pop_all()  # all four are there: none is closed
         self.views = (self.lines, self.matrix, self.strip, self.chart)
         link_views(*self.views)
         # Columns rather than rows: each view takes the height it needs, with no gap below.

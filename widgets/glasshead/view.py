@@ -106,7 +106,7 @@ class TraceView(anywidget.AnyWidget):
                 "trace = Lens(model, tokenizer).trace(text)."
             )
         _require_names(type(self), state)
-        self._trace = trace
+        self._trace: Trace | None = trace
         self._lock = threading.RLock()
         self._long_work = LongWork(self._tell)
         # The state that the present frame answers, and kind and unit of the present labels.
@@ -115,23 +115,32 @@ class TraceView(anywidget.AnyWidget):
         kind = state.setdefault("kind", trace.default_kind)
         layers = trace.layers(kind) if kind in trace.kinds else [0]
         state.setdefault("layer", layers[0])
-        super().__init__(**state)
-        self.set_trait("scene", scene(trace))
-        self._refresh()
+        try:
+            super().__init__(**state)
+            self.set_trait("scene", scene(trace))
+            self._refresh()
+        except BaseException:
+            # ipywidgets keeps every widget that was opened, and this one holds its trace.
+            self.close()
+            raise
         self.observe(self._on_state, names=sorted({*self._frame_traits, "kind", "unit"}))
         self.on_msg(self._on_message)
 
     @property
     def trace(self) -> Trace:
         """The trace that is shown."""
-        return self._trace
+        trace = getattr(self, "_trace", None)
+        if trace is None:
+            name = type(self).__name__
+            raise ValueError(f"This view is closed. Make a new one: {name}(trace).")
+        return trace
 
     def close(self) -> None:
         """Close the view and let go of its trace."""
         super().close()
-        if hasattr(self, "_trace"):  # a constructor that raised has none
+        if hasattr(self, "_trace"):  # a constructor that raised may have none
             self._long_work.end()
-            del self._trace
+            self._trace = None
 
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture."""
@@ -157,11 +166,11 @@ class TraceView(anywidget.AnyWidget):
 
     def _fit_to_kind(self) -> None:
         """Keep layer and heads within what the newly chosen kind of attention has."""
-        layers = self._trace.layers(self._kind)
+        layers = self.trace.layers(self._kind)
         with self.hold_trait_notifications():
             if self.layer not in layers:
                 self.layer = min(layers, key=lambda layer: abs(layer - self.layer))
-            n_heads = self._trace.n_heads(self.layer, self._kind)
+            n_heads = self.trace.n_heads(self.layer, self._kind)
             self.heads = [head for head in self.heads if head < n_heads]
 
     def _refresh(self) -> None:
@@ -169,7 +178,13 @@ class TraceView(anywidget.AnyWidget):
         with self._lock:
             self._long_work.end()
             # The first picture is waited for: a cell that is done shows it.
-            if self._drawn not in (None, self._state_key()) and self._is_long():
+            is_first = self._drawn is None
+            try:
+                long = not is_first and self._drawn != self._state_key() and self._is_long()
+            except ValueError as error:  # the trace was closed, say
+                self._fail(error)
+                return
+            if long:
                 self.busy = f"computing layer {self.layer}"
                 self._long_work.start(self._draw)
             else:
@@ -182,24 +197,28 @@ class TraceView(anywidget.AnyWidget):
         try:
             frame = self._make_frame() if self._drawn != key else self.frame
             same_labels = self._labelled == labelled
-            described = self.axes if same_labels else axes(self._trace, *labelled)
+            described = self.axes if same_labels else axes(self.trace, *labelled)
         except Cancelled:
             raise
         except Exception as error:
+            if not self.frame:
+                raise
             with self._lock:
                 if is_wanted():
-                    self.error, self.busy = str(error) or type(error).__name__, ""
-                if not self.frame:
-                    raise
+                    self._fail(error)
             return
         with self._lock:
             if not is_wanted():
                 return
+            # First: whatever observers do with the frame, it is the one that is shown.
+            self._drawn, self._labelled = key, labelled
             with self.hold_sync():
+                self.error, self.busy = "", ""
                 self.set_trait("axes", described)
                 self.set_trait("frame", frame)
-                self.error, self.busy = "", ""
-            self._drawn, self._labelled = key, labelled
+
+    def _fail(self, error: Exception) -> None:
+        self.error, self.busy = str(error) or type(error).__name__, ""
 
     def _tell(self, words: str) -> None:
         with self._lock:
@@ -218,7 +237,7 @@ class TraceView(anywidget.AnyWidget):
                 self.busy = ""
 
     def _is_long(self) -> bool:
-        call = self._trace.call(self.layer, self._kind)
+        call = self.trace.call(self.layer, self._kind)
         return call.n_heads * call.n_queries * call.n_keys > _BUSY_WEIGHTS
 
     @property
@@ -235,10 +254,10 @@ class TraceView(anywidget.AnyWidget):
 
     @traitlets.validate("kind")
     def _valid_kind(self, proposal: dict[str, Any]) -> str:
-        if proposal["value"] not in self._trace.kinds:
-            names = ", ".join(repr(kind) for kind in self._trace.kinds)
+        if proposal["value"] not in self.trace.kinds:
+            names = ", ".join(repr(kind) for kind in self.trace.kinds)
             raise traitlets.TraitError(
-                f"kind {proposal['value']!r} is not there: {self._trace.lens.name} has {names}."
+                f"kind {proposal['value']!r} is not there: {self.trace.lens.name} has {names}."
             )
         return proposal["value"]
 
@@ -246,7 +265,7 @@ class TraceView(anywidget.AnyWidget):
     def _valid_layer(self, proposal: dict[str, Any]) -> int:
         # The trace knows which layers there are, and says so.
         try:
-            self._trace.call(proposal["value"], self._kind)
+            self.trace.call(proposal["value"], self._kind)
         except ValueError as error:
             raise traitlets.TraitError(str(error)) from None
         return proposal["value"]
@@ -254,23 +273,23 @@ class TraceView(anywidget.AnyWidget):
     @traitlets.validate("heads")
     def _valid_heads(self, proposal: dict[str, Any]) -> list[int]:
         heads = sorted(set(proposal["value"]))
-        n_heads = self._trace.n_heads(self.layer, self._kind)
+        n_heads = self.trace.n_heads(self.layer, self._kind)
         wrong = [head for head in heads if not 0 <= head < n_heads]
         if wrong:
             raise traitlets.TraitError(
-                f"head {wrong[0]} is out of range: layer {self.layer} of {self._trace.lens.name} "
+                f"head {wrong[0]} is out of range: layer {self.layer} of {self.trace.lens.name} "
                 f"has heads 0-{n_heads - 1}."
             )
         return heads
 
     @traitlets.validate("selected", "hovered")
     def _valid_positions(self, proposal: dict[str, Any]) -> Any:
-        return self._within(proposal, self._trace.sequences[-1].tokens)
+        return self._within(proposal, self.trace.sequences[-1].tokens)
 
     @traitlets.validate("selected_source", "hovered_source")
     def _valid_source_positions(self, proposal: dict[str, Any]) -> Any:
-        two = len(self._trace.sequences) > 1
-        return self._within(proposal, self._trace.sequences[0].tokens if two else ())
+        two = len(self.trace.sequences) > 1
+        return self._within(proposal, self.trace.sequences[0].tokens if two else ())
 
     def _within(self, proposal: dict[str, Any], tokens: Iterable[object]) -> Any:
         n_tokens = len(tuple(tokens))
@@ -292,7 +311,7 @@ class TraceView(anywidget.AnyWidget):
         """Take over state from the browser; a value that is not valid is undone there and said."""
         try:
             super().set_state(sync_data)
-        except traitlets.TraitError as error:
+        except (traitlets.TraitError, ValueError) as error:
             self.error = str(error)
             self.send_state(set(sync_data) & set(self.keys))
 

@@ -39,7 +39,7 @@ def norms_frame(trace: Trace, kind: Kind) -> dict[str, Any]:
     """
     layers, series, values = block_norms(trace, kind)
     n_tokens = values.shape[-1]
-    quartiles = values.quantile(torch.tensor([0.25, 0.75]), dim=-1)
+    quartiles = values.quantile(torch.tensor([0.25, 0.75], dtype=values.dtype), dim=-1)
     missing = [
         f"layer {layers[j]} has no {_LABELS[name]} block"
         for i, name in enumerate(series)
@@ -75,7 +75,7 @@ def block_norms(
     series = [name for name in _LABELS if name in by_block]
     layers = sorted({layer for by_layer in by_block.values() for layer in by_layer})
     n_tokens = len(next(iter(by_block[series[0]].values())))
-    nothing = torch.full((n_tokens,), torch.nan)
+    nothing = torch.full((n_tokens,), torch.nan, dtype=torch.float32)
     rows = [
         torch.stack([by_block[name].get(layer, nothing).cpu() for layer in layers])
         for name in series

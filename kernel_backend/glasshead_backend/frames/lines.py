@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from glasshead_backend import attention
+from glasshead_backend.attention import undisturbed
 from glasshead_backend.checks import positions
 from glasshead_backend.frames.pack import index_dtype, pack, quantise
 
@@ -132,11 +132,11 @@ def strongest_lines(
     asked = trace.attention_map(layer, sorted(heads) or None, kind=kind, unit=unit)
     per_row = min(asked.n_columns, max(1, LINE_BUDGET // (asked.n_maps * asked.n_rows)))
     numbers = torch.tensor(list(asked.heads), device=asked.device)
-    mass = torch.zeros(asked.n_maps, device=asked.device)
+    mass = torch.zeros(asked.n_maps, dtype=torch.float32, device=asked.device)
     n_total = torch.zeros((), dtype=torch.int64, device=asked.device)
     kept: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     undefined: list[Tensor] = []
-    with attention.single_threaded():
+    with undisturbed(asked.device):
         for place, block in asked.blocks():
             sums = block.sum(dim=-1)
             undefined.append(sums.isnan().all(dim=0))
@@ -207,11 +207,11 @@ def _pooled_to_thumbnails(heads: AttentionMap) -> UInt8[Tensor, "head thumb thum
     n_heads, n_rows, n_columns = heads.n_maps, heads.n_rows, heads.n_columns
     size = min(_THUMBNAIL, max(n_rows, n_columns))
     column = torch.arange(n_columns, device=heads.device) * size // n_columns
-    pooled = torch.zeros(n_heads, size, size, device=heads.device)
-    with attention.single_threaded():
+    pooled = torch.zeros(n_heads, size, size, dtype=torch.float32, device=heads.device)
+    with undisturbed(heads.device):
         for place, block in heads.blocks():
             clean = block.nan_to_num_(0.0)
-            by_column = torch.zeros(n_heads, clean.shape[1], size, device=heads.device)
+            by_column = clean.new_zeros(n_heads, clean.shape[1], size)
             index = column[: clean.shape[2]].expand_as(clean)
             by_column.scatter_reduce_(2, index, clean, "amax")
             row = torch.arange(place.start, place.stop, device=heads.device) * size // n_rows

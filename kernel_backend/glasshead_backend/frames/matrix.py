@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from glasshead_backend.attention import single_threaded
+from glasshead_backend.attention import undisturbed
 from glasshead_backend.frames.pack import pack, quantise_rows
 from glasshead_backend.pooling import Pooling
 
@@ -48,7 +48,7 @@ def matrix_frame(
     )
     pooling = Pooling(weights, None, None, TILE, "max")
     margins = _Margins(weights)
-    with single_threaded():
+    with undisturbed(weights.device):
         for place, block in weights.blocks():
             pooling.add(place, block)
             margins.add(place, block)
@@ -128,10 +128,10 @@ class _Margins:
     """
 
     def __init__(self, of: AttentionMap) -> None:
-        self.entropy = torch.full((of.n_rows,), torch.nan, device=of.device)
+        self.entropy = torch.full((of.n_rows,), torch.nan, dtype=torch.float32, device=of.device)
         self.undefined = torch.zeros(of.n_rows, dtype=torch.bool, device=of.device)
-        self.largest = torch.zeros((), device=of.device)
-        self._mass = torch.zeros(of.n_columns, device=of.device)
+        self.largest = torch.zeros((), dtype=torch.float32, device=of.device)
+        self._mass = torch.zeros(of.n_columns, dtype=torch.float32, device=of.device)
 
     @property
     def column_mass(self) -> Float[Tensor, " column"]:

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from glasshead_backend.attention import single_threaded
+from glasshead_backend.attention import undisturbed
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -96,10 +96,10 @@ def _layer_statistics(
     """Sum every statistic over row blocks, and divide by the rows that have it."""
     heads = trace.attention_map(layer, kind=kind)
     device = heads.device
-    sums = torch.zeros(5, heads.n_maps, device=device)
-    counts = torch.zeros(5, heads.n_maps, device=device)
+    sums = torch.zeros(5, heads.n_maps, dtype=torch.float32, device=device)
+    counts = torch.zeros(5, heads.n_maps, dtype=torch.float32, device=device)
     behind = behind.to(device)
-    with single_threaded():
+    with undisturbed(device):
         for place, block in heads.blocks():
             defined = ~block.isnan().any(dim=-1)
             weights = block.nan_to_num(0.0)
