@@ -35,10 +35,11 @@ ROW_BLOCK = 256
 _BLOCK_BYTES = 64 << 20
 """Most bytes of weights in one block, as long as it has more than one row."""
 
-_CELL_BYTES = 28
-"""Three positions and a weight."""
+_POSITION_BYTES = 8
+_CELL_BYTES = FLOAT32 + 3 * _POSITION_BYTES
 
 Aggregate = Literal["mean", "max"]
+Narrow = Literal["heads", "rows", "mean", "picture"]
 
 
 class Strongest(NamedTuple):
@@ -86,6 +87,8 @@ class AttentionMap:
         The map in words, for progress and errors: "layer 3".
     budget : int or None
         Bytes that an answer may take; None = half of what is free.
+    narrows : tuple of str
+        What whoever asks can ask less of: "heads", "rows", "mean" (over heads), "picture".
     """
 
     call: AttentionCall
@@ -99,6 +102,7 @@ class AttentionMap:
     precision: Precision = "model"
     what: str = "a layer"
     budget: int | None = None
+    narrows: tuple[Narrow, ...] = ()
 
     @property
     def n_maps(self) -> int:
@@ -144,7 +148,7 @@ class AttentionMap:
             When they take more memory than one answer may.
         """
         rows = range(self.n_rows) if rows is None else rows
-        self._require_room_for(len(rows))
+        self.require_room_for(len(rows))
         nothing = -torch.inf if self.scores else 0.0
         shape = (self.n_maps, len(rows), self.n_columns)
         with undisturbed(self.device):
@@ -194,7 +198,7 @@ class AttentionMap:
         """The k largest weights of every row and their columns; zeros where there are fewer."""
         rows = range(self.n_rows) if rows is None else rows
         k = min(k, self.n_columns)
-        self._require_room_for(len(rows), 3 * k)
+        self.require_room_for(len(rows), k, FLOAT32 + _POSITION_BYTES)
         shape = (self.n_maps, len(rows), k)
         weights = torch.zeros(shape, dtype=torch.float32, device=self.device)
         keys = torch.zeros(shape, dtype=torch.int64, device=self.device)
@@ -288,9 +292,11 @@ class AttentionMap:
             ["Trace a shorter text."],
         )
 
-    def _require_room_for(self, n_rows: int, n_columns: int | None = None) -> None:
+    def require_room_for(
+        self, n_rows: int, n_columns: int | None = None, cell_bytes: int = FLOAT32
+    ) -> None:
         """Refuse an answer that is too large, and say which would fit."""
-        row = (n_columns or self.n_columns) * FLOAT32
+        row = (n_columns or self.n_columns) * cell_bytes
         needed = self.n_maps * n_rows * row
         allowed = budget_on(self.device, self.budget)
         if needed <= allowed:
@@ -298,13 +304,14 @@ class AttentionMap:
         size = f"{n_rows:,} x {n_columns or self.n_columns:,} weights"
         heads = f"{self.n_maps} heads of " if self.n_maps > 1 else ""
         fits = allowed // (n_rows * row), allowed // (self.n_maps * row)
-        ways_out: list[str] = []
+        ways_out: dict[Narrow, str] = {"picture": "A picture takes less: pooled_attention()."}
         if fits[0] and self.n_maps > 1:
-            ways_out.append(f"{fits[0]} of the heads would fit, or a mean (aggregate='mean').")
+            ways_out["heads"] = f"{fits[0]} of the heads would fit (heads=)."
+            ways_out["mean"] = "A mean over the heads would fit (aggregate='mean')."
         if fits[1]:
-            ways_out.append(f"{fits[1]:,} of the rows would fit (rows=).")
-        ways_out.append("A picture of the whole takes pooled_attention().")
-        require_room(needed, allowed, f"{self.what}: {heads}{size}", ways_out)
+            ways_out["rows"] = f"{fits[1]:,} of the rows would fit (rows=)."
+        said = [ways_out[way] for way in self.narrows if way in ways_out]
+        require_room(needed, allowed, f"{self.what}: {heads}{size}", said)
 
     def __repr__(self) -> str:
         size = self.n_maps * self.n_rows * self.n_columns * FLOAT32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import pandas as pd
@@ -79,6 +80,8 @@ class AttentionQuestions(Recorded):
 
         Raises
         ------
+        ValueError
+            For a layer, head, kind, row or unit that is not there; the message says which are.
         MemoryBudgetError
             When the answer takes more memory than it may; the message says what would fit.
         """
@@ -91,6 +94,7 @@ class AttentionQuestions(Recorded):
             scores=scores,
             precision=precision,
         )
+        asked = replace(asked, narrows=("heads", "mean", "rows", "picture"))
         wanted = None if rows is None else positions(rows, asked.n_rows)
         with reporting(progress):
             found = asked.whole(wanted)
@@ -189,6 +193,7 @@ class AttentionQuestions(Recorded):
         heads: int | abc.Sequence[int] | None = None,
         *,
         kind: Kind | None = None,
+        rows: abc.Sequence[int] | None = None,
         unit: Unit = "token",
         aggregate: Aggregate | None = None,
         progress: Progress | None = None,
@@ -197,7 +202,7 @@ class AttentionQuestions(Recorded):
 
         Parameters
         ----------
-        layer, heads, kind, unit, aggregate, progress
+        layer, heads, kind, rows, unit, aggregate, progress
             As for :meth:`attention`.
         k : int
             How many keys of every row.
@@ -210,8 +215,10 @@ class AttentionQuestions(Recorded):
         """
         k = at_least_one(k, "k", "key of every row")
         asked = self.attention_map(layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        asked = replace(asked, narrows=("heads", "mean", "rows"))
+        wanted = None if rows is None else positions(rows, asked.n_rows)
         with reporting(progress):
-            return asked.strongest(k)
+            return asked.strongest(k, wanted)
 
     def token_attention(
         self,
@@ -287,8 +294,8 @@ class AttentionQuestions(Recorded):
             ``target_position``; sorted by position. Rows of a decoder of an encoder-decoder model
             are named by their input token; a column ``predicted`` has what they predict.
         """
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold {threshold} is out of range: weights lie between 0 and 1.")
+        if not isinstance(threshold, (int, float)) or not 0 <= threshold <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"threshold {threshold!r} is out of range: weights lie from 0 to 1.")
         require(aggregate, get_args(Aggregate), "aggregate")
         asked = self.attention_map(
             layer, heads, kind=kind, unit=unit, aggregate=aggregate, ignore_zeros=ignore_zeros

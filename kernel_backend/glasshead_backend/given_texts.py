@@ -33,6 +33,11 @@ def read(lens: Lens, text: str, target: str | None, max_new_tokens: int | None) 
     """
     tokens = _checked(lens, text, "text")
     if lens.family != "encoder-decoder":
+        if max_new_tokens is not None:
+            raise ValueError(
+                f"{lens.name} writes no target, so max_new_tokens says nothing here. To let it "
+                "continue the text use generate(prompt, max_new_tokens=...)."
+            )
         if target is not None:
             raise ValueError(
                 f"{lens.name} is not an encoder-decoder model: it takes one text. Use trace(text)."
@@ -73,6 +78,13 @@ def write(lens: Lens, prompt: str, options: dict[str, Any]) -> Sides:
     # A tokenizer that closes every text with an end token would stop the model right there.
     while len(tokens) > 1 and tokens[-1].special:
         tokens.pop()
+    new = options.get("max_new_tokens", 0)
+    if lens.window is not None and len(tokens) + new > lens.window:
+        raise ValueError(
+            f"The prompt's {len(tokens):,} tokens and {new:,} new ones are more than {lens.name} "
+            f"reads (its window: {lens.window:,}). Ask for max_new_tokens="
+            f"{max(1, lens.window - len(tokens))} at most."
+        )
     ids = _generate(lens.model, [token.id for token in tokens], options)
     whole, text = tokens_of_ids(lens.tokenizer, ids, generated_from=len(tokens))
     _require_runnable(lens, whole, text, "text")

@@ -154,7 +154,8 @@ class LayerQuestions(AttentionQuestions):
         """Attention flow (Abnar & Zuidema 2020): the largest flow from a token to the input.
 
         The layers are a network whose edges are ``Â`` as for :meth:`rollout`; no edge carries more
-        than its weight. One maximum-flow problem for every key: for texts of some hundred tokens.
+        than its weight. One maximum-flow problem for every key: on 30 layers a second for all keys
+        of 150 tokens, ten for 300, two minutes for 600. Name `keys` to have fewer.
 
         Parameters
         ----------
@@ -191,9 +192,10 @@ class LayerQuestions(AttentionQuestions):
         """How much each head moves, not how much it looks: ``|| a v W_O ||``.
 
         The norm of the vector that a head adds to the residual stream of a query for one key: the
-        weight ``a`` times the norm of the key's value, projected (Kobayashi et al. 2020). A token
-        that is looked at only to look nowhere else has a small one. The values come from one more
-        forward pass the first time.
+        weight ``a`` times the norm of the key's value, projected (Kobayashi et al. 2020), in units
+        of that layer's residual stream. A token that is looked at only to look nowhere else mostly
+        moves less than its weight suggests. The values come from one more forward pass the first
+        time.
 
         Parameters
         ----------
@@ -217,12 +219,14 @@ class LayerQuestions(AttentionQuestions):
         """
         require(aggregate, (None, "sum"), "aggregate")
         asked = self.attention_map(layer, heads, kind=kind, unit=unit)
+        asked = replace(asked, aggregate=aggregate, narrows=("heads", "rows"))
+        wanted = range(asked.n_rows) if rows is None else positions(rows, asked.n_rows)
+        asked.require_room_for(len(wanted))
         values = self._values_of(layer, kind)
         chosen = torch.as_tensor(list(asked.heads), device=values.value.device)
         with self._autocast():
             gram = self.remembered(("gram", layer, self._kind(kind)), values.gram)
-        asked = replace(asked, gram=gram[:, chosen][:, :, chosen], aggregate=aggregate)
-        wanted = None if rows is None else positions(rows, asked.n_rows)
+        asked = replace(asked, gram=gram[:, chosen][:, :, chosen])
         with reporting(progress):
             found = asked.whole(wanted)
         return found if aggregate is None else found[0]

@@ -59,7 +59,8 @@ def require_room(needed: int, allowed: int, what: str, ways_out: Sequence[str]) 
     if needed > allowed:
         raise MemoryBudgetError(
             f"{what} takes {in_words(needed)}, more than the {in_words(allowed)} that one answer "
-            f"may take. {' '.join(ways_out)} Or allow more: lens.memory_budget = {needed:_} (bytes)"
+            f"may take. {' '.join([*ways_out, 'Or allow'])} more: lens.memory_budget = {needed:_} "
+            "(bytes)."
         )
 
 

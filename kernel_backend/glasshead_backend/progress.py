@@ -7,6 +7,7 @@ that the callback raises ends the work right there, with everything left as it w
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -42,6 +43,8 @@ class Step:
         return self.what if self.share is None else f"{self.what}: {self.share:.0%}"
 
 
+_SECONDS_BETWEEN = 0.1
+
 Progress = Callable[[Step], object]
 """Called with a :class:`Step`; ``progress=print`` will do."""
 
@@ -57,6 +60,8 @@ class _Loop:
 class _Reporter:
     callback: Progress
     loops: list[_Loop] = field(default_factory=list["_Loop"])
+    told: str = ""
+    told_at: float = 0.0
 
     def tell(self) -> None:
         """Report the outermost loop; the loops inside say how far its present step has come."""
@@ -64,10 +69,16 @@ class _Reporter:
         for loop in self.loops:
             share += of_one * loop.done / loop.total
             of_one /= loop.total
+        step = Step(self.loops[0].what, share)
+        # The same words over and over say nothing, but a wish to stop must not wait for new ones.
+        now = time.monotonic()
+        if str(step) == self.told and now - self.told_at < _SECONDS_BETWEEN:
+            return
+        self.told, self.told_at = str(step), now
         # What the callback asks for by itself reports to nobody.
         token = _reporter.set(None)
         try:
-            self.callback(Step(self.loops[0].what, share))
+            self.callback(step)
         finally:
             _reporter.reset(token)
 
@@ -81,6 +92,8 @@ def reporting(callback: Progress | None) -> Generator[None, None, None]:
     if callback is None:
         yield
         return
+    if not callable(callback):  # pyright: ignore[reportUnnecessaryComparison]
+        raise TypeError(f"progress is a function such as print, got {type(callback).__name__}.")
     token = _reporter.set(_Reporter(callback))
     try:
         yield
@@ -106,5 +119,7 @@ def steps(things: Iterable[Item], what: str, total: int) -> Generator[Item, None
             reporter.tell()
             yield thing
             loop.done += 1
+        if reporter.loops == [loop]:
+            reporter.tell()
     finally:
         reporter.loops.remove(loop)

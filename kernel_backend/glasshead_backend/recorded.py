@@ -69,6 +69,8 @@ class Recorded:
         self._closed = False
 
     def __repr__(self) -> str:
+        if self._closed:
+            return f"Trace({self.lens.name}; closed)"
         sizes = ", ".join(f"{s.name}: {len(s.tokens)} tokens" for s in self.sequences)
         kinds = ", ".join(self.kinds)
         return f"Trace({self.lens.name}; {sizes}; {kinds} attention; {self.nbytes / 1e6:.1f} MB)"

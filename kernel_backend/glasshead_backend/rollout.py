@@ -60,16 +60,18 @@ def rollout(maps: Sequence[AttentionMap], rows: Sequence[int]) -> Float[Tensor, 
         ["Ask for fewer rows (rows=)."],
     )
     rolled = torch.zeros(len(rows), n_tokens, dtype=torch.float32, device=last.device)
+    n_seen = 0
     with undisturbed(last.device):
-        n_seen = 0
-        for place, mixed in _with_residual(last, rows):
-            n_seen = max(n_seen, mixed.shape[1])
-            rolled[place, : mixed.shape[1]] = mixed
-        for below in steps(reversed(lower), "rolling attention out", len(lower)):
+        for layer in steps([last, *reversed(lower)], "rolling attention out", len(maps)):
+            if layer is last:
+                for place, mixed in _with_residual(last, rows):
+                    n_seen = max(n_seen, mixed.shape[1])
+                    rolled[place, : mixed.shape[1]] = mixed
+                continue
             # What the rows do not see (behind them, in a causal model) passes nothing on.
-            passed = rolled[:, :n_seen].to(below.device)
-            rolled = torch.zeros_like(rolled, device=below.device)
-            for place, mixed in _with_residual(below, range(n_seen)):
+            passed = rolled[:, :n_seen].to(layer.device)
+            rolled = torch.zeros_like(rolled, device=layer.device)
+            for place, mixed in _with_residual(layer, range(n_seen)):
                 rolled[:, : mixed.shape[1]] += passed[:, place] @ mixed
     return rolled
 
@@ -122,11 +124,12 @@ def _network(maps: Sequence[AttentionMap], row: int) -> csr_array:
     """Edges from every token of a layer to those of the layer below; node = layer * T + token."""
     n_tokens = maps[0].n_columns
     n_nodes = (len(maps) + 1) * n_tokens
-    device, budget = maps[0].device, maps[0].budget
+    device = maps[0].device
     tails: list[np.ndarray] = []
     heads: list[np.ndarray] = []
     capacities: list[np.ndarray] = []
-    n_edges, reach = 0, row + 1
+    _require_room_for_edges(maps, row)
+    reach = row + 1
     with undisturbed(device):
         for level in steps(range(len(maps), 0, -1), "reading all layers", len(maps)):
             rows = [row] if level == len(maps) else range(reach)
@@ -138,12 +141,19 @@ def _network(maps: Sequence[AttentionMap], row: int) -> csr_array:
                 first = rows[place][0]
                 tails.append((tail + first + level * n_tokens).cpu().numpy())
                 heads.append((head + (level - 1) * n_tokens).cpu().numpy())
-                n_edges += len(tails[-1])
-                require_room(
-                    n_edges * _EDGE_BYTES,
-                    budget_on(device, budget),
-                    f"Attention flow through {len(maps)} layers of {n_tokens:,} tokens",
-                    ["Take rollout() for a text of this length, or cut the text."],
-                )
     edges = np.concatenate(tails), np.concatenate(heads)
     return coo_array((np.concatenate(capacities), edges), shape=(n_nodes, n_nodes)).tocsr()
+
+
+def _require_room_for_edges(maps: Sequence[AttentionMap], row: int) -> None:
+    """Refuse a network that would not fit, before its attention is computed."""
+    n_tokens = maps[0].n_columns
+    _, seen = next(maps[-1].blocks([row]))
+    # In a causal model nothing behind the token takes part, and half of each map is empty.
+    n_edges = (row + 1) * (row + 2) // 2 if seen.shape[-1] == row + 1 else n_tokens * n_tokens
+    require_room(
+        len(maps) * n_edges * _EDGE_BYTES,
+        budget_on(maps[0].device, maps[0].budget),
+        f"Attention flow through {len(maps)} layers of {n_tokens:,} tokens",
+        ["Cut the text."],
+    )

@@ -202,6 +202,7 @@ def layers_reported(stacks: Iterable[Sequence[nn.Module]]) -> Generator[None, No
     try:
         with on_input(layers, step):
             yield
+        next(run, None)  # the last layer is done as well
     finally:
         run.close()
 

@@ -25,9 +25,10 @@ the gaps hold white space and what the tokenizer dropped.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import regex
 import torch
@@ -43,7 +44,8 @@ _LINE_BREAKS = frozenset("\n\r\v\f\x85\u2028\u2029")
 
 Cut = Callable[[str], Iterable[str | tuple[int, int]]]
 """Cuts a text into words: returns them in order, as pieces of the text or as their spans
-``(start, end)``. What lies between them (spaces) may be left out. ``jieba.cut`` is one."""
+``(start, end)``. Spaces between them may be left out; other text that is left out makes words of
+its own. ``jieba.cut`` is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ def _unicode_boundaries(text: str) -> Iterator[int]:
 def _own_boundaries(text: str, cut: Cut) -> Iterator[int]:
     """Yield where the words of a user's segmentation begin and end."""
     reach = 0
-    for piece in cut(text):
+    for piece in _pieces(text, cut):
         if isinstance(piece, str):
             start = text.find(piece, reach)
             end = start + len(piece)
@@ -160,6 +162,23 @@ def _own_boundaries(text: str, cut: Cut) -> Iterator[int]:
             yield start
             yield end
         reach = end
+
+
+def _pieces(text: str, cut: Cut) -> list[str | tuple[int, int]]:
+    """Return what a user's function makes of a text, if it is words or spans."""
+    found: Any = cut(text)
+    try:
+        return [piece if isinstance(piece, str) else _span(piece) for piece in found]
+    except (TypeError, ValueError):
+        raise ValueError(
+            "The function that cuts texts into words (words=) must return words, or spans as "
+            f"(start, end) of whole numbers; it returned {found!r:.200}."
+        ) from None
+
+
+def _span(piece: Any) -> tuple[int, int]:
+    start, end = piece
+    return operator.index(start), operator.index(end)
 
 
 def _segments(text: str, boundaries: Iterable[int]) -> list[int]:

@@ -96,6 +96,8 @@ def test_an_encoder_decoder_without_target_generates_it() -> None:
         (lambda t: t.token_attention(2.0), "position 2.0 is no whole number"),
         (lambda t: t.pooled_attention(0, queries=(5, 2)), r"queries \(5, 2\) is no part of 0-6"),
         (lambda t: t.mean_attention([]), "layers is empty"),
+        (lambda t: t.notable_pairs(0, "0.3"), "threshold '0.3' is out of range"),
+        (lambda t: t.lens.trace("a fox", max_new_tokens=3), "writes no target"),
         (lambda t: t.flow(99), "position 99 is out of range"),
     ],
 )
@@ -103,6 +105,36 @@ def test_questions_about_what_is_not_there(lens: Lens, question: object, message
     trace = lens.trace("a fox runs over the sea")
     with pytest.raises(ValueError, match=message):
         question(trace)  # type: ignore[operator]
+
+
+def test_a_closed_trace_can_still_be_shown(lens: Lens) -> None:
+    trace = lens.trace("a fox")
+    trace.close()
+    assert repr(trace) == "Trace(llama; closed)"
+
+
+@pytest.mark.parametrize("budget", [0, -5, "1GB", 1e9])
+def test_a_memory_budget_is_a_number_of_bytes(budget: object) -> None:
+    lens = Lens(build("llama"), tokenizer())
+    with pytest.raises(ValueError, match="memory_budget"):
+        lens.memory_budget = budget
+    assert lens.memory_budget is None
+
+
+@pytest.mark.parametrize(
+    "made", [None, [1, 2], [(0, 1, 2)], [(0.0, 1.0)], [None], [[0, 1], "fox", 3]]
+)
+def test_a_segmentation_that_returns_no_words_is_told_what_to_return(made: object) -> None:
+    lens = Lens(build("gpt2"), tokenizer(), words=lambda _: made)
+    with pytest.raises(ValueError, match=r"\(words=\) must return words, or spans"):
+        lens.trace("a fox")
+
+
+def test_what_cannot_be_called(lens: Lens) -> None:
+    with pytest.raises(TypeError, match=r"words is a function.*words=lambda text"):
+        Lens(build("gpt2"), tokenizer(), words=["a", "fox"])
+    with pytest.raises(TypeError, match="progress is a function such as print"):
+        lens.trace("a fox", progress=3)
 
 
 def test_numbers_of_numpy_and_torch_are_numbers(lens: Lens) -> None:

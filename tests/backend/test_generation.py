@@ -130,6 +130,18 @@ def test_several_sequences_at_once_are_refused() -> None:
         lens.generate(TEXT, num_return_sequences=3)
 
 
+def test_more_tokens_than_the_window_holds_are_refused_before_the_model_writes() -> None:
+    lens = Lens(build("llama", max_position_embeddings=32), tokenizer())
+    with pytest.raises(ValueError, match=r"6 tokens and 40 new ones.*max_new_tokens=26 at most"):
+        lens.generate(PROMPT, max_new_tokens=40)
+    assert len(lens.generate(PROMPT, max_new_tokens=26, min_new_tokens=26).queries()) == 32
+
+
+def test_a_length_of_the_whole_takes_the_place_of_the_number_of_new_tokens() -> None:
+    lens = Lens(build("llama"), tokenizer())
+    assert len(lens.generate(PROMPT, max_length=9, min_length=9).queries()) == 9
+
+
 def test_generation_may_return_a_dictionary() -> None:
     lens = Lens(build("llama"), tokenizer())
     plain = lens.generate(PROMPT, max_new_tokens=5)

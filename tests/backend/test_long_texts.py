@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,42 @@ def test_the_strongest_keys_are_those_of_eager(long: Trace, eager: np.ndarray) -
     np.testing.assert_allclose(found.weights.numpy(), expected, atol=1e-5)
     there = np.take_along_axis(eager, found.keys.numpy(), axis=-1)
     np.testing.assert_allclose(there, expected, atol=1e-5)
+
+
+def test_the_strongest_keys_of_some_rows(long: Trace) -> None:
+    whole = long.strongest_keys(1, 5, unit="word")
+    part = long.strongest_keys(1, 5, [2], unit="word", rows=[-1, 30])
+    torch.testing.assert_close(part.weights, whole.weights[[2]][:, [-1, 30]])
+    assert torch.equal(part.keys, whole.keys[[2]][:, [-1, 30]])
+
+
+@pytest.mark.parametrize(
+    ("question", "way_out"),
+    [
+        (lambda t: t.moved_norms(1), r"\d+ of the rows would fit \(rows=\)\. Or allow more"),
+        (lambda t: t.strongest_keys(1, 100), r"4 of the rows would fit \(rows=\)"),
+        (lambda t: t.flow(-1), "Attention flow through 3 layers of 700 tokens.*Cut the text"),
+        (lambda t: t.rollout(), r"Ask for fewer rows \(rows=\)"),
+    ],
+)
+def test_every_question_names_ways_out_that_it_has(
+    long: Trace, question: object, way_out: str
+) -> None:
+    def ask() -> None:
+        question(long)  # type: ignore[operator]
+
+    long.lens.memory_budget = 20_000
+    try:
+        with pytest.raises(MemoryBudgetError, match=way_out) as caught:
+            ask()
+        # One that allows what it says does.
+        needed = re.search(r"lens.memory_budget = ([\d_]+)", str(caught.value))
+        assert needed
+        long.lens.memory_budget = int(needed[1])
+        if "flow" not in str(caught.value):
+            ask()
+    finally:
+        long.lens.memory_budget = None
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.05, 0.2])
@@ -166,6 +204,7 @@ def test_progress_is_told_in_words_and_shares() -> None:
         "running the model: 0%",
         "running the model: 33%",
         "running the model: 67%",
+        "running the model: 100%",
     ]
     told.clear()
     trace.token_attention(3, progress=told.append)
@@ -174,8 +213,9 @@ def test_progress_is_told_in_words_and_shares() -> None:
     told.clear()
     lens.trace_many([TEXT, "the fox", "a whale"], batch_size=1)
     list(lens.trace_many([TEXT, "the fox"], batch_size=1, progress=told.append))
-    assert told[-1].what == "running the model on texts 0-1"
-    assert told[-1].share == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert {step.what for step in told} == {"running the model on texts 0-1"}
+    assert told[-1].share == 1
+    assert pytest.approx(0.5 + 0.5 * 2 / 3) in [step.share for step in told]
 
 
 @pytest.mark.parametrize(
