@@ -57,18 +57,19 @@ class Pooling:
 
     def add(self, place: slice, weights: Float[Tensor, "map row visible"]) -> None:
         """Take in one block of rows."""
-        defined = ~weights.isnan().any(dim=-1)
+        defined = (~weights.isnan().any(dim=-1)).float()
         part = weights[..., self.columns.start : self.columns.stop].nan_to_num(0.0)
-        by_pixel = self._by_column(part)
-        row = torch.arange(place.start, place.stop, device=part.device) // self.per_pixel
-        first, last = place.start // self.per_pixel, (place.stop - 1) // self.per_pixel + 1
-        into = self._values[:, first:last, : by_pixel.shape[-1]]
+        # Rows first: their pooling is cheap, and leaves few to pool the columns of.
+        by_row = self._by_row(part, place)
+        by_pixel = self._by_column(by_row)
+        first = place.start // self.per_pixel
+        into = self._values[:, first : first + by_row.shape[1], : by_pixel.shape[-1]]
         if self._pool == "max":
-            index = (row - first)[None, :, None].expand_as(by_pixel)
-            into.scatter_reduce_(1, index, by_pixel, "amax")
+            torch.maximum(into, by_pixel, out=into)
         else:
-            into.index_add_(1, row - first, by_pixel)
-        self._n_defined[:, first:last].index_add_(1, row - first, defined.float())
+            into += by_pixel
+        n_defined = self._grouped(defined[..., None], place).sum(dim=2)[..., 0]
+        self._n_defined[:, first : first + by_row.shape[1]] += n_defined
 
     def result(self) -> Pooled:
         """Return what was pooled."""
@@ -79,8 +80,26 @@ class Pooling:
             values.masked_fill((self._n_defined == 0)[..., None], torch.nan), self.per_pixel
         )
 
+    def _grouped(
+        self, rows: Float[Tensor, "map row key"], place: slice
+    ) -> Float[Tensor, "map pixel row_of_pixel key"]:
+        """Rows of each pixel. Pixels that reach into other blocks are filled up with zeros."""
+        before, after = place.start % self.per_pixel, -place.stop % self.per_pixel
+        if before or after:
+            rows = torch.nn.functional.pad(rows, (0, 0, before, after))
+        return rows.unflatten(1, (-1, self.per_pixel))
+
+    def _by_row(
+        self, part: Float[Tensor, "map row key"], place: slice
+    ) -> Float[Tensor, "map pixel key"]:
+        """Pool the rows. Weights are not negative: what is not there counts as zero."""
+        if self.per_pixel == 1:
+            return part
+        grouped = self._grouped(part, place)
+        return grouped.amax(dim=2) if self._pool == "max" else grouped.sum(dim=2)
+
     def _by_column(self, part: Float[Tensor, "map row key"]) -> Float[Tensor, "map row pixel"]:
-        """Pool the columns. Weights are not negative: what is not there counts as zero."""
+        """Pool the columns; a mean is over those that the last pixel has."""
         per_pixel, n_columns = self.per_pixel, part.shape[-1]
         if per_pixel == 1:
             return part
@@ -90,6 +109,5 @@ class Pooling:
         pixels = part.unflatten(-1, (-1, per_pixel))
         if self._pool == "max":
             return pixels.amax(dim=-1)
-        # The last pixel may stand for fewer columns.
         at = torch.arange(pixels.shape[-2], device=part.device) * per_pixel
         return pixels.sum(dim=-1) / (len(self.columns) - at).clamp_max(per_pixel)
