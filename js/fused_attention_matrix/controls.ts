@@ -110,10 +110,9 @@ export function fillMargins(
   margins: { entropy: HTMLElement; mass: HTMLElement },
   matrix: Matrix,
 ): void {
-  const bits = largest(matrix.entropy);
-  // Of two digits before the point there is no room for one behind it.
-  const entropy = `≤ ${bits < 10 ? bits.toFixed(1) : Math.ceil(bits)} bits`;
-  fill(margins.entropy, "row entropy", h("span", {}, entropy));
+  // The margin is as narrow as its bars, and as low as three lines.
+  const entropy = `≤ ${largest(matrix.entropy).toFixed(1)}`;
+  fill(margins.entropy, "entropy", h("span", {}, "in bits"), h("span", {}, entropy));
   fill(margins.mass, "mean received", h("span", {}, `≤ ${largest(matrix.mass).toPrecision(2)}`));
 }
 
