@@ -185,7 +185,7 @@ function createBanners<S extends CommonState>(
   host: Host<S>,
 ): { element: HTMLElement; show(stale: boolean): void } {
   const element = h("div", { class: "gh-banners" });
-  const words = { error: h("span"), kernel: h("span"), busy: h("span") };
+  const words = { error: h("span"), busy: h("span") };
   const cancel = h(
     "button",
     {
@@ -199,15 +199,18 @@ function createBanners<S extends CommonState>(
   const banner = (kind: string, role: string, ...children: Child[]): HTMLElement =>
     h("div", { class: `gh-banner is-${kind}`, attrs: { role } }, ...children);
   const error = banner("error", "alert", h("strong", {}, "That did not work. "), words.error);
-  const kernel = banner("kernel", "status", h("strong", {}, "No kernel. "), words.kernel);
+  const kernel = banner(
+    "kernel",
+    "status",
+    h("strong", {}, "No kernel. "),
+    "The picture is the last one the kernel sent; run the cell again for live values.",
+  );
   const busy = banner("busy", "status", h("span", { class: "gh-spinner" }), words.busy);
   return {
     element,
     show(stale) {
       const { state, status } = host;
       words.error.textContent = state.error;
-      words.kernel.textContent =
-        "The picture is the last one the kernel sent; run the cell again for live values.";
       words.busy.textContent =
         stale && !state.busy
           ? "The picture is still the last one; the kernel has not answered yet. If it has ended, run the cell again."

@@ -42,7 +42,7 @@ def autocast_now(device: torch.device) -> Callable[[], torch.autocast]:
 
 
 @contextmanager
-def evaluated(model: Any) -> Generator[None, None, None]:
+def _evaluated(model: Any) -> Generator[None, None, None]:
     """Evaluation mode and no gradients; alone with the model; restored after.
 
     Inference mode is left: what is kept of a run is looked at later, in whatever mode.
@@ -59,14 +59,14 @@ def evaluated(model: Any) -> Generator[None, None, None]:
 
 @contextmanager
 def for_a_trace(model: Any) -> Generator[None, None, None]:
-    """As :func:`evaluated`, and such that attention can be recorded and modules observed.
+    """Evaluate a model, such that its attention can be recorded and its modules observed.
 
     Flash and flex attention give way to SDPA (their masks leave out what lies in their arguments),
     and what was compiled runs as the Python code it was compiled from (compiled code calls no
     hooks).
     """
     with ExitStack() as stack:
-        stack.enter_context(evaluated(model))
+        stack.enter_context(_evaluated(model))
         stack.enter_context(_recordable(model))
         stack.enter_context(_not_compiled())
         stack.enter_context(own_run())

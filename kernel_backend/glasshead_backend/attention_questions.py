@@ -95,7 +95,7 @@ class AttentionQuestions(Recorded):
             precision=precision,
         )
         asked = replace(asked, narrows=("heads", "mean", "rows", "picture"))
-        wanted = None if rows is None else positions(rows, asked.n_rows)
+        wanted = positions(rows, asked.n_rows)
         with reporting(progress):
             found = asked.whole(wanted)
         return found if aggregate is None else found[0]
@@ -216,7 +216,7 @@ class AttentionQuestions(Recorded):
         k = at_least_one(k, "k", "key of every row")
         asked = self.attention_map(layer, heads, kind=kind, unit=unit, aggregate=aggregate)
         asked = replace(asked, narrows=("heads", "mean", "rows"))
-        wanted = None if rows is None else positions(rows, asked.n_rows)
+        wanted = positions(rows, asked.n_rows)
         with reporting(progress):
             return asked.strongest(k, wanted)
 

@@ -10,12 +10,12 @@ import torch
 from glasshead_backend.as_found import autocast_now, for_a_trace
 from glasshead_backend.capture import record
 from glasshead_backend.layers import lengths_of, locate_calls
-from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.running import (
     device_of,
     inputs_of,
     layers_reported,
     norms_of,
+    require_room_to_record,
     run_for_logits,
 )
 from glasshead_backend.structure import UnsupportedModelError
@@ -70,7 +70,7 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
     """
     anatomy = lens.anatomy
     structure = anatomy.structure
-    expected = _require_room(lens, many)
+    expected = require_room_to_record(lens, many, "queries and keys")
     batch = batch_of(lens.model, lens.tokenizer, many, may_pad_left=anatomy.pads_left)
     with (
         for_a_trace(lens.model),
@@ -101,21 +101,6 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
         )
         for i, sides in enumerate(many)
     ]
-
-
-def _require_room(lens: Lens, many: Sequence[Sides]) -> int:
-    """Refuse to record more queries and keys than there is memory for; return their bytes."""
-    token_bytes = lens.anatomy.structure.token_bytes
-    # Token bytes are those of a source token with what the decoder keeps of one beside it.
-    n_tokens = sum(max(len(sequence.tokens) for sequence in sides.all) for sides in many)
-    allowed = budget_on(device_of(lens.model), lens.memory_budget)
-    require_room(
-        n_tokens * token_bytes,
-        allowed,
-        f"Recording queries and keys of {n_tokens:,} tokens",
-        [f"{allowed // max(1, token_bytes):,} tokens would fit."],
-    )
-    return n_tokens * token_bytes
 
 
 def _require_layers(

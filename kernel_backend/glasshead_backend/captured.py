@@ -273,16 +273,17 @@ def _products(
         query = query.unflatten(1, (n_groups, per_group)).flatten(2, 3)
         products = query @ call.key[:, :, :n_visible].float().transpose(-1, -2)
         return products.unflatten(2, (per_group, len(rows))).flatten(1, 2)
-    if len(chosen) == 1:
-        query = call.query[:, chosen[0] : chosen[0] + 1, index]
-        key = call.key[:, chosen[0] // per_group : chosen[0] // per_group + 1]
-    else:
-        query = call.query[:, chosen][:, :, index]
-        groups = [head // per_group for head in chosen]
-        key = (
-            call.key[:, groups[0] : groups[0] + 1] if len(set(groups)) == 1 else call.key[:, groups]
-        )
+    groups = [head // per_group for head in chosen]
+    query = _of_heads(call.query, chosen)[:, :, index]
+    key = _of_heads(call.key, groups if len(set(groups)) > 1 else groups[:1])
     return (query.float() * call.scaling) @ key[:, :, :n_visible].float().transpose(-1, -2)
+
+
+def _of_heads(
+    tensor: Float[Tensor, "batch head token size"], heads: list[int]
+) -> Float[Tensor, "batch chosen token size"]:
+    """Some heads; of a single one a view."""
+    return tensor[:, heads[0] : heads[0] + 1] if len(heads) == 1 else tensor[:, heads]
 
 
 def _later_keys(

@@ -32,8 +32,10 @@ def several(values: SupportsIndex | Iterable[SupportsIndex], name: str) -> list[
     return [whole(value, name) for value in values]  # type: ignore[union-attr]
 
 
-def positions(rows: SupportsIndex | Iterable[SupportsIndex], n_rows: int) -> Sequence[int]:
-    """Check row positions; negative ones count from the end."""
+def positions(rows: SupportsIndex | Iterable[SupportsIndex] | None, n_rows: int) -> Sequence[int]:
+    """Check row positions; negative ones count from the end. None = all of them."""
+    if rows is None:
+        return range(n_rows)
     if isinstance(rows, range) and rows and min(rows) >= 0 and max(rows) < n_rows:
         return rows  # stays a range: its rows are then read without a copy
     asked = several(rows, "position")

@@ -13,6 +13,7 @@ from glasshead_backend.attention_questions import AttentionQuestions
 from glasshead_backend.checks import positions, require, several
 from glasshead_backend.memory import FLOAT32, budget_on, require_room
 from glasshead_backend.progress import reporting, steps
+from glasshead_backend.running import require_room_to_record
 from glasshead_backend.sides import Unit
 from glasshead_backend.units import fuse
 from glasshead_backend.value_norms import Values, find_values
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from glasshead_backend.attention_map import AttentionMap
     from glasshead_backend.layers import Kind
     from glasshead_backend.progress import Progress
-    from glasshead_backend.sides import Side
 
 
 class LayerQuestions(AttentionQuestions):
@@ -80,7 +80,7 @@ class LayerQuestions(AttentionQuestions):
         maps = [
             self.attention_map(layer, kind=kind, unit=unit, aggregate=aggregate) for layer in chosen
         ]
-        wanted = positions(rows, maps[0].n_rows) if rows is not None else range(maps[0].n_rows)
+        wanted = positions(rows, maps[0].n_rows)
         needed = 2 * FLOAT32 * len(wanted) * maps[0].n_columns
         require_room(
             needed,
@@ -131,12 +131,11 @@ class LayerQuestions(AttentionQuestions):
         Tensor
             ``[queries, keys]`` float32; each row sums to 1.
         """
+        kind = self._self_kind(kind)
         maps = self._self_maps(kind, last_layer, aggregate)
         require(unit, get_args(Unit), "unit")
-        sides: tuple[Side, Side] = ("query", "key")
-        kind = self.kinds[0] if kind is None else kind
-        queries, keys = (self._units(side, kind, unit) for side in sides)
-        wanted = range(len(queries)) if rows is None else positions(rows, len(queries))
+        queries, keys = self._units("query", kind, unit), self._units("key", kind, unit)
+        wanted = positions(rows, len(queries))
         with reporting(progress):
             rolled = through_layers.rollout(maps, queries.tokens(wanted))
         return fuse(rolled[None], wanted, queries, keys)[0]
@@ -172,9 +171,9 @@ class LayerQuestions(AttentionQuestions):
             ``[keys]`` float32 on the CPU, each 0 to 1 (they do not sum to 1; the authors' published
             code divides by their sum).
         """
-        maps = self._self_maps(kind, last_layer, aggregate)
+        maps = self._self_maps(self._self_kind(kind), last_layer, aggregate)
         row = positions([position], maps[0].n_rows)[0]
-        wanted = range(maps[0].n_columns) if keys is None else positions(keys, maps[0].n_columns)
+        wanted = positions(keys, maps[0].n_columns)
         with reporting(progress):
             return through_layers.flow(maps, row, wanted)
 
@@ -220,7 +219,7 @@ class LayerQuestions(AttentionQuestions):
         require(aggregate, (None, "sum"), "aggregate")
         asked = self.attention_map(layer, heads, kind=kind, unit=unit)
         asked = replace(asked, aggregate=aggregate, narrows=("heads", "rows"))
-        wanted = range(asked.n_rows) if rows is None else positions(rows, asked.n_rows)
+        wanted = positions(rows, asked.n_rows)
         asked.require_room_for(len(wanted))
         values = self._values_of(layer, kind)
         chosen = torch.as_tensor(list(asked.heads), device=values.value.device)
@@ -231,16 +230,20 @@ class LayerQuestions(AttentionQuestions):
             found = asked.whole(wanted)
         return found if aggregate is None else found[0]
 
-    def _self_maps(
-        self, kind: Kind | None, last_layer: int | None, aggregate: Aggregate
-    ) -> list[AttentionMap]:
-        require(aggregate, get_args(Aggregate), "aggregate")
+    def _self_kind(self, kind: Kind | None) -> Kind:
+        """Kind of attention within one text; "encoder" where there are two and none is named."""
         kind = self.kinds[0] if kind is None else self._kind(kind)
         if kind == "cross":
             raise ValueError(
                 "Cross attention leads from one text to another: it cannot be followed through the "
                 "layers. Take kind='encoder' or kind='decoder'."
             )
+        return kind
+
+    def _self_maps(
+        self, kind: Kind, last_layer: int | None, aggregate: Aggregate
+    ) -> list[AttentionMap]:
+        require(aggregate, get_args(Aggregate), "aggregate")
         last = self.layers(kind)[-1] if last_layer is None else last_layer
         self.call(last, kind)  # says which layers there are
         return [
@@ -254,13 +257,7 @@ class LayerQuestions(AttentionQuestions):
         if not self._values:
             lens = self.lens
             structure = lens.anatomy.structure
-            n_tokens = max(len(sequence.tokens) for sequence in self.sequences)
-            require_room(
-                n_tokens * structure.token_bytes,
-                budget_on(self.call(layer, kind).device, lens.memory_budget),
-                f"Recording the values of {n_tokens:,} tokens",
-                ["Trace a shorter text."],
-            )
+            require_room_to_record(lens, [self.sides], "values")
             with self._autocast():
                 self._values = find_values(lens.model, structure, self._inputs)
         values = self._values[self._kind(kind)][layer]

@@ -114,10 +114,10 @@ def _with_residual(
 ) -> Iterator[tuple[slice, Float[Tensor, "row visible"]]]:
     """Yield rows of ``Â`` in blocks. A row that may look nowhere keeps its own token."""
     for place, block in of.blocks(rows):
-        mixed = block[0].nan_to_num(0.0)
+        mixed = block[0].nan_to_num_(0.0)
         own = torch.as_tensor(list(rows[place]), device=mixed.device)
         mixed[torch.arange(len(own), device=mixed.device), own] += 1
-        yield place, mixed / mixed.sum(dim=1, keepdim=True)
+        yield place, mixed.div_(mixed.sum(dim=1, keepdim=True))
 
 
 def _network(maps: Sequence[AttentionMap], row: int) -> csr_array:

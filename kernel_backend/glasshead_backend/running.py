@@ -13,6 +13,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from glasshead_backend.arena import Arena
 from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.hooks import here, on_input, on_output
+from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.prediction import NextTokenLogits
 from glasshead_backend.progress import is_listened_to, steps
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from glasshead_backend.layers import Stack
+    from glasshead_backend.lens import Lens
+    from glasshead_backend.sides import Sides
     from glasshead_backend.structure import Writer
 
     Norms = dict[tuple[Stack, int, str], Float[Tensor, "*batch token"]]
@@ -55,6 +58,30 @@ def inputs_of(
     if decoder_ids is not None:
         inputs["decoder_input_ids"] = torch.tensor([decoder_ids], device=device)
     return inputs
+
+
+def require_room_to_record(lens: Lens, many: Sequence[Sides], what: str) -> int:
+    """Refuse to record more than there is memory for; return the bytes that it will take.
+
+    Parameters
+    ----------
+    lens : Lens
+    many : sequence of Sides
+        What is run.
+    what : str
+        What is kept, in words; values take no more than the queries and keys that are counted.
+    """
+    token_bytes = lens.anatomy.structure.token_bytes
+    # Token bytes are those of a source token with what the decoder keeps of one beside it.
+    n_tokens = sum(max(len(sequence.tokens) for sequence in sides.all) for sides in many)
+    allowed = budget_on(device_of(lens.model), lens.memory_budget)
+    require_room(
+        n_tokens * token_bytes,
+        allowed,
+        f"Recording {what} of {n_tokens:,} tokens",
+        [f"{allowed // max(1, token_bytes):,} tokens would fit."],
+    )
+    return n_tokens * token_bytes
 
 
 def forward(model: Any, inputs: dict[str, Tensor]) -> Any:

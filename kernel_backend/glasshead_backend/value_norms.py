@@ -101,7 +101,7 @@ def find_values(
         for layers in structure.stacks.values():
             for layer in layers:
                 for module in layer.modules():
-                    if next(module.children(), None) is None:
+                    if is_linear(module):
                         stack.callback(module.register_forward_pre_hook(here(look)).remove)
         forward(model, inputs)
     located = locate_calls(model, recording.calls, structure.cross_modules, lengths_of(inputs))
@@ -119,7 +119,7 @@ def _note_projection(
 ) -> None:
     """Note a linear module that is given just what the last attention call has put out."""
     output = recording.output
-    if given is None or output is None or not is_linear(module):
+    if given is None or output is None:
         return
     # The output is held, so that nothing else can lie at its place; and nobody wrote into it.
     same_place = given.untyped_storage().data_ptr() == output.untyped_storage().data_ptr()

@@ -60,6 +60,10 @@ def n_views() -> int:
     return sum(isinstance(widget, TraceView) for widget in _instances.values())
 
 
+def n_at_work() -> int:
+    return sum(thread.name == "glasshead-long-work" for thread in threading.enumerate())
+
+
 def message(view: TraceView, **content: Any) -> None:
     view._handle_custom_msg(content, [])
 
@@ -88,7 +92,7 @@ def test_flipping_through_layers_computes_only_the_last(
     gate = Gate(shown, monkeypatch)
     for layer in (1, 2, 1):
         shown.layer = layer
-        time.sleep(0.02)
+        until(lambda: n_at_work() == 1)  # what was asked for before has ended
     gate.open.set()
     until(lambda: shown.frame["key"]["layer"] == 1)
     assert gate.made == [1]

@@ -1,9 +1,10 @@
-"""The messages between a view and its kernel: ask, answer, and nothing else.
+"""The messages between a view and its kernel: ask and answer, hello, stop.
 
 ``{kind: "ask", id, question, args}`` is always answered with ``{kind: "answer", id, ok, ...}``: a
 ``result`` (small JSON) and a ``layout`` that names, in order, the binary buffers sent along; or an
 ``error`` in plain words. ``{kind: "hello"}`` is answered in kind, so that a page knows that it has
-a kernel. Must be kept in step with ``js/shared/wire.ts``.
+a kernel. ``{kind: "stop"}`` ends long work; the view itself sees to it. Must be kept in step with
+``js/shared/wire.ts`` and ``js/shared/host.ts``.
 """
 
 from __future__ import annotations
