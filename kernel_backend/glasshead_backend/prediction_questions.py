@@ -53,7 +53,7 @@ class PredictionQuestions(Recorded):
                 "with AutoModelForCausalLM or AutoModelForSeq2SeqLM to see its predictions."
             )
             return no_predictions(tokens, reason)
-        return score(self._logits, tokens, self._shift, _FIRST_TOKEN)
+        return score(self._logits, tokens, self.prediction_shift, _FIRST_TOKEN)
 
     @property
     def perplexity(self) -> float:
@@ -77,9 +77,9 @@ class PredictionQuestions(Recorded):
         """
         predictions = self.predictions()
         position = positions([position], len(predictions.tokens))[0]
-        if self._logits is None or position < self._shift:
+        if self._logits is None or position < self.prediction_shift:
             raise ValueError(f"There is no prediction at position {position}. {predictions.reason}")
-        row = position - self._shift
+        row = position - self.prediction_shift
         top = self._logits.rows(row, row + 1)[0].softmax(dim=-1).topk(max(1, k))
         ids = top.indices.tolist()
         return pd.DataFrame(
@@ -93,7 +93,7 @@ class PredictionQuestions(Recorded):
 
         The first row belongs to the first token that has a prediction. None when there is none.
         """
-        n_scored = len(self.predictions().tokens) - self._shift
+        n_scored = len(self.predictions().tokens) - self.prediction_shift
         if self._logits is None or n_scored <= 0:
             return None
         wanted = min(n_positions, n_scored), k
@@ -103,7 +103,7 @@ class PredictionQuestions(Recorded):
         return self._alternatives[wanted]
 
     @property
-    def _shift(self) -> int:
+    def prediction_shift(self) -> int:
         """The token that position 0 predicts: the next one, or label 0 in an encoder-decoder."""
         return 1 if self.sides.decoder is None else 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,10 +18,11 @@ from glasshead_backend.prediction import NextTokenLogits
 from glasshead_backend.progress import is_listened_to, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from jaxtyping import Float
 
+    from glasshead_backend.activation_questions import ActivationBlock
     from glasshead_backend.layers import Stack
     from glasshead_backend.lens import Lens
     from glasshead_backend.sides import Sides
@@ -258,34 +259,47 @@ def each_token_reported(
 
 
 def activations_of(
-    model: Any, modules: dict[int, nn.Module], inputs: dict[str, Tensor], *, inputs_wanted: bool
-) -> dict[int, Float[Tensor, "token hidden"]]:
-    """Run the model and keep what some modules put out (or take in), by layer.
+    model: Any,
+    modules: dict[ActivationBlock, dict[int, nn.Module]],
+    inputs: dict[str, Tensor],
+    *,
+    dtype: torch.dtype | None = None,
+) -> dict[ActivationBlock, dict[int, Float[Tensor, "token hidden"]]]:
+    """Run the model and keep what some modules put out; of "embedding" what they take in.
 
     Parameters
     ----------
     model : PreTrainedModel
     modules : dict
-        The module of every layer.
+        By block the module of every layer.
     inputs : dict
         As :func:`inputs_of` makes them.
-    inputs_wanted : bool
-        Keep what goes into the modules instead of what comes out.
+    dtype : torch.dtype, optional
+        What to keep them in; default the model's own.
 
     Returns
     -------
     dict
-        ``{layer: [tokens, hidden]}``. A module shared by all layers (ALBERT) counts on.
+        ``{block: {layer: [tokens, hidden]}}``. A module shared by all layers (ALBERT) counts on.
     """
+    kept: dict[ActivationBlock, dict[int, Tensor]] = {block: {} for block in modules}
+    with for_a_trace(model), ExitStack() as stack:
+        for block, by_layer in modules.items():
+            observed = on_input if block == "embedding" else on_output
+            keep = _keeper(kept[block], by_layer, dtype)
+            stack.enter_context(observed(list(by_layer.values()), keep))
+        forward(model, inputs)
+    return kept
+
+
+def _keeper(
+    kept: dict[int, Tensor], modules: dict[int, nn.Module], dtype: torch.dtype | None
+) -> Callable[[nn.Module, Tensor], None]:
     layers = {id(module): layer for layer, module in modules.items()}
-    kept: dict[int, Tensor] = {}
 
     def keep(module: nn.Module, tensor: Tensor) -> None:
         layer = layers[id(module)]
         layers[id(module)] += 1
-        kept[layer] = tensor.detach().reshape(-1, tensor.shape[-1])
+        kept[layer] = tensor.detach().reshape(-1, tensor.shape[-1]).to(dtype or tensor.dtype)
 
-    observed = on_input if inputs_wanted else on_output
-    with for_a_trace(model), observed(list(modules.values()), keep):
-        forward(model, inputs)
-    return kept
+    return keep
