@@ -12,10 +12,14 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tqdm.auto import tqdm
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
+
+    from typing_extensions import Self
 
     Item = TypeVar("Item")
 
@@ -34,10 +38,13 @@ class Step:
         What is being done.
     share : float or None
         Share that is done, 0 to 1; None where it is not known.
+    partial : callable
+        Returns the result so far, where the work can show one; else None.
     """
 
     what: str
     share: float | None = None
+    partial: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return self.what if self.share is None else f"{self.what}: {self.share:.0%}"
@@ -51,8 +58,9 @@ Progress = Callable[[Step], object]
 
 @dataclass(eq=False)
 class _Loop:
-    what: str
-    total: int
+    what: str | Callable[[int], str]
+    total: int | None
+    partial: Callable[[], object] | None = None
     done: int = 0
 
 
@@ -65,11 +73,19 @@ class _Reporter:
 
     def tell(self) -> None:
         """Report the outermost loop; the loops inside say how far its present step has come."""
-        share, of_one = 0.0, 1.0
+        share: float | None = 0.0
+        of_one = 1.0
         for loop in self.loops:
+            if loop.total is None:
+                share = None
+                break
             share += of_one * loop.done / loop.total
             of_one /= loop.total
-        step = Step(self.loops[0].what, share)
+        # The outermost result is the one that was asked for.
+        partial = next((loop.partial for loop in self.loops if loop.partial), lambda: None)
+        first = self.loops[0]
+        what = first.what if isinstance(first.what, str) else first.what(first.done)
+        step = Step(what, share, partial)
         # The same words over and over say nothing, but a wish to stop must not wait for new ones.
         now = time.monotonic()
         if str(step) == self.told and now - self.told_at < _SECONDS_BETWEEN:
@@ -83,14 +99,46 @@ class _Reporter:
             _reporter.reset(token)
 
 
+class _Bar:
+    """A progress bar of tqdm, made when there is something to show."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, step: Step) -> None:
+        """Bring the bar up to date."""
+        if self._bar is None:
+            known = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+            form = "{desc} [{elapsed}]" if step.share is None else known
+            self._bar = tqdm(total=1.0, bar_format=form)
+        self._bar.set_description_str(step.what, refresh=False)
+        self._bar.n = step.share or 0.0
+        self._bar.refresh()
+
+
 _reporter: ContextVar[_Reporter | None] = ContextVar("glasshead_progress", default=None)
 
 
 @contextmanager
-def reporting(callback: Progress | None) -> Generator[None, None, None]:
-    """Let the work in this context report to a callback; None = to whoever listens already."""
-    if callback is None:
+def reporting(callback: Progress | bool | None) -> Generator[None, None, None]:
+    """Let the work in this context report to a callback.
+
+    None (or False) = to whoever listens already; True = to a bar of tqdm, in the terminal or in the
+    notebook.
+    """
+    if callback is None or callback is False:
         yield
+        return
+    if callback is True:
+        with _Bar() as bar, reporting(bar.show):
+            yield
         return
     if not callable(callback):  # pyright: ignore[reportUnnecessaryComparison]
         raise TypeError(f"progress is a function such as print, got {type(callback).__name__}.")
@@ -106,13 +154,29 @@ def is_listened_to() -> bool:
     return _reporter.get() is not None
 
 
-def steps(things: Iterable[Item], what: str, total: int) -> Generator[Item, None, None]:
-    """Yield things one by one, and report before each how many of them are done."""
+def steps(
+    things: Iterable[Item],
+    what: str | Callable[[int], str],
+    total: int | None,
+    partial: Callable[[], object] | None = None,
+) -> Generator[Item, None, None]:
+    """Yield things one by one, and report before each how many of them are done.
+
+    Parameters
+    ----------
+    things : iterable
+    what : str or callable
+        What is being done, in words; or makes these words of the number of things done.
+    total : int or None
+        How many things there are; None = nobody knows.
+    partial : callable, optional
+        Returns what the things that are done have come to, see :class:`Step`.
+    """
     reporter = _reporter.get()
     if reporter is None:
         yield from things
         return
-    loop = _Loop(what, max(1, total))
+    loop = _Loop(what, None if total is None else max(1, total), partial)
     reporter.loops.append(loop)
     try:
         for thing in things:

@@ -10,11 +10,15 @@ import torch
 from torch import Tensor
 
 from glasshead_backend.attention import undisturbed
+from glasshead_backend.progress import reporting, steps
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxtyping import Float, Int
 
     from glasshead_backend.layers import Kind
+    from glasshead_backend.progress import Progress
     from glasshead_backend.trace import Trace
 
 
@@ -62,7 +66,9 @@ class HeadStatistics:
         )
 
 
-def head_statistics(trace: Trace, kind: Kind | None = None) -> HeadStatistics:
+def head_statistics(
+    trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
+) -> HeadStatistics:
     """Describe every head of a trace by its entropy, distance, and well-known patterns.
 
     Parameters
@@ -70,6 +76,8 @@ def head_statistics(trace: Trace, kind: Kind | None = None) -> HeadStatistics:
     trace : Trace
     kind : str, optional
         One of ``trace.kinds``.
+    progress : callable or bool, optional
+        As for :meth:`glasshead_backend.Lens.trace`.
 
     Returns
     -------
@@ -77,21 +85,37 @@ def head_statistics(trace: Trace, kind: Kind | None = None) -> HeadStatistics:
         On the CPU. The induction score follows Olsson et al. (2022): attention to the token behind
         the previous occurrence of the present one.
     """
+    with reporting(progress):
+        return measure_heads(trace, kind or trace.default_kind)
+
+
+def measure_heads(
+    trace: Trace, kind: Kind, partial: Callable[[HeadStatistics], object] = lambda found: found
+) -> HeadStatistics:
+    """Describe every head; `partial` makes of the layers done what progress callbacks look at."""
     layers = trace.layers(kind)
     same_text = trace.side("query", kind) is trace.side("key", kind)
     ids = torch.tensor(trace.side("query", kind).ids)
     behind = _behind_previous_occurrence(ids) if same_text else torch.full_like(ids, -1)
-    rows = [_layer_statistics(trace, layer, kind, behind, same_text=same_text) for layer in layers]
-    most = max(row.shape[1] for row in rows)
-    padded = [
-        torch.nn.functional.pad(row, (0, most - row.shape[1]), value=torch.nan) for row in rows
-    ]
-    table = torch.stack(padded, dim=1)
-    return HeadStatistics(tuple(layers), kind or trace.default_kind, *table)
+    most = max(trace.n_heads(layer, kind) for layer in layers)
+
+    def result(table: Float[Tensor, "statistic layer head"]) -> HeadStatistics:
+        return HeadStatistics(tuple(layers), kind, *table)
+
+    def measure() -> Float[Tensor, "statistic layer head"]:
+        table = torch.full((5, len(layers), most), torch.nan, dtype=torch.float32)
+        numbered = list(enumerate(layers))
+        what = "describing heads"
+        for i, layer in steps(numbered, what, len(layers), lambda: partial(result(table.clone()))):
+            found = _layer_statistics(trace, layer, kind, behind, same_text=same_text)
+            table[:, i, : found.shape[1]] = found
+        return table
+
+    return result(trace.remembered(("head statistics", kind), measure))
 
 
 def _layer_statistics(
-    trace: Trace, layer: int, kind: Kind | None, behind: Int[Tensor, " query"], *, same_text: bool
+    trace: Trace, layer: int, kind: Kind, behind: Int[Tensor, " query"], *, same_text: bool
 ) -> Float[Tensor, "statistic head"]:
     """Sum every statistic over row blocks, and divide by the rows that have it."""
     heads = trace.attention_map(layer, kind=kind)

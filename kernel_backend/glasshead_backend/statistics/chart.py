@@ -1,0 +1,213 @@
+"""What a chart shows of a statistic: one value per layer for each of several series.
+
+Statistics describe themselves in these terms (:class:`LayerChart`, and the panels for a single
+layer); how they are drawn is the view's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+BLOCK_LABELS = {
+    "attention": "attention",
+    "cross": "cross-attention",
+    "mlp": "MLP",
+    "residual": "residual stream",
+}
+
+
+class Choice(NamedTuple):
+    """Something that can be chosen: its name, and what it is called on the page."""
+
+    name: str
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
+class Range:
+    """An interval around every point, and what it is in words."""
+
+    low: Float[Tensor, "series layer"]
+    high: Float[Tensor, "series layer"]
+    words: str
+
+
+@dataclass(frozen=True, eq=False)
+class Null:
+    """What the values would be under a null hypothesis."""
+
+    low: Float[Tensor, "series layer"]
+    mean: Float[Tensor, "series layer"]
+    high: Float[Tensor, "series layer"]
+    words: str
+
+
+@dataclass(frozen=True, eq=False)
+class Test:
+    """Which points are significant, and by which test: 0 = not tested, 1 = tested, 2 = it is."""
+
+    significant: Int[Tensor, "series layer"]
+    words: str
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMap:
+    """A value per layer and head; NaN where a layer has no such head."""
+
+    values: Float[Tensor, "layer head"]
+    label: str
+    max: float | None = None
+    """Natural end of the scale, if it has one."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerChart:
+    """One statistic by layer.
+
+    Attributes
+    ----------
+    title, unit : str
+    layers : sequence of int
+        The model's own numbers.
+    series : sequence of Choice
+        Blocks, mostly.
+    mean : Tensor
+        ``[series, layers]``; NaN where there is no value.
+    interval : Range, optional
+    null : Null, optional
+    test : Test, optional
+    heat : HeatMap, optional
+    tokens : Tensor, optional
+        ``[series, layers, tokens]``: the values that `mean` is the mean of.
+    tokens_are_predicted : bool
+        Whether these are the tokens that are predicted; else those that are read.
+    help : sequence of str
+        How to read it, and what it cannot show.
+    note : str
+        What is missing, and why.
+    """
+
+    title: str
+    unit: str
+    layers: Sequence[int]
+    series: Sequence[Choice]
+    mean: Float[Tensor, "series layer"]
+    interval: Range | None = None
+    null: Null | None = None
+    test: Test | None = None
+    heat: HeatMap | None = None
+    tokens: Float[Tensor, "series layer token"] | None = None
+    tokens_are_predicted: bool = False
+    help: Sequence[str] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """A value that stands out."""
+
+    value: float
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Counts or shares in bins, of one group or several."""
+
+    title: str
+    x: str
+    y: str
+    edges: Float[Tensor, " edge"]
+    series: Sequence[Choice]
+    values: Float[Tensor, "series bin"]
+    mark: Mark | None = None
+    words: str = ""
+    type: Literal["histogram"] = field(default="histogram", init=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """Points of one group or several."""
+
+    title: str
+    x: str
+    y: str
+    series: Sequence[Choice]
+    points_x: Float[Tensor, " point"]
+    points_y: Float[Tensor, " point"]
+    points_series: Int[Tensor, " point"]
+    words: str = ""
+    type: Literal["scatter"] = field(default="scatter", init=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """One value for each of several things."""
+
+    title: str
+    y: str
+    labels: Sequence[str]
+    values: Float[Tensor, " bar"]
+    clickable: Literal["head", ""] = ""
+    words: str = ""
+    type: Literal["bars"] = field(default="bars", init=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of words."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: str = ""
+    type: Literal["table"] = field(default="table", init=False)
+
+
+Panel = Histogram | Scatter | Bars | Table
+
+
+def block_series(blocks: Sequence[str]) -> tuple[Choice, ...]:
+    """One series for every block, called as people call it."""
+    return tuple(Choice(block, BLOCK_LABELS[block]) for block in blocks)
+
+
+def missing_blocks(
+    mean: Float[Tensor, "series layer"], series: Sequence[Choice], layers: Sequence[int]
+) -> str:
+    """Say in words which layers lack which block."""
+    parts = [
+        f"layer {layers[j]} has no {series[i].label} block"
+        for i, j in mean.isnan().nonzero().tolist()
+    ]
+    text = "; ".join(parts)
+    return text[0].upper() + text[1:] + "." if text else ""
+
+
+def quantiles(values: Float[Tensor, "*any value"], *shares: float) -> list[Float[Tensor, "*any"]]:
+    """Quantiles over the last axis, of any number of values (torch's own stop at 16 million)."""
+    found = np.quantile(values.cpu().numpy(), shares, axis=-1)
+    return [torch.as_tensor(one) for one in found]
+
+
+def quartiles(
+    values: Float[Tensor, "*any value"],
+) -> tuple[Float[Tensor, "*any"], Float[Tensor, "*any"]]:
+    """Lower and upper quartile over the last axis."""
+    low, high = quantiles(values, 0.25, 0.75)
+    return low, high
+
+
+def number(value: float) -> str:
+    """Three significant digits, as in "p = 0.0124"."""
+    return "none" if value != value else f"{value:.3g}"  # noqa: PLR0124  NaN is not itself

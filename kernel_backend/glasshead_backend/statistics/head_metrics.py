@@ -1,0 +1,190 @@
+"""Single statistics of heads as metrics: a value per layer and head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from glasshead_backend.progress import reporting
+from glasshead_backend.statistics.chart import Bars, Choice, HeatMap, LayerChart, Range, number
+from glasshead_backend.statistics.heads import measure_heads
+from glasshead_backend.statistics.metric import Measured, Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from glasshead_backend.layers import Kind
+    from glasshead_backend.progress import Progress
+    from glasshead_backend.statistics.chart import Panel
+    from glasshead_backend.statistics.heads import HeadStatistics
+    from glasshead_backend.trace import Trace
+
+_HELP = (
+    "Every cell is a head, from left to right the layers. Click one to see it in the linked views.",
+    "As lines: the mean over the heads of a layer; the band is from its lowest to its highest.",
+    "The numbers are averages over all rows of this one text: another text can give others.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadMetric(Metric):
+    """One of the numbers of :class:`HeadStatistics`."""
+
+    unit: ClassVar[str] = ""
+    of_one_text: ClassVar[bool] = False
+    """Whether it makes sense only where a text looks at itself."""
+    max: ClassVar[float | None] = 1.0
+
+    def measure(
+        self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
+    ) -> HeadMetricResult:
+        """Compute it for one text."""
+        kind = kind or trace.default_kind
+        if self.of_one_text and kind == "cross":
+            raise ValueError(
+                f"{self.label}: cross attention leads from one text to another. Ask for "
+                "kind='encoder' or kind='decoder'."
+            )
+        with reporting(progress):
+            return self._found(measure_heads(trace, kind, self._found))
+
+    def _found(self, statistics: HeadStatistics) -> HeadMetricResult:
+        return HeadMetricResult(of=self, statistics=statistics)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadEntropy(HeadMetric):
+    """Entropy of a head's rows, bits: 0 = it looks at one token only."""
+
+    name: ClassVar[str] = "entropy"
+    label: ClassVar[str] = "Head entropy"
+    unit: ClassVar[str] = "bits"
+    max: ClassVar[float | None] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadDistance(HeadMetric):
+    """How far a head looks, tokens."""
+
+    name: ClassVar[str] = "distance"
+    label: ClassVar[str] = "Head distance"
+    unit: ClassVar[str] = "tokens"
+    of_one_text: ClassVar[bool] = True
+    max: ClassVar[float | None] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionSink(HeadMetric):
+    """Weight on the first token."""
+
+    name: ClassVar[str] = "sink"
+    label: ClassVar[str] = "Attention sink"
+    unit: ClassVar[str] = "weight on the first token"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviousToken(HeadMetric):
+    """Weight on the token right before."""
+
+    name: ClassVar[str] = "previous_token"
+    label: ClassVar[str] = "Previous token"
+    unit: ClassVar[str] = "weight on the token before"
+    of_one_text: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Induction(HeadMetric):
+    """Weight on the token behind the previous occurrence of the present one."""
+
+    name: ClassVar[str] = "induction"
+    label: ClassVar[str] = "Induction"
+    unit: ClassVar[str] = "weight on what followed last time"
+    of_one_text: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadMetricResult(Measured):
+    """One of the statistics of all heads.
+
+    Attributes
+    ----------
+    of : HeadMetric
+        Which one.
+    statistics : HeadStatistics
+        All of them.
+    """
+
+    of: HeadMetric
+    statistics: HeadStatistics
+
+    @property
+    def metric(self) -> HeadMetric:
+        """What was asked for."""
+        return self.of
+
+    @property
+    def values(self) -> Float[Tensor, "layer head"]:
+        """The statistic of every head; NaN where a layer has no such head."""
+        return getattr(self.statistics, self.of.name)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The model's own numbers."""
+        return self.statistics.layers
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per layer and head."""
+        return self.statistics.to_frame()[["layer", "head", self.of.name]]
+
+    def chart(self, quantity: str = "") -> LayerChart:
+        """Return the heads' mean and range by layer, and all of them as a heat map."""
+        del quantity
+        there = ~self.values.isnan()
+        low = torch.where(there, self.values, torch.inf).amin(dim=1)
+        high = torch.where(there, self.values, -torch.inf).amax(dim=1)
+        none = ~there.any(dim=1)
+        kind = self.statistics.kind
+        return LayerChart(
+            title=self.of.label if kind == "self" else f"{self.of.label}, {kind} attention",
+            unit=self.of.unit,
+            layers=self.layers,
+            series=[Choice("heads", "mean over heads")],
+            mean=self.values.nanmean(dim=1)[None],
+            interval=Range(
+                low.masked_fill(none, torch.nan)[None],
+                high.masked_fill(none, torch.nan)[None],
+                "lowest to highest head",
+            ),
+            heat=HeatMap(self.values, self.of.unit, self.of.max),
+            help=_HELP,
+            note="" if there.any() else self._why_none(),
+        )
+
+    def _why_none(self) -> str:
+        if isinstance(self.of, Induction):
+            return "No token of this text repeats: there is no induction score."
+        return "There is no such number here."
+
+    def detail(self, layer: int) -> list[Panel]:
+        """Return the heads of one layer as bars."""
+        if layer not in self.layers:
+            return []
+        own = self.values[self.layers.index(layer)]
+        heads = (~own.isnan()).nonzero()[:, 0].tolist()
+        if not heads:
+            return []
+        best = int(own.nan_to_num(-torch.inf).argmax())
+        return [
+            Bars(
+                title=f"Layer {layer}: its heads",
+                y=self.of.unit,
+                labels=[str(head) for head in heads],
+                values=own[heads],
+                clickable="head",
+                words=f"highest: head {best}, {number(float(own[best]))}",
+            )
+        ]

@@ -1,0 +1,297 @@
+"""What the model would predict after each layer: the logit lens."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import pandas as pd
+import torch
+
+from glasshead_backend.checks import at_least_one
+from glasshead_backend.prediction import score, top_alternatives
+from glasshead_backend.progress import reporting, steps
+from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, quartiles
+from glasshead_backend.statistics.metric import Measured, Metric, parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+    from glasshead_backend.layers import Kind
+    from glasshead_backend.progress import Progress
+    from glasshead_backend.statistics.chart import Panel
+    from glasshead_backend.tokens import Token
+    from glasshead_backend.trace import Trace
+
+_TOLERANCE = 1e-2
+"""Largest difference (nats) between the last layer read out and the model's own prediction."""
+
+_MOST_ROWS = 300
+_HELP = (
+    (
+        "What would the model predict if it stopped after this layer? Its own final norm and "
+        "unembedding are applied to the residual stream behind the layer. The last point is what "
+        "the model does predict."
+    ),
+    (
+        "Point at a token in a linked view, or pin one, to see its own surprisal as a dashed line. "
+        "The panel lists what each place of the text would be followed by."
+    ),
+    (
+        "Early layers need not speak the language of the last one: that the lens reads nothing "
+        "there does not say that nothing is known."
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogitLens(Metric):
+    """Prediction read out behind every layer.
+
+    Parameters
+    ----------
+    k : int
+        How many of the most probable tokens are kept.
+    """
+
+    name: ClassVar[str] = "logit_lens"
+    label: ClassVar[str] = "Logit lens"
+
+    k: int = parameter(5, label="Words", kind="int", min=1, max=20)
+
+    def __post_init__(self) -> None:
+        at_least_one(self.k, "k", "token")
+
+    @classmethod
+    def lacks(cls, trace: Trace) -> str:
+        """Encoders predict no next token."""
+        predictions = trace.predictions()
+        return "" if predictions.n_scored else predictions.reason
+
+    def measure(
+        self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
+    ) -> LogitLensResult:
+        """Compute it for one text."""
+        if reason := self.lacks(trace):
+            raise ValueError(reason)
+        if kind == "encoder":
+            raise ValueError("The encoder predicts no token: ask for the decoder (kind='decoder').")
+        with reporting(progress):
+            return self._measure(trace)
+
+    def _measure(self, trace: Trace) -> LogitLensResult:
+        predictions = trace.predictions()
+        tokens, shift = predictions.tokens, trace.prediction_shift
+        readouts = trace.read_out()
+        n_layers, n_scored = len(trace.predicting_layers), len(tokens) - shift
+        shape = (n_layers, len(tokens))
+        surprisal = torch.full(shape, torch.nan, dtype=torch.float32)
+        rank = torch.full(shape, -1)
+        correct = torch.full(shape, -1, dtype=torch.int8)
+        top_ids = torch.full((*shape, self.k), -1)
+
+        def result() -> LogitLensResult:
+            return LogitLensResult(
+                k=self.k,
+                layers=tuple(range(n_layers)),
+                tokens=tokens,
+                surprisal=surprisal.clone(),
+                rank=rank.clone(),
+                correct=correct.clone(),
+                top_ids=top_ids.clone(),
+                words=trace.decode,
+            )
+
+        for layer in steps(range(n_layers), "reading out layers", n_layers, result):
+            logits = next(readouts)
+            found = score(logits, tokens, shift, predictions.reason)
+            surprisal[layer], rank[layer], correct[layer] = (
+                found.surprisal,
+                found.rank,
+                found.correct,
+            )
+            ids, _ = top_alternatives(logits, n_scored, self.k)
+            top_ids[layer, shift:, : ids.shape[-1]] = ids
+        off = (surprisal[-1] - predictions.surprisal).abs().nan_to_num().max()
+        if not off <= _TOLERANCE * (1 if trace.lens.model.dtype == torch.float32 else 100):
+            raise ValueError(
+                f"{type(trace.lens.model).__name__} makes its predictions from more than what the "
+                "last layer puts out: the logit lens cannot read it."
+            )
+        return result()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LogitLensResult(LogitLens, Measured):
+    """What was found.
+
+    Attributes
+    ----------
+    layers : tuple of int
+    tokens : tuple of Token
+        The predicted tokens.
+    surprisal : Tensor
+        ``[layers, tokens]`` float32, nats; NaN where there is no prediction.
+    rank : Tensor
+        ``[layers, tokens]`` int64, 1 = best, -1 where there is no prediction.
+    correct : Tensor
+        ``[layers, tokens]`` int8, -1 where there is no prediction.
+    top_ids : Tensor
+        ``[layers, tokens, k]`` int64, best first.
+    words : callable
+        Spells token ids.
+    """
+
+    layers: tuple[int, ...]
+    tokens: tuple[Token, ...]
+    surprisal: Float[Tensor, "layer token"]
+    rank: Int[Tensor, "layer token"]
+    correct: Int[Tensor, "layer token"]
+    top_ids: Int[Tensor, "layer token k"]
+    words: Callable[[Sequence[int]], list[str]]
+
+    @property
+    def quantities(self) -> tuple[Choice, ...]:
+        """What of it can be drawn."""
+        return (
+            Choice("surprisal", "Surprisal"),
+            Choice("accuracy", "Accuracy"),
+            Choice("rank", "Rank"),
+        )
+
+    def _scored(self, values: Tensor) -> Float[Tensor, "layer scored"]:
+        """Of the tokens that have a prediction; NaN in layers that are not read out yet."""
+        predicted = (self.rank > 0).any(dim=0)
+        return torch.where(self.rank[:, predicted] > 0, values[:, predicted].float(), torch.nan)
+
+    @property
+    def accuracy(self) -> Float[Tensor, " layer"]:
+        """Share of the predicted tokens that are the first choice after each layer."""
+        return self._scored(self.correct).mean(dim=-1)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per layer: accuracy, mean surprisal (nats), median rank."""
+        return pd.DataFrame(
+            {
+                "layer": self.layers,
+                "accuracy": self.accuracy.numpy(),
+                "surprisal": self._scored(self.surprisal).mean(dim=-1).numpy(),
+                "rank": self._scored(self.rank).quantile(0.5, dim=-1).numpy(),
+            }
+        )
+
+    def tokens_frame(self) -> pd.DataFrame:
+        """Return one row per layer and predicted token, with the most probable words."""
+        layer, position = (self.rank > 0).nonzero().T
+        where = layer.tolist(), position.tolist()
+        return pd.DataFrame(
+            {
+                "layer": [self.layers[i] for i in where[0]],
+                "position": where[1],
+                "token": [self.tokens[i].text for i in where[1]],
+                "surprisal": self.surprisal[layer, position].numpy(),
+                "rank": self.rank[layer, position].numpy(),
+                "correct": self.correct[layer, position].bool().numpy(),
+                "top": [self._spelled(i, j) for i, j in zip(*where, strict=True)],
+            }
+        )
+
+    def _spelled(self, layer: int, position: int) -> list[str]:
+        return self.words([i for i in self.top_ids[layer, position].tolist() if i >= 0])
+
+    def chart(self, quantity: str = "") -> LayerChart:
+        """Return surprisal (bits), accuracy or rank by layer."""
+        if quantity == "accuracy":
+            return self._chart("accuracy", self.accuracy[None])
+        bits = self.surprisal / math.log(2)
+        values, unit = (
+            (self.rank, "rank, 1 = best") if quantity == "rank" else (bits, "surprisal, bits")
+        )
+        scored = self._scored(values)
+        middle = scored.quantile(0.5, dim=-1) if quantity == "rank" else scored.mean(dim=-1)
+        low, high = quartiles(scored)
+        what = "line: median" if quantity == "rank" else "quartiles"
+        interval = Range(low[None], high[None], f"{what} over {scored.shape[1]} tokens")
+        tokens = torch.where(self.rank > 0, values.float(), torch.nan)[None]
+        return self._chart(unit, middle[None], interval, tokens)
+
+    def _chart(
+        self,
+        unit: str,
+        mean: Tensor,
+        interval: Range | None = None,
+        tokens: Tensor | None = None,
+    ) -> LayerChart:
+        return LayerChart(
+            title="What the model would predict after each layer",
+            unit=unit,
+            layers=self.layers,
+            series=[Choice("residual", "true next token")],
+            mean=mean,
+            interval=interval,
+            tokens=tokens,
+            tokens_are_predicted=True,
+            help=_HELP,
+        )
+
+    def detail(self, layer: int) -> list[Panel]:
+        """Return what this layer would predict at every place."""
+        if layer not in self.layers:
+            return []
+        at = self.layers.index(layer)
+        positions = (self.rank[at] > 0).nonzero()[:, 0].tolist()
+        rows = [
+            [
+                str(position),
+                self.tokens[position].text,
+                str(int(self.rank[at, position])),
+                *self._spelled(at, position),
+            ]
+            for position in positions[:_MOST_ROWS]
+        ]
+        if not rows:
+            return []
+        left_out = len(positions) - len(rows)
+        return [
+            Table(
+                title=f"Layer {layer}: what it would predict",
+                columns=["", "true token", "rank", *(f"{i + 1}." for i in range(self.k))],
+                rows=rows,
+                words=f"{left_out} more in .tokens_frame()" if left_out else "",
+            )
+        ]
+
+
+def logit_lens(
+    trace: Trace,
+    *,
+    k: int = 5,
+    kind: Kind | None = None,
+    progress: Progress | bool | None = None,
+) -> LogitLensResult:
+    """Apply the model's own final norm and unembedding to the residual stream behind each layer.
+
+    Parameters
+    ----------
+    trace : Trace
+    k : int
+        How many of the most probable tokens are kept.
+    kind : str, optional
+        Only to say that the encoder has none.
+    progress : callable or bool, optional
+        As for :meth:`glasshead_backend.Lens.trace`.
+
+    Returns
+    -------
+    LogitLensResult
+
+    Raises
+    ------
+    ValueError
+        When the model predicts no next token.
+    """
+    return LogitLens(k=k).measure(trace, kind, progress=progress)

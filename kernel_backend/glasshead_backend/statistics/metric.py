@@ -1,0 +1,149 @@
+"""Statistics as objects: what is measured, with which parameters; and what was found.
+
+A :class:`Metric` holds parameters and measures traces. What it returns is a :class:`Measured`: of
+the metric's own class, so that a result knows its parameters, with the numbers beside them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from glasshead_backend.statistics.chart import Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from glasshead_backend.layers import Kind
+    from glasshead_backend.progress import Progress
+    from glasshead_backend.statistics.chart import LayerChart, Panel
+    from glasshead_backend.trace import Trace
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """How a parameter of a metric is offered to whoever looks at its chart.
+
+    Attributes
+    ----------
+    label : str
+    kind : {"int", "float", "choice", "text"}
+    optional : bool
+        May be None.
+    min, max : float, optional
+    choices : sequence of Choice
+    help : str
+    """
+
+    label: str
+    kind: Literal["int", "float", "choice", "text"]
+    optional: bool = False
+    min: float | None = None
+    max: float | None = None
+    choices: Sequence[Choice] = ()
+    help: str = ""
+
+
+def parameter(default: Any, **described: Any) -> Any:
+    """Return a dataclass field that is a parameter users can change in a chart."""
+    return field(default=default, metadata={"parameter": Parameter(**described)})
+
+
+ALPHA = Parameter(
+    "α", "float", min=0.001, max=0.5, help="Level of significance, after correction over layers."
+)
+SEED = Parameter(
+    "Seed", "int", min=0, help="Of the random numbers: the same seed, the same result."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(ABC):
+    """A statistic over the layers of a trace, with its parameters."""
+
+    name: ClassVar[str] = ""
+    label: ClassVar[str] = ""
+
+    @property
+    def shown_as(self) -> str:
+        """Name under which a chart shows it."""
+        return self.name
+
+    @abstractmethod
+    def measure(
+        self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
+    ) -> Measured:
+        """Compute the statistic.
+
+        Parameters
+        ----------
+        trace : Trace
+        kind : str, optional
+            One of ``trace.kinds``: the attention, or the stack of layers that it belongs to.
+        progress : callable or bool, optional
+            As for :meth:`glasshead_backend.Lens.trace`.
+        """
+
+    @classmethod
+    def lacks(cls, trace: Trace) -> str:
+        """Why this model cannot be asked for it, in words; empty when it can."""
+        del trace
+        return ""
+
+    @classmethod
+    def offered(cls, trace: Trace) -> dict[str, Parameter]:
+        """Return the parameters that can be changed in a chart, by name, for this model."""
+        del trace
+        return {
+            one.name: one.metadata["parameter"]
+            for one in fields(cls)
+            if "parameter" in one.metadata
+        }
+
+    def values(self) -> dict[str, Any]:
+        """Return the parameters and their values."""
+        return {one.name: getattr(self, one.name) for one in fields(self.metric_class())}
+
+    @classmethod
+    def metric_class(cls) -> type[Metric]:
+        """Return the class of the metric, for that of a result too."""
+        return next(
+            one for one in cls.__mro__ if issubclass(one, Metric) and not issubclass(one, Measured)
+        )
+
+
+class Measured(ABC):
+    """What was found: tensors, a table, a chart."""
+
+    @property
+    def quantities(self) -> tuple[Choice, ...]:
+        """What of it can be drawn."""
+        return (Choice("value", "Value"),)
+
+    @property
+    def metric(self) -> Metric:
+        """What was asked for."""
+        assert isinstance(self, Metric)
+        return self.metric_class()(**self.values())
+
+    @abstractmethod
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per layer (and block or head)."""
+
+    @abstractmethod
+    def chart(self, quantity: str = "") -> LayerChart:
+        """Return what a chart shows: one of :attr:`quantities`, the first by default."""
+
+    def detail(self, layer: int) -> list[Panel]:
+        """Return what is to be seen of a single layer."""
+        del layer
+        return []
+
+
+def require_level(alpha: float) -> None:
+    """Refuse a level of significance that is none."""
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha {alpha} is no level of significance: between 0 and 1, e.g. 0.05.")

@@ -1,0 +1,121 @@
+"""What a chart shows of mutual information."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from glasshead_backend.statistics.chart import (
+    LayerChart,
+    Panel,
+    Range,
+    Scatter,
+    Test,
+    block_series,
+    missing_blocks,
+    number,
+    quartiles,
+)
+from glasshead_backend.statistics.significance import benjamini_hochberg
+
+if TYPE_CHECKING:
+    from glasshead_backend.statistics.mutual_information import MutualInformationResult
+
+_HELP = (
+    (
+        "Two activations of a layer, at two places of the target, are compared component by "
+        "component: how much does one tell about the other? Each point is the mean over all pairs "
+        "of places."
+    ),
+    (
+        "Kendall’s τ says whether places farther apart in the text tell less (τ below 0) or more "
+        "about each other. The panel shows the pairs of the current layer."
+    ),
+    "A histogram of few components overestimates: compare layers with each other, not with zero.",
+)
+
+
+def information_chart(found: MutualInformationResult) -> LayerChart:
+    """Mean information by layer, a series for every block; marks: attention and MLP differ."""
+    series = block_series(found.blocks)
+    return LayerChart(
+        title=f"Mutual information between the places of {_target(found)}",
+        unit=found.unit,
+        layers=found.layers,
+        series=series,
+        mean=found.mi,
+        interval=Range(
+            *quartiles(found.pairs),
+            f"quartiles over {found.n_pairs} pairs of {len(found.positions)} places",
+        ),
+        test=_blocks_differ(found),
+        help=_HELP,
+        note=missing_blocks(found.mi, series, found.layers),
+    )
+
+
+def tau_chart(found: MutualInformationResult) -> LayerChart:
+    """Kendall's τ with distance by layer; marks: it differs from 0."""
+    series = block_series(found.blocks)
+    tested = torch.where(found.tau.p.isnan(), 0, 1 + found.tau_significant.int())
+    return LayerChart(
+        title=f"Do places of {_target(found)} farther apart tell less about each other?",
+        unit="Kendall’s τ-b of information and distance",
+        layers=found.layers,
+        series=series,
+        mean=found.tau.statistic,
+        test=Test(tested, _words(found, "τ is not 0", f"{found.n_pairs} pairs")),
+        help=_HELP,
+        note=missing_blocks(found.mi, series, found.layers),
+    )
+
+
+def scatter(found: MutualInformationResult, layer: int) -> list[Panel]:
+    """Information against distance, pair by pair, with the tests of this layer in words."""
+    if layer not in found.layers:
+        return []
+    at = found.layers.index(layer)
+    there = [i for i in range(len(found.blocks)) if not found.pairs[i, at, 0].isnan()]
+    if not there:
+        return []
+    series = block_series([found.blocks[i] for i in there])
+    tests = [
+        (f"{one.label}: τ", found.tau.statistic[i, at], found.tau.p[i, at])
+        for i, one in zip(there, series, strict=True)
+    ]
+    if found.t_test is not None and found.z_test is not None:
+        tests.append(("MLP − attention: t", found.t_test.statistic[at], found.t_test.p[at]))
+        tests.append(("attention − MLP: z of τ", found.z_test.statistic[at], found.z_test.p[at]))
+    words = [f"{name} = {number(float(value))}, p = {number(float(p))}" for name, value, p in tests]
+    return [
+        Scatter(
+            title=f"Layer {layer}: information and distance",
+            x="distance (tokens)",
+            y=found.unit,
+            series=series,
+            points_x=found.distance.repeat(len(there)),
+            points_y=found.pairs[there, at].flatten(),
+            points_series=torch.arange(len(there)).repeat_interleave(found.n_pairs),
+            words="; ".join(words) + " (p not adjusted).",
+        )
+    ]
+
+
+def _blocks_differ(found: MutualInformationResult) -> Test | None:
+    if found.t_test is None or found.attention_and_mlp is None:
+        return None
+    adjusted = benjamini_hochberg(found.t_test.p)
+    significant = torch.zeros(found.pairs.shape[:2], dtype=torch.int32)
+    row = torch.where(adjusted.isnan(), 0, 1 + (adjusted <= found.alpha).int())
+    significant[list(found.attention_and_mlp)] = row.int()
+    how = f"t-test, {found.n_pairs} pairs each"
+    return Test(significant, _words(found, "attention and MLP differ", how))
+
+
+def _words(found: MutualInformationResult, what: str, how: str) -> str:
+    return f"filled: {what}, p ≤ {found.alpha:g} after Benjamini-Hochberg ({how})"
+
+
+def _target(found: MutualInformationResult) -> str:
+    return f"“{found.target}”" if isinstance(found.target, str) else "the target"

@@ -1,0 +1,148 @@
+"""How much each block adds to the residual stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import pandas as pd
+import torch
+
+from glasshead_backend.progress import reporting
+from glasshead_backend.statistics.chart import (
+    BLOCK_LABELS,
+    Histogram,
+    LayerChart,
+    Range,
+    block_series,
+    missing_blocks,
+    number,
+    quartiles,
+)
+from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+from glasshead_backend.statistics.metric import Measured, Metric
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from glasshead_backend.layers import Kind
+    from glasshead_backend.progress import Progress
+    from glasshead_backend.statistics.chart import Panel
+    from glasshead_backend.trace import Trace
+
+_BINS = 30
+_HELP = (
+    (
+        "From left to right are the model’s layers; the height says how much each block "
+        "(attention, MLP) adds to the residual stream there: the L2 norm of its output, averaged "
+        "over the tokens. The band holds the middle half of the tokens."
+    ),
+    (
+        "Point at a token in a linked view, or pin one, to see its own values as dashed lines. "
+        "Click a layer, or use the arrow keys, to go to it in every linked view."
+    ),
+    (
+        "A large norm means that a block writes much, not that what it writes matters for the "
+        "prediction."
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm(Metric):
+    """L2 norm of what each block adds to the residual stream, over the tokens."""
+
+    name: ClassVar[str] = "norm"
+    label: ClassVar[str] = "Norm"
+
+    def measure(
+        self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
+    ) -> NormResult:
+        """Look it up: norms are recorded while the model runs."""
+        with reporting(progress):
+            by_block = trace.norms(kind)
+        blocks = tuple(name for name in BLOCK_LABELS if name in by_block)
+        layers = sorted({layer for by_layer in by_block.values() for layer in by_layer})
+        n_tokens = len(next(iter(by_block[blocks[0]].values())))
+        nothing = torch.full((n_tokens,), torch.nan, dtype=torch.float32)
+        rows = [
+            torch.stack([by_block[name].get(layer, nothing).cpu() for layer in layers])
+            for name in blocks
+        ]
+        return NormResult(layers=tuple(layers), blocks=blocks, norms=torch.stack(rows))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NormResult(Norm, Measured):
+    """What was found.
+
+    Attributes
+    ----------
+    layers : tuple of int
+    blocks : tuple of str
+    norms : Tensor
+        ``[blocks, layers, tokens]`` float32; NaN where a layer has no such block.
+    """
+
+    layers: tuple[int, ...]
+    blocks: tuple[str, ...]
+    norms: Float[Tensor, "block layer token"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per block and layer: mean and quartiles of the norms over the tokens."""
+        low, high = quartiles(self.norms)
+        mean = self.norms.mean(dim=-1)
+        return pd.DataFrame(
+            {
+                "layer": list(self.layers) * len(self.blocks),
+                "block": [block for block in self.blocks for _ in self.layers],
+                "mean": mean.flatten().numpy(),
+                "low": low.flatten().numpy(),
+                "high": high.flatten().numpy(),
+            }
+        )
+
+    def chart(self, quantity: str = "") -> LayerChart:
+        """Return the mean norm by layer, a series for every block."""
+        del quantity
+        mean, series = self.norms.mean(dim=-1), block_series(self.blocks)
+        return LayerChart(
+            title="Size of what each block adds to the residual stream",
+            unit="L2 norm",
+            layers=self.layers,
+            series=series,
+            mean=mean,
+            interval=Range(*quartiles(self.norms), f"quartiles over {self.norms.shape[-1]} tokens"),
+            tokens=self.norms,
+            help=_HELP,
+            note=missing_blocks(mean, series, self.layers),
+        )
+
+    def detail(self, layer: int) -> list[Panel]:
+        """Return the histogram of the tokens' norms."""
+        if layer not in self.layers:
+            return []
+        of_layer = self.norms[:, self.layers.index(layer)]
+        there = [i for i in range(len(self.blocks)) if not of_layer[i, 0].isnan()]
+        if not there:
+            return []
+        some = of_layer[there]
+        edges = equal_edges(some.amin(), some.amax(), _BINS)
+        index = bin_of(some, edges.expand(len(there), -1))
+        series = block_series([self.blocks[i] for i in there])
+        medians = [
+            f"{one.label} {number(float(values.median()))}"
+            for one, values in zip(series, some, strict=True)
+        ]
+        return [
+            Histogram(
+                title=f"Layer {layer}: its tokens",
+                x="L2 norm",
+                y="tokens",
+                edges=edges,
+                series=series,
+                values=counts(index, _BINS),
+                words=f"median: {', '.join(medians)}",
+            )
+        ]

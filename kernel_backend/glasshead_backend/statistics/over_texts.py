@@ -1,0 +1,351 @@
+"""A statistic over many texts: the mean, and how far it would be off with other texts.
+
+The unit that is drawn is the text: each has its own value of the statistic, and the interval is the
+percentile bootstrap over texts (texts drawn with replacement, as often as there are). All means of
+all draws are one matrix product.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from glasshead_backend.checks import at_least_one, whole
+from glasshead_backend.progress import reporting, steps
+from glasshead_backend.statistics.catalogue import as_metric
+from glasshead_backend.statistics.chart import HeatMap, Histogram, LayerChart, Range, number
+from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+from glasshead_backend.statistics.metric import Measured, Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from glasshead_backend.layers import Kind
+    from glasshead_backend.lens import Lens
+    from glasshead_backend.progress import Progress
+    from glasshead_backend.statistics.chart import Choice, Panel
+    from glasshead_backend.trace import Trace
+
+_KEYS = ("layer", "block", "head", "bins")
+_NO_MEANS = re.compile(r"(tau_)?p|p_adjusted|(tau_)?significant|n_pairs|null_.*|kl_.*")
+"""Columns whose mean over texts would say nothing: a p-value is no average, nor is a quantile of a
+null distribution, and KL is infinite where a bin is empty."""
+
+_BLOCK_VALUES = 1 << 23
+"""Most means of draws at once (64 MB)."""
+
+_BINS = 20
+_FEWEST = 3
+"""Texts from which on their values are shown as a histogram."""
+
+
+class _OfText(NamedTuple):
+    """What is kept of one text: its table, and by quantity what a chart of it shows."""
+
+    frame: pd.DataFrame
+    means: dict[str, Float[Tensor, "series layer"]]
+    heats: dict[str, Float[Tensor, "layer head"]]
+
+
+def _of_text(measured: Measured) -> _OfText:
+    charts = {name: measured.chart(name) for name, _ in measured.quantities}
+    return _OfText(
+        measured.to_frame(),
+        {name: chart.mean for name, chart in charts.items()},
+        {name: chart.heat.values for name, chart in charts.items() if chart.heat is not None},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverTexts(Metric):
+    """Another metric, measured on many texts: mean and bootstrap interval over the texts.
+
+    Parameters
+    ----------
+    of : Metric, str or callable
+        The metric: as ``LayerStatsChart(metric=)`` takes it.
+    texts : iterable of str
+        A list, to be measured again when a parameter changes; or a stream, read once.
+    targets : iterable of str, optional
+        Encoder-decoder models: as many as there are texts.
+    bootstrap : int
+        How many times texts are drawn.
+    confidence : float
+        Share of the draws within the interval.
+    seed : int
+        Of the draws.
+    batch_size : int
+        Most texts in one forward pass.
+    """
+
+    name: ClassVar[str] = "over_texts"
+
+    of: Metric
+    texts: Iterable[str]
+    targets: Iterable[str] | None = None
+    bootstrap: int = 1000
+    confidence: float = 0.95
+    seed: int = 0
+    batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "of", as_metric(self.of))
+        if isinstance(self.texts, str):
+            raise TypeError("texts is a list of texts. For a single one measure its trace.")
+        at_least_one(self.bootstrap, "bootstrap", "draw")
+        at_least_one(self.batch_size, "batch_size", "text at a time")
+        whole(self.seed, "seed")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence {self.confidence} must lie between 0 and 1, e.g. 0.95.")
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        """What it is called."""
+        return self.of.label
+
+    @property
+    def shown_as(self) -> str:
+        """Name under which a chart shows it: that of the metric."""
+        return self.of.name
+
+    @property
+    def n_texts(self) -> int | None:
+        """How many texts there are; None for a stream."""
+        return len(self.texts) if hasattr(self.texts, "__len__") else None  # type: ignore[arg-type]
+
+    def measure(
+        self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
+    ) -> OverTextsResult:
+        """Measure the texts with the model of a trace."""
+        return self.measure_with(trace.lens, kind, progress=progress)
+
+    def measure_with(
+        self, lens: Lens, kind: Kind | None = None, *, progress: Progress | bool | None = None
+    ) -> OverTextsResult:
+        """Measure the texts with a model."""
+        found: list[_OfText] = []
+        first: list[Measured] = []
+        skipped: list[tuple[int, str]] = []
+
+        def result() -> OverTextsResult | None:
+            if not found:
+                return None
+            return OverTextsResult(
+                **self.values(), first=first[0], found=tuple(found), skipped=tuple(skipped)
+            )
+
+        with reporting(progress), closing(self._traces(lens)) as traces:
+            todo = steps(traces, self._step, self.n_texts, result)
+            for index, trace in enumerate(todo):
+                with trace:
+                    try:
+                        measured = self.of.measure(trace, kind)
+                    except ValueError as error:
+                        skipped.append((index, str(error)))
+                        continue
+                found.append(_of_text(measured))
+                first = first or [measured]
+        done = result()
+        if done is None and not skipped:
+            raise ValueError("There is no text. (A stream can be read only once: give a list.)")
+        if done is None:
+            why = f" Text {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+            raise ValueError(f"None of the {len(skipped)} texts has this statistic.{why}")
+        return done
+
+    def _step(self, done: int) -> str:
+        n = self.n_texts
+        return f"text {done + 1}" if n is None else f"text {min(done + 1, n)} of {n}"
+
+    def _traces(self, lens: Lens) -> Any:
+        return lens.trace_many(self.texts, self.targets, batch_size=self.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OverTextsResult(OverTexts, Measured):
+    """What was found.
+
+    Attributes
+    ----------
+    first : Measured
+        The statistic of the first text that has it.
+    found : tuple
+        Table and charted values of every text that has it.
+    skipped : tuple
+        ``(number of the text, why)`` of the others.
+    """
+
+    first: Measured
+    found: tuple[_OfText, ...]
+    skipped: tuple[tuple[int, str], ...] = field(default=())
+
+    @property
+    def n_measured(self) -> int:
+        """How many texts have the statistic."""
+        return len(self.found)
+
+    @property
+    def quantities(self) -> tuple[Choice, ...]:
+        """What of it can be drawn: as of a single text."""
+        return self.first.quantities
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the mean over texts of every number, with the interval as ``_low``, ``_high``.
+
+        ``n_texts`` counts the texts that have the row at all. P-values and marks of significance
+        are left out: they are no averages.
+        """
+        frames = [one.frame for one in self.found]
+        keys = [name for name in frames[0].columns if name in _KEYS]
+        names = [
+            name
+            for name in frames[0].columns
+            if name not in _KEYS
+            and not _NO_MEANS.fullmatch(name)
+            and pd.api.types.is_numeric_dtype(frames[0][name].dtype)
+        ]
+        together = pd.concat(frames, keys=range(len(frames)), names=["text"]).reset_index("text")
+        wide = together.set_index([*keys, "text"])[names].unstack("text")  # noqa: PD010
+        columns: dict[str, Any] = {"n_texts": wide[names[0]].notna().sum(axis=1).to_numpy()}
+        for name in names:
+            values = torch.from_numpy(wide[name].to_numpy(dtype=np.float64).T.copy())
+            mean, low, high = self._interval(values)
+            columns |= {
+                name: mean.numpy(),
+                f"{name}_low": low.numpy(),
+                f"{name}_high": high.numpy(),
+            }
+        return wide.index.to_frame(index=False).assign(**columns)
+
+    @cached_property
+    def _draws(self) -> Float[Tensor, "draw texts"]:
+        """How often each text is drawn."""
+        n = self.n_measured
+        drawn = np.random.default_rng(self.seed).multinomial(n, [1 / n] * n, size=self.bootstrap)
+        return torch.from_numpy(drawn).double()
+
+    def _interval(self, values: Float[Tensor, "texts ..."]) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean over texts and bootstrap interval; texts without a number are left out of both."""
+        flat = values.flatten(1).double()
+        low, high = (torch.full(flat.shape[1:], torch.nan, dtype=torch.float64) for _ in range(2))
+        at_once = max(1, _BLOCK_VALUES // self.bootstrap)
+        tail = (1 - self.confidence) / 2
+        for start in range(0, flat.shape[1] if len(flat) > 1 else 0, at_once):
+            place = slice(start, start + at_once)
+            there = ~flat[:, place].isnan()
+            # Texts that are not there weigh nothing; a draw of none of those that are has no mean.
+            sums = self._draws @ torch.where(there, flat[:, place], 0.0)
+            means = sums / (self._draws @ there.double())
+            ends = np.nanquantile(means.numpy(), [tail, 1 - tail], axis=0)
+            low[place], high[place] = torch.from_numpy(ends)
+        shape = values.shape[1:]
+        return flat.nanmean(dim=0).view(shape), low.view(shape), high.view(shape)
+
+    def chart(self, quantity: str = "") -> LayerChart:
+        """Return the mean over texts with its interval."""
+        quantity = quantity or self.quantities[0].name
+        first = self.first.chart(quantity)
+        mean, low, high = self._interval(torch.stack([one.means[quantity] for one in self.found]))
+        heat = None
+        if first.heat is not None:
+            values = torch.stack([one.heats[quantity] for one in self.found])
+            heat = HeatMap(values.double().nanmean(dim=0), first.heat.label, first.heat.max)
+        several = self.n_measured > 1
+        words = f"{self.confidence:.0%} bootstrap interval of the mean over {self.n_measured} texts"
+        return LayerChart(
+            title=first.title,
+            unit=first.unit,
+            layers=first.layers,
+            series=first.series,
+            mean=mean,
+            interval=Range(low, high, words) if several else None,
+            heat=heat,
+            help=first.help,
+            note=self._left_out(),
+        )
+
+    def _left_out(self) -> str:
+        if not self.skipped:
+            return ""
+        index, why = self.skipped[0]
+        n = len(self.skipped)
+        return f"{n} text{'' if n == 1 else 's'} left out. Text {index}: {why}"
+
+    def detail(self, layer: int) -> list[Panel]:
+        """Return the histogram of the texts' values in one layer."""
+        first = self.first.chart()
+        if layer not in first.layers or self.n_measured < _FEWEST:
+            return []
+        at, quantity = list(first.layers).index(layer), self.quantities[0].name
+        means = [one.means[quantity][:, at] for one in self.found]
+        values = torch.stack(means, dim=1).double()
+        rows = [row[row.isfinite()] for row in values]
+        if not all(map(len, rows)):
+            return []
+        low, high = min(row.min() for row in rows), max(row.max() for row in rows)
+        edges = equal_edges(torch.as_tensor(low), torch.as_tensor(high), _BINS)
+        index = [counts(bin_of(row[None], edges[None]), _BINS)[0] for row in rows]
+        medians = [
+            f"{one.label} {number(float(row.median()))}"
+            for one, row in zip(first.series, rows, strict=True)
+        ]
+        return [
+            Histogram(
+                title=f"Layer {layer}: its {self.n_measured} texts",
+                x=first.unit,
+                y="texts",
+                edges=edges,
+                series=first.series,
+                values=torch.stack(index),
+                words=f"median: {', '.join(medians)}",
+            )
+        ]
+
+
+def over_texts(
+    lens: Lens,
+    texts: Iterable[str],
+    metric: Any,
+    *,
+    kind: Kind | None = None,
+    progress: Progress | bool | None = None,
+    **parameters: Any,
+) -> OverTextsResult:
+    """Measure a statistic on many texts, and return its mean with a bootstrap interval.
+
+    Parameters
+    ----------
+    lens : Lens
+    texts : iterable of str
+        A list or a stream: no more than some dozens of texts are held at once.
+    metric : str, Metric or callable
+        ``"norm"``, ``PredictionDivergence(block="mlp")``, ``lambda trace, layer: ...``.
+    kind : str, optional
+        As for the metric.
+    progress : callable or bool, optional
+        As for :meth:`Lens.trace`; ``True`` shows a bar. ``step.partial()`` is the result so far.
+    **parameters
+        As for :class:`OverTexts`: ``targets``, ``bootstrap``, ``confidence``, ``seed``,
+        ``batch_size``.
+
+    Returns
+    -------
+    OverTextsResult
+
+    Raises
+    ------
+    ValueError
+        When no text has the statistic. Single texts that lack it are in ``.skipped``, with why.
+    """
+    asked = OverTexts(of=metric, texts=texts, **parameters)
+    return asked.measure_with(lens, kind, progress=progress)

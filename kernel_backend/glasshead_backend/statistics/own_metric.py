@@ -1,0 +1,216 @@
+"""A user's own function as a metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from glasshead_backend.progress import reporting, steps
+from glasshead_backend.statistics.chart import (
+    Bars,
+    Choice,
+    HeatMap,
+    Histogram,
+    LayerChart,
+    Range,
+    number,
+    quartiles,
+)
+from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+from glasshead_backend.statistics.metric import Measured, Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Float
+
+    from glasshead_backend.layers import Kind
+    from glasshead_backend.progress import Progress
+    from glasshead_backend.statistics.chart import Panel
+    from glasshead_backend.trace import Trace
+
+_BINS = 30
+_HELP = "A point is what the function returned for a layer, or the mean of it."
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnMetric(Metric):
+    """What a function of a trace and a layer returns, for every layer.
+
+    Parameters
+    ----------
+    function : callable
+        ``(trace, layer) -> float or tensor``. A tensor with one number for each head of the layer
+        gives a value per head; any other, one value per number: the chart shows their mean and
+        quartiles.
+    title : str
+        What it is; default the function's name.
+    unit : str
+        What it is in.
+    """
+
+    name: ClassVar[str] = "own"
+
+    function: Callable[[Trace, int], float | Tensor]
+    title: str = ""
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(
+                f"A metric of your own is a function (trace, layer) -> float or tensor, got "
+                f"{type(self.function).__name__}."
+            )
+        if not self.title:
+            name = getattr(self.function, "__name__", "").replace("_", " ").strip()
+            named = name if name and "<" not in name else "own metric"
+            object.__setattr__(self, "title", named)
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        """What it is called."""
+        return self.title
+
+    def measure(
+        self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
+    ) -> OwnMetricResult:
+        """Call the function for every layer that has attention of this kind."""
+        layers = tuple(trace.layers(kind))
+        found: list[Tensor] = []
+
+        def result() -> OwnMetricResult | None:
+            if not found:
+                return None
+            rest = [torch.full_like(found[0], torch.nan)] * (len(layers) - len(found))
+            return OwnMetricResult(
+                **self.values(),
+                layers=layers,
+                numbers=(*found, *rest),
+                n_heads=tuple(trace.n_heads(layer, kind) for layer in layers),
+            )
+
+        with reporting(progress):
+            todo = steps(layers, f"computing {self.title}", len(layers), result)
+            found.extend(self._numbers(trace, layer) for layer in todo)
+        done = result()
+        assert done is not None
+        return done
+
+    def _numbers(self, trace: Trace, layer: int) -> Float[Tensor, " value"]:
+        returned: Any = self.function(trace, layer)
+        try:
+            numbers = torch.as_tensor(returned).detach().cpu().double().flatten()
+        except (TypeError, ValueError, RuntimeError):
+            numbers = None
+        if numbers is None or not len(numbers):
+            raise ValueError(
+                f"{self.title} must return a number or a tensor of numbers; for layer {layer} it "
+                f"returned {returned!r:.100}."
+            )
+        return numbers
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnMetricResult(OwnMetric, Measured):
+    """What was found.
+
+    Attributes
+    ----------
+    layers : tuple of int
+    numbers : tuple of Tensor
+        Of each layer, float64: one number, one for each head, or as many as the function returned.
+    n_heads : tuple of int
+        Heads of each layer.
+    """
+
+    layers: tuple[int, ...]
+    numbers: tuple[Float[Tensor, " value"], ...]
+    n_heads: tuple[int, ...]
+
+    @property
+    def is_of_heads(self) -> bool:
+        """Whether there is a number for each head."""
+        sizes = [len(one) for one in self.numbers]
+        return max(sizes) > 1 and sizes == list(self.n_heads)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per layer (and head): ``value``; quartiles where there are several."""
+        if self.is_of_heads:
+            parts = [
+                pd.DataFrame({"layer": layer, "head": range(len(own)), "value": own.numpy()})
+                for layer, own in zip(self.layers, self.numbers, strict=True)
+            ]
+            return pd.concat(parts, ignore_index=True)
+        mean, low, high = self._summary()
+        columns = {"layer": self.layers, "value": mean.numpy()}
+        if self._is_spread():
+            columns |= {"low": low.numpy(), "high": high.numpy()}
+        return pd.DataFrame(columns)
+
+    def _is_spread(self) -> bool:
+        return max(map(len, self.numbers)) > 1
+
+    def _summary(self) -> tuple[Tensor, Tensor, Tensor]:
+        mean = torch.stack([own.mean() for own in self.numbers])
+        low, high = zip(*(quartiles(own) for own in self.numbers), strict=True)
+        return mean, torch.stack(low), torch.stack(high)
+
+    def chart(self, quantity: str = "") -> LayerChart:
+        """Return its mean by layer, and a heat map where there is a number for each head."""
+        del quantity
+        mean, low, high = self._summary()
+        spread = Range(low[None], high[None], "quartiles over its values in a layer")
+        return LayerChart(
+            title=self.title[:1].upper() + self.title[1:],
+            unit=self.unit,
+            layers=self.layers,
+            series=[Choice("own", self.title)],
+            mean=mean[None],
+            interval=spread if self._is_spread() else None,
+            heat=self._heat() if self.is_of_heads else None,
+            help=[f"{self.title}: a metric of your own. {_HELP}"],
+        )
+
+    def _heat(self) -> HeatMap:
+        most = max(self.n_heads)
+        padded = [
+            torch.nn.functional.pad(own, (0, most - len(own)), value=torch.nan)
+            for own in self.numbers
+        ]
+        return HeatMap(torch.stack(padded), self.unit or self.title)
+
+    def detail(self, layer: int) -> list[Panel]:
+        """Return the numbers of one layer: heads as bars, others as a histogram."""
+        if layer not in self.layers:
+            return []
+        own = self.numbers[self.layers.index(layer)]
+        kept = own[own.isfinite()]
+        if len(kept) <= 1:
+            return []
+        if self.is_of_heads:
+            heads: Sequence[str] = [str(head) for head in range(len(own))]
+            return [
+                Bars(
+                    title=f"Layer {layer}: its heads",
+                    y=self.unit or self.title,
+                    labels=heads,
+                    values=own,
+                    clickable="head",
+                )
+            ]
+        edges = equal_edges(kept.amin()[None], kept.amax()[None], _BINS)
+        return [
+            Histogram(
+                title=f"Layer {layer}: its {len(kept)} values",
+                x=self.unit or self.title,
+                y="values",
+                edges=edges[0],
+                series=[Choice("own", self.title)],
+                values=counts(bin_of(kept[None], edges), _BINS),
+                words=f"median {number(float(kept.median()))}",
+            )
+        ]

@@ -1,0 +1,332 @@
+"""Do activations at right and at wrong predictions differ? Divergences and permutation tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import pandas as pd
+import torch
+
+from glasshead_backend.checks import at_least_one, require, whole
+from glasshead_backend.progress import reporting
+from glasshead_backend.statistics.chart import BLOCK_LABELS, Choice, quantiles
+from glasshead_backend.statistics.metric import (
+    ALPHA,
+    SEED,
+    Measured,
+    Metric,
+    Parameter,
+    parameter,
+    require_level,
+)
+from glasshead_backend.statistics.permutation import (
+    count_groups,
+    divergences,
+    kullback_leibler,
+    null_divergences,
+    p_values,
+)
+from glasshead_backend.statistics.prediction_divergence_chart import (
+    difference_chart,
+    divergence_chart,
+    histograms,
+)
+from glasshead_backend.statistics.significance import benjamini_hochberg
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+    from torch import Tensor
+
+    from glasshead_backend.activation_questions import ActivationBlock
+    from glasshead_backend.layers import Kind
+    from glasshead_backend.progress import Progress
+    from glasshead_backend.statistics.chart import LayerChart, Panel
+    from glasshead_backend.trace import Trace
+
+BLOCKS = ("attention", "cross", "mlp", "residual")
+
+
+def block_parameter(trace: Trace) -> Parameter:
+    """Choose one of the blocks that a model has."""
+    there = [block for block in BLOCKS if block != "cross" or "cross" in trace.kinds]
+    return Parameter("Block", "choice", choices=[Choice(b, BLOCK_LABELS[b]) for b in there])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionDivergence(Metric):
+    """Divergence of a block's log-norms between right and wrong predictions, with its null.
+
+    Parameters
+    ----------
+    block : {"attention", "cross", "mlp", "residual"}
+        Whose activations.
+    bins : int
+        Of the histograms, equal, over the pooled range.
+    permutations : int
+        Of the labels right and wrong.
+    seed : int
+        Of the permutations.
+    alpha : float
+        Level of significance, after Benjamini-Hochberg over the layers.
+    """
+
+    name: ClassVar[str] = "prediction_divergence"
+    label: ClassVar[str] = "Right and wrong predictions"
+
+    block: str = parameter("attention", label="Block", kind="choice")
+    bins: int = parameter(30, label="Bins", kind="int", min=2, max=1000)
+    permutations: int = parameter(1000, label="Permutations", kind="int", min=10, max=1_000_000)
+    seed: int = field(default=0, metadata={"parameter": SEED})
+    alpha: float = field(default=0.05, metadata={"parameter": ALPHA})
+
+    def __post_init__(self) -> None:
+        require(self.block, BLOCKS, "block")
+        at_least_one(self.bins, "bins", "bin")
+        at_least_one(self.permutations, "permutations", "permutation")
+        whole(self.seed, "seed")
+        require_level(self.alpha)
+
+    @classmethod
+    def lacks(cls, trace: Trace) -> str:
+        """Encoders predict no next token."""
+        predictions = trace.predictions()
+        return "" if predictions.n_scored else predictions.reason
+
+    @classmethod
+    def offered(cls, trace: Trace) -> dict[str, Parameter]:
+        """Return the parameters, with the blocks of this model."""
+        return {**super().offered(trace), "block": block_parameter(trace)}
+
+    def measure(
+        self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
+    ) -> PredictionDivergenceResult:
+        """Compute it for one text."""
+        with reporting(progress):
+            layers, log_norms, is_correct = labelled_log_norms(trace, self.block, kind)
+            groups = count_groups(log_norms, is_correct, self.bins)
+
+            def result(null: Float[Tensor, "permutation layer"]) -> PredictionDivergenceResult:
+                return PredictionDivergenceResult(
+                    **self.values(),
+                    layers=tuple(layers),
+                    log_norms=log_norms.cpu(),
+                    is_correct=is_correct.cpu(),
+                    edges=groups.edges.cpu(),
+                    correct=groups.first.cpu(),
+                    incorrect=groups.second.cpu(),
+                    jsd=divergences(log_norms, is_correct, self.bins).cpu(),
+                    null=null.cpu(),
+                )
+
+            null = null_divergences(
+                log_norms,
+                is_correct,
+                bins=self.bins,
+                permutations=self.permutations,
+                seed=self.seed,
+                partial=result,
+            )
+            return result(null)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PredictionDivergenceResult(PredictionDivergence, Measured):
+    """What was found; the parameters stand beside it. Tensors are on the CPU.
+
+    Attributes
+    ----------
+    layers : tuple of int
+    log_norms : Tensor
+        ``[layers, positions]`` float64: natural logarithm of the L2 norm of the block's output, at
+        the positions whose next token is known.
+    is_correct : Tensor
+        ``[positions]`` bool: whether the model's first choice there is the next token.
+    edges : Tensor
+        ``[layers, bins + 1]``.
+    correct, incorrect : Tensor
+        ``[layers, bins]`` int64: counts of the two groups.
+    jsd : Tensor
+        ``[layers]`` float64: their Jensen-Shannon divergence, nats.
+    null : Tensor
+        ``[permutations, layers]`` float64: the same with shuffled labels.
+    """
+
+    layers: tuple[int, ...]
+    log_norms: Float[Tensor, "layer position"]
+    is_correct: Bool[Tensor, " position"]
+    edges: Float[Tensor, "layer edge"]
+    correct: Float[Tensor, "layer bin"]
+    incorrect: Float[Tensor, "layer bin"]
+    jsd: Float[Tensor, " layer"]
+    null: Float[Tensor, "permutation layer"]
+
+    @property
+    def quantities(self) -> tuple[Choice, ...]:
+        """What of it can be drawn."""
+        return (
+            Choice("jsd", "Divergence"),
+            Choice("difference", "Means"),
+        )
+
+    @property
+    def n_correct(self) -> int:
+        """Positions where the next token is predicted right."""
+        return int(self.is_correct.sum())
+
+    @property
+    def n_incorrect(self) -> int:
+        """Positions where it is not."""
+        return len(self.is_correct) - self.n_correct
+
+    @cached_property
+    def p(self) -> Float[Tensor, " layer"]:
+        """``(1 + #{null >= observed}) / (1 + permutations)``."""
+        return p_values(self.jsd, self.null)
+
+    @cached_property
+    def p_adjusted(self) -> Float[Tensor, " layer"]:
+        """After Benjamini-Hochberg over the layers."""
+        return benjamini_hochberg(self.p)
+
+    @property
+    def significant(self) -> Bool[Tensor, " layer"]:
+        """Whether the adjusted p is at most alpha."""
+        return self.p_adjusted <= self.alpha
+
+    @property
+    def mean_correct(self) -> Float[Tensor, " layer"]:
+        """Mean log-norm where the prediction is right."""
+        return self.log_norms[:, self.is_correct].mean(dim=-1)
+
+    @property
+    def mean_incorrect(self) -> Float[Tensor, " layer"]:
+        """Mean log-norm where it is wrong."""
+        return self.log_norms[:, ~self.is_correct].mean(dim=-1)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per layer; divergences in nats, ``difference`` = correct - incorrect."""
+        p, q = self.correct / self.n_correct, self.incorrect / self.n_incorrect
+        low, high = quantiles(self.null.T, 0.025, 0.975)
+        columns = {
+            "mean_correct": self.mean_correct,
+            "mean_incorrect": self.mean_incorrect,
+            "difference": self.mean_correct - self.mean_incorrect,
+            "jsd": self.jsd,
+            "kl_correct_incorrect": kullback_leibler(p, q),
+            "kl_incorrect_correct": kullback_leibler(q, p),
+            "p": self.p,
+            "p_adjusted": self.p_adjusted,
+            "significant": self.significant,
+            "null_mean": self.null.mean(dim=0),
+            "null_low": low,
+            "null_high": high,
+            "null_min": self.null.amin(dim=0),
+            "null_max": self.null.amax(dim=0),
+        }
+        numbers = {name: values.numpy() for name, values in columns.items()}
+        return pd.DataFrame({"layer": self.layers, **numbers})
+
+    def chart(self, quantity: str = "") -> LayerChart:
+        """Return the divergence with its null range, or the groups' means."""
+        return difference_chart(self) if quantity == "difference" else divergence_chart(self)
+
+    def detail(self, layer: int) -> list[Panel]:
+        """Return the groups' histograms, and the permutations' with what was observed."""
+        return histograms(self, layer)
+
+
+def prediction_divergence(
+    trace: Trace,
+    *,
+    kind: Kind | None = None,
+    progress: Progress | bool | None = None,
+    **parameters: Any,
+) -> PredictionDivergenceResult:
+    """Compare a block's log-norms between right and wrong predictions, layer by layer.
+
+    Parameters
+    ----------
+    trace : Trace
+    kind : str, optional
+        As for :meth:`Trace.norms`; the decoder's stack in an encoder-decoder model.
+    progress : callable or bool, optional
+        As for :meth:`glasshead_backend.Lens.trace`.
+    **parameters
+        As for :class:`PredictionDivergence`: ``block``, ``bins``, ``permutations``, ``seed``,
+        ``alpha``.
+
+    Returns
+    -------
+    PredictionDivergenceResult
+
+    Raises
+    ------
+    ValueError
+        When the model predicts nothing, or when fewer than two predictions are right, or wrong.
+
+    Notes
+    -----
+    The activation is that of the *predicting* position: position ``i`` is correct when the model's
+    first choice there is token ``i + 1`` (in an encoder-decoder model, label ``i``). Divergences
+    are in nats; KL is infinite where one group has values in a bin and the other has none. Some
+    course notebooks take ``reduction="batchmean"`` of a one-dimensional tensor for their symmetric
+    KL, which divides by the number of bins too; their p-values are the same.
+    """
+    return PredictionDivergence(**parameters).measure(trace, kind, progress=progress)
+
+
+def labelled_log_norms(
+    trace: Trace, block: str, kind: Kind | None
+) -> tuple[list[int], Float[Tensor, "layer position"], Bool[Tensor, " position"]]:
+    """Log-norms of a block at the positions whose next token is known, and where it is right.
+
+    Returns
+    -------
+    layers : list of int
+    log_norms : Tensor
+        ``[layers, positions]`` float64.
+    is_correct : Tensor
+        ``[positions]`` bool.
+    """
+    predictions = trace.predictions()
+    if not predictions.n_scored:
+        raise ValueError(predictions.reason)
+    if kind == "encoder":
+        raise ValueError("The encoder predicts no token: ask for the decoder (kind='decoder').")
+    norms = _norms(trace, block, kind)
+    # Predictions are indexed by the predicted token, activations by the position that predicts it.
+    correct = predictions.correct[trace.prediction_shift :]
+    known = (correct >= 0).nonzero()[:, 0]
+    is_correct = correct[known] == 1
+    n_correct = int(is_correct.sum())
+    n_incorrect = len(is_correct) - n_correct
+    if min(n_correct, n_incorrect) < 2:  # noqa: PLR2004
+        raise ValueError(
+            f"{n_correct} of the {len(is_correct)} predictions are right and {n_incorrect} wrong: "
+            "two of each are needed to compare them. Take a longer text."
+        )
+    stacked = torch.stack([norm.to(known.device)[known] for norm in norms.values()])
+    log_norms = stacked.double().log()
+    if not bool(log_norms.isfinite().all()):
+        layer = list(norms)[int((~log_norms.isfinite()).any(dim=1).nonzero()[0])]
+        raise ValueError(
+            f"Activations of the {block} block in layer {layer} are zero or not finite somewhere: "
+            "they have no log-norm."
+        )
+    return list(norms), log_norms, is_correct
+
+
+def _norms(trace: Trace, block: str, kind: Kind | None) -> dict[int, Float[Tensor, " token"]]:
+    if block == "residual":
+        of_block = cast("ActivationBlock", block)
+        return {
+            layer: trace.activations(layer, of_block, kind=kind).float().norm(dim=-1)
+            for layer in trace.layers_with(of_block, kind)
+        }
+    by_layer = trace.norms(kind).get(block)
+    if not by_layer:
+        has = ", ".join(map(repr, trace.norms(kind))) or "none"
+        raise ValueError(f"{trace.lens.name} has no {block!r} block there: {has}.")
+    return by_layer

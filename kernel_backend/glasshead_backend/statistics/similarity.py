@@ -1,0 +1,115 @@
+"""How much each layer turns the residual stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import pandas as pd
+import torch
+
+from glasshead_backend.progress import reporting
+from glasshead_backend.statistics.chart import Choice, LayerChart, Range, quartiles
+from glasshead_backend.statistics.metric import Measured, Metric
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from glasshead_backend.layers import Kind
+    from glasshead_backend.progress import Progress
+    from glasshead_backend.trace import Trace
+
+_HELP = (
+    (
+        "Each point compares the residual stream behind a layer with that in front of it: the "
+        "cosine between the two, averaged over the tokens. 1 = the layer changes nothing but the "
+        "length, 0 = what comes out has nothing to do with what went in."
+    ),
+    "A layer that turns the stream little can still be the one that decides.",
+    (
+        "A few components that are very large in every layer keep the cosine near 1, whatever the "
+        "others do."
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSimilarity(Metric):
+    """Cosine of the residual stream behind a layer with that in front of it."""
+
+    name: ClassVar[str] = "layer_similarity"
+    label: ClassVar[str] = "Layer similarity"
+
+    def measure(
+        self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
+    ) -> LayerSimilarityResult:
+        """Compute it for one text, from one more forward pass."""
+        with reporting(progress):
+            trace.store_activations(("embedding", "residual"), kind=kind)
+        layers = trace.layers_with("residual", kind)
+        before = trace.activations(layers[0], "embedding", kind=kind)
+        rows: list[Tensor] = []
+        for layer in layers:
+            behind = trace.activations(layer, "residual", kind=kind)
+            pair = before.to(behind.device).float(), behind.float()
+            rows.append(torch.nn.functional.cosine_similarity(*pair, dim=-1).cpu())
+            before = behind
+        return LayerSimilarityResult(layers=tuple(layers), cosine=torch.stack(rows))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerSimilarityResult(LayerSimilarity, Measured):
+    """What was found.
+
+    Attributes
+    ----------
+    layers : tuple of int
+    cosine : Tensor
+        ``[layers, tokens]`` float32.
+    """
+
+    layers: tuple[int, ...]
+    cosine: Float[Tensor, "layer token"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per layer: mean and quartiles of the cosine over the tokens."""
+        low, high = quartiles(self.cosine)
+        mean = self.cosine.mean(dim=-1)
+        columns = {"mean": mean.numpy(), "low": low.numpy(), "high": high.numpy()}
+        return pd.DataFrame({"layer": self.layers, **columns})
+
+    def chart(self, quantity: str = "") -> LayerChart:
+        """Return the mean cosine by layer."""
+        del quantity
+        low, high = quartiles(self.cosine)
+        return LayerChart(
+            title="How much of the residual stream’s direction each layer keeps",
+            unit="cosine",
+            layers=self.layers,
+            series=[Choice("residual", "residual stream")],
+            mean=self.cosine.mean(dim=-1)[None],
+            interval=Range(low[None], high[None], f"quartiles over {self.cosine.shape[-1]} tokens"),
+            tokens=self.cosine[None],
+            help=_HELP,
+        )
+
+
+def layer_similarity(
+    trace: Trace, *, kind: Kind | None = None, progress: Progress | bool | None = None
+) -> LayerSimilarityResult:
+    """Cosine of the residual stream behind each layer with that in front of it.
+
+    Parameters
+    ----------
+    trace : Trace
+    kind : str, optional
+        Picks the stack of an encoder-decoder model.
+    progress : callable or bool, optional
+        As for :meth:`glasshead_backend.Lens.trace`.
+
+    Returns
+    -------
+    LayerSimilarityResult
+    """
+    return LayerSimilarity().measure(trace, kind, progress=progress)
