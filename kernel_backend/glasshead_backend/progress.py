@@ -62,6 +62,7 @@ class _Loop:
     total: int | None
     partial: Callable[[], object] | None = None
     done: int = 0
+    shown: float = 0.0
 
 
 @dataclass
@@ -84,6 +85,9 @@ class _Reporter:
         # The outermost result is the one that was asked for.
         partial = next((loop.partial for loop in self.loops if loop.partial), lambda: None)
         first = self.loops[0]
+        # A loop that prepares several steps at once ends in the first of them: no way back.
+        if share is not None:
+            share = first.shown = max(first.shown, share)
         what = first.what if isinstance(first.what, str) else first.what(first.done)
         step = Step(what, share, partial)
         # The same words over and over say nothing, but a wish to stop must not wait for new ones.
@@ -183,7 +187,7 @@ def steps(
             reporter.tell()
             yield thing
             loop.done += 1
-        if reporter.loops == [loop]:
+        if reporter.loops == [loop] and total is not None:
             reporter.tell()
     finally:
         reporter.loops.remove(loop)

@@ -50,7 +50,7 @@ def bins_of_kept(
 
 def counts(index: Int[Tensor, "*batch value"], bins: int) -> Int[Tensor, "*batch bin"]:
     """How many values lie in each bin; an index of -1 counts nowhere."""
-    rows = index.flatten(0, -2)
+    rows = index.reshape(-1, index.shape[-1])
     # One bin more, the first, for what does not count.
     first = torch.arange(len(rows), device=index.device)[:, None] * (bins + 1) + 1
     found = torch.bincount((rows + first).flatten(), minlength=len(rows) * (bins + 1))

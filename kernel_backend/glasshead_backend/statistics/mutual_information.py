@@ -136,9 +136,10 @@ class MutualInformation(Metric):
         first = pairs_of(len(places))[0]
         if len(first) < _FEWEST_PAIRS:
             where = f" ({', '.join(map(str, places))})" if places else ""
+            pairs = f"{len(first)} pair{'' if len(first) == 1 else 's'}"
             raise ValueError(
                 f"target {self.target!r} is at {len(places)} "
-                f"position{'' if len(places) == 1 else 's'}{where}, which make {len(first)} pairs: "
+                f"position{'' if len(places) == 1 else 's'}{where}, which make {pairs}: "
                 "the statistics need 4 positions or more. Take a longer text or another target."
             )
         with reporting(progress):

@@ -3,9 +3,12 @@
 Values of a layer are counted in equal bins over the pooled range; the groups' shares of the bins
 are ``p`` and ``q``, and the statistic is their Jensen-Shannon divergence. Under the null hypothesis
 the labels are exchangeable: they are shuffled, and the counts of all layers and permutations are
-one matrix product, of shuffled labels with indicators of bins. What a bin adds to the divergence
-depends on one whole number only, how many of its values fall into the first group: it is looked up
-in a table, so no logarithm is taken per permutation, and equal counts give equal divergences.
+one matrix product, of shuffled labels with indicators of bins.
+
+What a bin adds to the divergence depends on one whole number only, how many of its values fall into
+the first group. So it is looked up in a table: no logarithm is taken per permutation, and equal
+counts give equal divergences. Bins go in pairs, a full one with a nearly empty one: the indicators
+are weighted such that the product is at once the pair's place in the table.
 """
 
 from __future__ import annotations
@@ -68,8 +71,9 @@ def divergences(
 ) -> Float[Tensor, " layer"]:
     """Jensen-Shannon divergence of the two groups' histograms, nats, float64."""
     found = count_groups(values, is_first, bins)
-    shares = _Shares(found.first + found.second, int(is_first.sum()), len(is_first))
-    return shares.divergence(found.first[None])[0]
+    pooled = found.first + found.second
+    shares = _share(found.first, pooled, int(is_first.sum()), len(is_first))
+    return shares.sum(dim=-1).clamp_min_(0.0)
 
 
 def null_divergences(
@@ -102,25 +106,21 @@ def null_divergences(
     """
     n_layers, n_tokens = values.shape
     _, index = _binned(values, bins)
-    pooled = counts(index, bins)
-    place = index + torch.arange(n_layers, device=values.device)[:, None] * bins
-    indicators = torch.zeros(
-        n_tokens, n_layers * bins, dtype=torch.float32, device=values.device
-    ).scatter_(1, place.T, 1.0)
-    shares = _Shares(pooled, int(is_first.sum()), n_tokens)
+    shares = _Shares(counts(index, bins), int(is_first.sum()), n_tokens)
+    weights = shares.weights_of(index)
     null = torch.empty(permutations, n_layers, dtype=torch.float64, device=values.device)
-    at_once = max(1, _BLOCK_VALUES // max(n_layers * bins, n_tokens))
+    at_once = max(1, _BLOCK_VALUES // max(weights.shape[1], n_tokens))
     blocks = range(0, permutations, at_once)
 
     def so_far() -> object:
         return partial(null[:start]) if partial is not None and start else None
 
     start = 0
-    labels = _shuffled(is_first, [min(at_once, permutations - begin) for begin in blocks], seed)
+    sizes = [min(at_once, permutations - begin) for begin in blocks]
+    labels = _shuffled(n_tokens, int(is_first.sum()), sizes, seed)
     for start in steps(blocks, "permuting labels", len(blocks), so_far):
-        # Counts are whole numbers well below 2**24: exact in float32.
-        found = (next(labels).to(values.device) @ indicators).int()
-        null[start : start + len(found)] = shares.divergence(found.view(-1, n_layers, bins))
+        places = torch.from_numpy(next(labels)).to(weights) @ weights
+        null[start : start + len(places)] = shares.at(places)
     return null
 
 
@@ -133,32 +133,86 @@ def p_values(
 
 
 class _Shares:
-    """What every bin adds to the divergence, for every possible count in the first group.
+    """What every pair of bins adds to the divergence, for all counts in the first group.
 
     With ``n1`` and ``n2`` tokens in the groups, and a bin with ``c`` of its ``C`` values in the
     first: ``p = c / n1``, ``q = (C - c) / n2``, ``m = (p + q) / 2`` and
-    ``(p log p + q log q) / 2 - m log m``.
+    ``(p log p + q log q) / 2 - m log m``. The pair of bins ``a, b`` has
+    ``(C_a + 1) (C_b + 1)`` entries, that of ``c_a, c_b`` at ``start + c_a + (C_a + 1) c_b``.
     """
 
     def __init__(self, pooled: Int[Tensor, "layer bin"], n_first: int, n_tokens: int) -> None:
-        flat = pooled.flatten()
-        # The tables of all bins stand behind each other, each one longer than its count.
-        sizes = flat + 1
-        start = sizes.cumsum(0) - sizes
-        of_bin = torch.repeat_interleave(torch.arange(len(flat), device=flat.device), sizes)
-        first = torch.arange(len(of_bin), device=flat.device) - start[of_bin]
-        p = first.double() / n_first
-        q = (flat[of_bin] - first).double() / (n_tokens - n_first)
-        m = (p + q) / 2
-        xlogx = torch.special.xlogy
-        self.table = (xlogx(p, p) + xlogx(q, q)) / 2 - xlogx(m, m)
-        self.start = start.view_as(pooled)
+        self.n_layers, bins = pooled.shape
+        # A bin for each to have a partner; the fullest bin is paired with the emptiest.
+        pooled = torch.nn.functional.pad(pooled, (0, bins % 2))
+        order = pooled.argsort(dim=-1)
+        self.n_pairs = order.shape[-1] // 2
+        self.pairs = order[:, : self.n_pairs], order[:, self.n_pairs :].flip(-1)
+        first, second = (pooled.gather(-1, member).flatten() for member in self.pairs)
+        self.sizes = first + 1
+        self.start, pair, entry = _entries(self.sizes * (second + 1))
+        size = self.sizes[pair]
+        self.table = _of_bin(first, pair, entry % size, n_first, n_tokens)
+        self.table += _of_bin(second, pair, entry // size, n_first, n_tokens)
 
-    def divergence(
-        self, first: Int[Tensor, "permutation layer bin"]
-    ) -> Float[Tensor, "permutation layer"]:
-        """Sum the shares of all bins."""
-        return self.table[self.start + first].sum(dim=-1).clamp_min_(0.0)
+    def weights_of(self, index: Int[Tensor, "layer token"]) -> Float[Tensor, "token pair"]:
+        """What a token of the first group adds to the place of each pair of bins in the table."""
+        n_tokens = index.shape[1]
+        # Sums of whole numbers below 2**24 are exact in float32.
+        exact = torch.float32 if len(self.table) < 1 << 24 else torch.float64
+        shape = (n_tokens, self.n_layers * self.n_pairs)
+        weights = torch.zeros(shape, dtype=exact, device=index.device)
+        layer = torch.arange(self.n_layers, device=index.device)[:, None]
+        ones = torch.ones_like(self.sizes)
+        for members, weight in zip(self.pairs, (ones, self.sizes), strict=True):
+            # The pair of every bin, and its weight there; 0 for the bins of the other kind.
+            n_bins = 2 * self.n_pairs
+            pair_of = torch.zeros(self.n_layers, n_bins, dtype=torch.int64, device=index.device)
+            weight_of = torch.zeros(self.n_layers, n_bins, dtype=exact, device=index.device)
+            column = torch.arange(self.n_pairs, device=index.device).expand_as(members)
+            pair_of.scatter_(1, members, column)
+            weight_of.scatter_(1, members, weight.view_as(members).to(exact))
+            at = pair_of.gather(1, index.long()) + layer * self.n_pairs
+            weights.scatter_add_(1, at.T, weight_of.gather(1, index.long()).T)
+        return weights
+
+    def at(self, places: Float[Tensor, "permutation pair"]) -> Float[Tensor, "permutation layer"]:
+        """Sum what all pairs of bins of a layer add."""
+        entries = self.table.index_select(0, (places.long() + self.start).flatten())
+        return entries.view(len(places), self.n_layers, self.n_pairs).sum(dim=-1).clamp_min_(0.0)
+
+
+def _entries(
+    sizes: Int[Tensor, " table"],
+) -> tuple[Int[Tensor, " table"], Int[Tensor, " entry"], Int[Tensor, " entry"]]:
+    """Where tables behind each other begin; of every entry the table, and the place there."""
+    start = sizes.cumsum(0) - sizes
+    table = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
+    return start, table, torch.arange(len(table), device=sizes.device) - start[table]
+
+
+def _of_bin(
+    pooled: Int[Tensor, " bin"],
+    bin_: Int[Tensor, " entry"],
+    count: Int[Tensor, " entry"],
+    n_first: int,
+    n_tokens: int,
+) -> Float[Tensor, " entry"]:
+    """What bins add to the divergence, one of them and a count for each entry."""
+    # Logarithms once for every bin and count, not for every pair of counts.
+    start, of_bin, first = _entries(pooled + 1)
+    return _share(first, pooled[of_bin], n_first, n_tokens)[start[bin_] + count]
+
+
+def _share(
+    first: Int[Tensor, " entry"], pooled: Int[Tensor, " entry"], n_first: int, n_tokens: int
+) -> Float[Tensor, " entry"]:
+    """What a bin adds to the divergence."""
+    p = first.double() / n_first
+    q = (pooled - first).double() / (n_tokens - n_first)
+    m = (p + q) / 2
+    xlogx = torch.special.xlogy
+    return (xlogx(p, p) + xlogx(q, q)) / 2 - xlogx(m, m)
 
 
 def _binned(
@@ -169,11 +223,19 @@ def _binned(
 
 
 def _shuffled(
-    is_first: Bool[Tensor, " token"], sizes: list[int], seed: int
-) -> Iterator[Float[Tensor, "permutation token"]]:
-    """Yield blocks of shuffled labels, ones and zeros; one stream, wherever it is cut."""
+    n_tokens: int, n_first: int, sizes: list[int], seed: int
+) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
+    """Yield blocks of shuffled labels; one stream of random numbers, wherever it is cut.
+
+    Each token gets a random key; those with the smallest keys make the first group.
+    """
     generator = np.random.default_rng(seed)
-    labels = is_first.cpu().numpy().astype(np.int64)  # numpy shuffles whole words fastest
     for size in sizes:
-        rows = np.broadcast_to(labels, (size, len(labels)))
-        yield torch.from_numpy(generator.permuted(rows, axis=1)).float()
+        keys = generator.integers(1 << 32, size=(size, n_tokens), dtype=np.uint32)
+        last = np.partition(keys, n_first - 1, axis=1)[:, n_first - 1 : n_first]
+        labels = keys <= last
+        # Two keys in four billion are equal now and then: in such rows the order decides.
+        for row in np.flatnonzero(labels.sum(axis=1) != n_first):
+            labels[row] = False
+            labels[row, keys[row].argsort(kind="stable")[:n_first]] = True
+        yield labels

@@ -207,7 +207,8 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer; divergences in nats, ``difference`` = correct - incorrect."""
-        p, q = self.correct / self.n_correct, self.incorrect / self.n_incorrect
+        p = self.correct.double() / self.n_correct
+        q = self.incorrect.double() / self.n_incorrect
         low, high = quantiles(self.null.T, 0.025, 0.975)
         columns = {
             "mean_correct": self.mean_correct,

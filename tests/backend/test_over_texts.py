@@ -1,0 +1,252 @@
+"""A statistic over many texts: pandas' means, scipy's bootstrap, streams, progress."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import bootstrap
+
+from backend.test_model_left_as_found import assert_same, snapshot
+from backend.tiny_models import WORDS, build, tokenizer
+from glasshead_backend import (
+    Cancelled,
+    Induction,
+    Lens,
+    LogitLens,
+    MutualInformation,
+    OverTextsResult,
+    PredictionDivergence,
+    Step,
+    Trace,
+    over_texts,
+)
+from glasshead_backend.statistics import Metric, Norm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+
+@pytest.fixture(scope="module")
+def lens() -> Lens:
+    return Lens(build("llama"), tokenizer())
+
+
+def some_texts(n: int, n_words: int = 14) -> list[str]:
+    rng = np.random.default_rng(0)
+    return [" ".join(rng.choice(WORDS, n_words + i % 3)) for i in range(n)]
+
+
+def singles(lens: Lens, texts: list[str], metric: Metric) -> pd.DataFrame:
+    """One row for each row of each text's own result."""
+    frames = [metric.measure(lens.trace(text)).to_frame() for text in texts]
+    return pd.concat(frames, keys=range(len(texts)), names=["text"]).reset_index("text")
+
+
+# --- means and intervals --------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("metric", "keys", "numbers"),
+    [
+        (Norm(), ["layer", "block"], ["mean"]),
+        (Induction(), ["layer", "head"], ["induction"]),
+        (LogitLens(), ["layer"], ["accuracy", "surprisal", "rank"]),
+        (MutualInformation(target=[1, 3, 5, 8]), ["layer", "block"], ["mi", "tau"]),
+    ],
+)
+def test_the_mean_is_that_of_the_single_results(
+    lens: Lens, metric: Metric, keys: list[str], numbers: list[str]
+) -> None:
+    texts = some_texts(7)
+    found = over_texts(lens, texts, metric).to_frame()
+    own = singles(lens, texts, metric)
+    expected = own.groupby(keys)[numbers].mean().reset_index()
+    pd.testing.assert_frame_equal(
+        found[[*keys, *numbers]].sort_values(keys, ignore_index=True),
+        expected,
+        rtol=1e-4,
+        check_dtype=False,
+    )
+    assert (found["n_texts"] == 7).all()
+
+
+def test_the_interval_is_the_percentile_bootstrap_over_texts(lens: Lens) -> None:
+    texts = some_texts(12)
+    found = over_texts(lens, texts, LogitLens(), bootstrap=4000, confidence=0.9)
+    own = singles(lens, texts, LogitLens())
+    for row in found.to_frame().itertuples():
+        values = own[own["layer"] == row.layer]["surprisal"].to_numpy(dtype=float)
+        expected = bootstrap(
+            (values,),
+            np.mean,
+            confidence_level=0.9,
+            n_resamples=4000,
+            method="percentile",
+            random_state=0,
+        )
+        # The 5 % quantile of 4,000 draws is off by 0.033 standard errors of the mean; so is theirs.
+        off = 4 * 2**0.5 * 0.033 * expected.standard_error
+        ends = expected.confidence_interval
+        assert row.surprisal_low == pytest.approx(ends.low, abs=off)
+        assert row.surprisal_high == pytest.approx(ends.high, abs=off)
+
+
+def test_a_seed_gives_the_same_interval(lens: Lens) -> None:
+    def low(seed: int) -> list[float]:
+        frame = over_texts(lens, some_texts(6), LogitLens(), seed=seed).to_frame()
+        return frame["surprisal_low"].tolist()
+
+    assert low(3) == low(3)
+    assert low(3) != low(4)
+
+
+def test_batches_change_nothing(lens: Lens) -> None:
+    frames = [
+        over_texts(lens, some_texts(9), LogitLens(), batch_size=size).to_frame() for size in (1, 4)
+    ]
+    pd.testing.assert_frame_equal(*frames, rtol=1e-4)
+
+
+def test_p_values_are_not_averaged() -> None:
+    lens = Lens.demo("decoder")
+    texts = ["The whale swam in the sea, and the whale swam in the sea."] * 2
+    frame = over_texts(lens, texts, PredictionDivergence(permutations=20)).to_frame()
+    assert {"layer", "jsd", "jsd_low", "jsd_high", "n_texts"} <= set(frame)
+    assert not {"p", "p_adjusted", "significant"} & set(frame)
+
+
+def test_an_encoder_decoder_is_measured_with_its_targets() -> None:
+    lens = Lens(build("bart"), tokenizer())
+    texts, targets = some_texts(3), some_texts(3)[::-1]
+    found = over_texts(lens, texts, "logit_lens", targets=targets).to_frame()
+    one_by_one = [
+        LogitLens().measure(lens.trace(*both)).to_frame()["surprisal"]
+        for both in zip(texts, targets, strict=True)
+    ]
+    np.testing.assert_allclose(found["surprisal"], np.mean(one_by_one, axis=0), rtol=1e-4)
+
+
+# --- texts without the statistic, streams ---------------------------------------------------------
+def test_a_text_without_the_statistic_is_skipped_with_the_reason(lens: Lens) -> None:
+    texts = ["the fox " * 4, "the lazy dog", "a fox", "the dog " * 5]
+    found = over_texts(lens, texts, MutualInformation(target="the"))
+    assert [number for number, _ in found.skipped] == [1, 2]
+    assert "1 position" in found.skipped[0][1]
+    assert "the" in found.skipped[1][1]
+    assert (found.to_frame()["n_texts"] == 2).all()
+
+
+def test_when_no_text_has_it_that_is_an_error_with_the_first_reason(lens: Lens) -> None:
+    with pytest.raises(ValueError, match=r"(?s)2 texts.*whale"):
+        over_texts(lens, ["the fox", "the dog"], MutualInformation(target="whale"))
+
+
+def test_a_stream_without_end_is_read_a_little_ahead_only(lens: Lens) -> None:
+    given = 0
+
+    def stream() -> Iterator[str]:
+        nonlocal given
+        while True:
+            given += 1
+            yield "the old whale runs over the sea"
+
+    def stop(step: Step) -> None:
+        partial: Any = step.partial()
+        if partial is not None and (partial.to_frame()["n_texts"] >= 10).all():
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        over_texts(lens, stream(), "norm", batch_size=2, progress=stop)
+    assert 10 <= given <= 10 + 2 * 4 * 2
+
+
+# --- progress -------------------------------------------------------------------------------------
+def test_every_step_says_the_text_and_hands_out_the_result_so_far(lens: Lens) -> None:
+    steps: list[Step] = []
+    so_far: list[int] = []
+
+    def watch(step: Step) -> None:
+        steps.append(step)
+        partial = step.partial()
+        assert partial is None or isinstance(partial, OverTextsResult)
+        if partial is not None:
+            so_far.append(int(partial.to_frame()["n_texts"].max()))
+
+    over_texts(lens, some_texts(6), "norm", batch_size=1, progress=watch)
+    assert {f"text {n} of 6" for n in range(1, 7)} <= {step.what for step in steps}
+    assert set(so_far) >= {1, 2, 3, 4, 5}
+    assert so_far == sorted(so_far)
+    shares = [step.share for step in steps if step.share is not None]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+def test_stopping_ends_the_work_and_leaves_the_model_as_found() -> None:
+    model = build("llama").train()
+    before = snapshot(model)
+    measured: list[int] = []
+
+    def depth(trace: Trace, layer: int) -> float:
+        measured.append(layer)
+        return float(trace.norms()["mlp"][layer].mean())
+
+    def stop(step: Step) -> None:
+        if step.what.startswith("text 3"):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        over_texts(Lens(model, tokenizer()), some_texts(8), depth, progress=stop)
+    assert len(measured) == 2 * 3
+    assert_same(before, snapshot(model))
+
+
+def test_true_shows_a_bar(lens: Lens, capsys: pytest.CaptureFixture[str]) -> None:
+    over_texts(lens, some_texts(3), "norm", progress=True)
+    shown = capsys.readouterr().err
+    assert "text 3 of 3" in shown
+    assert "100%" in shown
+    over_texts(lens, some_texts(3), "norm")
+    assert not capsys.readouterr().err
+
+
+# --- a metric of one's own ------------------------------------------------------------------------
+def test_a_metric_of_ones_own_is_a_function_of_three_lines(lens: Lens) -> None:
+    def share_of_mlp(trace: Trace, layer: int) -> float:
+        mlp, attention = (trace.norms()[block][layer].mean() for block in ("mlp", "attention"))
+        return float(mlp / (mlp + attention))
+
+    texts = some_texts(5)
+    frame = over_texts(lens, texts, share_of_mlp).to_frame()
+    for layer in range(3):
+        expected = np.mean([share_of_mlp(lens.trace(text), layer) for text in texts])
+        assert frame.set_index("layer").loc[layer, "value"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_number_for_each_head_makes_a_row_for_each_head(lens: Lens) -> None:
+    def strongest(trace: Trace, layer: int) -> torch.Tensor:
+        return trace.attention(layer).amax(dim=-1).mean(dim=-1)
+
+    frame = over_texts(lens, some_texts(3), strongest).to_frame()
+    assert frame[["layer", "head"]].drop_duplicates().shape == (12, 2)
+
+
+# --- errors ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("texts", "metric", "parameters", "message"),
+    [
+        ("one text", "norm", {}, "list of texts"),
+        (["a fox"], "size", {}, "size"),
+        (["a fox"], 3, {}, "function"),
+        (["a fox"], "norm", {"bootstrap": 0}, "bootstrap"),
+        (["a fox"], "norm", {"confidence": 95}, "confidence"),
+        (["a fox"], "norm", {"batch_size": 0}, "batch_size"),
+    ],
+)
+def test_what_makes_no_sense_is_named(
+    lens: Lens, texts: Any, metric: Any, parameters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        over_texts(lens, texts, metric, **parameters)
