@@ -1,9 +1,14 @@
-/** The chart as SVG elements: axes, quartile bands, means with marks, single tokens' lines. */
+/** The chart as SVG elements: axes, intervals, null ranges, means with marks, single tokens' lines. */
 
 import { type Child, svg } from "../shared/dom";
-import { type ChartData, runs, type Series } from "./data";
+import { type ChartData, type Numbers, runs, type Series } from "./data";
 import { type Layout, numbered, spread } from "./layout";
+import { type Colours, mark } from "./marks";
 import type { ValueScale } from "./scales";
+
+/** Pixels between layers below which marks get smaller, so that the line stays to be seen. */
+const DENSE = 14;
+const CROWDED = 6;
 
 export interface Drawing {
   data: ChartData;
@@ -13,20 +18,29 @@ export interface Drawing {
   current: number;
   /** Layers that can be gone to: those with attention of the current kind. */
   open: ReadonlySet<number>;
-  colour(series: Series): string;
+  colours: Colours;
 }
 
-export function drawAxes({ data, layout, scale, current }: Drawing): SVGElement {
-  const { left, right, bottom, x, y } = layout;
+export function drawAxes({ layout, scale }: Drawing): SVGElement {
+  const { left, right, y } = layout;
+  const crosses = scale.floor < 0 && scale.max > 0;
   const ticks = scale.ticks.flatMap(({ value, label }) => {
     const at = Math.round(y(scale.share(value))) + 0.5;
+    const zero = crosses && value === 0 ? "gh-chart-grid is-zero" : "gh-chart-grid";
     return [
-      svg("line", { class: "gh-chart-grid", x1: left, x2: right, y1: at, y2: at }),
+      svg("line", { class: zero, x1: left, x2: right, y1: at, y2: at }),
       svg("text", { class: "gh-chart-tick", x: left - 8, y: at, dy: "0.32em" }, label),
     ];
   });
-  const shown = numbered(data.layers.length, current, layout.step);
-  const numbers = [...shown].map((index) =>
+  return svg("g", { "aria-hidden": "true" }, ...ticks);
+}
+
+export function drawLayerNumbers(
+  layers: readonly number[],
+  current: number,
+  { left, right, bottom, step, x }: Layout,
+): SVGElement {
+  const numbers = [...numbered(layers.length, current, step)].map((index) =>
     svg(
       "text",
       {
@@ -34,73 +48,111 @@ export function drawAxes({ data, layout, scale, current }: Drawing): SVGElement 
         x: x(index),
         y: bottom + 15,
       },
-      data.layers[index] ?? "",
+      layers[index] ?? "",
     ),
   );
   const middle = { x: (left + right) / 2, y: bottom + 32, "text-anchor": "middle" };
   return svg(
     "g",
     { "aria-hidden": "true" },
-    ...ticks,
     ...numbers,
     svg("text", { class: "gh-chart-axis", ...middle }, "layer"),
   );
 }
 
 /** The current layer's column, behind everything. */
-export function drawCurrent({ layout, current }: Drawing): Child {
+export function drawCurrent(current: number, { top, bottom, step, x }: Layout): Child {
   if (current < 0) return null;
-  const { top, bottom, step, x } = layout;
   const width = Math.min(32, Math.max(step, 8));
   const box = { x: x(current) - width / 2, y: top - 6, width, height: bottom - top + 26 };
   return svg("rect", { class: "gh-chart-current", rx: 3, ...box });
 }
 
+/** Diagonals for what chance alone gives: no band of data looks like that. */
+export function drawPatterns(id: string): SVGElement {
+  const size = { width: 5, height: 5, patternUnits: "userSpaceOnUse" };
+  const stripe = svg("path", { class: "gh-chart-hatch", d: "M0 0V5" });
+  return svg("defs", {}, svg("pattern", { id, ...size, patternTransform: "rotate(45)" }, stripe));
+}
+
+export function drawNull(drawing: Drawing, series: Series, pattern: string): Child {
+  const { nothing } = series;
+  if (!nothing) return null;
+  const { band, curve } = shapes(drawing);
+  const parts = runs(shown(nothing.low, drawing.scale)).flatMap((run) => {
+    const wide = run.length > 1 ? run : spanned(run);
+    return [
+      svg("path", {
+        class: "gh-chart-null",
+        fill: `url(#${pattern})`,
+        d: band(wide, nothing.low, nothing.high),
+      }),
+      svg("path", { class: "gh-chart-null-mean", d: curve(wide, nothing.mean) }),
+    ];
+  });
+  return svg("g", {}, ...parts);
+}
+
+/** A single layer still has a width. */
+function spanned(run: readonly number[]): number[] {
+  const [index = 0] = run;
+  return [index - 0.25, index + 0.25];
+}
+
 export function drawSeries(drawing: Drawing, series: Series): SVGElement {
   const { layout, scale } = drawing;
-  const point = (index: number, value: number | undefined): string =>
-    `${layout.x(index).toFixed(1)},${layout.y(scale.share(value ?? Number.NaN)).toFixed(1)}`;
-  const group = svg("g", { class: "gh-chart-series", style: `--series:${drawing.colour(series)}` });
-  const [bands, lines, marks]: Node[][] = [[], [], []];
-  for (const run of runs(shown(series.mean, scale))) {
-    const high = run.map((i) => point(i, series.high[i]));
-    const low = run.map((i) => point(i, Math.max(series.low[i] ?? 0, scale.floor))).reverse();
+  const style = `--series:${drawing.colours(series.name)}`;
+  const dense = layout.step < DENSE ? "gh-chart-series is-dense" : "gh-chart-series";
+  const group = svg("g", { class: dense, style });
+  const { band, curve } = shapes(drawing);
+  const [bands, lines, marks]: [Node[], Node[], Node[]] = [[], [], []];
+  const r = layout.step < CROWDED ? 1.7 : layout.step < DENSE ? 2.5 : 3.7;
+  const spread = Array.from(series.low, (low, i) => low + (series.high[i] ?? Number.NaN));
+  for (const run of runs(shown(spread, scale))) {
     if (run.length > 1) {
-      bands?.push(svg("polygon", { class: "gh-chart-band", points: [...high, ...low].join(" ") }));
-      const means = run.map((i) => point(i, series.mean[i])).join(" ");
-      lines?.push(svg("polyline", { class: "gh-chart-mean", points: means }));
-    } else {
-      // A layer without neighbours has no band: its quartiles are a bar.
-      lines?.push(svg("polyline", { class: "gh-chart-bar", points: `${high[0]} ${low[0]}` }));
+      const d = band(run, series.low, series.high);
+      bands.push(svg("path", { class: "gh-chart-band", d }));
+      continue;
     }
-    for (const i of run)
-      marks?.push(mark(series.name, layout, i, scale.share(series.mean[i] ?? 0)));
+    // A layer without neighbours has no band: its interval is a bar.
+    const [index = 0] = run;
+    const ends = [series.low, series.high].map((end) => heightOf(drawing, end[index]));
+    const x = layout.x(index);
+    lines.push(svg("path", { class: "gh-chart-bar", d: `M${x} ${ends[0]}V${ends[1]}` }));
   }
-  group.append(...(bands ?? []), ...(lines ?? []), ...(marks ?? []));
+  for (const run of runs(shown(series.mean, scale))) {
+    if (run.length > 1)
+      lines.push(svg("path", { class: "gh-chart-mean", d: curve(run, series.mean) }));
+    for (const i of run) {
+      const y = layout.y(scale.share(series.mean[i] ?? 0));
+      const tested = drawing.data.frame.test ? series.significance(i) : null;
+      marks.push(mark(series.name, layout.x(i), y, r, tested));
+    }
+  }
+  group.append(...bands, ...lines, ...marks);
   return group;
 }
 
-function shown(values: ArrayLike<number>, scale: ValueScale): number[] {
-  return Array.from(values, (value) => (Number.isFinite(scale.share(value)) ? value : Number.NaN));
+/** Paths of lines and bands over runs of layers; what is beyond the axis stops at its ends. */
+function shapes(drawing: Drawing) {
+  const path = (run: readonly number[], values: Numbers): string =>
+    run
+      .map((i) => [drawing.layout.x(i).toFixed(1), heightOf(drawing, values[Math.round(i)])])
+      .join("L");
+  return {
+    curve: (run: readonly number[], values: Numbers): string => `M${path(run, values)}`,
+    band: (run: readonly number[], low: Numbers, high: Numbers): string =>
+      `M${path(run, high)}L${path([...run].reverse(), low)}Z`,
+  };
 }
 
-/** Circle, diamond, square: the blocks differ in shape as well as in colour. */
-export function mark(
-  name: Series["name"],
-  layout: Pick<Layout, "x" | "y" | "step">,
-  index: number,
-  share: number,
-): SVGElement {
-  const [x, y] = [layout.x(index), layout.y(share)];
-  const r = layout.step < 14 ? 2.5 : 3.5;
-  const common = { class: "gh-chart-mark" };
-  if (name === "attention") return svg("circle", { ...common, cx: x, cy: y, r });
-  const side = 1.8 * r;
-  return svg("rect", {
-    ...common,
-    transform: name === "cross" ? `rotate(45 ${x} ${y})` : "",
-    ...{ x: x - side / 2, y: y - side / 2, width: side, height: side },
-  });
+function heightOf({ layout, scale }: Drawing, value: number | undefined): number {
+  const within = Math.min(scale.max, Math.max(scale.floor, value ?? Number.NaN));
+  return Math.round(10 * layout.y(scale.share(within))) / 10;
+}
+
+function shown(values: Numbers, scale: ValueScale): number[] {
+  return Array.from(values, (value) => (Number.isFinite(scale.share(value)) ? value : Number.NaN));
 }
 
 /** Names at the line ends, moved apart where lines meet. */
@@ -114,46 +166,37 @@ export function drawLabels(drawing: Drawing): Child[] {
   const at = ends.map(({ series, last }) => layout.y(scale.share(series.mean[last] ?? 0)));
   const ys = spread(at, layout.top, layout.bottom);
   const x = layout.right + 6;
-  return ends.map(({ series }, i) =>
-    svg(
-      "text",
-      { class: "gh-chart-label", x, y: ys[i] ?? 0, dy: "0.32em", fill: drawing.colour(series) },
-      series.label,
-    ),
-  );
-}
-
-/** One token's own values as thin lines; what lies above the axis gets an arrow at its top. */
-export function drawToken(drawing: Drawing, rows: readonly ArrayLike<number>[]): Child[] {
-  const { data, layout, scale } = drawing;
-  return data.series.map((series, i) => {
-    const values = rows[i] ?? [];
-    const group = svg("g", {
-      class: "gh-chart-token",
-      style: `--series:${drawing.colour(series)}`,
-    });
-    for (const run of runs(shown(values, scale))) {
-      const share = (j: number): number => scale.share(values[j] ?? Number.NaN);
-      const points = run.map((j) => `${layout.x(j)},${layout.y(clamp(share(j)))}`);
-      group.append(svg("polyline", { points: points.join(" ") }));
-      for (const j of run) {
-        if (share(j) > 1) group.append(arrow(layout.x(j), layout.top));
-      }
-      if (run.length === 1) {
-        const [cx, cy] = (points[0] ?? "").split(",");
-        group.append(svg("circle", { cx: cx ?? 0, cy: cy ?? 0, r: 2 }));
-      }
-    }
-    return group;
+  return ends.map(({ series }, i) => {
+    const fill = drawing.colours(series.name);
+    const place = { x, y: ys[i] ?? 0, dy: "0.32em", fill };
+    return svg("text", { class: "gh-chart-label", ...place }, series.label);
   });
 }
 
-function clamp(share: number): number {
-  return Math.min(1, Math.max(0, share));
+/** Lines of one token, or of one head: thin; what lies beyond the axis gets an arrow at its end. */
+export function drawThin(drawing: Drawing, values: Numbers, colour: string, name: string): Child {
+  const { layout, scale } = drawing;
+  const { curve } = shapes(drawing);
+  const group = svg("g", { class: name, style: `--series:${colour}` });
+  for (const run of runs(shown(values, scale))) {
+    group.append(svg("path", { class: "gh-chart-thin", d: curve(run, values) }));
+    for (const j of run) {
+      const share = scale.share(values[j] ?? 0);
+      if (share > 1) group.append(arrow(layout.x(j), layout.top, -1));
+      if (share < 0) group.append(arrow(layout.x(j), layout.bottom, 1));
+    }
+    if (run.length === 1) {
+      const [j = 0] = run;
+      group.append(svg("circle", { cx: layout.x(j), cy: heightOf(drawing, values[j]), r: 2 }));
+    }
+  }
+  return group;
 }
 
-function arrow(x: number, y: number): SVGElement {
-  return svg("path", { class: "gh-chart-beyond", d: `M${x - 4} ${y - 2}h8l-4 -6z` });
+/** Points up (-1) or down (1), out of the plot. */
+function arrow(x: number, y: number, way: 1 | -1): SVGElement {
+  const d = `M${x - 4} ${y + 2 * way}h8l-4 ${6 * way}z`;
+  return svg("path", { class: "gh-chart-beyond", d });
 }
 
 /** One column per layer to point at and click; they also name the layers for screen readers. */

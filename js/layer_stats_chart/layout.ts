@@ -1,7 +1,6 @@
 /** Where things go: plot area, layers along x, which layer numbers fit, labels at line ends. */
 
-import type { ChartData } from "./data";
-import type { ValueScale } from "./scales";
+import type { Named } from "../shared/state";
 
 export interface Layout {
   width: number;
@@ -18,25 +17,38 @@ export interface Layout {
   y(share: number): number;
 }
 
+export interface Room {
+  nLayers: number;
+  series: readonly Named[];
+  /** Of the vertical axis. */
+  labels: readonly string[];
+  width: number;
+  height: number;
+  /** Most pixels between two layers. */
+  maxStep?: number;
+}
+
 const DIRECT_FROM = 520;
+/** More lines than that are named in the legend: their ends would be a heap of names. */
+const DIRECT_MOST = 6;
 const MAX_STEP = 260;
 /** Room before the first and after the last layer. */
 const MAX_PAD = 28;
 const LABEL_HEIGHT = 15;
 
-export function layout(data: ChartData, scale: ValueScale, width: number, height: number): Layout {
-  const direct = width >= DIRECT_FROM;
-  const longest = Math.max(...data.series.map(({ label }) => label.length), 0);
-  const widest = Math.max(...scale.ticks.map(({ label }) => label.length), 1);
+export function layout({ nLayers, series, labels, width, height, maxStep }: Room): Layout {
+  const direct = width >= DIRECT_FROM && series.length > 0 && series.length <= DIRECT_MOST;
+  const longest = Math.max(...series.map(({ label }) => label.length), 0);
+  const widest = Math.max(...labels.map((label) => label.length), 1);
   const left = 14 + 7 * widest;
   const right = width - (direct ? 20 + 7.2 * longest : 12);
   const [top, bottom] = [10, height - 38];
-  const gaps = Math.max(1, data.layers.length - 1);
+  const gaps = Math.max(1, nLayers - 1);
   const pad = Math.min(MAX_PAD, (right - left) / (2 * gaps + 2));
   // Two layers are not torn to the far ends of a wide chart.
-  const step = Math.min(MAX_STEP, (right - left - 2 * pad) / gaps);
+  const step = Math.min(maxStep ?? MAX_STEP, (right - left - 2 * pad) / gaps);
   const x = (index: number): number => left + pad + index * step;
-  const end = x(data.layers.length - 1) + pad;
+  const end = x(nLayers - 1) + pad;
   return {
     ...{ width, height, left, right: end, top, bottom, step, direct, x },
     y: (share) => bottom - share * (bottom - top),

@@ -1,6 +1,7 @@
-/** Value axes: linear from zero, or logarithmic; round ticks either way. */
+/** Value axes: linear, with zero where it is near, or logarithmic; round ticks either way. */
 
-import type { ChartData } from "./data";
+import { scaleLinear, scaleLog } from "d3-scale";
+import type { ChartData, Numbers } from "./data";
 import type { ScaleName } from "./state";
 
 export interface ValueScale {
@@ -12,84 +13,102 @@ export interface ValueScale {
   max: number;
 }
 
-/** The axis that holds every mean and quartile. Single tokens may lie beyond it. */
-export function valueScale(data: ChartData, name: ScaleName): ValueScale {
-  const values = data.series
-    .flatMap(({ mean, low, high }) => [mean, low, high])
-    .flatMap((list) => Array.from(list))
-    .filter((value) => Number.isFinite(value) && (name === "linear" || value > 0));
-  const max = Math.max(...values, 0) || 1;
-  return name === "log" ? logScale(Math.min(...values, max), max) : linearScale(max);
+const TICKS = 5;
+
+/** Every number that is drawn for the layers and for `heads`; single tokens may lie beyond. */
+function drawn(data: ChartData, heads: readonly number[]): number[] {
+  const lists: Numbers[] = data.series.flatMap(({ mean, low, high, nothing }) => [
+    mean,
+    low,
+    high,
+    ...(nothing ? [nothing.low, nothing.mean, nothing.high] : []),
+  ]);
+  const { heat } = data;
+  if (heat) lists.push(...heads.map((head) => data.layers.map((_, index) => heat.at(index, head))));
+  return lists.flatMap((list) => Array.from(list)).filter(Number.isFinite);
 }
 
-function linearScale(max: number): ValueScale {
-  const step = niceStep(max / 4);
-  const top = step * Math.ceil(max / step - 1e-9);
-  const count = Math.round(top / step);
-  const ticks = Array.from({ length: count + 1 }, (_, i) => tick(i * step));
-  return { share: (value) => value / top, ticks, floor: 0, max: top };
+/** Whether a logarithmic axis can show everything. */
+export function allowsLog(data: ChartData, heads: readonly number[] = []): boolean {
+  const values = drawn(data, heads);
+  return values.length > 0 && values.every((value) => value > 0);
 }
 
-function logScale(min: number, max: number): ValueScale {
-  const bottom = niceBelow(min * 0.95);
-  const top = niceAbove(max * 1.05);
-  const span = Math.log(top / bottom);
-  const ticks = ladder(bottom, top);
-  // Over many decades only the powers of ten are named.
-  const shown = ticks.length > 7 ? ticks.filter((value) => isPowerOfTen(value)) : ticks;
+/** The axis that holds everything but single tokens. */
+export function valueScale(
+  data: ChartData,
+  name: ScaleName,
+  heads: readonly number[] = [],
+): ValueScale {
+  const values = drawn(data, heads);
+  const [min, max] = [Math.min(...values), Math.max(...values)];
+  return name === "log" && allowsLog(data, heads) ? logScale(min, max) : linearScale(values);
+}
+
+export function linearScale(values: readonly number[]): ValueScale {
+  let [min, max] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
+  // Zero belongs to the axis unless the data are far away from it.
+  if (min > 0 && min < 0.6 * max) min = 0;
+  if (max < 0 && max > 0.6 * min) max = 0;
+  if (min === max) [min, max] = min === 0 ? [0, 1] : [Math.min(0, min), Math.max(0, max)];
+  const scale = scaleLinear().domain([min, max]).nice(TICKS).range([0, 1]);
+  const [floor = 0, top = 1] = scale.domain();
+  const ticks = scale.ticks(TICKS);
+  const labels = tickLabels(ticks, scale.tickFormat(TICKS));
   return {
-    share: (value) => (value > 0 ? Math.log(value / bottom) / span : Number.NaN),
-    ticks: shown.map(tick),
-    floor: bottom,
+    share: scale,
+    ticks: ticks.map((value, i) => ({ value, label: labels[i] ?? "" })),
+    floor,
     max: top,
   };
 }
 
-/** 1, 2 or 5 times a power of ten, at least `step`. */
-function niceStep(step: number): number {
-  const power = 10 ** Math.floor(Math.log10(step));
-  const factor = [1, 2, 2.5, 5, 10].find((f) => f * power >= step * (1 - 1e-9)) ?? 10;
-  return factor * power;
+function logScale(min: number, max: number): ValueScale {
+  const scale = scaleLog()
+    .domain([min * 0.95, max * 1.05])
+    .range([0, 1]);
+  const [floor = 1, top = 10] = scale.domain();
+  // Over many decades only the powers of ten are named, within one every step.
+  const decades = Math.log10(top / floor);
+  const ticks = scale.ticks(TICKS).filter((value) => {
+    const mantissa = value / 10 ** Math.floor(Math.log10(value) + 1e-9);
+    const allowed = decades > 3 ? [1] : decades > 1 ? [1, 2, 5] : [1, 2, 3, 4, 5, 6, 7, 8, 9];
+    return allowed.some((one) => Math.abs(one - mantissa) < 1e-6);
+  });
+  // Data close together lie between two such steps: d3's own are shown.
+  const shown = ticks.length < 3 ? scale.ticks(TICKS) : ticks;
+  return {
+    share: (value) => (value > 0 ? scale(value) : Number.NaN),
+    ticks: shown.map((value) => ({ value, label: formatValue(value) })),
+    floor,
+    max: top,
+  };
 }
 
-const RUNGS = [1, 2, 5] as const;
-
-/** All 1, 2, 5 × powers of ten from `bottom` to `top`. */
-function ladder(bottom: number, top: number): number[] {
-  const result: number[] = [];
-  for (let e = Math.floor(Math.log10(bottom)); e <= Math.ceil(Math.log10(top)); e++) {
-    for (const rung of RUNGS) {
-      const value = rung * 10 ** e;
-      if (value >= bottom * 0.999 && value <= top * 1.001) result.push(value);
-    }
+/** d3's format for the step; powers of ten where it would be too long. A label appears once. */
+export function tickLabels(ticks: readonly number[], format: (value: number) => string): string[] {
+  const largest = Math.max(...ticks.map(Math.abs), 0);
+  const write = (digits: number | null): string[] =>
+    ticks.map((value) =>
+      value === 0 ? "0" : minus(digits === null ? format(value) : value.toExponential(digits)),
+    );
+  if (largest >= 1e-3 && largest < 1e6) return write(null);
+  for (let digits = 1; digits < 8; digits++) {
+    const labels = write(digits);
+    if (new Set(labels).size === labels.length) return labels;
   }
-  return result;
+  return write(null);
 }
 
-function niceBelow(value: number): number {
-  return ladder(value / 10, value).at(-1) ?? value;
-}
-
-function niceAbove(value: number): number {
-  return ladder(value, value * 10)[0] ?? value;
-}
-
-function isPowerOfTen(value: number): boolean {
-  return Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6;
-}
-
-function tick(value: number): { value: number; label: string } {
-  return { value, label: formatTick(value) };
-}
-
-function formatTick(value: number): string {
-  if (value !== 0 && (value >= 1e6 || value < 1e-3)) return value.toExponential(0);
-  return value.toLocaleString("en-US", { maximumSignificantDigits: 3 });
+function minus(text: string): string {
+  return text.replaceAll("-", "−");
 }
 
 /** Three significant digits, for readouts. */
 export function formatValue(value: number): string {
   if (!Number.isFinite(value)) return "–";
-  if (value >= 1000) return value.toLocaleString("en-US", { maximumFractionDigits: 0 });
-  return value === 0 ? "0" : value.toPrecision(3);
+  const size = Math.abs(value);
+  if (size >= 1000) return minus(value.toLocaleString("en-US", { maximumFractionDigits: 0 }));
+  if (size > 0 && size < 1e-3) return minus(value.toExponential(1));
+  return value === 0 ? "0" : minus(String(Number(value.toPrecision(3))));
 }

@@ -1,11 +1,97 @@
 /** The traits of LayerStatsChart. */
 
-import type { ChartFrame, CommonState, MaybeFrame } from "../shared/state";
+import type { ChartFrame, CommonState, MaybeFrame, Named, Packed } from "../shared/state";
 
 export type ScaleName = "linear" | "log";
+export type Value = number | string | null;
+
+/** One parameter of a metric, and how it is changed. */
+export interface ParameterInfo {
+  name: string;
+  label: string;
+  kind: "int" | "float" | "choice" | "text";
+  /** May be null. */
+  optional: boolean;
+  min: number | null;
+  max: number | null;
+  choices: { value: string; label: string }[];
+  help: string;
+}
+
+export interface MetricInfo {
+  name: string;
+  label: string;
+  parameters: ParameterInfo[];
+  /** Null where the user must say something first. */
+  defaults: Record<string, Value>;
+}
+
+/** What is asked for; a user's own metric is not among those that can be chosen. */
+export interface MetricState {
+  name: string;
+  label: string;
+  parameters: Record<string, Value>;
+  /** "24 texts", where it is a mean over texts. */
+  over: string;
+}
+
+export interface HistogramPanel {
+  type: "histogram";
+  title: string;
+  x: string;
+  y: string;
+  edges: Packed;
+  series: Named[];
+  /** [series, bins] */
+  values: Packed;
+  mark: { value: number; label: string } | null;
+  words: string;
+}
+
+export interface ScatterPanel {
+  type: "scatter";
+  title: string;
+  x: string;
+  y: string;
+  series: Named[];
+  points_x: Packed;
+  points_y: Packed;
+  /** Which series each point belongs to. */
+  points_series: Packed;
+  words: string;
+}
+
+export interface BarsPanel {
+  type: "bars";
+  title: string;
+  y: string;
+  labels: string[];
+  values: Packed;
+  clickable: "head" | "";
+  words: string;
+}
+
+export interface TablePanel {
+  type: "table";
+  title: string;
+  columns: string[];
+  rows: string[][];
+  words: string;
+}
+
+export type Panel = HistogramPanel | ScatterPanel | BarsPanel | TablePanel;
+
+/** One layer in detail. */
+export interface Detail {
+  layer: number;
+  panels: Panel[];
+}
 
 export interface ChartState extends CommonState {
-  metric: string;
+  metrics: MetricInfo[];
+  metric: MetricState;
+  quantity: string;
   scale: ScaleName;
   frame: MaybeFrame<ChartFrame>;
+  detail: Detail | Record<string, never>;
 }

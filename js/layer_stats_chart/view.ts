@@ -1,64 +1,69 @@
 /** LayerStatsChart: one statistic per layer; a click goes to the layer. */
 
 import { tokenState } from "../shared/axis_text";
-import { layerStepper, neighbour, segmented } from "../shared/controls";
+import { neighbour } from "../shared/controls";
 import { type Child, fill, h, svg, watchSize } from "../shared/dom";
-import { commonKeys, handled, inField, layersOf } from "../shared/keys";
+import { commonKeys, handled, headsOf, inField, layersOf } from "../shared/keys";
 import { css, headColour } from "../shared/palette";
-import { hasFrame, type Kind } from "../shared/state";
+import { hasFrame } from "../shared/state";
 import { quote } from "../shared/token_text";
 import { createFrame, type Host, type View, type ViewFrame } from "../shared/view";
 import { isAbort } from "../shared/wire";
-import { type ChartData, chartData, type Series, tokenRows } from "./data";
+import { type Controls, chartControls, type Picture } from "./controls";
+import { type ChartData, chartData, tokenRows } from "./data";
+import { detailColumn } from "./detail";
 import {
   type Drawing,
   drawAxes,
   drawColumns,
   drawCurrent,
   drawLabels,
+  drawLayerNumbers,
+  drawNull,
+  drawPatterns,
   drawSeries,
-  drawToken,
+  drawThin,
 } from "./drawing";
+import { drawHeat, type HeatDrawing, headKeys, heatHeight, heatLayout, heatLegend } from "./heat";
 import { layout } from "./layout";
-import { beyondWords, describeLayer, layerTable, type TokenLine } from "./readout";
+import { coloursOf, INK, keyMark } from "./marks";
+import {
+  beyondWords,
+  describeHead,
+  describeLayer,
+  layerTable,
+  legendWords,
+  type Place,
+  placeOf,
+  type TokenLine,
+} from "./readout";
+import { type NamedSheet, sheetOf } from "./saving";
 import { valueScale } from "./scales";
-import type { ChartState, ScaleName } from "./state";
+import type { ChartState, Detail } from "./state";
 
-const HELP: readonly string[] = [
-  "From left to right are the model’s layers; the height says how much each block (attention, MLP) " +
-    "adds to the residual stream there: the L2 norm of its output, averaged over the tokens. The " +
-    "band holds the middle half of the tokens.",
-  "Point at a token in a linked view, or pin one, to see its own values as dashed lines. Click a " +
-    "layer, or use the arrow keys, to go to it in every linked view.",
-  "A large norm means that a block writes much, not that what it writes matters for the prediction.",
-];
 const HEIGHT = 280;
-const COLOUR_OF: Readonly<Record<Series["name"], number>> = { attention: 0, mlp: 1, cross: 2 };
-const SCALES: readonly { value: ScaleName; label: string }[] = [
-  { value: "linear", label: "Linear" },
-  { value: "log", label: "Log" },
-];
+const BESIDE_FROM = 760;
+let views = 0;
 
 export class LayerStatsChartView implements View<ChartState> {
   static readonly title = "Layer statistics";
 
   private readonly frame: ViewFrame;
-  private readonly layers = layerStepper((layer) => this.host.set({ layer }));
-  private readonly scales = segmented<ScaleName>("Scale", "scale", (scale) =>
-    this.host.set({ scale }),
-  );
-  private readonly stacks = segmented<"encoder" | "decoder">("Stack", "stack", (stack) =>
-    this.goToStack(stack),
-  );
+  private readonly controls: Controls;
   private readonly caption = h("div", { class: "gh-chart-title" });
   private readonly chart = svg("svg", { class: "gh-chart", role: "group" });
-  private readonly tokenLayer = svg("g", {});
-  private readonly plot = h("div", { class: "gh-chart-plot" }, this.chart);
+  private readonly thin = svg("g", {});
+  private readonly nothing = h("p", { class: "gh-chart-nothing" });
+  private readonly plot = h("div", { class: "gh-chart-plot" }, this.chart, this.nothing);
+  private readonly panels = detailColumn((head) => this.toggleHead(head));
+  private readonly pattern = `gh-chart-hatch-${views++}`;
+  private picture: Picture = "map";
   private data: ChartData | null = null;
   private drawing: Drawing | null = null;
+  private heat: HeatDrawing | null = null;
   private token: TokenLine | null = null;
   private asked = -1;
-  private pointed = -1;
+  private pointed: Place | null = null;
   private width = 0;
 
   constructor(
@@ -68,35 +73,31 @@ export class LayerStatsChartView implements View<ChartState> {
     this.frame = createFrame(el, host, {
       name: "layer-stats-chart",
       title: LayerStatsChartView.title,
-      help: HELP,
+      help: [],
       onTheme: () => this.data && this.draw(),
     });
     const { body, controls, root, signal } = this.frame;
-    controls.append(this.layers.element, this.stacks.element, this.scales.element);
+    this.controls = chartControls(host, (picture) => this.show(picture), {
+      sheet: () => this.sheet(),
+      fail: (words) => this.frame.setStatus(words),
+    });
+    controls.append(...this.controls.elements);
     body.classList.add("gh-chart-body");
-    body.append(this.caption, this.plot);
+    const main = h("div", { class: "gh-chart-main" }, this.caption, this.plot);
+    body.append(
+      this.controls.fields,
+      h("div", { class: "gh-chart-columns" }, main, this.panels.element),
+    );
     this.listen(root, signal);
-    watchSize(this.plot, () => this.draw(), signal);
+    watchSize(body, () => this.draw(), signal);
     this.takeFrame();
     this.update(host.state);
   }
 
   update(changed: Partial<ChartState>): void {
     if ("frame" in changed) this.takeFrame();
-    const { state } = this.host;
-    this.frame.sync(state);
-    this.layers.update({ layers: layersOf(state).map((l) => l.number), layer: state.layer });
-    this.scales.update({ choices: SCALES, value: state.scale });
-    const twoStacks = state.scene.family === "encoder-decoder";
-    this.stacks.update({
-      choices: twoStacks
-        ? [
-            { value: "encoder", label: "Encoder" },
-            { value: "decoder", label: "Decoder" },
-          ]
-        : [],
-      value: state.kind === "encoder" ? "encoder" : "decoder",
-    });
+    this.frame.sync(this.host.state);
+    this.controls.update(this.data, this.picture);
     this.draw();
   }
 
@@ -106,76 +107,178 @@ export class LayerStatsChartView implements View<ChartState> {
 
   private takeFrame(): void {
     const { frame } = this.host.state;
-    if (!hasFrame(frame)) return;
-    this.data = chartData(frame);
+    this.data = hasFrame(frame) ? chartData(frame) : null;
     this.token = null;
     this.asked = -1;
+    const { root } = this.frame;
+    root.dataset.metric = this.data?.frame.key.metric ?? "";
+    root.toggleAttribute("data-partial", Boolean(this.data?.frame.partial));
+    if (this.data) this.frame.setHelp(this.data.frame.help);
   }
 
-  private goToStack(stack: "encoder" | "decoder"): void {
-    const kind: Kind = this.host.state.kind;
-    // Decoder self-attention and cross-attention live in the same stack: no need to leave either.
-    if (stack === "encoder" || kind === "encoder") this.host.set({ kind: stack });
+  private show(picture: Picture): void {
+    this.picture = picture;
+    this.controls.update(this.data, picture);
+    this.draw();
+  }
+
+  private isMap(): boolean {
+    return this.data?.heat != null && this.picture === "map";
   }
 
   // ── Drawing ─────────────────────────────────────────────────────────────────────────────────
 
   private draw(): void {
     const { data } = this;
+    const { state } = this.host;
+    const whole = this.frame.body.clientWidth;
+    const detail = this.detail();
+    // The next layer's panels are on their way: the chart keeps its width until they are here.
+    const coming = "panels" in state.detail && state.detail.panels.length > 0;
+    const beside = whole >= BESIDE_FROM && coming;
+    this.frame.body.classList.toggle("is-beside", beside);
+    this.nothing.hidden = data !== null;
+    this.chart.toggleAttribute("hidden", data === null);
+    this.nothing.textContent = state.busy
+      ? "The first results are on their way."
+      : "There is nothing to show yet.";
     // Taken out of the page (a notebook does so with cells that are far away): the last width holds.
     const width = this.plot.clientWidth || this.width;
-    if (!data || width === 0) return;
+    if (!data || width === 0) {
+      this.drawPanels(null);
+      this.frame.drawn(this.description());
+      return;
+    }
     this.width = width;
-    const { state } = this.host;
-    const scale = valueScale(data, state.scale);
-    const height = state.height > 0 ? Math.max(140, this.plot.clientHeight) : HEIGHT;
-    const open = new Set(layersOf(state).map(({ number }) => number));
-    const drawing: Drawing = {
-      data,
-      scale,
-      open,
-      layout: layout(data, scale, width, height),
-      current: data.layers.indexOf(state.layer),
-      colour: (series) => css(headColour(COLOUR_OF[series.name], 1, this.frame.theme)),
-    };
-    this.drawing = drawing;
     const measured = h("span", { class: "gh-chart-unit" }, data.frame.unit);
     fill(this.caption, `${data.frame.title} `, measured);
+    this.chart.setAttribute("aria-label", this.chartWords(data));
+    if (this.isMap()) this.drawMap(data, width);
+    else this.drawLines(data, width);
+    this.drawPanels(detail);
+    this.drawLit();
+    this.frame.drawn(this.description());
+  }
+
+  private description(): string {
+    const { layer, heads, unit, kind } = this.host.state;
+    return `${layer}:${heads.join(",")}:${unit}:${kind}`;
+  }
+
+  private size(width: number, height: number): void {
     for (const [name, value] of Object.entries({ width, height })) {
       this.chart.setAttribute(name, String(value));
     }
-    this.chart.setAttribute("aria-label", this.chartWords(data));
+  }
+
+  private common(data: ChartData) {
+    const { state } = this.host;
+    const open = new Set(layersOf(state).map(({ number }) => number));
+    return { data, open, current: data.layers.indexOf(state.layer) };
+  }
+
+  private height(): number {
+    return this.host.state.height > 0 ? Math.max(140, this.plot.clientHeight) : HEIGHT;
+  }
+
+  private drawLines(data: ChartData, width: number): void {
+    const { scale: name, heads } = this.host.state;
+    const scale = valueScale(data, name, heads);
+    const height = this.height();
+    const labels = scale.ticks.map(({ label }) => label);
+    const room = { nLayers: data.layers.length, series: data.series, labels, width, height };
+    const colours = data.heat ? INK : coloursOf(data.series, this.frame.theme);
+    const drawing: Drawing = { ...this.common(data), scale, layout: layout(room), colours };
+    this.drawing = drawing;
+    this.heat = null;
+    this.size(width, height);
     fill(
       this.chart,
-      drawCurrent(drawing),
+      drawPatterns(this.pattern),
+      drawCurrent(drawing.current, drawing.layout),
       drawAxes(drawing),
+      drawLayerNumbers(data.layers, drawing.current, drawing.layout),
+      ...data.series.map((series) => drawNull(drawing, series, this.pattern)),
       ...data.series.map((series) => drawSeries(drawing, series)),
-      this.tokenLayer,
+      this.thin,
       ...drawLabels(drawing),
       ...drawColumns(drawing, (index) => describeLayer(data, index)),
     );
-    this.drawLit();
-    const { layer, heads, unit, kind } = state;
-    this.frame.drawn(`${layer}:${heads.join(",")}:${unit}:${kind}`);
   }
 
-  /** The line of the hovered or pinned token, and the words around the chart. */
+  private drawMap(data: ChartData, width: number): void {
+    const { heat } = data;
+    if (!heat) return;
+    const { heads } = this.host.state;
+    const height = heatHeight(heat, this.height());
+    const map = {
+      heat,
+      heads,
+      theme: this.frame.theme,
+      layout: heatLayout(data, heat, width, height),
+    };
+    const drawing: HeatDrawing = { ...this.common(data), ...map };
+    this.drawing = null;
+    this.heat = drawing;
+    this.size(width, height);
+    fill(this.chart, ...drawHeat(drawing));
+  }
+
+  private detail(): Detail | null {
+    const { detail, layer } = this.host.state;
+    return "panels" in detail && detail.layer === layer && detail.panels.length
+      ? (detail as Detail)
+      : null;
+  }
+
+  private drawPanels(detail: Detail | null): void {
+    const { detail: last, heads } = this.host.state;
+    const coming = detail === null && "panels" in last && last.panels.length > 0;
+    this.panels.update({ detail, coming, theme: this.frame.theme, heads });
+  }
+
+  private toggleHead(head: number): void {
+    const { heads } = this.host.state;
+    this.host.set({ heads: heads.length === 1 && heads[0] === head ? [] : [head] });
+  }
+
+  /** The lines of the hovered or pinned token and of selected heads, and the words around. */
   private drawLit(): void {
-    const { data, drawing } = this;
-    if (!data || !drawing) return;
+    const { data } = this;
+    if (!data) return;
     const { hovered, selected } = tokenState(this.host.state, data.frame.sequence);
     this.token = this.tokenLine(data, hovered ?? selected.at(-1) ?? null);
-    fill(this.tokenLayer, ...(this.token ? drawToken(drawing, this.token.rows) : []));
-    fill(this.frame.legend, ...this.legend(drawing));
-    const token = this.token;
-    const words = token && `Token ${token.position} ${token.name}: dashed lines.`;
-    const beyond = token ? beyondWords(data, token, drawing.scale.max) : "";
-    this.frame.setStatus([words, beyond.trim(), data.frame.note].filter(Boolean).join(" "));
-    if (this.pointed >= 0) this.showTooltip(this.pointed);
+    fill(this.thin, ...this.tokenLines(), ...this.headLines(data));
+    fill(this.frame.legend, ...this.legend(data));
+    const { token } = this;
+    const words = token && this.drawing && `Token ${token.position} ${token.name}: dashed lines.`;
+    const beyond = token && this.drawing ? beyondWords(data, token, this.drawing.scale) : "";
+    const partial = data.frame.partial && `So far: ${data.frame.partial}.`;
+    const status = [partial, words, beyond.trim(), data.frame.note].filter(Boolean).join(" ");
+    this.frame.setStatus(status);
+    if (this.pointed) this.showTooltip();
+  }
+
+  private tokenLines(): Child[] {
+    const { token, drawing } = this;
+    if (!token || !drawing) return [];
+    return drawing.data.series.map(({ name }, i) =>
+      drawThin(drawing, token.rows[i] ?? [], drawing.colours(name), "gh-chart-token"),
+    );
+  }
+
+  private headLines({ heat, layers }: ChartData): Child[] {
+    const { drawing } = this;
+    if (!drawing || !heat) return [];
+    return this.host.state.heads.map((head) => {
+      const values = layers.map((_, index) => heat.at(index, head));
+      const colour = css(headColour(head, heat.nHeads, this.frame.theme));
+      return drawThin(drawing, values, colour, "gh-chart-head");
+    });
   }
 
   private tokenLine(data: ChartData, position: number | null): TokenLine | null {
-    if (position === null) return null;
+    if (position === null || !data.frame.has_tokens) return null;
     const name = quote(data.frame.token_labels[position] ?? "");
     const rows = data.token(position);
     if (rows) return { position, name, rows };
@@ -200,19 +303,18 @@ export class LayerStatsChartView implements View<ChartState> {
     );
   }
 
-  private legend({ data, layout, colour }: Drawing): Child[] {
-    const keys = data.series.map((series) =>
-      h(
-        "span",
-        { class: "gh-chart-legend" },
-        h("span", {
-          class: `gh-chart-key is-${series.name}`,
-          style: { "--series": colour(series) },
-        }),
-        series.label,
-      ),
+  private legend(data: ChartData): Child[] {
+    if (this.heat) return heatLegend(this.heat.heat, this.frame.theme);
+    const { drawing } = this;
+    if (!drawing) return [];
+    const keys = data.series.map(({ name, label }) =>
+      h("span", { class: "gh-chart-legend" }, keyMark(name, drawing.colours(name)), label),
     );
-    return [...(layout.direct ? [] : keys), `line: mean; band: ${data.frame.interval}`];
+    return [
+      ...(drawing.layout.direct ? [] : keys),
+      ...headKeys(data.heat, this.host.state.heads, this.frame.theme),
+      ...legendWords(data).map((words) => h("span", {}, words)),
+    ];
   }
 
   private chartWords(data: ChartData): string {
@@ -220,58 +322,94 @@ export class LayerStatsChartView implements View<ChartState> {
     return `${data.frame.title}, ${data.frame.unit} by layer, for ${names}. ${data.frame.note}`;
   }
 
+  private sheet(): NamedSheet | null {
+    const { data, frame, heat, chart } = this;
+    const panels = this.panels.element;
+    const { model } = this.host.state.scene;
+    return (
+      data && sheetOf({ data, heat: heat?.heat ?? null, chart, panels, root: frame.root, model })
+    );
+  }
+
   // ── What the user does ──────────────────────────────────────────────────────────────────────
 
   private listen(root: HTMLElement, signal: AbortSignal): void {
     const { chart } = this;
-    const indexOf = (event: Event): number => {
-      const column = event.target instanceof Element ? event.target.closest("[data-layer]") : null;
-      return column && this.data
-        ? this.data.layers.indexOf(Number(column.getAttribute("data-layer")))
-        : -1;
-    };
-    const pointTo = (event: Event): void => this.point(indexOf(event));
-    chart.addEventListener("pointerover", pointTo, { signal });
-    chart.addEventListener("pointerleave", () => this.point(-1), { signal });
-    chart.addEventListener("click", (event) => this.goTo(indexOf(event)), { signal });
+    chart.addEventListener("pointerover", (event) => this.point(placeOf(event, this.data)), {
+      signal,
+    });
+    chart.addEventListener("pointerleave", () => this.point(null), { signal });
+    chart.addEventListener(
+      "click",
+      (event) => {
+        const place = placeOf(event, this.data);
+        if (place) this.goTo(place.index, place.head);
+      },
+      { signal },
+    );
     root.addEventListener("keydown", (event) => this.key(event), { signal });
   }
 
-  private point(index: number): void {
-    this.pointed = index;
-    if (index < 0) this.frame.tooltip.hide();
-    else this.showTooltip(index);
+  private point(place: Place | null): void {
+    this.pointed = place;
+    if (place) this.showTooltip();
+    else this.frame.tooltip.hide();
   }
 
   /** Beside the column, on the side with more room, so that it hides no part of it. */
-  private showTooltip(index: number): void {
-    const { data, drawing, frame } = this;
-    if (!data || !drawing) return;
-    const open = drawing.open.has(data.layers[index] ?? -1);
-    const content = layerTable(data, index, this.token, { colour: drawing.colour, open });
+  private showTooltip(): void {
+    const { data, frame, pointed } = this;
+    const of = this.drawing ?? this.heat;
+    if (!data || !of || !pointed) return;
+    const { index, head } = pointed;
+    const open = of.open.has(data.layers[index] ?? -1);
+    const content =
+      head === null && this.drawing
+        ? layerTable(data, index, this.token, { colours: this.drawing.colours, open })
+        : [describeHead(data, index, head ?? 0)];
     const box = this.chart.getBoundingClientRect();
-    const x = box.left + drawing.layout.x(index);
-    const top = box.top + drawing.layout.top;
+    const x = box.left + of.layout.x(index);
+    const row =
+      head === null ? 0 : (head * (of.layout.bottom - of.layout.top)) / (data.heat?.nHeads || 1);
+    const top = box.top + of.layout.top + row;
     frame.tooltip.show({ left: x, right: x, top, bottom: top }, content);
-    const away = drawing.layout.step / 2 + frame.tooltip.element.offsetWidth / 2 + 6;
+    const away = Math.min(40, of.layout.step / 2) + frame.tooltip.element.offsetWidth / 2 + 6;
     const side = index < data.layers.length / 2 ? x + away : x - away;
     frame.tooltip.show({ left: side, right: side, top, bottom: top }, content);
   }
 
-  private goTo(index: number): void {
-    const layer = this.data?.layers[index];
-    if (layer === undefined || !this.drawing?.open.has(layer)) return;
-    this.host.set({ layer });
-    if (this.data) this.frame.announce(describeLayer(this.data, index));
+  private goTo(index: number, head: number | null = null): void {
+    const { data } = this;
+    const layer = data?.layers[index];
+    const of = this.drawing ?? this.heat;
+    if (!data || layer === undefined || !of?.open.has(layer)) return;
+    this.host.set(head === null ? { layer } : { layer, heads: [head] });
+    this.frame.announce(
+      head === null ? describeLayer(data, index) : describeHead(data, index, head),
+    );
   }
 
   private key(event: KeyboardEvent): void {
-    if (commonKeys(event, this.host) || inField(event)) return;
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (inField(event) || commonKeys(event, this.host)) return;
+    // A long table scrolls by them.
+    if (event.target instanceof Element && event.target.closest(".gh-panel-scroll")) return;
+    const { state } = this.host;
+    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (by === undefined || !this.data) return;
+    const upright = event.key === "ArrowDown" || event.key === "ArrowUp";
+    if (upright && !this.heat) return;
     handled(event);
-    const open = this.data.layers.filter((layer) => this.drawing?.open.has(layer));
-    const next = neighbour(open, this.host.state.layer, by);
-    if (next !== null) this.goTo(this.data.layers.indexOf(next));
+    const at = this.data.layers.indexOf(state.layer);
+    if (upright) {
+      const [only = -1] = state.heads.length === 1 ? state.heads : [];
+      const head = Math.min(headsOf(state) - 1, Math.max(0, only + by));
+      this.goTo(at, head);
+      return;
+    }
+    const open = this.data.layers.filter((layer) => (this.drawing ?? this.heat)?.open.has(layer));
+    const next = neighbour(open, state.layer, by);
+    if (next === null) return;
+    const one = this.heat && state.heads.length === 1 ? (state.heads[0] ?? null) : null;
+    this.goTo(this.data.layers.indexOf(next), one);
   }
 }

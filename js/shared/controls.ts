@@ -305,14 +305,9 @@ export function slider(
 // ── Help ────────────────────────────────────────────────────────────────────────────────────────
 
 /** The `?` that opens a few sentences on how to read the view. */
-export function menuHelp(title: string, sentences: readonly string[]): HTMLElement {
-  const paragraphs: Child[] = sentences.map((sentence) => h("p", {}, sentence));
-  const panel = h(
-    "div",
-    { class: "gh-help", attrs: { hidden: true, role: "note" } },
-    h("strong", {}, `How to read ${title}`),
-    ...paragraphs,
-  );
+export function menuHelp(title: string): Control<readonly string[]> {
+  const heading = h("strong", {}, `How to read ${title}`);
+  const panel = h("div", { class: "gh-help", attrs: { hidden: true, role: "note" } }, heading);
   const open = (on: boolean): void => {
     panel.toggleAttribute("hidden", !on);
     button.setAttribute("aria-expanded", String(on));
@@ -328,7 +323,7 @@ export function menuHelp(title: string, sentences: readonly string[]): HTMLEleme
     },
     "?",
   );
-  return h(
+  const element = h(
     "div",
     {
       class: "gh-help-anchor",
@@ -348,4 +343,11 @@ export function menuHelp(title: string, sentences: readonly string[]): HTMLEleme
     button,
     panel,
   );
+  return {
+    element,
+    update(sentences) {
+      const paragraphs: Child[] = sentences.map((sentence) => h("p", {}, sentence));
+      fill(panel, heading, ...paragraphs);
+    },
+  };
 }

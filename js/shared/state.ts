@@ -144,22 +144,48 @@ export interface StripFrame {
   note: string;
 }
 
+/** Something that can be chosen, or a series: its name, and what it is called on the page. */
+export interface Named {
+  name: string;
+  label: string;
+}
+
 export interface ChartFrame {
   kind: "chart";
-  key: { kind: Kind; metric: string };
-  metric: string;
+  key: { kind: Kind; metric: string; quantity: string };
   title: string;
   unit: string;
-  interval: string;
+  /** What of the statistic can be drawn; `quantity` is what is. */
+  quantities: Named[];
+  quantity: string;
   layers: Packed;
-  series: { name: "attention" | "cross" | "mlp"; label: string }[];
+  series: Named[];
+  /** [series, layers]; NaN = no value. */
   mean: Packed;
   low: Packed;
   high: Packed;
+  /** What low to high is, in words; "" = there is no interval. */
+  interval: string;
+  /** Range of the values under the null hypothesis, and its words. */
+  null_low: Packed | null;
+  null_mean: Packed | null;
+  null_high: Packed | null;
+  null_words: string;
+  /** [series, layers]: 0 = not tested, 1 = tested, 2 = significant. */
+  significant: Packed | null;
+  test: string;
+  /** [layers, heads]; NaN = no such head. */
+  heat: null | { values: Packed; label: string; max: number | null };
+  /** [series, layers, tokens], while they are few. */
   tokens: Packed | null;
+  /** Whether values of a token can be asked for. */
+  has_tokens: boolean;
   token_labels: string[];
   sequence: Sequence;
+  help: string[];
   note: string;
+  /** How far the result has come, in words; "" = it is complete. */
+  partial: string;
 }
 
 export type Frame = LinesFrame | MatrixFrame | StripFrame | ChartFrame;

@@ -55,6 +55,13 @@ export function showPlain(text: string): string {
   return Array.from(text, (character) => markOf(character) ?? character).join("");
 }
 
+/** A sentence with what cannot be printed made visible; its spaces stay spaces. */
+export function printable(text: string): string {
+  return Array.from(text, (character) =>
+    character === " " ? character : (markOf(character) ?? character),
+  ).join("");
+}
+
 /** A token in a sentence: quoted, without the white space around it, cut to `length`. */
 export function quote(text: string, length = 24): string {
   const inner = showPlain(text.trim() || text);

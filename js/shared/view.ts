@@ -61,6 +61,8 @@ export interface ViewFrame {
   sync(state: CommonState): void;
   /** One line in words under the picture. */
   setStatus(...words: Child[]): void;
+  /** Other sentences on how to read it. */
+  setHelp(sentences: readonly string[]): void;
   /** Says something to screen readers. */
   announce(words: string): void;
   /** Marks what is drawn now: `data-frame` and `data-ready`. */
@@ -83,12 +85,14 @@ export function createFrame<S extends CommonState>(
   const live = h("div", { class: "gh-live", aria: { live: "polite" } });
   const model = h("span", { class: "gh-model" });
   const notice = h("span", { class: "gh-notice", attrs: { role: "note" } }, "toy model");
+  const help = menuHelp(options.title);
+  help.update(options.help);
   const header = h(
     "header",
     { class: "gh-header" },
     h("div", { class: "gh-title" }, h("strong", {}, options.title), model, notice),
     controls,
-    menuHelp(options.title, options.help),
+    help.element,
   );
   const root = h(
     "section",
@@ -150,6 +154,9 @@ export function createFrame<S extends CommonState>(
     },
     setStatus(...words) {
       fill(status, ...words);
+    },
+    setHelp(sentences) {
+      help.update(sentences);
     },
     announce(words) {
       if (live.textContent !== words) live.textContent = words;

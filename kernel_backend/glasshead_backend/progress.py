@@ -82,8 +82,9 @@ class _Reporter:
                 break
             share += of_one * loop.done / loop.total
             of_one /= loop.total
-        # The outermost result is the one that was asked for.
-        partial = next((loop.partial for loop in self.loops if loop.partial), lambda: None)
+        # The outermost result is the one that was asked for, once something has come of it.
+        begun = (loop.partial for loop in self.loops if loop.partial and loop.done)
+        partial = next(begun, lambda: None)
         first = self.loops[0]
         # A loop that prepares several steps at once ends in the first of them: no way back.
         if share is not None:

@@ -174,11 +174,14 @@ def test_too_little_memory_is_said_before_anything_is_stored() -> None:
     [("gpt2", "attention"), ("llama", "attention"), ("bart", "attention"), ("bart", "cross")],
 )
 def test_the_parts_of_all_heads_and_the_bias_make_the_whole(model_type: str, block: Any) -> None:
-    trace = trace_of(model_type)
     names = {"gpt2": "transformer.h.1.attn.c_proj", "llama": "model.layers.1.self_attn.o_proj"}
     bart = "self_attn" if block == "attention" else "encoder_attn"
     name = names.get(model_type, f"model.decoder.layers.1.{bart}.out_proj")
-    bias: Any = getattr(trace.lens.model.get_submodule(name), "bias", None)
+    model = build(model_type)
+    bias: Any = getattr(model.get_submodule(name), "bias", None)
+    if bias is not None:
+        torch.nn.init.normal_(bias)
+    trace = Lens(model, tokenizer()).trace(TEXT, None if model_type != "bart" else TARGET)
     parts = sum(trace.activations(1, block, heads=head) for head in range(4))
     whole = trace.activations(1, block)
     torch.testing.assert_close(parts if bias is None else parts + bias, whole)

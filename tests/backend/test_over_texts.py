@@ -139,6 +139,17 @@ def test_a_text_without_the_statistic_is_skipped_with_the_reason(lens: Lens) -> 
     assert (found.to_frame()["n_texts"] == 2).all()
 
 
+def test_a_text_without_a_number_moves_neither_mean_nor_interval(lens: Lens) -> None:
+    # No token of the first text comes back: it has no induction score.
+    texts = ["the quick brown fox", "a fox and a fox and a fox", "a dog at sea and a dog at sea"]
+    found = over_texts(lens, texts, Induction()).to_frame()
+    own = singles(lens, texts, Induction()).groupby(["layer", "head"])["induction"]
+    np.testing.assert_allclose(found["induction"], own.mean(), rtol=1e-4)
+    np.testing.assert_allclose(found["induction_low"], own.min(), rtol=1e-4)
+    np.testing.assert_allclose(found["induction_high"], own.max(), rtol=1e-4)
+    assert (found["n_texts"] == 2).all()
+
+
 def test_when_no_text_has_it_that_is_an_error_with_the_first_reason(lens: Lens) -> None:
     with pytest.raises(ValueError, match=r"(?s)2 texts.*whale"):
         over_texts(lens, ["the fox", "the dog"], MutualInformation(target="whale"))

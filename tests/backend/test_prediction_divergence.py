@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import entropy, false_discovery_control, kstest
+from scipy.stats import entropy, false_discovery_control, kstest, permutation_test
 from statsmodels.stats.multitest import multipletests
 
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens, Trace, bin_sensitivity, prediction_divergence
 from glasshead_backend.demo import DECODER_LONG_TEXT, DECODER_TEXT
 from glasshead_backend.statistics import permutation
-from glasshead_backend.statistics.permutation import divergences, null_divergences
+from glasshead_backend.statistics.permutation import divergences, null_divergences, p_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,6 +160,23 @@ def test_p_is_that_of_a_loop_with_other_shuffles(shift: float) -> None:
         assert float(null[:, layer].mean()) == pytest.approx(
             loop.mean(), abs=4 * loop.std() * math.sqrt(2 / n)
         )
+
+
+def test_p_is_that_of_all_shuffles_where_many_are_as_large_as_what_was_observed() -> None:
+    n, bins = 20_000, 4
+    values, right = random_groups(1, n=9, layers=3)
+
+    def statistic(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+        both = np.concatenate([x, y])
+        return divergence(both, np.arange(len(both)) < len(x), bins)
+
+    null = null_divergences(values, right, bins=bins, permutations=n, seed=0)
+    p = p_values(divergences(values, right, bins), null)
+    for of_layer, found in zip(values.numpy(), p.tolist(), strict=True):
+        groups = of_layer[right], of_layer[~right]
+        every = permutation_test(groups, statistic, n_resamples=np.inf, alternative="greater")
+        exact = every.pvalue
+        assert found == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / n) + 1 / n)
 
 
 def test_a_seed_gives_the_same_null_however_it_is_computed(

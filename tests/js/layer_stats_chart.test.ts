@@ -1,145 +1,202 @@
-import { beforeAll, describe, expect, test } from "vitest";
-import { chartData } from "../../js/layer_stats_chart/data";
+import { describe, expect, test } from "vitest";
 import { numbered, spread } from "../../js/layer_stats_chart/layout";
-import { valueScale } from "../../js/layer_stats_chart/scales";
-import type { ChartState } from "../../js/layer_stats_chart/state";
-import { LayerStatsChartView } from "../../js/layer_stats_chart/view";
-import type { ChartFrame } from "../../js/shared/state";
-import { common, FakeHost, find, floats, pack, press, scene, selfAxes, settle } from "./fake_host";
-
-beforeAll(() => {
-  // jsdom lays nothing out.
-  Object.defineProperty(HTMLElement.prototype, "clientWidth", { get: () => 800 });
-});
-
-const LAYERS = [0, 1, 2, 3];
-const NONE = Number.NaN;
-
-/** Layer 2 has no attention block. */
-function chartFrame(more: Partial<ChartFrame> = {}): ChartFrame {
-  return {
-    kind: "chart",
-    key: { kind: "self", metric: "norm" },
-    metric: "norm",
-    title: "Size of what each block adds",
-    unit: "L2 norm",
-    interval: "quartiles over 2 tokens",
-    layers: pack(LAYERS, "int32"),
-    series: [
-      { name: "attention", label: "attention" },
-      { name: "mlp", label: "MLP" },
-    ],
-    mean: pack([1, 2, NONE, 3, 5, 6, 7, 8], "float32", [2, 4]),
-    low: pack([0.5, 1, NONE, 2, 4, 5, 6, 7], "float32", [2, 4]),
-    high: pack([2, 3, NONE, 4, 6, 7, 8, 9], "float32", [2, 4]),
-    // [series, layer, token]
-    tokens: pack([1, 1, 2, 2, NONE, NONE, 3, 3, 5, 50, 6, 6, 7, 7, 8, 8], "float32", [2, 4, 2]),
-    token_labels: ["The", " whale"],
-    sequence: "text",
-    note: "Layer 2 has no attention block.",
-    ...more,
-  };
-}
-
-function mount(more: Partial<ChartState> = {}) {
-  const state: ChartState = {
-    ...common(selfAxes(["The", " whale"])),
-    metric: "norm",
-    scale: "linear",
-    frame: chartFrame(),
-    ...more,
-  };
-  state.scene = scene(2, [0, 1, 3]);
-  const host = new FakeHost<ChartState>(state, () => ({
-    result: { position: 1 },
-    arrays: { values: floats([1, 2, NONE, 3, 9, 6, 7, 8], [2, 4]) },
-  }));
-  const el = document.createElement("div");
-  document.body.replaceChildren(el);
-  host.view = new LayerStatsChartView(el, host);
-  const column = (layer: number): Element => {
-    const found = el.querySelector(`[data-layer="${layer}"]`);
-    if (!found) throw new Error(`no column for layer ${layer}`);
-    return found;
-  };
-  return { host, el, column };
-}
-
-const click = (element: Element): void => {
-  element.dispatchEvent(new Event("click", { bubbles: true }));
-};
+import {
+  chartFrame,
+  click,
+  count,
+  heatFrame,
+  lineFrame,
+  mountChart,
+  NONE,
+  only,
+  pointAt,
+  strays,
+  testedFrame,
+} from "./chart_frames";
+import { find, pack, press, settle } from "./fake_host";
 
 describe("going to a layer", () => {
   test("by a click", () => {
-    const { host, column } = mount();
+    const { host, column } = mountChart();
     click(column(3));
     expect(host.state.layer).toBe(3);
     expect(column(3).getAttribute("aria-pressed")).toBe("true");
   });
 
   test("not to one without attention of the current kind", () => {
-    const { host, column } = mount();
+    const { host, column } = mountChart();
     click(column(2));
     expect(host.state.layer).toBe(1);
     expect(column(2).getAttribute("aria-disabled")).toBe("true");
   });
 
   test("by arrow keys, past layers without attention", () => {
-    const { host, el } = mount();
+    const { host, el } = mountChart();
     press(find(el, ".gh"), "ArrowRight");
     expect(host.state.layer).toBe(3);
+    press(find(el, ".gh"), "ArrowRight");
+    expect(host.state.layer).toBe(3);
+    press(find(el, ".gh"), "[");
+    expect(host.state.layer).toBe(1);
+  });
+
+  test("up and down are for pictures of heads: a line chart leaves them to the page", () => {
+    const { host, el } = mountChart();
+    const event = new KeyboardEvent("keydown", { key: "ArrowDown", cancelable: true });
+    find(el, ".gh").dispatchEvent(event);
+    expect(event.defaultPrevented).toBe(false);
+    expect(host.state.heads).toEqual([]);
   });
 });
 
 describe("layers without a block", () => {
   test("break the line: nothing is drawn for them, and the note says so", () => {
-    const { el } = mount();
+    const { el, status } = mountChart();
     const [attention, mlp] = [...el.querySelectorAll(".gh-chart-series")];
     expect(attention?.querySelectorAll(".gh-chart-mark")).toHaveLength(3);
     expect(attention?.querySelectorAll(".gh-chart-mean")).toHaveLength(1);
     expect(attention?.querySelectorAll(".gh-chart-bar")).toHaveLength(1);
     expect(mlp?.querySelectorAll(".gh-chart-mark")).toHaveLength(4);
-    expect(el.innerHTML).not.toContain("NaN");
-    expect(find(el, ".gh-status").textContent).toContain("Layer 2 has no attention block.");
+    expect(strays(el)).toEqual([]);
+    expect(status()).toContain("Layer 2 has no attention block.");
   });
 
   test("say so in the tooltip", () => {
-    const { el, column } = mount();
-    column(2).dispatchEvent(new Event("pointerover", { bubbles: true }));
+    const { el, column } = mountChart();
+    pointAt(column(2));
     expect(find(el, ".gh-tooltip").textContent).toContain("not in this layer");
+    expect(column(2).getAttribute("aria-label")).toMatch(/^Layer 2: attention none; MLP 7/);
   });
 });
 
 describe("a single token", () => {
   test("is drawn from the frame; what leaves the chart is said", () => {
-    const { el, host } = mount({ hovered: 1 });
-    expect(el.querySelectorAll(".gh-chart-token")).toHaveLength(2);
-    expect(el.querySelectorAll(".gh-chart-beyond")).toHaveLength(1);
-    expect(find(el, ".gh-status").textContent).toContain(
-      "leaves the chart in layer 0 (up to 50.0)",
-    );
+    const { el, host, status } = mountChart({ hovered: 1 });
+    expect(count(el, ".gh-chart-token")).toBe(2);
+    expect(count(el, ".gh-chart-beyond")).toBe(1);
+    expect(status()).toContain("leaves the chart in layer 0 (up to 50)");
     expect(host.asked).toEqual([]);
   });
 
-  test("is asked for when the values did not travel with the frame", async () => {
-    const { el, host } = mount({ frame: chartFrame({ tokens: null }) });
+  test("below an axis that does not reach down to it, too", () => {
+    const tokens = pack([0.2, 0.9, 0.9, 0.9], "float32", [1, 4, 1]);
+    const frame = lineFrame([0.9, 0.91, 0.92, 0.93], { tokens, has_tokens: true });
+    const { el, status } = mountChart({ hovered: 0, frame });
+    expect(count(el, ".gh-chart-beyond")).toBe(1);
+    expect(status()).toContain("leaves the chart in layer 0");
+  });
+
+  test("is asked for once when the values did not travel with the frame", async () => {
+    const { el, host } = mountChart({ frame: chartFrame({ tokens: null }) });
     host.set({ hovered: 1 });
     expect(host.asked).toEqual([{ question: "token", args: { position: 1 } }]);
     await settle();
-    expect(el.querySelectorAll(".gh-chart-token polyline").length).toBeGreaterThan(0);
+    expect(count(el, ".gh-chart-token .gh-chart-thin")).toBeGreaterThan(0);
+    host.set({ layer: 3 });
     expect(host.asked).toHaveLength(1);
+  });
+
+  test("is not asked for where the statistic has no values of tokens", () => {
+    const frame = chartFrame({ tokens: null, has_tokens: false });
+    const { el, host, status } = mountChart({ frame });
+    host.set({ hovered: 1 });
+    expect(host.asked).toEqual([]);
+    expect(count(el, ".gh-chart-token")).toBe(0);
+    expect(status()).not.toContain("dashed");
+  });
+
+  test("its failure is said in words", async () => {
+    const { host, status } = mountChart({ frame: chartFrame({ tokens: null }) });
+    host.ask = () => Promise.reject(new Error("There is no kernel to ask."));
+    host.set({ hovered: 1 });
+    await settle();
+    expect(status()).toContain("There is no kernel to ask.");
+  });
+
+  test("has its own column in the tooltip", () => {
+    const { el, column } = mountChart({ hovered: 1 });
+    pointAt(column(0));
+    const cells = [...el.querySelectorAll(".gh-tooltip td")].map((cell) => cell.textContent);
+    expect(find(el, ".gh-tooltip").textContent).toContain("whale");
+    expect(cells).toEqual(["1", "0.5 – 2", "1", "5", "4 – 6", "50"]);
+  });
+
+  test("is promised no dashed lines in a heat map", () => {
+    const tokens = pack(new Array(4).fill(0.5), "float32", [1, 4, 1]);
+    const { status } = mountChart({ hovered: 0, frame: heatFrame({ tokens, has_tokens: true }) });
+    expect(status()).not.toContain("dashed");
   });
 });
 
-test("the axis holds means and quartiles and has round ticks", () => {
-  const data = chartData(chartFrame());
-  const linear = valueScale(data, "linear");
-  expect(linear.ticks.map(({ label }) => label)).toEqual(["0", "2.5", "5", "7.5", "10"]);
-  expect(linear.share(9)).toBeCloseTo(0.9);
-  const log = valueScale(data, "log");
-  expect(log.share(0)).toBeNaN();
-  expect(log.share(0.5)).toBeGreaterThanOrEqual(0);
-  expect(log.share(9)).toBeLessThanOrEqual(1);
+describe("several quantities", () => {
+  test("are a choice that sets the quantity", () => {
+    const { host, el, choices, choose } = mountChart({ frame: testedFrame() });
+    expect(choices("quantity")).toEqual(["Divergence", "Difference of means"]);
+    const pressed = find(el, '[data-action="quantity"] [aria-pressed="true"]');
+    expect(pressed.textContent).toBe("Divergence");
+    choose("quantity", "difference");
+    expect(host.state.quantity).toBe("difference");
+  });
+
+  test("one alone is no choice", () => {
+    expect(mountChart().choices("quantity")).toEqual([]);
+  });
+});
+
+describe("before the first frame", () => {
+  test("calm words stand where the chart will be, and the controls are there", () => {
+    const { el } = mountChart({ frame: {} });
+    expect(find(el, ".gh-chart-nothing").textContent).toBe("There is nothing to show yet.");
+    expect(find(el, ".gh-chart-nothing").hidden).toBe(false);
+    expect(only(el, "svg.gh-chart").hasAttribute("hidden")).toBe(true);
+    expect(find(el, '[data-action="metric"]')).toBeInstanceOf(HTMLSelectElement);
+    expect(find(el, '[data-parameter="order"]')).toBeInstanceOf(HTMLSelectElement);
+    expect(count(el, ".gh-banner")).toBe(0);
+    expect(find(el, ".gh-savers").hidden).toBe(true);
+  });
+
+  test("keys, pointers and a stack of panels do no harm", () => {
+    const { el, host } = mountChart({ frame: {}, detail: { layer: 1, panels: [] } });
+    for (const key of ["ArrowRight", "ArrowDown", "Escape"]) press(find(el, ".gh"), key);
+    pointAt(only(el, "svg.gh-chart"));
+    click(only(el, "svg.gh-chart"));
+    expect(host.state.layer).toBe(1);
+  });
+
+  test("a busy kernel is said in other words, with a button to cancel", () => {
+    const { el, host } = mountChart({ frame: {}, busy: "computing norms: 2 of 30 layers" });
+    expect(find(el, ".gh-chart-nothing").textContent).toContain("on their way");
+    find(el, '[data-action="cancel"]').click();
+    expect(host.stopped).toBe(1);
+  });
+
+  test("then the frame arrives", () => {
+    const { el, host } = mountChart({ frame: {} });
+    host.set({ frame: chartFrame() });
+    expect(find(el, ".gh-chart-nothing").hidden).toBe(true);
+    expect(only(el, "svg.gh-chart").hasAttribute("hidden")).toBe(false);
+    expect(count(el, ".gh-chart-mark")).toBe(7);
+    expect(find(el, ".gh-chart-title").textContent).toBe("Size of what each block adds L2 norm");
+    expect(find(el, ".gh").dataset.metric).toBe("norm");
+  });
+});
+
+test("results that stream in say how far they are", () => {
+  const frame = lineFrame([1, 2, NONE, NONE], { partial: "2 of 4 layers" });
+  const { el, host, status } = mountChart({ frame });
+  expect(status()).toContain("So far: 2 of 4 layers.");
+  expect(find(el, ".gh").hasAttribute("data-partial")).toBe(true);
+  host.set({ frame: lineFrame([1, 2, 3, 4]) });
+  expect(status()).not.toContain("So far");
+  expect(find(el, ".gh").hasAttribute("data-partial")).toBe(false);
+});
+
+test("the help is the statistic's own", () => {
+  const { el, host } = mountChart();
+  expect(find(el, ".gh-help").textContent).toContain("Each line is the mean over tokens.");
+  host.set({ frame: testedFrame({ help: ["Labels are shuffled 1,000 times."] }) });
+  expect(find(el, ".gh-help").textContent).toContain("Labels are shuffled 1,000 times.");
+  expect(find(el, ".gh-help").textContent).not.toContain("mean over tokens");
 });
 
 test("labels at line ends are moved apart", () => {

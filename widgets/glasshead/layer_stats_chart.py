@@ -2,67 +2,182 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import pandas as pd
 import torch
 import traitlets
 
 from glasshead.questions import question
 from glasshead.view import TraceView, bundle
+from glasshead_backend import Measured, Metric, Norm
 from glasshead_backend.frames import pack
-from glasshead_backend.frames.chart import block_norms, norms_frame
+from glasshead_backend.frames.chart import chart_frame, detail_frame, token_values
+from glasshead_backend.frames.metrics import catalogue, chosen_metric, metric_state
+from glasshead_backend.statistics import as_metric
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
     from glasshead.questions import Answer
+    from glasshead_backend import Step, Trace
+
+_PATIENCE = 1.0
+_SECONDS_BETWEEN = 0.5
+"""Between two pictures of results that stream in."""
+
+
+def _to_json(metric: Metric, view: LayerStatsChart) -> dict[str, Any]:
+    return metric_state(metric, view.trace)
+
+
+def _from_json(state: dict[str, Any], view: LayerStatsChart) -> Metric:
+    return chosen_metric(state, view.metric, view.trace)
 
 
 class LayerStatsChart(TraceView):
-    """How large what each attention block and each MLP adds to the residual stream is, by layer.
+    """A statistic by layer: norms, mutual information, right and wrong predictions, heads ...
+
+    What takes longer than a second goes on beside the notebook: results stream in, and the view has
+    a Cancel button (:meth:`cancel` in Python).
 
     Parameters
     ----------
     trace : Trace
-    metric : str
-        "norm": L2 norm, mean and quartiles over the tokens. More metrics are to come.
+    metric : str, Metric, Measured or callable
+        A name ("norm", "logit_lens", "induction" ...), a metric with its parameters
+        (``MutualInformation(target=" coffee")``, ``OverTexts(of="norm", texts=texts)``), a result
+        that is there already, or a function ``(trace, layer) -> float or tensor`` of your own.
     **state
-        Traits, e.g. ``layer``, ``scale``.
+        Traits, e.g. ``layer``, ``quantity``, ``scale``.
+
+    Raises
+    ------
+    ValueError
+        When this text or model does not have the statistic.
     """
 
     _esm = bundle("layer_stats_chart.js")
     _css = bundle("layer_stats_chart.css")
 
-    metric = traitlets.Enum(["norm"], default_value="norm", help="The statistic.").tag(sync=True)
+    metric = traitlets.Any(
+        Norm(), help="The statistic and its parameters; reads as a Metric, see as_metric."
+    ).tag(sync=True, to_json=_to_json, from_json=_from_json)
+    quantity = traitlets.Unicode(
+        "", help='What of the statistic is drawn ("jsd", "difference" ...); empty = the first.'
+    ).tag(sync=True)
     scale = traitlets.Enum(
         ["linear", "log"], default_value="linear", help="Scale of the vertical axis."
     ).tag(sync=True)
+    metrics = traitlets.List(help="Statistics that can be chosen.", read_only=True).tag(sync=True)
+    detail = traitlets.Dict(help="The current layer in detail.", read_only=True).tag(sync=True)
 
-    _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "metric")
+    _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "metric", "quantity")
+    _patience: ClassVar[float | None] = _PATIENCE
+
+    def __init__(self, trace: Trace, metric: Any = "norm", **state: Any) -> None:
+        # What is known, and of what: a change of the quantity or the layer measures nothing anew.
+        self._measured: Measured | None = metric if isinstance(metric, Measured) else None
+        self._measured_of: tuple[Metric, str] | None = None
+        self._streamed_at = 0.0
+        super().__init__(trace, metric=metric, **state)
+        self.observe(self._on_layer, names="layer")
+
+    def _show_first(self) -> None:
+        self.set_trait("metrics", catalogue(self.trace))
+        if self._measured is not None:
+            self._measured_of = self.metric, self.kind
+        super()._show_first()
+
+    @property
+    def result(self) -> Measured:
+        """What is drawn, with all its numbers; waits for it where it is being computed."""
+        self._long_work.join()
+        return self._measure()
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per layer and block: mean and quartiles of the norms over the tokens."""
-        layers, series, values = block_norms(self.trace, self._kind)
-        rows = [
-            {
-                "layer": layer,
-                "block": block,
-                "mean": float(values[i, j].mean()),
-                "low": float(values[i, j].quantile(0.25)),
-                "high": float(values[i, j].quantile(0.75)),
-            }
-            for i, block in enumerate(series)
-            for j, layer in enumerate(layers)
-        ]
-        return pd.DataFrame(rows)
+        """Return the numbers behind the picture; waits for them where they are being computed."""
+        return self.result.to_frame()
+
+    def cancel(self) -> None:
+        """End what is being computed, and go back to the last complete picture, if there is one."""
+        with self._lock:
+            super().cancel()
+            if self._whole:
+                self._show_detail()
+
+    # ---- measuring ----------------------------------------------------------------------------
 
     def _is_long(self) -> bool:
-        return False
+        return not isinstance(self.metric, Norm) and not self._is_measured()
+
+    def _is_measured(self) -> bool:
+        return self._measured_of == (self.metric, self.kind)
+
+    @property
+    def _work(self) -> str:
+        return f"computing {self.metric.label}"
+
+    def _measure(self) -> Measured:
+        metric, kind = self.metric, self._kind
+        if self._measured is not None and self._measured_of == (metric, kind):
+            return self._measured
+        measured = metric.measure(self.trace, kind)
+        with self._lock:
+            if (metric, kind) == (self.metric, self.kind):
+                self._measured, self._measured_of = measured, (metric, kind)
+        return measured
 
     def _make_frame(self) -> dict[str, Any]:
-        return norms_frame(self.trace, self._kind)
+        return chart_frame(self.trace, self._kind, self._measure(), self.quantity)
+
+    def _draw(self, is_wanted: Callable[[], bool]) -> None:
+        super()._draw(is_wanted)
+        with self._lock:
+            if is_wanted() and self._failure is None:
+                self._show_detail()
+
+    def _tell(self, step: Step) -> None:
+        """Show how far it is, and now and then what it has come to so far."""
+        super()._tell(step)
+        if time.monotonic() - self._streamed_at < _SECONDS_BETWEEN:
+            return
+        partial = step.partial()
+        if not isinstance(partial, Measured):
+            return
+        self._streamed_at = time.monotonic()
+        frame = chart_frame(self.trace, self._kind, partial, self.quantity, partial=str(step))
+        with self._lock:
+            if self._long_work.is_running:
+                with self.hold_sync():
+                    self.set_trait("frame", frame)
+                    self.set_trait("detail", detail_frame(partial, self.layer))
+
+    def _on_layer(self, _: dict[str, Any]) -> None:
+        with self._lock:
+            self._show_detail()
+
+    def _show_detail(self) -> None:
+        measured = self._measured if self._is_measured() else None
+        self.set_trait("detail", detail_frame(measured, self.layer))
+
+    # ---- traits and questions -----------------------------------------------------------------
+
+    @traitlets.validate("metric")
+    def _valid_metric(self, proposal: dict[str, Any]) -> Metric:
+        asked = proposal["value"]
+        try:
+            metric = asked.metric if isinstance(asked, Measured) else as_metric(asked)
+        except (TypeError, ValueError) as error:
+            raise traitlets.TraitError(str(error)) from None
+        if reason := metric.lacks(self.trace):
+            raise traitlets.TraitError(reason)
+        return metric
 
     @question
     def token(self, position: int) -> Answer:
-        """Norms of one token's activations in every layer."""
-        _, _, values = block_norms(self.trace, self._kind)
-        return {"position": position}, {"values": pack(values[:, :, position], torch.float32)}
+        """Values of one token in every layer."""
+        values = token_values(self._measure().chart(self.quantity), position)
+        return {"position": position}, {"values": pack(values, torch.float32)}

@@ -27,10 +27,10 @@ class LongWork:
     Parameters
     ----------
     tell : callable
-        Gets words that say how far the work has come, a few times a second.
+        Gets the steps of the work, a few times a second.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[Step], None]) -> None:
         self._tell = tell
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
@@ -59,7 +59,7 @@ class LongWork:
                 raise Cancelled
             if time.monotonic() - last >= _SECONDS_BETWEEN:
                 last = time.monotonic()
-                self._tell(str(step))
+                self._tell(step)
 
         def run() -> None:
             try:
@@ -75,7 +75,7 @@ class LongWork:
         """End the work; it stops at the next block of rows."""
         self._ended.set()
 
-    def join(self, seconds: float) -> None:
-        """Wait until the work is done or has ended."""
+    def join(self, seconds: float | None = None) -> None:
+        """Wait until the work is done or has ended, as long as it takes or some seconds."""
         if self._thread is not None:
             self._thread.join(seconds)

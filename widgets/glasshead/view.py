@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from glasshead_backend import Step
+
 _STATIC = Path(__file__).parent / "static"
 _BUSY_WEIGHTS = 30_000_000
 """From this many attention weights on, a frame takes long enough to be computed in the background,
@@ -98,6 +100,8 @@ class TraceView(anywidget.AnyWidget):
 
     _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "layer", "heads", "unit")
     """Traits that the frame depends on."""
+    _patience: ClassVar[float | None] = None
+    """Seconds that the first picture is waited for; None = as long as it takes."""
 
     def __init__(self, trace: Trace, **state: Any) -> None:
         if not isinstance(trace, Trace):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -109,16 +113,18 @@ class TraceView(anywidget.AnyWidget):
         self._trace: Trace | None = trace
         self._lock = threading.RLock()
         self._long_work = LongWork(self._tell)
-        # The state that the present frame answers, and kind and unit of the present labels.
+        # The last complete frame, the state that it answers, and kind and unit of the labels.
         self._drawn: dict[str, Any] | None = None
+        self._whole: dict[str, Any] = {}
         self._labelled: tuple[Any, Any] | None = None
+        self._failure: Exception | None = None
         kind = state.setdefault("kind", trace.default_kind)
         layers = trace.layers(kind) if kind in trace.kinds else [0]
         state.setdefault("layer", layers[0])
         try:
             super().__init__(**state)
             self.set_trait("scene", scene(trace))
-            self._refresh()
+            self._show_first()
         except BaseException:
             # ipywidgets keeps every widget that was opened, and this one holds its trace.
             self.close()
@@ -173,36 +179,51 @@ class TraceView(anywidget.AnyWidget):
             n_heads = self.trace.n_heads(self.layer, self._kind)
             self.heads = [head for head in self.heads if head < n_heads]
 
+    def _show_first(self) -> None:
+        """Draw the first picture. It is waited for: a cell that is done shows it."""
+        if self._patience is not None and self._is_long():
+            self._start()
+            self._long_work.join(self._patience)
+        else:
+            self._draw(lambda: True)
+        if self._failure is not None:
+            raise self._failure
+
     def _refresh(self) -> None:
         """Bring labels and frame in line with the state; on failure keep the last good ones."""
         with self._lock:
             self._long_work.end()
-            # The first picture is waited for: a cell that is done shows it.
-            is_first = self._drawn is None
             try:
-                long = not is_first and self._drawn != self._state_key() and self._is_long()
+                long = self._drawn != self._state_key() and self._is_long()
             except ValueError as error:  # the trace was closed, say
                 self._fail(error)
                 return
             if long:
-                self.busy = f"computing layer {self.layer}"
-                self._long_work.start(self._draw)
+                self._start()
             else:
                 self._draw(lambda: True)
+
+    def _start(self) -> None:
+        """Draw beside the kernel's own thread."""
+        self.busy = self._work
+        self._long_work.start(self._draw)
+
+    @property
+    def _work(self) -> str:
+        """What drawing takes, in words."""
+        return f"computing layer {self.layer}"
 
     def _draw(self, is_wanted: Callable[[], bool]) -> None:
         """Compute labels and frame, and show them if nobody has asked for others meanwhile."""
         key, labelled = self._state_key(), self._shown[2:]
         # The view shows what went wrong, whatever it was, and keeps its last good picture.
         try:
-            frame = self._make_frame() if self._drawn != key else self.frame
+            frame = self._make_frame() if self._drawn != key else self._whole
             same_labels = self._labelled == labelled
             described = self.axes if same_labels else axes(self.trace, *labelled)
         except Cancelled:
             raise
-        except Exception as error:
-            if not self.frame:
-                raise
+        except Exception as error:  # noqa: BLE001
             with self._lock:
                 if is_wanted():
                     self._fail(error)
@@ -211,30 +232,34 @@ class TraceView(anywidget.AnyWidget):
             if not is_wanted():
                 return
             # First: whatever observers do with the frame, it is the one that is shown.
-            self._drawn, self._labelled = key, labelled
+            self._drawn, self._labelled, self._whole = key, labelled, frame
             with self.hold_sync():
                 self.error, self.busy = "", ""
                 self.set_trait("axes", described)
                 self.set_trait("frame", frame)
+            self._failure = None
 
     def _fail(self, error: Exception) -> None:
+        self._failure = error
         self.error, self.busy = str(error) or type(error).__name__, ""
 
-    def _tell(self, words: str) -> None:
+    def _tell(self, step: Step) -> None:
         with self._lock:
             if self._long_work.is_running:
-                self.busy = words
+                self.busy = str(step)
 
     def cancel(self) -> None:
         """End what is being computed, and go back to the state that the picture shows."""
         with self._lock:
-            if not self._long_work.is_running or self._drawn is None:
+            if not self._long_work.is_running:
                 return
             self._long_work.end()
             with self.hold_sync(), self.hold_trait_notifications():
-                for name, value in self._drawn.items():
+                for name, value in (self._drawn or {}).items():
                     setattr(self, name, value)
                 self.busy = ""
+                if self._whole:
+                    self.set_trait("frame", self._whole)
 
     def _is_long(self) -> bool:
         call = self.trace.call(self.layer, self._kind)

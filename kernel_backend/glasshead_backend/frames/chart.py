@@ -1,7 +1,8 @@
-"""One statistic per layer, with its spread over the tokens."""
+"""A statistic by layer, as LayerStatsChart draws it; and one layer in detail."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,81 +11,126 @@ from torch import Tensor
 from glasshead_backend.frames.pack import pack
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from collections.abc import Sequence
 
     from glasshead_backend.layers import Kind
+    from glasshead_backend.statistics.chart import Choice, LayerChart, Null, Panel
+    from glasshead_backend.statistics.metric import Measured
     from glasshead_backend.trace import Trace
 
 _TOKEN_VALUES = 1 << 17
 """Most single values (series x layers x tokens) that travel with a frame."""
 
-_LABELS = {"attention": "attention", "cross": "cross-attention", "mlp": "MLP"}
+_DTYPES = {"points_series": torch.uint8}
 
 
-def norms_frame(trace: Trace, kind: Kind) -> dict[str, Any]:
-    """Make the frame of LayerStatsChart for norms.
+def chart_frame(
+    trace: Trace, kind: Kind, measured: Measured, quantity: str = "", partial: str = ""
+) -> dict[str, Any]:
+    """Make the frame of LayerStatsChart.
 
     Parameters
     ----------
     trace : Trace
     kind : str
         Picks the stack of an encoder-decoder model.
+    measured : Measured
+        What is drawn.
+    quantity : str
+        One of ``measured.quantities``; "" = the first.
+    partial : str
+        How far it is, in words, while it is not complete.
 
     Returns
     -------
     dict
-        Mean and quartiles over the tokens, per block and layer, of the L2 norm of what the block
-        adds to the residual stream; NaN where a layer has no such block. Single tokens' values
-        travel too while they are few.
+        Arrays are packed; NaN where a layer has no value. Values of single tokens travel too while
+        they are few.
     """
-    layers, series, values = block_norms(trace, kind)
-    n_tokens = values.shape[-1]
-    quartiles = values.quantile(torch.tensor([0.25, 0.75], dtype=values.dtype), dim=-1)
-    missing = [
-        f"layer {layers[j]} has no {_LABELS[name]} block"
-        for i, name in enumerate(series)
-        for j in torch.nonzero(values[i, :, 0].isnan())[:, 0].tolist()
-    ]
+    quantities = measured.quantities
+    if quantity not in [name for name, _ in quantities]:
+        quantity = quantities[0].name
+    chart = measured.chart(quantity)
+    nothing = torch.full_like(chart.mean, torch.nan)
+    interval, test, heat = chart.interval, chart.test, chart.heat
+    tokens = chart.tokens
+    fits = tokens is not None and tokens.numel() <= _TOKEN_VALUES
     # A decoder of an encoder-decoder model is measured at its rows; the rows' own labels name them.
-    sequence = trace.sequences[0] if kind in ("self", "encoder") else trace.sequences[-1]
-    fits = values.numel() <= _TOKEN_VALUES
+    sequence = trace.sequences[0 if kind in ("self", "encoder") else -1]
+    named = trace.predictions().tokens if chart.tokens_are_predicted else sequence.tokens
     return {
-        "key": {"kind": kind, "metric": "norm"},
+        "key": {"kind": kind, "metric": measured.metric.shown_as, "quantity": quantity},
         "kind": "chart",
-        "metric": "norm",
-        "title": "Size of what each block adds to the residual stream",
-        "unit": "L2 norm",
-        "interval": f"quartiles over {n_tokens} tokens",
-        "layers": pack(torch.tensor(layers), torch.int32),
-        "series": [{"name": name, "label": _LABELS[name]} for name in series],
-        "mean": pack(values.mean(dim=-1), torch.float32),
-        "low": pack(quartiles[0], torch.float32),
-        "high": pack(quartiles[1], torch.float32),
-        "tokens": pack(values, torch.float32) if fits else None,
-        "token_labels": [token.text for token in sequence.tokens],
+        "title": chart.title,
+        "unit": chart.unit,
+        "quantities": _choices(quantities),
+        "quantity": quantity,
+        "layers": pack(torch.tensor(list(chart.layers)), torch.int32),
+        "series": _choices(chart.series),
+        "mean": pack(chart.mean, torch.float32),
+        "low": pack(nothing if interval is None else interval.low, torch.float32),
+        "high": pack(nothing if interval is None else interval.high, torch.float32),
+        "interval": "" if interval is None else interval.words,
+        **_null(chart.null),
+        "significant": None if test is None else pack(test.significant, torch.uint8),
+        "test": "" if test is None else test.words,
+        "heat": None
+        if heat is None
+        else {"values": pack(heat.values, torch.float32), "label": heat.label, "max": heat.max},
+        "tokens": pack(tokens, torch.float32) if tokens is not None and fits else None,
+        "has_tokens": tokens is not None,
+        "token_labels": [token.text for token in named] if tokens is not None else [],
         "sequence": sequence.name,
-        "note": _sentence(missing),
+        "help": list(chart.help),
+        # What is not there yet is not missing.
+        "note": "" if partial else chart.note,
+        "partial": partial,
     }
 
 
-def block_norms(
-    trace: Trace, kind: Kind
-) -> tuple[list[int], list[str], Float[Tensor, "series layer token"]]:
-    """Norms of all blocks of a stack as one tensor on the CPU, NaN where a layer has no block."""
-    by_block = trace.norms(kind)
-    series = [name for name in _LABELS if name in by_block]
-    layers = sorted({layer for by_layer in by_block.values() for layer in by_layer})
-    n_tokens = len(next(iter(by_block[series[0]].values())))
-    nothing = torch.full((n_tokens,), torch.nan, dtype=torch.float32)
-    rows = [
-        torch.stack([by_block[name].get(layer, nothing).cpu() for layer in layers])
-        for name in series
-    ]
-    return layers, series, torch.stack(rows)
+def detail_frame(measured: Measured | None, layer: int) -> dict[str, Any]:
+    """Make the panels that show one layer."""
+    panels = [] if measured is None else measured.detail(layer)
+    return {"layer": layer, "panels": [_panel(panel) for panel in panels]}
 
 
-def _sentence(parts: list[str]) -> str:
-    if not parts:
-        return ""
-    text = "; ".join(parts)
-    return text[0].upper() + text[1:] + "."
+def token_values(chart: LayerChart, position: int) -> Tensor:
+    """Return the values of one token, ``[series, layers]``."""
+    if chart.tokens is None:
+        raise ValueError(f"{chart.title}: there are no values of single tokens.")
+    n_tokens = chart.tokens.shape[-1]
+    if not 0 <= position < n_tokens:
+        raise ValueError(f"position {position} is out of range: there are {n_tokens} tokens.")
+    return chart.tokens[:, :, position]
+
+
+def _null(null: Null | None) -> dict[str, Any]:
+    ends = ("low", "mean", "high")
+    return {
+        **{
+            f"null_{end}": None if null is None else pack(getattr(null, end), torch.float32)
+            for end in ends
+        },
+        "null_words": "" if null is None else null.words,
+    }
+
+
+def _choices(choices: Sequence[Choice]) -> list[dict[str, str]]:
+    return [{"name": name, "label": label} for name, label in choices]
+
+
+def _panel(panel: Panel) -> dict[str, Any]:
+    packed: dict[str, Any] = {}
+    for one in fields(panel):
+        value: Any = getattr(panel, one.name)
+        if isinstance(value, Tensor):
+            packed[one.name] = pack(value, _DTYPES.get(one.name, torch.float32))
+        elif one.name == "series":
+            packed[one.name] = _choices(value)
+        elif one.name == "mark":
+            packed[one.name] = (
+                None if value is None else {"value": value.value, "label": value.label}
+            )
+        else:
+            packed[one.name] = [*value] if isinstance(value, tuple) else value
+    return packed

@@ -209,5 +209,7 @@ def quartiles(
 
 
 def number(value: float) -> str:
-    """Three significant digits, as in "p = 0.0124"."""
-    return "none" if value != value else f"{value:.3g}"  # noqa: PLR0124  NaN is not itself
+    """Three significant digits, as in "p = 0.0124", with a true minus."""
+    if value != value:  # noqa: PLR0124  NaN is not itself
+        return "none"
+    return f"{value:.3g}".replace("-", "−")

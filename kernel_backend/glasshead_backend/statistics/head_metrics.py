@@ -180,8 +180,8 @@ class HeadMetricResult(Measured):
         best = int(own.nan_to_num(-torch.inf).argmax())
         return [
             Bars(
-                title=f"Layer {layer}: its heads",
-                y=self.of.unit,
+                title=f"Layer {layer}, by head: {self.of.unit}",
+                y="",
                 labels=[str(head) for head in heads],
                 values=own[heads],
                 clickable="head",

@@ -114,8 +114,8 @@ def _blocks_differ(found: MutualInformationResult) -> Test | None:
 
 
 def _words(found: MutualInformationResult, what: str, how: str) -> str:
-    return f"filled: {what}, p ≤ {found.alpha:g} after Benjamini-Hochberg ({how})"
+    return f"filled: {what}, p ≤ {found.alpha:g} after Benjamini-Hochberg ({how}); open: not"
 
 
 def _target(found: MutualInformationResult) -> str:
-    return f"“{found.target}”" if isinstance(found.target, str) else "the target"
+    return f"“{found.target.strip()}”" if isinstance(found.target, str) else "the target"

@@ -195,8 +195,8 @@ class OwnMetricResult(OwnMetric, Measured):
             heads: Sequence[str] = [str(head) for head in range(len(own))]
             return [
                 Bars(
-                    title=f"Layer {layer}: its heads",
-                    y=self.unit or self.title,
+                    title=f"Layer {layer}, by head: {self.unit or self.title}",
+                    y="",
                     labels=heads,
                     values=own,
                     clickable="head",

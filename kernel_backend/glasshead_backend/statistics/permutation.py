@@ -113,7 +113,7 @@ def null_divergences(
     blocks = range(0, permutations, at_once)
 
     def so_far() -> object:
-        return partial(null[:start]) if partial is not None and start else None
+        return None if partial is None else partial(null[:start])
 
     start = 0
     sizes = [min(at_once, permutations - begin) for begin in blocks]

@@ -136,7 +136,7 @@ def _test(found: PredictionDivergenceResult, n_series: int = 1) -> Test:
     return Test(
         significant,
         f"filled: right and wrong differ, p ≤ {found.alpha:g} after Benjamini-Hochberg "
-        f"(permutation test, {found.n_correct} right and {found.n_incorrect} wrong)",
+        f"(permutation test, {found.n_correct} right and {found.n_incorrect} wrong); open: not",
     )
 
 

@@ -1,0 +1,83 @@
+/** The header of the chart: statistic, layer, stack, quantity, picture, scale, saving. */
+
+import { layerStepper, type SegmentedProps, segmented } from "../shared/controls";
+import { layersOf } from "../shared/keys";
+import type { Kind } from "../shared/state";
+import type { Host } from "../shared/view";
+import type { ChartData } from "./data";
+import { type NamedSheet, savers } from "./saving";
+import { allowsLog } from "./scales";
+import { settings } from "./settings";
+import type { ChartState, ScaleName } from "./state";
+
+/** How heads are shown where a statistic has a value for each. */
+export type Picture = "map" | "lines";
+type Stack = "encoder" | "decoder";
+
+const SCALES: SegmentedProps<ScaleName>["choices"] = [
+  { value: "linear", label: "Linear" },
+  { value: "log", label: "Log" },
+];
+const PICTURES: SegmentedProps<Picture>["choices"] = [
+  { value: "map", label: "Heat map" },
+  { value: "lines", label: "Lines" },
+];
+const STACKS: SegmentedProps<Stack>["choices"] = [
+  { value: "encoder", label: "Encoder" },
+  { value: "decoder", label: "Decoder" },
+];
+
+export interface Controls {
+  readonly elements: readonly HTMLElement[];
+  /** The fields of the statistic, under the header. */
+  readonly fields: HTMLElement;
+  update(data: ChartData | null, picture: Picture): void;
+}
+
+export function chartControls(
+  host: Host<ChartState>,
+  onPicture: (picture: Picture) => void,
+  saving: { sheet(): NamedSheet | null; fail(words: string): void },
+): Controls {
+  const metric = settings((chosen) => {
+    const same = chosen.name === host.state.metric.name;
+    host.set(same ? { metric: chosen } : { metric: chosen, quantity: "" });
+  });
+  const layers = layerStepper((layer) => host.set({ layer }));
+  const stacks = segmented<Stack>("Stack", "stack", (stack) => goToStack(host, stack));
+  const quantities = segmented<string>("Quantity", "quantity", (quantity) =>
+    host.set({ quantity }),
+  );
+  const pictures = segmented<Picture>("Picture", "picture", onPicture);
+  const scales = segmented<ScaleName>("Scale", "scale", (scale) => host.set({ scale }));
+  const save = savers(saving.sheet, saving.fail);
+  const others = [layers, stacks, quantities, pictures, scales];
+  return {
+    elements: [metric.choice, ...others.map(({ element }) => element), save],
+    fields: metric.fields,
+    update(data, picture) {
+      const { state } = host;
+      metric.update({ metrics: state.metrics, metric: state.metric });
+      layers.update({ layers: layersOf(state).map((l) => l.number), layer: state.layer });
+      const two = state.scene.family === "encoder-decoder";
+      const stack = state.kind === "encoder" ? "encoder" : "decoder";
+      stacks.update({ choices: two ? STACKS : [], value: stack });
+      const choices = (data?.frame.quantities ?? []).map(({ name, label }) => ({
+        value: name,
+        label,
+      }));
+      quantities.update({ choices, value: data?.frame.quantity ?? "" });
+      pictures.update({ choices: data?.heat ? PICTURES : [], value: picture });
+      const isMap = data?.heat && picture === "map";
+      const log = data !== null && !isMap && allowsLog(data, state.heads);
+      scales.update({ choices: log ? SCALES : [], value: state.scale });
+      save.hidden = data === null;
+    },
+  };
+}
+
+function goToStack(host: Host<ChartState>, stack: Stack): void {
+  const kind: Kind = host.state.kind;
+  // Decoder self-attention and cross-attention live in the same stack: no need to leave either.
+  if (stack === "encoder" || kind === "encoder") host.set({ kind: stack });
+}

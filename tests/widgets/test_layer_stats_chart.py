@@ -1,0 +1,293 @@
+"""LayerStatsChart without a browser: metrics, parameters, results that stream in."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from traitlets import TraitError
+
+from glasshead import (
+    BinSensitivity,
+    Induction,
+    LayerStatsChart,
+    Lens,
+    MutualInformation,
+    Norm,
+    OverTexts,
+    PredictionDivergence,
+    Trace,
+    mutual_information,
+    prediction_divergence,
+)
+from glasshead_backend.demo import DECODER_LONG_TEXT
+from glasshead_backend.statistics import METRICS
+from widgets.frames import unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture(scope="module")
+def lens() -> Lens:
+    return Lens.demo("decoder")
+
+
+@pytest.fixture(scope="module")
+def trace(lens: Lens) -> Trace:
+    return lens.trace(DECODER_LONG_TEXT)
+
+
+@pytest.fixture
+def chart(trace: Trace) -> LayerStatsChart:
+    return LayerStatsChart(trace)
+
+
+@pytest.fixture
+def told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glasshead.long_work._SECONDS_BETWEEN", 0.0)
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def from_browser(chart: LayerStatsChart, name: str, **parameters: Any) -> None:
+    state = {"metric": {"name": name, "label": "", "parameters": parameters, "over": ""}}
+    chart._handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})
+
+
+class Gate:
+    """A metric of one's own that lets one layer after the other through."""
+
+    def __init__(self) -> None:
+        self.passed = threading.Semaphore(0)
+        self.asked: list[int] = []
+
+    def __call__(self, trace: Trace, layer: int) -> float:
+        self.asked.append(layer)
+        assert self.passed.acquire(timeout=10)
+        return float(trace.norms()["mlp"][layer].mean())
+
+
+def test_the_picture_holds_the_numbers_of_the_statistic(trace: Trace) -> None:
+    chart = LayerStatsChart(trace, MutualInformation(target=" the"))
+    expected = mutual_information(trace, " the")
+    np.testing.assert_allclose(unpack(chart.frame["mean"]), expected.mi.numpy(), rtol=1e-6)
+    np.testing.assert_array_equal(unpack(chart.frame["layers"]), expected.layers)
+    assert [one["name"] for one in chart.frame["series"]] == ["attention", "mlp"]
+    assert chart.frame["unit"] == "bits"
+    assert chart.to_frame().equals(expected.to_frame())
+
+
+def test_marks_say_what_is_significant(trace: Trace) -> None:
+    chart = LayerStatsChart(trace, PredictionDivergence(block="residual", permutations=200))
+    expected = prediction_divergence(trace, block="residual", permutations=200)
+    marks = unpack(chart.frame["significant"])[0]
+    assert list(marks == 2) == list(expected.significant.numpy())
+    frame = expected.to_frame()
+    np.testing.assert_allclose(unpack(chart.frame["null_low"])[0], frame.null_low, rtol=1e-6)
+    np.testing.assert_allclose(unpack(chart.frame["null_high"])[0], frame.null_high, rtol=1e-6)
+
+
+def test_the_panel_shows_the_current_layer(trace: Trace) -> None:
+    chart = LayerStatsChart(trace, "prediction_divergence", layer=1)
+    groups, null = chart.detail["panels"]
+    assert chart.detail["layer"] == 1
+    result = prediction_divergence(trace)
+    shares = unpack(groups["values"])
+    np.testing.assert_allclose(shares[0], result.correct[1].numpy() / result.n_correct, rtol=1e-6)
+    assert null["mark"]["value"] == pytest.approx(float(result.jsd[1]))
+    assert unpack(null["values"]).sum() == 1000
+    chart.layer = 0
+    assert chart.detail["panels"][1]["mark"]["value"] == pytest.approx(float(result.jsd[0]))
+
+
+def test_every_statistic_that_is_offered_can_be_chosen(chart: LayerStatsChart) -> None:
+    assert {one["name"] for one in chart.metrics} == set(METRICS)
+    for one in chart.metrics:
+        parameters = one["defaults"]
+        if one["name"] == "mutual_information":
+            assert parameters["target"] is None  # the user has to say it
+            parameters = {**parameters, "target": " the"}
+        json.dumps(one)
+        from_browser(chart, one["name"], **parameters)
+        until(lambda name=one["name"]: chart.frame["key"]["metric"] == name)
+        until(lambda: chart.busy == "")
+        assert chart.error == ""
+        assert np.isfinite(unpack(chart.frame["mean"])).any()
+        for quantity in chart.frame["quantities"]:
+            chart.quantity = quantity["name"]
+            assert chart.frame["quantity"] == quantity["name"]
+        chart.quantity = ""
+
+
+def test_an_encoder_is_not_offered_predictions(encoder_trace: Trace) -> None:
+    offered = {one["name"] for one in LayerStatsChart(encoder_trace).metrics}
+    assert "logit_lens" not in offered
+    assert "prediction_divergence" not in offered
+    with pytest.raises(TraitError, match="encoder"):
+        LayerStatsChart(encoder_trace, "logit_lens")
+
+
+@pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
+def test_a_translator_has_its_stacks_and_blocks(translation: Trace, kind: str) -> None:
+    chart = LayerStatsChart(translation, "layer_similarity", kind=kind)
+    until(lambda: chart.busy == "")
+    n_tokens = len(translation.sequences[0 if kind == "encoder" else 1].tokens)
+    assert len(chart.frame["token_labels"]) == n_tokens
+    blocks = next(m for m in chart.metrics if m["name"] == "prediction_divergence")["parameters"][0]
+    assert "cross" in [one["value"] for one in blocks["choices"]]
+
+
+def test_parameters_changed_on_the_page_are_measured_anew(chart: LayerStatsChart) -> None:
+    from_browser(chart, "mutual_information", target=" the", bins=15.0, trim=4)
+    until(lambda: chart.frame["key"]["metric"] == "mutual_information")
+    before = unpack(chart.frame["mean"]).copy()
+    from_browser(chart, "mutual_information", target=" the", bins=6, trim=None)
+    until(lambda: not np.array_equal(unpack(chart.frame["mean"]), before))
+    assert isinstance(chart.metric, MutualInformation)
+    assert (chart.metric.bins, chart.metric.trim) == (6, None)
+    assert chart.get_state("metric")["metric"]["parameters"]["trim"] is None
+
+
+def test_what_a_page_does_not_offer_stays_as_it_was(trace: Trace) -> None:
+    chart = LayerStatsChart(trace, MutualInformation(target=" the", blocks=("residual",)))
+    from_browser(chart, "mutual_information", target=" the", bins=9)
+    assert chart.metric.blocks == ("residual",)
+    assert chart.metric.bins == 9
+
+
+def test_positions_travel_as_a_list_in_brackets(chart: LayerStatsChart) -> None:
+    chart.metric = MutualInformation(target=[3, 8, 11, 20])
+    assert chart.get_state("metric")["metric"]["parameters"]["target"] == "[3, 8, 11, 20]"
+    from_browser(chart, "mutual_information", target="[1, 2, 3, 40]")
+    assert chart.metric.target == (1, 2, 3, 40)
+    from_browser(chart, "mutual_information", target="[1, x]")
+    assert "write it as [3, 8, 11]" in chart.error
+    assert chart.metric.target == (1, 2, 3, 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "says"),
+    [
+        ("prediction_divergence", {"bins": 0}, "at least 1 bin"),
+        ("prediction_divergence", {"block": "heads"}, "'heads' is not one of"),
+        ("prediction_divergence", {"alpha": 2}, "no level of significance"),
+        ("mutual_information", {"target": None}, "target is missing"),
+        ("logit_lens", {"k": 2.5}, "no whole number"),
+        ("horoscope", {}, "'horoscope' is not there"),
+    ],
+)
+def test_a_parameter_that_makes_no_sense_is_said_and_undone(
+    chart: LayerStatsChart, name: str, parameters: dict[str, Any], says: str
+) -> None:
+    before = chart.frame
+    from_browser(chart, name, **parameters)
+    assert says in chart.error
+    assert chart.metric == Norm()
+    assert chart.frame is before
+
+
+def test_a_text_that_lacks_the_target_keeps_the_last_picture(chart: LayerStatsChart) -> None:
+    from_browser(chart, "mutual_information", target=" the")
+    until(lambda: chart.frame["key"]["metric"] == "mutual_information")
+    before = chart.frame
+    from_browser(chart, "mutual_information", target="zebra")
+    until(lambda: "'zebra' is not in the text" in chart.error)
+    assert (chart.frame, chart.busy) == (before, "")
+    with pytest.raises(ValueError, match="zebra"):
+        LayerStatsChart(chart.trace, MutualInformation(target="zebra"))
+
+
+@pytest.mark.usefixtures("told_at_once")
+def test_results_stream_in_layer_by_layer(trace: Trace) -> None:
+    gate = Gate()
+    chart = LayerStatsChart(trace)
+    chart.metric = gate
+    until(lambda: gate.asked == [0])
+    gate.passed.release()
+    until(lambda: chart.frame.get("partial", "").startswith("computing own metric: 50%"))
+    first, second = unpack(chart.frame["mean"])[0]
+    assert np.isfinite(first)
+    assert np.isnan(second)
+    gate.passed.release()
+    until(lambda: chart.frame["partial"] == "")
+    assert np.isfinite(unpack(chart.frame["mean"])).all()
+
+
+@pytest.mark.usefixtures("told_at_once")
+def test_cancelling_brings_the_last_picture_back(trace: Trace) -> None:
+    gate = Gate()
+    chart = LayerStatsChart(trace, "induction", layer=1)
+    whole, detail = chart.frame, chart.detail
+    chart.metric = gate
+    gate.passed.release()
+    until(lambda: chart.frame.get("partial", "") != "")
+    chart._handle_custom_msg({"kind": "stop"}, [])
+    gate.passed.release()
+    chart._long_work.join(5)
+    assert chart.metric == Induction()
+    assert chart.frame == whole
+    assert chart.detail == detail
+    assert (chart.busy, chart.error) == ("", "")
+
+
+def test_a_chart_that_takes_long_is_there_at_once(
+    trace: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LayerStatsChart, "_patience", 0.05)
+    gate = Gate()
+    chart = LayerStatsChart(trace, gate)
+    assert chart.frame == {}
+    assert chart.busy.startswith("computing own metric")
+    gate.passed.release(2)
+    assert len(chart.to_frame()) == 2  # waits
+    until(lambda: chart.frame != {})
+    assert gate.asked == [0, 1]
+
+
+def test_a_change_of_quantity_or_layer_measures_nothing_anew(trace: Trace) -> None:
+    asked: list[int] = []
+    chart = LayerStatsChart(trace, lambda _, layer: asked.append(layer) or float(layer))
+    chart.layer = 1
+    chart.quantity = "value"
+    chart.scale = "log"
+    assert asked == [0, 1]
+
+
+def test_a_result_can_be_shown_as_it_is(trace: Trace) -> None:
+    result = prediction_divergence(trace, block="mlp", permutations=50)
+    chart = LayerStatsChart(trace, result)
+    assert chart.result is result
+    assert chart.metric == PredictionDivergence(block="mlp", permutations=50)
+
+
+def test_over_many_texts_the_parameters_are_those_of_the_statistic(trace: Trace) -> None:
+    texts = [DECODER_LONG_TEXT[:300], DECODER_LONG_TEXT[:400]]
+    chart = LayerStatsChart(trace, OverTexts(of=BinSensitivity(), texts=texts))
+    until(lambda: chart.frame != {})
+    assert chart.get_state("metric")["metric"]["over"] == "2 texts"
+    from_browser(chart, "bin_sensitivity", block="mlp")
+    assert isinstance(chart.metric, OverTexts)
+    assert chart.metric.of == BinSensitivity(block="mlp")
+    from_browser(chart, "induction")
+    until(lambda: chart.frame["key"]["metric"] == "induction" and chart.busy == "")
+    assert chart.frame["heat"] is not None
+    assert chart.result.n_measured == 2
+
+
+def test_something_that_is_no_statistic_is_refused(trace: Trace) -> None:
+    with pytest.raises(TraitError, match="metric 'horoscope' is not there: 'norm'"):
+        LayerStatsChart(trace, "horoscope")
+    with pytest.raises(TraitError, match="metric is a name, a metric such as"):
+        LayerStatsChart(trace, 3)
+    with pytest.raises(ValueError, match="must return a number or a tensor"):
+        LayerStatsChart(trace, lambda *_: "many")
