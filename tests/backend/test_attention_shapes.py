@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
-TOLERANCE = 1e-5
+TOLERANCE = 2e-5
+"""Two steps of float32 in a score of 64, which random shapes reach, are 1.5e-5 of a weight."""
 
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=30).map(" ".join)
 

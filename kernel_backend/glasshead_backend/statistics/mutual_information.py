@@ -156,7 +156,9 @@ class MutualInformation(Metric):
         if not rows:
             raise ValueError(f"No layer has a block of these: {', '.join(self.blocks)}.")
         activations = [trace.activations(layer, blocks[i], kind=kind) for i, layer in rows]
-        chosen = torch.stack([one[list(places)].to(activations[0].device) for one in activations])
+        device = activations[0].device
+        chosen = torch.stack([one[list(places)].to(device) for one in activations])
+        chosen = chosen.cpu() if device.type == "mps" else chosen  # MPS has no float64
         of_block = torch.tensor([i for i, _ in rows])
         of_layer = torch.tensor([layers.index(layer) for _, layer in rows])
 

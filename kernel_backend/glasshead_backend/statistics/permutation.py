@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _BLOCK_VALUES = 1 << 22
 """Most counts at once (layers x bins x permutations): about 100 MB of work."""
 
+_TABLE_ENTRIES = 1 << 22
+"""About the most entries of the tables of pairs of bins (32 MB)."""
+
 _TIE = 1e-12
 """Divergences that differ by less are equal: they are sums of the same shares in another order."""
 
@@ -108,6 +111,7 @@ def null_divergences(
     _, index = _binned(values, bins)
     shares = _Shares(counts(index, bins), int(is_first.sum()), n_tokens)
     weights = shares.weights_of(index)
+    begin = shares.start.to(weights)
     null = torch.empty(permutations, n_layers, dtype=torch.float64, device=values.device)
     at_once = max(1, _BLOCK_VALUES // max(weights.shape[1], n_tokens))
     blocks = range(0, permutations, at_once)
@@ -116,10 +120,10 @@ def null_divergences(
         return None if partial is None else partial(null[:start])
 
     start = 0
-    sizes = [min(at_once, permutations - begin) for begin in blocks]
+    sizes = [min(at_once, permutations - done) for done in blocks]
     labels = _shuffled(n_tokens, int(is_first.sum()), sizes, seed)
     for start in steps(blocks, "permuting labels", len(blocks), so_far):
-        places = torch.from_numpy(next(labels)).to(weights) @ weights
+        places = torch.addmm(begin, torch.from_numpy(next(labels)).to(weights), weights)
         null[start : start + len(places)] = shares.at(places)
     return null
 
@@ -143,8 +147,10 @@ class _Shares:
 
     def __init__(self, pooled: Int[Tensor, "layer bin"], n_first: int, n_tokens: int) -> None:
         self.n_layers, bins = pooled.shape
-        # A bin for each to have a partner; the fullest bin is paired with the emptiest.
-        pooled = torch.nn.functional.pad(pooled, (0, bins % 2))
+        # The fullest bin is paired with the emptiest. The tables of pairs of a long text would be
+        # large: there each bin is paired with one that is not there.
+        alone = n_tokens * n_tokens * self.n_layers // bins > _TABLE_ENTRIES
+        pooled = torch.nn.functional.pad(pooled, (0, bins if alone else bins % 2))
         order = pooled.argsort(dim=-1)
         self.n_pairs = order.shape[-1] // 2
         self.pairs = order[:, : self.n_pairs], order[:, self.n_pairs :].flip(-1)
@@ -178,7 +184,7 @@ class _Shares:
 
     def at(self, places: Float[Tensor, "permutation pair"]) -> Float[Tensor, "permutation layer"]:
         """Sum what all pairs of bins of a layer add."""
-        entries = self.table.index_select(0, (places.long() + self.start).flatten())
+        entries = self.table.index_select(0, places.long().flatten())
         return entries.view(len(places), self.n_layers, self.n_pairs).sum(dim=-1).clamp_min_(0.0)
 
 

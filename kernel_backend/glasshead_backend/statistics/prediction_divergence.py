@@ -308,15 +308,17 @@ def labelled_log_norms(
             f"{n_correct} of the {len(is_correct)} predictions are right and {n_incorrect} wrong: "
             "two of each are needed to compare them. Take a longer text."
         )
-    stacked = torch.stack([norm.to(known.device)[known] for norm in norms.values()])
-    log_norms = stacked.double().log()
+    device = next(iter(norms.values())).device
+    device = known.device if device.type == "mps" else device  # MPS has no float64
+    stacked = torch.stack([norm.to(device) for norm in norms.values()])
+    log_norms = stacked[:, known.to(device)].double().log()
     if not bool(log_norms.isfinite().all()):
         layer = list(norms)[int((~log_norms.isfinite()).any(dim=1).nonzero()[0])]
         raise ValueError(
             f"Activations of the {block} block in layer {layer} are zero or not finite somewhere: "
             "they have no log-norm."
         )
-    return list(norms), log_norms, is_correct
+    return list(norms), log_norms, is_correct.to(device)
 
 
 def _norms(trace: Trace, block: str, kind: Kind | None) -> dict[int, Float[Tensor, " token"]]:
