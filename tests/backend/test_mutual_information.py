@@ -294,3 +294,16 @@ def test_a_question_that_makes_no_sense_is_answered_with_the_way_out(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         mutual_information(trace_of("llama"), target, **parameters)
+
+
+def test_a_trim_that_leaves_nothing_and_activations_that_are_not_finite_are_said() -> None:
+    trace = Lens(build("llama"), tokenizer()).trace(TEXT)
+    positions = [0, 3, 5, 8, 11]
+    with pytest.raises(ValueError, match="leaves no component of some pairs"):
+        mutual_information(trace, positions, trim=0.01)
+    with pytest.raises(ValueError, match="seed -1 is negative"):
+        mutual_information(trace, positions, seed=-1)
+    assert mutual_information(trace, positions, blocks=("mlp", "mlp")).blocks == ("mlp",)
+    trace.activations(1, "mlp")[3, 4] = torch.inf
+    with pytest.raises(ValueError, match="mlp block in layer 1 are not all finite"):
+        mutual_information(trace, positions)

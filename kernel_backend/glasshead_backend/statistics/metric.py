@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from glasshead_backend.checks import whole
 from glasshead_backend.statistics.chart import Choice
 
 if TYPE_CHECKING:
@@ -141,6 +142,12 @@ class Measured(ABC):
         """Return what is to be seen of a single layer."""
         del layer
         return []
+
+
+def require_seed(seed: int) -> None:
+    """Refuse a seed that random numbers cannot begin from."""
+    if whole(seed, "seed") < 0:
+        raise ValueError(f"seed {seed} is negative: 0 or more.")
 
 
 def require_level(alpha: float) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from sklearn.feature_selection import mutual_info_regression
 
-from glasshead_backend.checks import at_least_one, require, whole
+from glasshead_backend.checks import at_least_one, require
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.chart import Choice, LayerChart, Panel
 from glasshead_backend.statistics.information import pairs_of, pairwise_information
@@ -21,6 +21,7 @@ from glasshead_backend.statistics.metric import (
     Metric,
     parameter,
     require_level,
+    require_seed,
 )
 from glasshead_backend.statistics.mutual_information_chart import (
     information_chart,
@@ -113,7 +114,7 @@ class MutualInformation(Metric):
         if not isinstance(self.target, str):
             object.__setattr__(self, "target", tuple(self.target))
         blocks = (self.blocks,) if isinstance(self.blocks, str) else tuple(self.blocks)
-        object.__setattr__(self, "blocks", blocks)
+        object.__setattr__(self, "blocks", tuple(dict.fromkeys(blocks)))
         if not blocks:
             raise ValueError(f"blocks is empty: give some of {', '.join(map(repr, _BLOCKS))}.")
         for block in blocks:
@@ -125,7 +126,7 @@ class MutualInformation(Metric):
         require(self.estimator, get_args(Estimator), "estimator")
         require(self.alternative, get_args(Alternative), "alternative")
         require_level(self.alpha)
-        whole(self.seed, "seed")
+        require_seed(self.seed)
 
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
@@ -159,6 +160,12 @@ class MutualInformation(Metric):
         device = activations[0].device
         chosen = torch.stack([one[list(places)].to(device) for one in activations])
         chosen = chosen.cpu() if device.type == "mps" else chosen  # MPS has no float64
+        for row in (~chosen.isfinite().flatten(1).all(dim=1)).nonzero()[:1, 0].tolist():
+            i, layer = rows[row]
+            raise ValueError(
+                f"Activations of the {blocks[i]} block in layer {layer} are not all finite at "
+                "these positions: they have no mutual information."
+            )
         of_block = torch.tensor([i for i, _ in rows])
         of_layer = torch.tensor([layers.index(layer) for _, layer in rows])
 
@@ -173,6 +180,10 @@ class MutualInformation(Metric):
         if self.estimator == "neighbours":
             return result(self._by_neighbours(chosen.double(), result))
         found = pairwise_information(chosen, bins=self.bins, trim=self.trim, partial=result)
+        if bool(found.isnan().any()):
+            raise ValueError(
+                f"trim {self.trim} leaves no component of some pairs: raise it (None = keep all)."
+            )
         return result(found)
 
     def _by_neighbours(

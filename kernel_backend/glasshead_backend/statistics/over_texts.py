@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from glasshead_backend.checks import at_least_one, whole
+from glasshead_backend.checks import at_least_one
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.catalogue import as_metric
 from glasshead_backend.statistics.chart import HeatMap, Histogram, LayerChart, Range, number
 from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
-from glasshead_backend.statistics.metric import Measured, Metric
+from glasshead_backend.statistics.metric import Measured, Metric, require_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,7 +104,7 @@ class OverTexts(Metric):
             raise TypeError("texts is a list of texts. For a single one measure its trace.")
         at_least_one(self.bootstrap, "bootstrap", "draw")
         at_least_one(self.batch_size, "batch_size", "text at a time")
-        whole(self.seed, "seed")
+        require_seed(self.seed)
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence {self.confidence} must lie between 0 and 1, e.g. 0.95.")
 

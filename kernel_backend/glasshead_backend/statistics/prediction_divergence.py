@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import pandas as pd
 import torch
 
-from glasshead_backend.checks import at_least_one, require, whole
+from glasshead_backend.checks import at_least_one, require
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import BLOCK_LABELS, Choice, quantiles
 from glasshead_backend.statistics.metric import (
@@ -20,6 +20,7 @@ from glasshead_backend.statistics.metric import (
     Parameter,
     parameter,
     require_level,
+    require_seed,
 )
 from glasshead_backend.statistics.permutation import (
     count_groups,
@@ -85,7 +86,7 @@ class PredictionDivergence(Metric):
         require(self.block, BLOCKS, "block")
         at_least_one(self.bins, "bins", "bin")
         at_least_one(self.permutations, "permutations", "permutation")
-        whole(self.seed, "seed")
+        require_seed(self.seed)
         require_level(self.alpha)
 
     @classmethod
