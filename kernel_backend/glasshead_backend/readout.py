@@ -51,10 +51,10 @@ def read_out(
     """
     everything = [layer for stack in structure.stacks.values() for layer in stack]
     outputs = _outputs(model, everything, inputs)
-    states = [first_tensor(output) for output in _in_order(outputs, layers)]
-    for state in states:
-        assert state is not None
-        with for_a_trace(model), _replaced(outputs, layers[-1], state):
+    outputs = {layer: of_layer for layer, of_layer in outputs.items() if of_layer}
+    last = [layer for layer in layers if layer in outputs][-1]
+    for state in _states(outputs, layers):
+        with for_a_trace(model), _replaced(outputs, last, state):
             (logits,) = run_for_logits(
                 model, inputs, [scored], wanted=True, plain_unembedding=plain_unembedding
             )
@@ -78,12 +78,17 @@ def _outputs(
     return kept
 
 
-def _in_order(outputs: dict[nn.Module, list[Any]], layers: Sequence[nn.Module]) -> Iterator[Any]:
-    seen: dict[nn.Module, int] = {}
+def _states(outputs: dict[nn.Module, list[Any]], layers: Sequence[nn.Module]) -> Iterator[Tensor]:
+    """Yield what stands behind each layer, in order; a layer that is passed over changes nothing."""
+    turns: dict[nn.Module, int] = {}
+    state = first_tensor(next(iter(outputs[layer] for layer in layers if layer in outputs))[0])
     for layer in layers:
-        turn = seen.get(layer, 0)
-        seen[layer] = turn + 1
-        yield outputs[layer][min(turn, len(outputs[layer]) - 1)]
+        if layer in outputs:
+            turn = turns.get(layer, 0)
+            turns[layer] = turn + 1
+            state = first_tensor(outputs[layer][min(turn, len(outputs[layer]) - 1)])
+        assert state is not None
+        yield state
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from sklearn.feature_selection import mutual_info_regression
 
 from glasshead_backend.progress import steps
 from glasshead_backend.statistics.histogram import bin_of, bins_of_kept, counts, equal_edges
@@ -74,6 +75,42 @@ def pairwise_information(
             some = slice(pair, pair + n_pairs)
             joint = binned.joint_counts(first[some], second[some])
             found[place, some] = _information(joint, table)
+    return found
+
+
+def neighbour_information(
+    activations: Float[Tensor, "layer position hidden"],
+    *,
+    trim: float | None,
+    seed: int,
+    partial: Callable[[Float[Tensor, "layer pair"]], object],
+) -> Float[Tensor, "layer pair"]:
+    """Mutual information of all pairs of positions, nats, by scikit-learn's nearest neighbours.
+
+    Parameters
+    ----------
+    activations : Tensor
+        ``[layers, positions, hidden]`` float64.
+    trim : float or None
+        As for :func:`pairwise_information`.
+    seed : int
+        Of the jitter that scikit-learn adds.
+    partial : callable
+        As for :func:`pairwise_information`.
+    """
+    first, second = pairs_of(activations.shape[1]).tolist()
+    std, mean = torch.std_mean(activations, dim=-1, keepdim=True)
+    kept = (activations - mean).abs() <= (torch.inf if trim is None else trim) * std
+    vectors, keep = activations.cpu().numpy(), kept.cpu().numpy()
+    shape = (len(activations), len(first))
+    found = torch.full(shape, torch.nan, dtype=torch.float64)
+    what = "asking scikit-learn for neighbours"
+    for row in steps(range(len(found)), what, len(found), lambda: partial(found)):
+        for pair in steps(range(len(first)), what, len(first)):
+            i, j = first[pair], second[pair]
+            both = keep[row, i] & keep[row, j]
+            x, y = vectors[row, i, both], vectors[row, j, both]
+            found[row, pair] = mutual_info_regression(x[:, None], y, random_state=seed)[0]
     return found
 
 

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
 import pandas as pd
 import torch
-from sklearn.feature_selection import mutual_info_regression
 
 from glasshead_backend.checks import at_least_one, require
-from glasshead_backend.progress import reporting, steps
+from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice, LayerChart, Panel
-from glasshead_backend.statistics.information import pairs_of, pairwise_information
+from glasshead_backend.statistics.information import (
+    neighbour_information,
+    pairs_of,
+    pairwise_information,
+)
 from glasshead_backend.statistics.metric import (
     ALPHA,
     SEED,
@@ -156,55 +159,63 @@ class MutualInformation(Metric):
         rows = [(i, layer) for i, some in enumerate(having) for layer in some]
         if not rows:
             raise ValueError(f"No layer has a block of these: {', '.join(self.blocks)}.")
-        activations = [trace.activations(layer, blocks[i], kind=kind) for i, layer in rows]
-        device = activations[0].device
-        chosen = torch.stack([one[list(places)].to(device) for one in activations])
-        chosen = chosen.cpu() if device.type == "mps" else chosen  # MPS has no float64
-        for row in (~chosen.isfinite().flatten(1).all(dim=1)).nonzero()[:1, 0].tolist():
-            i, layer = rows[row]
-            raise ValueError(
-                f"Activations of the {blocks[i]} block in layer {layer} are not all finite at "
-                "these positions: they have no mutual information."
-            )
+        vectors = [
+            trace.activations(layer, blocks[i], kind=kind)[list(places)] for i, layer in rows
+        ]
         of_block = torch.tensor([i for i, _ in rows])
         of_layer = torch.tensor([layers.index(layer) for _, layer in rows])
+        found = torch.full(
+            (len(rows), pairs_of(len(places)).shape[1]), torch.nan, dtype=torch.float64
+        )
 
-        def result(information: Float[Tensor, "row pair"]) -> MutualInformationResult:
-            shape = (len(blocks), len(layers), information.shape[-1])
+        def result() -> MutualInformationResult:
+            shape = (len(blocks), len(layers), found.shape[1])
             pairs = torch.full(shape, torch.nan, dtype=torch.float64)
-            pairs[of_block, of_layer] = information.cpu()
+            pairs[of_block, of_layer] = found
             return MutualInformationResult(
                 **self.values(), layers=tuple(layers), positions=places, pairs=pairs
             )
 
-        if self.estimator == "neighbours":
-            return result(self._by_neighbours(chosen.double(), result))
-        found = pairwise_information(chosen, bins=self.bins, trim=self.trim, partial=result)
-        if bool(found.isnan().any()):
-            raise ValueError(
-                f"trim {self.trim} leaves no component of some pairs: raise it (None = keep all)."
-            )
-        return result(found)
+        # Some models' blocks differ in width: those of one width together.
+        for width in dict.fromkeys(one.shape[-1] for one in vectors):
+            same = [row for row, one in enumerate(vectors) if one.shape[-1] == width]
+            chosen = _stacked([vectors[row] for row in same])
+            for row in (~chosen.isfinite().flatten(1).all(dim=1)).nonzero()[:1, 0].tolist():
+                i, layer = rows[same[row]]
+                raise ValueError(
+                    f"Activations of the {blocks[i]} block in layer {layer} are not all finite at "
+                    "these positions: they have no mutual information."
+                )
 
-    def _by_neighbours(
+            def so_far(information: Tensor, same: list[int] = same) -> MutualInformationResult:
+                found[same] = information.cpu()
+                return result()
+
+            so_far(self._estimate(chosen, so_far))
+        return result()
+
+    def _estimate(
         self,
         chosen: Float[Tensor, "row position hidden"],
         partial: Callable[[Float[Tensor, "row pair"]], object],
     ) -> Float[Tensor, "row pair"]:
-        """Ask scikit-learn about one pair after the other."""
-        first, second = pairs_of(chosen.shape[1]).tolist()
-        std, mean = torch.std_mean(chosen, dim=-1, keepdim=True)
-        kept = (chosen - mean).abs() <= (torch.inf if self.trim is None else self.trim) * std
-        vectors, keep = chosen.cpu().numpy(), kept.cpu().numpy()
-        found = torch.full((len(chosen), len(first)), torch.nan, dtype=torch.float64)
-        what = "asking scikit-learn for neighbours"
-        for row in steps(range(len(chosen)), what, len(chosen), lambda: partial(found)):
-            for pair in steps(range(len(first)), what, len(first)):
-                i, j = first[pair], second[pair]
-                both = keep[row, i] & keep[row, j]
-                x, y = vectors[row, i, both], vectors[row, j, both]
-                found[row, pair] = mutual_info_regression(x[:, None], y, random_state=self.seed)[0]
+        if self.estimator == "neighbours":
+            return neighbour_information(
+                chosen.double(), trim=self.trim, seed=self.seed, partial=partial
+            )
+        found = pairwise_information(chosen, bins=self.bins, trim=self.trim, partial=partial)
+        if bool(found.isnan().any()):
+            raise ValueError(
+                f"trim {self.trim} leaves no component of some pairs: raise it (None = keep all)."
+            )
         return found
+
+
+def _stacked(vectors: list[Tensor]) -> Float[Tensor, "row position hidden"]:
+    """Activations of several layers on one device; MPS has no float64, which they will be in."""
+    device = vectors[0].device
+    device = torch.device("cpu") if device.type == "mps" else device
+    return torch.stack([one.to(device) for one in vectors])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -48,6 +48,11 @@ class LayerSimilarity(Metric):
         with reporting(progress):
             trace.store_activations(("embedding", "residual"), kind=kind)
         layers = trace.layers_with("residual", kind)
+        if not layers:
+            raise ValueError(
+                f"{type(trace.lens.model).__name__} runs its layers in a way that shows no "
+                "residual stream between them: their similarity is not known."
+            )
         before = trace.activations(layers[0], "embedding", kind=kind)
         rows: list[Tensor] = []
         for layer in layers:
