@@ -79,7 +79,7 @@ def _outputs(
 
 
 def _states(outputs: dict[nn.Module, list[Any]], layers: Sequence[nn.Module]) -> Iterator[Tensor]:
-    """Yield what stands behind each layer, in order; a layer that is passed over changes nothing."""
+    """Yield what stands behind each layer; one that is passed over changes nothing."""
     turns: dict[nn.Module, int] = {}
     state = first_tensor(next(iter(outputs[layer] for layer in layers if layer in outputs))[0])
     for layer in layers:

@@ -156,3 +156,27 @@ def test_an_encoder_has_no_next_token_to_read() -> None:
 def test_no_word_at_all_is_too_few() -> None:
     with pytest.raises(ValueError, match="k"):
         logit_lens(trace_of("llama"), k=0)
+
+
+UNUSUAL = (
+    "mllama/MllamaForCausalLM",  # passes some of its layers over
+    "fsmt/FSMTForConditionalGeneration",  # tokens first
+    "jamba/JambaForCausalLM",  # layers without attention
+    "gemma4/Gemma4ForConditionalGeneration",
+    "deepseek_v32/DeepseekV32ForCausalLM",
+)
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_the_last_layer_of_unusual_architectures_says_what_the_model_predicts(name: str) -> None:
+    cases = {case.name: case for case in all_cases()}
+    if name not in cases:
+        pytest.skip(f"this version of transformers has no {name}")
+    lens = Lens(build_case(cases[name]), tokenizer())
+    two = lens.family == "encoder-decoder"
+    trace = lens.trace(TEXT, "a lazy fox") if two else lens.trace(TEXT)
+    found = logit_lens(trace)
+    torch.testing.assert_close(
+        found.surprisal[-1], trace.predictions().surprisal, equal_nan=True, rtol=1e-4, atol=1e-4
+    )
+    assert found.surprisal[:, -1].isfinite().all()
