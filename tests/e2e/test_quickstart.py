@@ -193,3 +193,12 @@ def test_the_views_follow_the_theme(quickstart: Notebook, decoder: Locator) -> N
             expect(view(decoder, name)).to_have_attribute("data-theme", theme)
         themes[theme] = picture(quickstart, view(decoder, LINES))
     assert themes["dark"] != themes["light"]
+
+
+def test_the_statistics_of_the_decoder_are_shown_and_linked(quickstart: Notebook) -> None:
+    chart = view(quickstart.cell_output("decoder-stats"), CHART)
+    expect(chart).to_have_attribute("data-metric", "prediction_divergence")
+    expect(chart.locator(".gh-chart-null")).to_have_count(1)
+    expect(chart.locator('[data-panel="histogram"]')).to_have_count(2)
+    chart.locator('[data-layer="0"]').click()
+    quickstart.wait_for_kernel("view.lines.layer", 0)
