@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
-_BLOCK_VALUES = 1 << 22
-"""Most counts at once (layers x bins x permutations): about 100 MB of work."""
+_BLOCK_VALUES = {"cpu": 1 << 19}
+"""Most numbers of one kind at once: on a CPU those that its cache holds."""
+_BLOCK_VALUES_ELSEWHERE = 1 << 22
 
 _TABLE_ENTRIES = 1 << 22
 """About the most entries of the tables of pairs of bins (32 MB)."""
@@ -113,7 +114,8 @@ def null_divergences(
     weights = shares.weights_of(index)
     begin = shares.start.to(weights)
     null = torch.empty(permutations, n_layers, dtype=torch.float64, device=values.device)
-    at_once = max(1, _BLOCK_VALUES // max(weights.shape[1], n_tokens))
+    most = _BLOCK_VALUES.get(values.device.type, _BLOCK_VALUES_ELSEWHERE)
+    at_once = max(1, most // max(weights.shape[1], n_tokens))
     blocks = range(0, permutations, at_once)
 
     def so_far() -> object:
