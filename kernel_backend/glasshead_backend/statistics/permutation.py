@@ -32,7 +32,7 @@ _BLOCK_VALUES = {"cpu": 1 << 19}
 _BLOCK_VALUES_ELSEWHERE = 1 << 22
 
 _TABLE_ENTRIES = 1 << 22
-"""About the most entries of the tables of pairs of bins (32 MB)."""
+"""Most entries of the tables of pairs of bins (32 MB)."""
 
 _TIE = 1e-12
 """Divergences that differ by less are equal: they are sums of the same shares in another order."""
@@ -112,7 +112,7 @@ def null_divergences(
     _, index = _binned(values, bins)
     shares = _Shares(counts(index, bins), int(is_first.sum()), n_tokens)
     weights = shares.weights_of(index)
-    begin = shares.start.to(weights)
+    start_of = shares.start.to(weights)
     null = torch.empty(permutations, n_layers, dtype=torch.float64, device=values.device)
     most = _BLOCK_VALUES.get(values.device.type, _BLOCK_VALUES_ELSEWHERE)
     at_once = max(1, most // max(weights.shape[1], n_tokens))
@@ -125,7 +125,7 @@ def null_divergences(
     sizes = [min(at_once, permutations - done) for done in blocks]
     labels = _shuffled(n_tokens, int(is_first.sum()), sizes, seed)
     for start in steps(blocks, "permuting labels", len(blocks), so_far):
-        places = torch.addmm(begin, torch.from_numpy(next(labels)).to(weights), weights)
+        places = torch.addmm(start_of, torch.from_numpy(next(labels)).to(weights), weights)
         null[start : start + len(places)] = shares.at(places)
     return null
 
@@ -143,51 +143,66 @@ class _Shares:
 
     With ``n1`` and ``n2`` tokens in the groups, and a bin with ``c`` of its ``C`` values in the
     first: ``p = c / n1``, ``q = (C - c) / n2``, ``m = (p + q) / 2`` and
-    ``(p log p + q log q) / 2 - m log m``. The pair of bins ``a, b`` has
-    ``(C_a + 1) (C_b + 1)`` entries, that of ``c_a, c_b`` at ``start + c_a + (C_a + 1) c_b``.
+    ``(p log p + q log q) / 2 - m log m``. The table of a pair of bins has a row for each count of
+    the emptier one, as wide as the fullest bin of all: what counts ``c_a``, ``c_b`` add stands at
+    ``start + c_a + width c_b``. Tables of pairs of a long text would be large: there each bin has
+    one of its own.
     """
 
     def __init__(self, pooled: Int[Tensor, "layer bin"], n_first: int, n_tokens: int) -> None:
-        self.n_layers, bins = pooled.shape
-        # The fullest bin is paired with the emptiest. The tables of pairs of a long text would be
-        # large: there each bin is paired with one that is not there.
-        alone = n_tokens * n_tokens * self.n_layers // bins > _TABLE_ENTRIES
-        pooled = torch.nn.functional.pad(pooled, (0, bins if alone else bins % 2))
+        self.n_layers = len(pooled)
+        # A bin for each to have a partner.
+        pooled = torch.nn.functional.pad(pooled, (0, pooled.shape[1] % 2))
+        flat = pooled.flatten()
+        begin, of_bin, first = _entries(flat + 1)
+        single = _share(first, flat[of_bin], n_first, n_tokens)
+        begin = begin.view_as(pooled)
+        half = pooled.shape[1] // 2
         order = pooled.argsort(dim=-1)
-        self.n_pairs = order.shape[-1] // 2
-        self.pairs = order[:, : self.n_pairs], order[:, self.n_pairs :].flip(-1)
-        first, second = (pooled.gather(-1, member).flatten() for member in self.pairs)
-        self.sizes = first + 1
-        self.start, pair, entry = _entries(self.sizes * (second + 1))
-        size = self.sizes[pair]
-        self.table = _of_bin(first, pair, entry % size, n_first, n_tokens)
-        self.table += _of_bin(second, pair, entry // size, n_first, n_tokens)
+        emptier, fuller = order[:, :half], order[:, half:].flip(-1)
+        n_rows, width = pooled.gather(-1, emptier) + 1, int(pooled.max()) + 1
+        if int(n_rows.sum()) * width > _TABLE_ENTRIES:
+            self.members = ((order, 1),)
+            self.table, self.start = single, begin.gather(-1, order).flatten()
+            return
+        self.members = ((fuller, 1), (emptier, width))
+        rows, pair, count = _entries(n_rows.flatten())
+        self.start = rows * width
+        # Beyond the last count of a bin nobody looks.
+        column = torch.arange(width, device=pooled.device)
+        last = pooled.gather(-1, fuller).flatten()[:, None]
+        of_fuller = single[begin.gather(-1, fuller).flatten()[:, None] + column.minimum(last)]
+        of_emptier = single[begin.gather(-1, emptier).flatten()[pair] + count]
+        self.table = of_fuller.index_select(0, pair).add_(of_emptier[:, None]).flatten()
 
-    def weights_of(self, index: Int[Tensor, "layer token"]) -> Float[Tensor, "token pair"]:
+    @property
+    def n_columns(self) -> int:
+        """Pairs of bins in a layer; or bins, where each is alone."""
+        return self.members[0][0].shape[1]
+
+    def weights_of(self, index: Int[Tensor, "layer token"]) -> Float[Tensor, "token column"]:
         """What a token of the first group adds to the place of each pair of bins in the table."""
-        n_tokens = index.shape[1]
         # Sums of whole numbers below 2**24 are exact in float32.
         exact = torch.float32 if len(self.table) < 1 << 24 else torch.float64
-        shape = (n_tokens, self.n_layers * self.n_pairs)
-        weights = torch.zeros(shape, dtype=exact, device=index.device)
-        layer = torch.arange(self.n_layers, device=index.device)[:, None]
-        ones = torch.ones_like(self.sizes)
-        for members, weight in zip(self.pairs, (ones, self.sizes), strict=True):
-            # The pair of every bin, and its weight there; 0 for the bins of the other kind.
-            n_bins = 2 * self.n_pairs
-            pair_of = torch.zeros(self.n_layers, n_bins, dtype=torch.int64, device=index.device)
-            weight_of = torch.zeros(self.n_layers, n_bins, dtype=exact, device=index.device)
-            column = torch.arange(self.n_pairs, device=index.device).expand_as(members)
-            pair_of.scatter_(1, members, column)
-            weight_of.scatter_(1, members, weight.view_as(members).to(exact))
-            at = pair_of.gather(1, index.long()) + layer * self.n_pairs
-            weights.scatter_add_(1, at.T, weight_of.gather(1, index.long()).T)
+        device, index = index.device, index.long()
+        shape = (index.shape[1], self.n_layers * self.n_columns)
+        weights = torch.zeros(shape, dtype=exact, device=device)
+        first = torch.arange(self.n_layers, device=device)[:, None] * self.n_columns
+        n_bins = sum(of_kind.shape[1] for of_kind, _ in self.members)
+        for bins, weight in self.members:
+            # The column of every bin of this kind; those of the other kind add nothing there.
+            column = torch.zeros(self.n_layers, n_bins, dtype=torch.int64, device=device)
+            column.scatter_(1, bins, torch.arange(self.n_columns, device=device).expand_as(bins))
+            adds = torch.zeros(self.n_layers, n_bins, dtype=exact, device=device)
+            adds.scatter_(1, bins, float(weight))
+            weights.scatter_add_(1, (column.gather(1, index) + first).T, adds.gather(1, index).T)
         return weights
 
-    def at(self, places: Float[Tensor, "permutation pair"]) -> Float[Tensor, "permutation layer"]:
+    def at(self, places: Float[Tensor, "permutation column"]) -> Float[Tensor, "permutation layer"]:
         """Sum what all pairs of bins of a layer add."""
         entries = self.table.index_select(0, places.long().flatten())
-        return entries.view(len(places), self.n_layers, self.n_pairs).sum(dim=-1).clamp_min_(0.0)
+        by_layer = entries.view(len(places), self.n_layers, self.n_columns)
+        return by_layer.sum(dim=-1).clamp_min_(0.0)
 
 
 def _entries(
@@ -197,19 +212,6 @@ def _entries(
     start = sizes.cumsum(0) - sizes
     table = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
     return start, table, torch.arange(len(table), device=sizes.device) - start[table]
-
-
-def _of_bin(
-    pooled: Int[Tensor, " bin"],
-    bin_: Int[Tensor, " entry"],
-    count: Int[Tensor, " entry"],
-    n_first: int,
-    n_tokens: int,
-) -> Float[Tensor, " entry"]:
-    """What bins add to the divergence, one of them and a count for each entry."""
-    # Logarithms once for every bin and count, not for every pair of counts.
-    start, of_bin, first = _entries(pooled + 1)
-    return _share(first, pooled[of_bin], n_first, n_tokens)[start[bin_] + count]
 
 
 def _share(
