@@ -135,7 +135,7 @@ export function beyondWords(
 
 /** What lines, bands and marks stand for. */
 export function legendWords({ frame, series }: ChartData): string[] {
-  const line = frame.interval ? `line: mean; band: ${frame.interval}` : "";
+  const line = frame.interval ? `line: ${frame.middle}; band: ${frame.interval}` : "";
   const chance = series.some(({ nothing }) => nothing) ? `hatched: ${frame.null_words}` : "";
   return [line, chance, frame.test].filter(Boolean);
 }

@@ -164,6 +164,8 @@ export interface ChartFrame {
   mean: Packed;
   low: Packed;
   high: Packed;
+  /** What `mean` is: "mean", or "median". */
+  middle: string;
   /** What low to high is, in words; "" = there is no interval. */
   interval: string;
   /** Range of the values under the null hypothesis, and its words. */

@@ -40,6 +40,7 @@ export function chartFrame(more: Partial<ChartFrame> = {}): ChartFrame {
     mean: rows([1, 2, NONE, 3], [5, 6, 7, 8]),
     low: rows([0.5, 1, NONE, 2], [4, 5, 6, 7]),
     high: rows([2, 3, NONE, 4], [6, 7, 8, 9]),
+    middle: "mean",
     interval: "quartiles over 2 tokens",
     null_low: null,
     null_mean: null,

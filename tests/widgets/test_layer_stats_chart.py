@@ -87,6 +87,15 @@ def test_the_picture_holds_the_numbers_of_the_statistic(trace: Trace) -> None:
     assert chart.to_frame().equals(expected.to_frame())
 
 
+def test_the_line_of_ranks_is_called_a_median(trace: Trace) -> None:
+    chart = LayerStatsChart(trace, "logit_lens", quantity="rank")
+    ranks = chart.result.to_frame()["rank"]
+    np.testing.assert_allclose(unpack(chart.frame["mean"])[0], ranks)
+    assert (chart.frame["middle"], chart.frame["interval"][:9]) == ("median", "quartiles")
+    chart.quantity = "surprisal"
+    assert chart.frame["middle"] == "mean"
+
+
 def test_marks_say_what_is_significant(trace: Trace) -> None:
     chart = LayerStatsChart(trace, PredictionDivergence(block="residual", permutations=200))
     expected = prediction_divergence(trace, block="residual", permutations=200)

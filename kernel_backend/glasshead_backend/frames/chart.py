@@ -70,6 +70,7 @@ def chart_frame(
         "mean": pack(chart.mean, torch.float32),
         "low": pack(nothing if interval is None else interval.low, torch.float32),
         "high": pack(nothing if interval is None else interval.high, torch.float32),
+        "middle": chart.middle,
         "interval": "" if interval is None else interval.words,
         **_null(chart.null),
         "significant": None if test is None else pack(test.significant, torch.uint8),

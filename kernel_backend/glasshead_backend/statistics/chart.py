@@ -83,6 +83,8 @@ class LayerChart:
         Blocks, mostly.
     mean : Tensor
         ``[series, layers]``; NaN where there is no value.
+    middle : str
+        What `mean` is in truth: "median" of ranks.
     interval : Range, optional
     null : Null, optional
     test : Test, optional
@@ -102,6 +104,7 @@ class LayerChart:
     layers: Sequence[int]
     series: Sequence[Choice]
     mean: Float[Tensor, "series layer"]
+    middle: str = "mean"
     interval: Range | None = None
     null: Null | None = None
     test: Test | None = None

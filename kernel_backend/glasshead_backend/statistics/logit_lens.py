@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
@@ -214,10 +214,10 @@ class LogitLensResult(LogitLens, Measured):
         scored = self._scored(values)
         middle = scored.quantile(0.5, dim=-1) if quantity == "rank" else scored.mean(dim=-1)
         low, high = quartiles(scored)
-        what = "line: median" if quantity == "rank" else "quartiles"
-        interval = Range(low[None], high[None], f"{what} over {scored.shape[1]} tokens")
+        interval = Range(low[None], high[None], f"quartiles over {scored.shape[1]} tokens")
         tokens = torch.where(self.rank > 0, values.float(), torch.nan)[None]
-        return self._chart(unit, middle[None], interval, tokens)
+        chart = self._chart(unit, middle[None], interval, tokens)
+        return replace(chart, middle="median") if quantity == "rank" else chart
 
     def _chart(
         self,
