@@ -1,13 +1,13 @@
 """Recording what goes into every softmax while a model runs as it always does.
 
-A transformers model asks one method, ``AttentionInterface.get_interface``, for the function that
-computes its attention (SDPA, eager, ...). While a recording is open that method hands out the very
-same function wrapped so that the query and key it is called with are kept by reference. The model
-keeps its implementation name, its masks and its speed; nothing of size T x T is stored. Weights are
+A transformers model asks for the function that computes its attention (SDPA, eager, ...). While a
+recording is open it is handed the very same function, wrapped so that the query and key it is
+called with are kept by reference (:mod:`glasshead_backend.library` gets between). The model keeps
+its implementation name, its masks and its speed; nothing of size T x T is stored. Weights are
 recomputed later, for the heads and rows somebody asks for (see :mod:`glasshead_backend.captured`).
 
-The method also receives the model file's own eager function. It is kept with every call as the
-oracle against which our own arithmetic is checked, and as the fall-back where the two differ.
+The model file's own eager function is kept with every call as the oracle of how its weights are
+meant; what was put out decides whether that is what ran (:mod:`glasshead_backend.oracle`).
 
 Modules that do not ask for a function have their inputs kept instead (see
 :mod:`glasshead_backend.replay`).
@@ -20,21 +20,27 @@ import threading
 import weakref
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
-from transformers.modeling_utils import AttentionInterface
 
 from glasshead_backend.arena import Arena
 from glasshead_backend.captured import CapturedCall, default_scaling
 from glasshead_backend.hooks import version_of
-from glasshead_backend.oracle import gathers_by_weights, verify
+from glasshead_backend.library import eager_of, hook_attention
+from glasshead_backend.oracle import (
+    Evidence,
+    examine,
+    gathers_by_weights,
+    plain_attention,
+    settle,
+)
 from glasshead_backend.relative_bias import RelativeBias, relative
 from glasshead_backend.replay import Reader, Replay, keep_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Generator, Sequence
 
     from torch import nn
 
@@ -52,6 +58,7 @@ class Recording:
     # With the values: what the last call put out, until its projection is found.
     output: Tensor | None = field(default=None, repr=False)
     version: int = 0
+    evidence: list[Evidence] = field(default_factory=list[Evidence], repr=False)
     _last: tuple[nn.Module, weakref.ref[Tensor], weakref.ref[Tensor]] | None = None
     # Layers share one position bias (T5): what it was recognised as, while the model holds it.
     _biases: list[tuple[weakref.ref[Tensor], RelativeBias | None]] = field(
@@ -62,6 +69,32 @@ class Recording:
         """Keep a module's inputs, unless another thread is running the same model."""
         if _recording() is self:
             self.calls.append(replay)
+
+    def take(
+        self,
+        call: CapturedCall,
+        function: AttentionFunction,
+        value: Tensor,
+        output: Tensor,
+        weights: Tensor | None,
+    ) -> None:
+        """Keep a call, with what is known about it at once.
+
+        That is now: all weights of the module are where it computes (offloaded models), and the
+        values are there.
+        """
+        evidence = examine(call, function, value, output, weights)
+        if self.keep_values:
+            settle([evidence])
+            gathers = not call.unexplained and gathers_by_weights(call, value, output)
+            call.value = self.arena.keep(value) if gathers else None
+            # The trace has them already; what is needed here is their number.
+            call.query, call.key = _shape_of(call.query), _shape_of(call.key)
+            self.output, self.version = output, version_of(output)
+        else:
+            kept = self.arena.keep(evidence.differences)
+            self.evidence.append(replace(evidence, differences=kept))
+        self.calls.append(call)
 
     def is_repeated(self, module: nn.Module, query: Tensor, key: Tensor) -> bool:
         """Whether the last call asked for this very attention, for other values (DiffLlama)."""
@@ -79,15 +112,12 @@ class Recording:
 
 
 _active: ContextVar[Recording | None] = ContextVar("glasshead_recording", default=None)
-_install_lock = threading.Lock()
-_open_recordings = 0
-_stock_get_interface: Callable[..., AttentionFunction] | None = None
 
 
 @contextmanager
 def record(
-    readers: Sequence[Reader] = (),
-    model: Any = None,
+    readers: Sequence[Reader],
+    model: Any,
     batch: int = 1,
     *,
     keep_values: bool = False,
@@ -102,8 +132,7 @@ def record(
     ----------
     readers : sequence of Reader
         Modules of `model` that compute attention by themselves: their inputs are kept.
-    model : PreTrainedModel, optional
-        Needed with `readers`.
+    model : PreTrainedModel
     batch : int
         Sequences in a forward pass.
     keep_values : bool
@@ -117,16 +146,17 @@ def record(
         Filled as the model runs.
     """
     recording = Recording(arena=Arena(expected_bytes), keep_values=keep_values)
-    _install()
     token = _active.set(recording)
     try:
         with ExitStack() as stack:
+            stack.enter_context(hook_attention(model, _recorded))
             if readers:
                 stack.enter_context(keep_inputs(readers, model, batch, recording.note))
             yield recording
     finally:
         _active.reset(token)
-        _uninstall()
+    settle(recording.evidence)
+    recording.evidence.clear()
 
 
 def _recording() -> Recording | None:
@@ -135,46 +165,14 @@ def _recording() -> Recording | None:
     return recording if recording and recording.thread == threading.get_ident() else None
 
 
-def _install() -> None:
-    global _open_recordings, _stock_get_interface  # noqa: PLW0603  one hook for the whole process
-    with _install_lock:
-        if _open_recordings == 0:
-            if "get_interface" not in vars(AttentionInterface):
-                raise RuntimeError(
-                    "This version of transformers has no AttentionInterface.get_interface, which "
-                    "Glasshead records through. Install a version of the range in Glasshead's "
-                    "requirements: pip install 'glasshead'."
-                )
-            _stock_get_interface = AttentionInterface.get_interface
-            AttentionInterface.get_interface = _wrap(_stock_get_interface)  # type: ignore[method-assign]
-        _open_recordings += 1
-
-
-def _uninstall() -> None:
-    global _open_recordings, _stock_get_interface  # noqa: PLW0603  see _install
-    with _install_lock:
-        _open_recordings -= 1
-        if _open_recordings == 0 and _stock_get_interface is not None:
-            AttentionInterface.get_interface = _stock_get_interface  # type: ignore[method-assign]
-            _stock_get_interface = None
-
-
-def _wrap(stock: Callable[..., AttentionFunction]) -> Callable[..., AttentionFunction]:
-    @functools.wraps(stock)
-    def get_interface(
-        self: AttentionInterface, attn_implementation: str, default: AttentionFunction
-    ) -> AttentionFunction:
-        function = stock(self, attn_implementation, default)
-        recording = _recording()
-        if recording is None:
-            return function
-        return _capturing(function, default, recording)
-
-    return get_interface
+def _recorded(function: AttentionFunction, eager: AttentionFunction | None) -> AttentionFunction:
+    """What the model calls instead of a function: the same, and recorded where a recording is."""
+    recording = _recording()
+    return function if recording is None else _capturing(function, eager, recording)
 
 
 def _capturing(
-    function: AttentionFunction, eager: AttentionFunction, recording: Recording
+    function: AttentionFunction, known_eager: AttentionFunction | None, recording: Recording
 ) -> AttentionFunction:
     """Wrap the model's attention function so that it also keeps what it was called with."""
 
@@ -190,6 +188,7 @@ def _capturing(
         output, weights = function(module, query, key, value, attention_mask, **options)
         if recording.is_repeated(module, query, key):
             return output, weights
+        eager = known_eager or eager_of(module) or plain_attention
         # The stock SDPA function is causal by flag when it gets no mask; eager functions never are.
         flag = options.get("is_causal")
         by_flag = getattr(module, "is_causal", True) if flag is None else flag
@@ -213,17 +212,7 @@ def _capturing(
             options=keep,
             output_storage=output.untyped_storage().data_ptr(),
         )
-        # Right now, while all weights of the module are where it computes (offloaded models).
-        verify(call)
-        if isinstance(call.difference, Tensor):
-            call.difference = recording.arena.keep(call.difference)
-        if recording.keep_values:
-            gathers = gathers_by_weights(call, value, output)
-            call.value = recording.arena.keep(value) if gathers else None
-            # The trace has them already; what is needed here is their number.
-            call.query, call.key = _shape_of(query), _shape_of(key)
-            recording.output, recording.version = output, version_of(output)
-        recording.calls.append(call)
+        recording.take(call, function, value, output, weights)
         return output, weights
 
     return attend

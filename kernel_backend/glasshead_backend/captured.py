@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
 
-# Names that architectures give to the extra scores of attention sinks.
-_SINK_NAMES = ("s_aux", "sinks")
+SINK_NAMES = ("s_aux", "sinks")
+"""Names that architectures give to the extra scores of attention sinks."""
 
 _PARITY = 1e-5
 """Largest difference between our own arithmetic and the model's eager function (float32)."""
@@ -61,9 +61,11 @@ class CapturedCall(AttentionCall):
         The remaining keyword arguments of the call (soft-cap, position bias, sinks, ...).
     output_storage : int
         Address of the storage of the call's output: how the output projection is recognised.
-    difference : Tensor or float
+    difference : float
         Largest difference between our own arithmetic and `eager` on a few rows: see
-        :func:`glasshead_backend.oracle.verify`.
+        :mod:`glasshead_backend.oracle`.
+    unexplained : str
+        Why the weights are not known, in words; empty where they are.
     value : Tensor or None
         ``[batch, key_heads, keys, head_dim]``, where values were asked for.
     """
@@ -77,14 +79,13 @@ class CapturedCall(AttentionCall):
     eager: AttentionFunction
     options: dict[str, Any] = field(repr=False)
     output_storage: int = 0
-    difference: Tensor | float = 0.0
+    difference: float = 0.0
+    unexplained: str = ""
     value: Tensor | None = None
 
     @property
     def own_math(self) -> bool:
         """Whether our own arithmetic reproduces `eager` on this call."""
-        # A tensor until somebody asks: recording waits for no device.
-        self.difference = float(self.difference)
         return self.difference <= _PARITY
 
     @property
@@ -126,7 +127,7 @@ class CapturedCall(AttentionCall):
     @property
     def sinks(self) -> Tensor | None:
         """Extra score per head that takes part in the softmax and is dropped, ``[heads]``."""
-        for name in _SINK_NAMES:
+        for name in SINK_NAMES:
             if self.options.get(name) is not None:
                 return self.options[name]
         return None
@@ -150,14 +151,16 @@ class CapturedCall(AttentionCall):
         precision: Precision = "model",
     ) -> Float[Tensor, "head query visible"]:
         """Weights or scores of some heads and rows of the first sequence; see the base class."""
+        if self.unexplained:
+            raise ValueError(self.unexplained)
         if scores:
             return _scores(self, heads, rows)[0]
         as_computed = precision == "model" and self.query.dtype != torch.float32
         if self.own_math and not as_computed:
             return own_weights(self, heads, rows)[0]
         computed = eager_rows(self, rows)[0, list(heads)].float()
-        blind = _blind_rows(self, heads, rows)
-        return computed if blind is None else computed.masked_fill(blind[..., None], torch.nan)
+        blind = blind_rows(self, heads, rows)
+        return computed if blind is None else computed.masked_fill(blind[0, ..., None], torch.nan)
 
     def of_sequence(self, index: int, queries: range, keys: range) -> Self:
         """Return views of one sequence's part; without padding there is nothing left to mask."""
@@ -176,7 +179,6 @@ class CapturedCall(AttentionCall):
         )
 
 
-@torch.no_grad()
 def eager_rows(call: CapturedCall, rows: Sequence[int]) -> Float[Tensor, "batch head query key"]:
     """Attention weights of some query rows by the model's own eager function, for all heads.
 
@@ -185,17 +187,24 @@ def eager_rows(call: CapturedCall, rows: Sequence[int]) -> Float[Tensor, "batch 
     Tensor
         ``[batch, heads, rows, keys]`` in the dtype that the model computes in.
     """
-    index = row_index(rows, call.device)
+    # The values do not enter the weights: the keys stand in for them, so none need be kept.
+    return attend_again(call, call.eager, rows, call.key)[1]
+
+
+@torch.no_grad()
+def attend_again(
+    call: CapturedCall, function: AttentionFunction, rows: Sequence[int], value: Tensor
+) -> tuple[Float[Tensor, "batch query head size"], Float[Tensor, "batch head query key"]]:
+    """Call an attention function as the model did, for some query rows: its output and weights."""
     options = {
         name: _option_rows(call, option, rows) if _is_map(call, option) else option
         for name, option in call.options.items()
     }
-    # The values do not enter the weights: the keys stand in for them, so none need be kept.
-    _, weights = call.eager(
+    output, weights = function(
         call.module,
-        call.query[:, :, index],
+        call.query[:, :, row_index(rows, call.device)],
         call.key,
-        call.key,
+        value,
         _additive_mask(call, rows),
         scaling=call.scaling,
         dropout=0.0,
@@ -206,7 +215,7 @@ def eager_rows(call: CapturedCall, rows: Sequence[int]) -> Float[Tensor, "batch 
             f"{type(call.module).__name__}'s own eager attention function returns no weights; "
             "Glasshead cannot show attention of this model."
         )
-    return weights
+    return output, weights
 
 
 def row_index(rows: Sequence[int], device: torch.device) -> slice | Tensor:
@@ -341,13 +350,13 @@ def _hidden(additive: Float[Tensor, "*any"]) -> Bool[Tensor, "*any"]:
     return additive <= torch.finfo(additive.dtype).min / 2
 
 
-def _blind_rows(
+def blind_rows(
     call: CapturedCall, heads: Sequence[int], rows: Sequence[int]
-) -> Bool[Tensor, "#head query"] | None:
+) -> Bool[Tensor, "#batch #head query"] | None:
     """Rows whose mask hides every key; None when no mask is given."""
     if call.mask is None:
         return None
-    mask = _mask_rows(call, heads, rows)[0]
+    mask = _mask_rows(call, heads, rows)
     hidden = ~mask if mask.dtype == torch.bool else _hidden(mask)
     return hidden.all(dim=-1)
 

@@ -1,17 +1,148 @@
-"""Our arithmetic against the model file's own eager function, on a few rows of every call."""
+"""Our arithmetic against what the model really computed, on a few rows of every call.
+
+The model file's own eager function says how its weights are meant. But it is seldom what runs, and
+not every function heeds all that it is given: SDPA leaves out Gemma 2's soft-cap on transformers
+5.20 and older, without a word. What it did compute is what we show. Weights that an attention
+function keeps to itself can be told by its output: it must be the values, summed by the weights.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
-from glasshead_backend.captured import eager_rows, own_weights
+from glasshead_backend.captured import (
+    SINK_NAMES,
+    attend_again,
+    blind_rows,
+    eager_rows,
+    own_weights,
+)
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Iterable, Sequence
 
-    from glasshead_backend.captured import CapturedCall
+    from jaxtyping import Float
+    from torch import nn
+
+    from glasshead_backend.captured import AttentionFunction, CapturedCall
+
+_LEFT_OUT = ("softcap", *SINK_NAMES)
+"""What a function may be given and not heed."""
+
+_ROUNDING = 1e-5
+"""Differences up to here are no reason to look for a better explanation."""
+
+_BETTER = 0.5
+"""A better explanation leaves at most this share of the difference."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How far explanations of a call are from what happened: numbers that nobody waits for yet.
+
+    Attributes
+    ----------
+    call : CapturedCall
+    function : callable
+        What the model called.
+    names : tuple of str
+        "weights": of our arithmetic from those of the model's eager function. The others from what
+        was put out, relative to the largest of it: "eager", the eager function; "own", our
+        arithmetic; "without", ours without what a function may not heed; "itself", what the called
+        function makes of these rows alone.
+    differences : Tensor
+        One for every name; NaN where there was nothing to compare.
+    """
+
+    call: CapturedCall
+    function: AttentionFunction
+    names: tuple[str, ...]
+    differences: Tensor
+
+
+def examine(
+    call: CapturedCall,
+    function: AttentionFunction,
+    value: Tensor,
+    output: Tensor,
+    weights: Tensor | None,
+) -> Evidence:
+    """Compare, on a few rows, what a call put out with what could explain it.
+
+    Parameters
+    ----------
+    call : CapturedCall
+    function : callable
+        What the model called.
+    value : Tensor
+        ``[batch, key_heads, keys, size]``
+    output : Tensor
+        ``[batch, queries, heads, size]``
+    weights : Tensor or None
+        What the function returned beside its output.
+    """
+    rows = _few_rows(call)
+    exact = call.query.dtype == torch.float32
+    found: dict[str, Tensor] = {}
+    if exact or function is not call.eager:
+        own = _own(call, rows)
+        theirs, their_weights = attend_again(call, call.eager, rows, value)
+        if exact:
+            found["weights"] = _of_weights(own, their_weights)
+        if function is not call.eager:
+            found["eager"] = _of_output(call, rows, output, theirs)
+            found["own"] = _of_output(call, rows, output, _gathered(own, value))
+            if any(call.options.get(name) is not None for name in _LEFT_OUT):
+                less = _gathered(_own(_without(call), rows), value)
+                found["without"] = _of_output(call, rows, output, less)
+            if weights is not None:
+                by_itself = attend_again(call, function, rows, value)[0]
+                found["itself"] = _of_output(call, rows, output, by_itself)
+    numbers = torch.stack(list(found.values())) if found else torch.empty(0)
+    return Evidence(call, function, tuple(found), numbers)
+
+
+def settle(evidence: Iterable[Evidence]) -> None:
+    """Decide for calls what their weights are; waits for the devices that they were made on."""
+    by_device: dict[torch.device, list[Evidence]] = {}
+    for one in evidence:
+        by_device.setdefault(one.differences.device, []).append(one)
+    for some in by_device.values():
+        numbers = iter(torch.cat([one.differences for one in some]).tolist())
+        for one in some:
+            _judge(one.call, one.function, {name: next(numbers) for name in one.names})
+
+
+def _judge(call: CapturedCall, function: AttentionFunction, found: dict[str, float]) -> None:
+    call.difference = found.pop("weights", 0.0)
+    explained = {name: number for name, number in found.items() if number == number}  # noqa: PLR0124
+    if not explained:  # it was the eager function itself, or what came out has another form
+        return
+    without = explained.pop("without", torch.inf)
+    itself = explained.pop("itself", torch.inf)
+    meant = min(explained.values(), default=torch.inf)
+    tolerance = _tolerance(call)
+    if meant > _ROUNDING and without < _BETTER * meant and without <= tolerance:
+        call.options, call.eager, call.difference = _heeded(call), plain_attention, 0.0
+    elif meant > tolerance >= itself:
+        call.eager, call.difference = function, torch.inf
+    elif meant > tolerance:
+        name = getattr(function, "__name__", type(function).__name__)
+        call.unexplained = (
+            f"What the attention function {name!r} put out in {type(call.module).__name__} is not "
+            f"its values weighted by any attention that Glasshead knows (relative difference "
+            f"{meant:.1g}): its weights are not known. Load the model with "
+            "attn_implementation='sdpa' or 'eager'."
+        )
+
+
+def _tolerance(call: CapturedCall) -> float:
+    """Relative difference that rounding may make where dot products are large."""
+    return 1e-2 if call.query.dtype.itemsize >= torch.float32.itemsize else 1e-1
 
 
 def gathers_by_weights(call: CapturedCall, value: Tensor, output: Tensor) -> bool:
@@ -30,35 +161,79 @@ def gathers_by_weights(call: CapturedCall, value: Tensor, output: Tensor) -> boo
     return bool((gathered - there).abs().amax() <= tolerance * scale)
 
 
+def plain_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    *,
+    scaling: float,
+    position_bias: Tensor | None = None,
+    **_: object,
+) -> tuple[Tensor, Tensor]:
+    """Attention in the model's dtype, step by step, where there is no eager function to ask."""
+    del module
+    repeats = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(repeats, dim=1), value.repeat_interleave(repeats, dim=1)
+    scores = query @ key.transpose(-1, -2) * scaling
+    for added in (position_bias, mask):
+        scores = scores if added is None else scores + added
+    weights = scores.softmax(dim=-1)
+    return (weights @ value).transpose(1, 2), weights
+
+
 def _few_rows(call: CapturedCall, n_rows: int = 3) -> list[int]:
     """First, last and evenly between."""
     last = call.n_queries - 1
     return sorted({round(i * last / max(n_rows - 1, 1)) for i in range(n_rows)})
 
 
-def verify(call: CapturedCall) -> None:
-    """Compare our arithmetic with the model's eager function on a few rows; note the difference.
+def _heeded(call: CapturedCall) -> dict[str, Any]:
+    return {name: option for name, option in call.options.items() if name not in _LEFT_OUT}
 
-    It is NaN when the two have different shapes or our arithmetic failed. float32 calls only: in
-    half precision the eager function is used anyway, unless float32 is asked for.
 
-    Parameters
-    ----------
-    call : CapturedCall
-    """
-    if call.query.dtype != torch.float32:
-        return
-    rows = _few_rows(call)
-    theirs = eager_rows(call, rows).float()
-    # Any failure of our own arithmetic (an unknown sink shape, say) means: use the model's.
+def _without(call: CapturedCall) -> CapturedCall:
+    return replace(call, options=_heeded(call))
+
+
+def _own(call: CapturedCall, rows: Sequence[int]) -> Float[Tensor, "batch head query visible"]:
+    """Our arithmetic; empty where it fails (an unknown sink shape, say): then others explain."""
     try:
-        own = own_weights(call, range(call.n_heads), rows)
+        return own_weights(call, range(call.n_heads), rows)
     except (RuntimeError, IndexError, ValueError):
-        own = theirs.new_empty(0)
-    if own.shape[:-1] == theirs.shape[:-1]:
-        # The last of the rows sees all keys that any of them sees.
-        theirs = theirs[..., : own.shape[-1]]
-        defined = ~own.isnan().any(dim=-1, keepdim=True)
-        call.difference = torch.where(defined, (own - theirs).abs(), 0.0).max()
-    else:
-        call.difference = float("nan")
+        return call.query.new_empty(0)
+
+
+def _of_weights(own: Tensor, theirs: Tensor) -> Float[Tensor, ""]:
+    if own.shape[:-1] != theirs.shape[:-1]:
+        return theirs.new_tensor(torch.nan, dtype=torch.float32)
+    # The last of the rows sees all keys that any of them sees.
+    theirs = theirs[..., : own.shape[-1]].float()
+    defined = ~own.isnan().any(dim=-1, keepdim=True)
+    return torch.where(defined, (own - theirs).abs(), 0.0).amax()
+
+
+def _gathered(weights: Tensor, value: Tensor) -> Float[Tensor, "batch query head size"]:
+    """Sum values by weights; values that heads share are never repeated."""
+    if weights.numel() == 0:
+        return weights
+    batch, n_heads, n_rows, n_visible = weights.shape
+    groups = value.shape[1]
+    gathered = weights.view(batch, groups, -1, n_visible) @ value[:, :, :n_visible].float()
+    return gathered.view(batch, n_heads, n_rows, -1).transpose(1, 2)
+
+
+def _of_output(
+    call: CapturedCall, rows: Sequence[int], output: Tensor, explained: Tensor
+) -> Float[Tensor, ""]:
+    """Largest difference of some rows' output, relative to the largest of it."""
+    there = output[:, rows].float()
+    if there.shape != explained.shape:
+        return there.new_tensor(torch.nan)
+    defined = torch.ones((), dtype=torch.bool, device=there.device)
+    blind = blind_rows(call, range(call.n_heads), rows)
+    if blind is not None:
+        defined = ~blind.transpose(1, 2)[..., None]
+    scale = torch.where(defined, there.abs(), 0.0).amax().clamp_min(1e-6)
+    return torch.where(defined, (explained - there).abs(), 0.0).amax() / scale

@@ -170,7 +170,7 @@ class _Probe:
                 enter = module.register_forward_pre_hook(here(self._enter), with_kwargs=True)
                 stack.callback(enter.remove)
                 stack.callback(module.register_forward_hook(here(self._leave)).remove)
-            recording = stack.enter_context(record())
+            recording = stack.enter_context(record((), self.model))
             stack.enter_context(SoftmaxTap(self._on_softmax, self._on_fused))
             forward(self.model, inputs)
         return [call for call in recording.calls if isinstance(call, CapturedCall)]

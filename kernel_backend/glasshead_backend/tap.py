@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from glasshead_backend.captured import CapturedCall, default_scaling
+from glasshead_backend.oracle import plain_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,7 +94,7 @@ class FusedAttention:
             mask=self.mask,
             causal=self.causal and self.query.shape[2] > 1,
             scaling=self.scaling,
-            eager=_plain_attention,
+            eager=plain_attention,
             options={},
         )
 
@@ -118,22 +119,3 @@ def arrange(tensor: Tensor, layout: Layout, batch: int) -> Float[Tensor, "batch 
     if layout == "(bh)qk":
         return tensor.unflatten(0, (batch, -1))
     return tensor.permute(*(layout.index(axis) for axis in "bhqk"))
-
-
-def _plain_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    *,
-    scaling: float,
-    **_: object,
-) -> tuple[Tensor, Tensor]:
-    """Attention in the model's dtype, step by step, for modules that have no eager function."""
-    del module
-    repeats = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(repeats, dim=1), value.repeat_interleave(repeats, dim=1)
-    scores = query @ key.transpose(-1, -2) * scaling
-    weights = (scores if mask is None else scores + mask).softmax(dim=-1)
-    return weights @ value, weights

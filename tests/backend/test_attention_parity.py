@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
-import transformers
-from packaging.version import Version
 
 from backend.tiny_models import (
     DECODERS,
@@ -42,9 +41,6 @@ def peakedness(attentions: tuple[Tensor, ...]) -> float:
 @pytest.mark.parametrize("model_type", [*DECODERS, *ENCODERS])
 def test_self_attention_equals_eager_output_attentions(model_type: str) -> None:
     model = build(model_type)
-    if model_type == "gemma2" and Version(transformers.__version__) < Version("5.21"):
-        # SDPA leaves out Gemma-2's soft-cap there: what the model computes is not what eager does.
-        model.set_attn_implementation("eager")
     implementation = model.config._attn_implementation
     trace = Lens(model, tokenizer()).trace(TEXT)
     ids = torch.tensor([[token.id for token in trace.queries()]])
@@ -133,23 +129,21 @@ def test_half_precision_weights_are_those_that_the_model_reports(dtype: torch.dt
     assert torch.equal(trace.attention(0), reference[0][0].float())
 
 
-def test_a_models_eager_function_is_used_where_our_arithmetic_would_differ() -> None:
+def test_a_models_eager_function_is_used_where_our_arithmetic_would_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model = build("llama")
-    trace = Lens(model, tokenizer()).trace(TEXT)
-    call = trace.call(1)
-    assert call.own_math
-    stock = call.eager
+    whole = Lens(model, tokenizer()).trace(TEXT).attention(1)
+    file = sys.modules[type(model).__module__]
+    stock = file.eager_attention_forward
 
     def halved(*args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
         output, weights = stock(*args, **kwargs)
         return output, weights / 2
 
-    from glasshead_backend.oracle import verify  # noqa: PLC0415
-
-    whole = trace.attention(1)
-    call.eager = halved
-    verify(call)
-    assert not call.own_math
+    monkeypatch.setattr(file, "eager_attention_forward", halved)
+    trace = Lens(model, tokenizer()).trace(TEXT)
+    assert trace.path(1) == "eager"
     torch.testing.assert_close(trace.attention(1), whole / 2)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
 import torch
 
-from backend.tiny_models import DECODERS, ENCODER_DECODERS, TEXT, build, tokenizer
+from backend.tiny_models import DECODERS, ENCODER_DECODERS, TEXT, build, eager_copy, tokenizer
 from glasshead_backend import Cancelled, Lens, Step, Trace
 
 TOLERANCE = 1e-5
@@ -23,8 +22,7 @@ MODES: dict[str, dict[str, Any]] = {
 
 def generate_by_steps(lens: Lens, options: dict[str, Any]) -> Any:
     """What transformers' own generation reports, in eager mode."""
-    reference = copy.deepcopy(lens.model)
-    reference.set_attn_implementation("eager")
+    reference = eager_copy(lens.model)
     ids = torch.tensor([[token.id for token in lens.tokenize(PROMPT)]])
     return reference.generate(
         input_ids=ids,

@@ -165,9 +165,21 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def eager_attentions(model: PreTrainedModel, **inputs: torch.Tensor) -> Any:
-    """Run a copy of the model in transformers' eager mode: the independent reference."""
+def eager_copy(model: PreTrainedModel) -> PreTrainedModel:
+    """Copy a model and let transformers' eager mode compute what the model does: the reference.
+
+    SDPA leaves out the soft-cap of Gemma 2 (transformers up to 5.20 runs it so; newer ones refuse).
+    """
     reference = copy.deepcopy(model)
     reference.set_attn_implementation("eager")
+    if model.config._attn_implementation == "sdpa":
+        for module in reference.modules():
+            if getattr(module, "attn_logit_softcapping", None) is not None:
+                module.attn_logit_softcapping = None
+    return reference
+
+
+def eager_attentions(model: PreTrainedModel, **inputs: torch.Tensor) -> Any:
+    """Run a copy of the model in transformers' eager mode: the independent reference."""
     with torch.no_grad():
-        return reference(**inputs, output_attentions=True, use_cache=False)
+        return eager_copy(model)(**inputs, output_attentions=True, use_cache=False)

@@ -15,7 +15,7 @@ from transformers import (
 )
 from transformers.models.auto import modeling_auto
 
-from backend.architectures.shrinking import tiny_config
+from backend.architectures.shrinking import fields_of, tiny_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -71,7 +71,7 @@ def build(case: Case, *, gain: float = GAINS[0], seed: int = 0) -> PreTrainedMod
     """Build the tiny model of a case, its weights drawn with a standard deviation of `gain`."""
     auto = _AUTO[case.autos[0]][0]
     causal = case.autos[0] == "CausalLM"
-    fields = CONFIG_MAPPING[case.model_type].__dataclass_fields__
+    fields = fields_of(CONFIG_MAPPING[case.model_type])
     # An encoder's language-model head looks back only when it is told to.
     changes = {"is_decoder": True} if causal and "is_decoder" in fields else {}
     config = tiny_config(case.model_type, **changes)

@@ -8,10 +8,12 @@ get right for one model type stands in :mod:`backend.architectures.exceptions`.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from typing import Any
 
-from transformers import CONFIG_MAPPING, PreTrainedConfig
+from transformers import CONFIG_MAPPING
+from transformers.configuration_utils import PretrainedConfig as PreTrainedConfig
 
 from backend.architectures.exceptions import CHANGES
 from backend.tiny_models import N_VOCABULARY
@@ -99,8 +101,15 @@ def tiny_config(model_type: str, **changes: Any) -> PreTrainedConfig:
     return _shrunk(CONFIG_MAPPING[model_type], {**CHANGES.get(model_type, {}), **changes})
 
 
+def fields_of(config_class: Any) -> set[str]:
+    """Names of what a configuration can be given; up to transformers 5.8 none is a dataclass."""
+    if dataclasses.is_dataclass(config_class):
+        return {field.name for field in dataclasses.fields(config_class)}
+    return set(inspect.signature(config_class.__init__).parameters) - {"self", "kwargs", "args"}
+
+
 def _shrunk(config_class: Any, changes: dict[str, Any]) -> PreTrainedConfig:
-    fields = {field.name for field in dataclasses.fields(config_class)}
+    fields = fields_of(config_class)
     parts = _parts(config_class, changes)
     plain = {name: value for name, value in changes.items() if name not in parts}
     # Some defaults do not fit together: then the changes come first.
