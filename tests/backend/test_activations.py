@@ -48,7 +48,7 @@ def outputs_of(trace: Trace, names: list[str]) -> list[torch.Tensor]:
     handles = [
         trace.lens.model.get_submodule(name).register_forward_hook(keep(name)) for name in names
     ]
-    trace.lens.model(**inputs_of(trace), use_cache=False)
+    trace.lens.model(**inputs_of(trace), **without_cache(trace.lens.model))
     for handle in handles:
         handle.remove()
     return [kept[name] for name in names]
@@ -80,7 +80,8 @@ def test_the_residual_stream_is_transformers_hidden_states(
 ) -> None:
     trace = trace_of(model_type)
     with torch.no_grad():
-        out = trace.lens.model(**inputs_of(trace), output_hidden_states=True, use_cache=False)
+        model = trace.lens.model
+        out = model(**inputs_of(trace), output_hidden_states=True, **without_cache(model))
     expected = [state[0] for state in out[states]]
     torch.testing.assert_close(trace.activations(0, "embedding", kind=kind), expected[0])
     # transformers' last hidden state lies behind the final norm.

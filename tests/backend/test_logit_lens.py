@@ -10,8 +10,8 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from backend.architectures.building import all_cases
 from backend.architectures.building import build as build_case
+from backend.architectures.versions import case_or_skip
 from backend.tiny_models import CONFIGS, TEXT, build, tokenizer
 from glasshead_backend import Lens, Trace, logit_lens
 
@@ -35,7 +35,7 @@ def trace_of(model_type: str) -> Trace:
         model = build(model_type)
     else:
         names = {"granite": "granite/GraniteForCausalLM", "cohere": "cohere/CohereForCausalLM"}
-        model = build_case(next(case for case in all_cases() if case.name == names[model_type]))
+        model = build_case(case_or_skip(names[model_type]))
     lens = Lens(model, tokenizer())
     return lens.trace(TEXT, "a lazy fox runs over" if lens.family == "encoder-decoder" else None)
 
@@ -169,10 +169,7 @@ UNUSUAL = (
 
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_the_last_layer_of_unusual_architectures_says_what_the_model_predicts(name: str) -> None:
-    cases = {case.name: case for case in all_cases()}
-    if name not in cases:
-        pytest.skip(f"this version of transformers has no {name}")
-    lens = Lens(build_case(cases[name]), tokenizer())
+    lens = Lens(build_case(case_or_skip(name)), tokenizer())
     two = lens.family == "encoder-decoder"
     trace = lens.trace(TEXT, "a lazy fox") if two else lens.trace(TEXT)
     found = logit_lens(trace)

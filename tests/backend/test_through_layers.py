@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from backend.architectures.building import all_cases
 from backend.architectures.building import build as build_case
+from backend.architectures.versions import case_or_skip
 from backend.tiny_models import TEXT, build, eager_attentions, tokenizer
 from glasshead_backend import Lens, MemoryBudgetError, Trace
 
@@ -202,7 +202,7 @@ def test_values_of_modules_that_compute_by_themselves_are_refused() -> None:
     ],
 )
 def test_what_gated_heads_move_is_not_made_up(name: str, message: str) -> None:
-    case = next(case for case in all_cases() if case.name == name)
+    case = case_or_skip(name)
     trace = Lens(build_case(case), tokenizer()).trace(TEXT)
     with pytest.raises(ValueError, match=message):
         trace.moved_norms(trace.layers()[0])

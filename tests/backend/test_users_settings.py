@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from backend.architectures.building import all_cases
 from backend.architectures.building import build as build_case
+from backend.architectures.versions import case_or_skip
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens, Step, Trace
 
@@ -131,7 +131,7 @@ def test_a_callback_may_ask_the_trace_itself() -> None:
 )
 @pytest.mark.parametrize("n_texts", [3, 4])
 def test_norms_of_a_batch_as_large_as_its_texts_are_long(name: str, n_texts: int) -> None:
-    case = next(case for case in all_cases() if case.name == name)
+    case = case_or_skip(name)
     lens = Lens(build_case(case), tokenizer())
     texts = ["the quick fox", "a lazy dog", "old whale at", "runs away from"][:n_texts]
     targets = [f"{text} sea" for text in texts] if lens.family == "encoder-decoder" else None
@@ -151,7 +151,7 @@ def test_norms_of_a_batch_as_large_as_its_texts_are_long(name: str, n_texts: int
     ["codegen/CodeGenForCausalLM", "openai-gpt/OpenAIGPTLMHeadModel", "gptj/GPTJForCausalLM"],
 )
 def test_masked_scores_are_minus_infinity(name: str) -> None:
-    case = next(case for case in all_cases() if case.name == name)
+    case = case_or_skip(name)
     trace = Lens(build_case(case), tokenizer()).trace(TEXT)
     scores = trace.attention(0, scores=True)
     hidden = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -165,13 +166,12 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def eager_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """Copy a model and let transformers' eager mode compute what the model does: the reference.
+def as_it_runs(model: PreTrainedModel, reference: PreTrainedModel) -> PreTrainedModel:
+    """Let a copy in eager mode compute what the model does.
 
-    SDPA leaves out the soft-cap of Gemma 2 (transformers up to 5.20 runs it so; newer ones refuse).
+    SDPA leaves out the soft-cap of Gemma 2 and its like: transformers up to 5.20 runs them so,
+    newer ones refuse to.
     """
-    reference = copy.deepcopy(model)
-    reference.set_attn_implementation("eager")
     if model.config._attn_implementation == "sdpa":
         for module in reference.modules():
             if getattr(module, "attn_logit_softcapping", None) is not None:
@@ -179,7 +179,20 @@ def eager_copy(model: PreTrainedModel) -> PreTrainedModel:
     return reference
 
 
+def eager_copy(model: PreTrainedModel) -> PreTrainedModel:
+    """Copy a model for transformers' eager mode: the independent reference."""
+    reference = copy.deepcopy(model)
+    reference.set_attn_implementation("eager")
+    return as_it_runs(model, reference)
+
+
+def without_cache(model: Any) -> dict[str, bool]:
+    """Return what a forward takes to keep no cache: encoders are not asked in every version."""
+    takes = "use_cache" in inspect.signature(model.forward).parameters
+    return {"use_cache": False} if takes else {}
+
+
 def eager_attentions(model: PreTrainedModel, **inputs: torch.Tensor) -> Any:
-    """Run a copy of the model in transformers' eager mode: the independent reference."""
+    """Run a copy of the model in transformers' eager mode."""
     with torch.no_grad():
-        return eager_copy(model)(**inputs, output_attentions=True, use_cache=False)
+        return eager_copy(model)(**inputs, output_attentions=True, **without_cache(model))

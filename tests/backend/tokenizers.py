@@ -14,6 +14,8 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import sentencepiece
+import transformers
+from packaging.version import Version
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer, UnigramTrainer, WordLevelTrainer, WordPieceTrainer
 from transformers import (
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from transformers import PreTrainedTokenizerBase
+
+# transformers 4 makes its tokenizers from files, 5 from vocabularies.
+_FROM_FILES = Version(transformers.__version__) < Version("5")
 
 SENTENCES = [
     "The animal didn't cross the street because it was too tired.",
@@ -66,7 +71,19 @@ def gpt2(*, add_prefix_space: bool = False) -> PreTrainedTokenizerBase:
         special_tokens=["<|endoftext|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
+    if _FROM_FILES:
+        files = _written(vocab, merges)
+        return transformers.GPT2TokenizerFast(*files, add_prefix_space=add_prefix_space)
     return GPT2Tokenizer(vocab=vocab, merges=merges, add_prefix_space=add_prefix_space)
+
+
+def _written(vocab: dict[str, int], merges: list[tuple[str, str]]) -> tuple[str, str]:
+    """Write a vocabulary and merges as tokenizers are published."""
+    folder = Path(mkdtemp())
+    (folder / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
+    lines = ["#version: 0.2", *(" ".join(merge) for merge in merges), ""]
+    (folder / "merges.txt").write_text("\n".join(lines), encoding="utf-8")
+    return str(folder / "vocab.json"), str(folder / "merges.txt")
 
 
 @cache
@@ -81,8 +98,9 @@ def roberta() -> PreTrainedTokenizerBase:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.decoder = decoders.ByteLevel()
+    # Called "cls" up to tokenizers 0.22, "cls_token" since.
     tokenizer.post_processor = processors.RobertaProcessing(
-        sep=("</s>", 2), cls_token=("<s>", 0), trim_offsets=True, add_prefix_space=False
+        ("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -136,11 +154,36 @@ def _metaspace_bpe() -> tuple[dict[str, int], list[tuple[str, str]]]:
 def llama2() -> PreTrainedTokenizerBase:
     """SentencePiece-style BPE with byte fallback and a start token."""
     vocab, merges = _metaspace_bpe()
-    tokenizer = LlamaTokenizer(vocab=vocab, merges=merges)
+    tokenizer = (
+        _llama_of_transformers_4(vocab, merges)
+        if _FROM_FILES
+        else LlamaTokenizer(vocab=vocab, merges=merges)
+    )
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", 1)]
     )
     return tokenizer
+
+
+def _llama_of_transformers_4(
+    vocab: dict[str, int], merges: list[tuple[str, str]]
+) -> PreTrainedTokenizerBase:
+    """Make what its converter makes of a SentencePiece model with ``legacy=False``."""
+    backend = Tokenizer(
+        models.BPE(vocab, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    )
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    backend.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
 
 
 @cache
@@ -185,7 +228,18 @@ def _unigram_vocabulary() -> list[tuple[str, float]]:
 @cache
 def t5() -> PreTrainedTokenizerBase:
     """Unigram behind white-space splitting, ``</s>`` at the end."""
-    return T5Tokenizer(vocab=_unigram_vocabulary(), extra_ids=2)
+    vocabulary = _unigram_vocabulary()
+    if not _FROM_FILES:
+        return T5Tokenizer(vocab=vocabulary, extra_ids=2)
+    backend = Tokenizer(models.Unigram(vocabulary, 2, False))
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
+    )
+    backend.decoder = decoders.Metaspace()
+    backend.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    return transformers.T5TokenizerFast(tokenizer_object=backend, extra_ids=2)
 
 
 @cache
@@ -223,7 +277,12 @@ def bert(*, lower_case: bool = True) -> PreTrainedTokenizerBase:
         show_progress=False,
     )
     tokenizer.train_from_iterator(LATIN_SENTENCES, trainer)
-    return BertTokenizer(vocab=tokenizer.get_vocab(), do_lower_case=lower_case)
+    vocab = tokenizer.get_vocab()
+    if not _FROM_FILES:
+        return BertTokenizer(vocab=vocab, do_lower_case=lower_case)
+    file = Path(mkdtemp()) / "vocab.txt"
+    file.write_text("\n".join(sorted(vocab, key=vocab.__getitem__)), encoding="utf-8")
+    return transformers.BertTokenizerFast(str(file), do_lower_case=lower_case)
 
 
 def bert_cased() -> PreTrainedTokenizerBase:
@@ -294,12 +353,8 @@ def ctrl() -> PreTrainedTokenizerBase:
     whole = [*letters, *("".join(merge) for merge in merges)]
     pieces = {piece.removesuffix("</w>") for piece in whole}
     names = ["<unk>", *sorted(pieces), *sorted(f"{piece}@@" for piece in pieces)]
-    folder = Path(mkdtemp())
     vocab = {name: number for number, name in enumerate(names)}
-    (folder / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
-    lines = ["#version: 0.2", *(" ".join(merge) for merge in merges), ""]
-    (folder / "merges.txt").write_text("\n".join(lines), encoding="utf-8")
-    return CTRLTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    return CTRLTokenizer(*_written(vocab, merges))
 
 
 @cache

@@ -120,7 +120,11 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
     path = out / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
     settings["tokenizer_class"] = "PreTrainedTokenizerFast"
-    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    # transformers 4 would make token types as well, which neither model takes.
+    settings["model_input_names"] = ["input_ids", "attention_mask"]
+    path.write_text(
+        json.dumps(settings, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
+    )
     for file in out.iterdir():
         file.chmod(0o644)  # safetensors writes files that only their owner may read
 

@@ -65,7 +65,8 @@ _AGREEING: dict[str, dict[str, Any]] = {
     # What every published checkpoint has, and the default has not.
     "deberta": _DEBERTA,
     "deberta-v2": _DEBERTA,
-    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    # Kernels of old want a GPU.
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "use_mamba_kernels": False},
     "bamba": {"attn_layer_indices": [1, 3]},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"] * 2},
     "mamba2": {"num_heads": 8, "head_dim": 8},
@@ -92,6 +93,7 @@ _AGREEING: dict[str, dict[str, Any]] = {
     },
     # The attention block is shared: the second place where it stands is the interesting one.
     "zamba": {
+        "use_mamba_kernels": False,
         "num_hidden_layers": 5,
         "layers_block_type": ["linear_attention", *["linear_attention", "hybrid"] * 2],
     },

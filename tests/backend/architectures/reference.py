@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from backend.architectures.unfolding import unfolded
+from backend.tiny_models import as_it_runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ def run_eager(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Reference:
     config = copy.deepcopy(model.config)
     reference = type(model)._from_config(config, attn_implementation="eager")
     reference.load_state_dict(model.state_dict())
-    reference.eval()
+    as_it_runs(model, reference).eval()
     tap = _Tap()
     with torch.no_grad(), tap:
         output = call(reference, inputs, output_attentions=True)
@@ -108,7 +109,9 @@ def call(model: Any, inputs: dict[str, Tensor], **options: Any) -> Any:
     takes = inspect.signature(model.forward).parameters
     if "use_cache" in takes:
         options["use_cache"] = False
-    return model(**inputs, **options)
+    any_taken = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in takes.values())
+    given = {name: one for name, one in options.items() if any_taken or name in takes}
+    return model(**inputs, **given)
 
 
 def layers_with_attention(model: PreTrainedModel, kind: str) -> list[int] | None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import CONFIG_MAPPING
-from transformers.configuration_utils import PretrainedConfig as PreTrainedConfig
 
 from backend.architectures.exceptions import CHANGES
 from backend.tiny_models import N_VOCABULARY
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 HIDDEN, HEADS, HEAD_SIZE, FEED_FORWARD = 32, 4, 8, 64
 LAYERS, ENCODER_LAYERS, TOWER_LAYERS = 4, 2, 1
