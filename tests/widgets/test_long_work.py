@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ipywidgets.widgets.widget import _instances
+from ipywidgets import Widget
+from ipywidgets.widgets import widget as widget_module
 from traitlets import TraitError
 
 from glasshead import AttentionLines, FusedAttentionMatrix, Trace, explore
@@ -57,7 +58,10 @@ def state_from_browser(view: TraceView, **state: Any) -> None:
 
 
 def n_views() -> int:
-    return sum(isinstance(widget, TraceView) for widget in _instances.values())
+    # ipywidgets 8 keeps them in the module, 7 in the class.
+    all_widgets = vars(widget_module).get("_instances")
+    all_widgets = Widget.widgets if all_widgets is None else all_widgets
+    return sum(isinstance(widget, TraceView) for widget in all_widgets.values())
 
 
 def n_at_work() -> int:

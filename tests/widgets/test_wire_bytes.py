@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import comm
+import ipywidgets
 import pytest
 import torch
 from comm.base_comm import BaseComm
@@ -23,6 +24,8 @@ from glasshead import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from glasshead.view import TraceView
 
 VIEWS = (AttentionLines, FusedAttentionMatrix, PerplexityStrip, LayerStatsChart)
@@ -56,23 +59,42 @@ class Wire:
         ]
 
 
+def comm_of_old(publish: Callable[..., None]) -> Any:
+    """Make a comm for ipywidgets 7, which talks to the kernel's own class."""
+    from ipykernel.comm import Comm  # noqa: PLC0415  versions for ipywidgets 8 warn or lack it
+    from traitlets import Any as AnyTrait  # noqa: PLC0415
+
+    class OldComm(Comm):
+        kernel = AnyTrait("a kernel, for all that is asked of it")
+
+        def open(self, **options: Any) -> None:
+            publish(**options)
+
+        def _publish_msg(self, *_: str, **options: Any) -> None:
+            publish(**options)
+
+    return OldComm
+
+
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     recorded = Wire()
 
-    class RecordingComm(BaseComm):
-        def publish_msg(
-            self,
-            msg_type: str,  # noqa: ARG002 - the base class names it
-            data: dict[str, Any] | None = None,
-            metadata: dict[str, Any] | None = None,  # noqa: ARG002
-            buffers: list[Any] | None = None,
-            **_: object,
-        ) -> None:
-            sizes = (memoryview(buffer).nbytes for buffer in buffers or [])
-            recorded.messages.append((data or {}, sum(sizes)))
+    def publish(
+        data: dict[str, Any] | None = None, buffers: list[Any] | None = None, **_: object
+    ) -> None:
+        sizes = (memoryview(buffer).nbytes for buffer in buffers or [])
+        recorded.messages.append((data or {}, sum(sizes)))
 
-    monkeypatch.setattr(comm, "create_comm", RecordingComm)
+    if not hasattr(ipywidgets.widgets.widget, "Comm"):
+
+        class RecordingComm(BaseComm):
+            def publish_msg(self, *args: Any, **options: Any) -> None:
+                publish(*args[1:], **options)
+
+        monkeypatch.setattr(comm, "create_comm", RecordingComm)
+    else:
+        monkeypatch.setattr(ipywidgets.widgets.widget, "Comm", comm_of_old(publish))
     return recorded
 
 
