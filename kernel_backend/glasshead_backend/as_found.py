@@ -6,7 +6,6 @@ layers) is put back on any way out. One thread at a time does this to one model:
 
 from __future__ import annotations
 
-import re
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
@@ -16,14 +15,12 @@ from weakref import WeakKeyDictionary
 import torch
 
 from glasshead_backend.hooks import own_run
+from glasshead_backend.library import masked_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from torch import nn
-
-_HIDES_BY_ARGUMENTS = re.compile(r"flash|flex|paged|/")
-"""Names of attention implementations whose masks leave out who may look where: hub kernels, too."""
 
 _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 _locks_lock = threading.Lock()
@@ -68,35 +65,10 @@ def for_a_trace(model: Any) -> Generator[None, None, None]:
     """
     with ExitStack() as stack:
         stack.enter_context(_evaluated(model))
-        stack.enter_context(_recordable(model))
+        stack.enter_context(masked_attention(model))
         stack.enter_context(_not_compiled())
         stack.enter_context(own_run())
         yield
-
-
-@contextmanager
-def _recordable(model: Any) -> Generator[None, None, None]:
-    configs = {
-        id(module.config): module.config for module in model.modules() if _has_config(module)
-    }
-    found = {key: config._attn_implementation for key, config in configs.items()}  # noqa: SLF001
-    if not any(_HIDES_BY_ARGUMENTS.search(name or "") for name in found.values()):
-        yield
-        return
-    try:
-        try:
-            model.set_attn_implementation("sdpa")
-        except ValueError:  # a model without SDPA (sinks, soft-caps)
-            model.set_attn_implementation("eager")
-        yield
-    finally:
-        # Not by the method: it asks for the package that the implementation comes from.
-        for key, config in configs.items():
-            config._attn_implementation_internal = found[key]  # noqa: SLF001
-
-
-def _has_config(module: nn.Module) -> bool:
-    return hasattr(getattr(module, "config", None), "_attn_implementation_internal")
 
 
 @contextmanager

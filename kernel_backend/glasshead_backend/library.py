@@ -11,13 +11,23 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from transformers.modeling_utils import AttentionInterface
+import transformers
+from transformers.cache_utils import Cache
+
+try:
+    from transformers.modeling_utils import AttentionInterface
+except ImportError as error:
+    raise ImportError(
+        "Glasshead needs transformers 4.57 or newer, whose models ask for their attention function; "
+        f"this is {transformers.__version__}. Install a newer one: pip install -U transformers"
+    ) from error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -26,6 +36,12 @@ if TYPE_CHECKING:
 
     AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
     Wrap = Callable[[AttentionFunction, AttentionFunction | None], AttentionFunction]
+
+_CACHES = ("past_key_value", "past_key_values", "layer_past", "past", "cache")
+"""Names of the cache among the arguments of attention modules."""
+
+_HIDES_BY_ARGUMENTS = re.compile(r"flash|flex|paged|/")
+"""Names of attention implementations whose masks leave out who may look where: hub kernels, too."""
 
 _ASKS = "get_interface"
 _LOOKS_UP = "__getitem__"
@@ -103,6 +119,43 @@ def _called_directly(wrap: Wrap) -> Callable[[Any], Any]:
         return eager_attention_forward
 
     return replace
+
+
+@contextmanager
+def masked_attention(model: Any) -> Generator[None, None, None]:
+    """Let flash and flex attention give way to SDPA: masks then say who may look where."""
+    configs = {
+        id(module.config): module.config for module in model.modules() if _has_config(module)
+    }
+    found = {key: config._attn_implementation for key, config in configs.items()}  # noqa: SLF001
+    if not any(_HIDES_BY_ARGUMENTS.search(name or "") for name in found.values()):
+        yield
+        return
+    try:
+        try:
+            model.set_attn_implementation("sdpa")
+        except ValueError:  # a model without SDPA (sinks, soft-caps)
+            model.set_attn_implementation("eager")
+        yield
+    finally:
+        # Not by the method: it asks for the package that the implementation comes from.
+        for key, config in configs.items():
+            config._attn_implementation_internal = found[key]  # noqa: SLF001
+
+
+def _has_config(module: nn.Module) -> bool:
+    return hasattr(getattr(module, "config", None), "_attn_implementation_internal")
+
+
+def no_cache(model: Any) -> dict[str, bool]:
+    """Return what a model's forward takes to make no cache; encoders of old cannot be told."""
+    takes_cache = "use_cache" in inspect.signature(model.forward).parameters
+    return {"use_cache": False} if takes_cache else {}
+
+
+def is_cache(name: str, value: object) -> bool:
+    """Whether an argument of an attention module is a cache, by its name or its type."""
+    return name in _CACHES or isinstance(value, Cache)
 
 
 @dataclass

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers.cache_utils import Cache
 
 from glasshead_backend.as_found import autocast_now, for_a_trace, lock_of
 from glasshead_backend.attention import AttentionCall
 from glasshead_backend.captured import CapturedCall
 from glasshead_backend.hooks import here, version_of
+from glasshead_backend.library import is_cache
 from glasshead_backend.memory import FLOAT32
 from glasshead_backend.tap import FusedAttention, Layout, SoftmaxTap, arrange, layout_of
 from glasshead_backend.unfold import LinearInValues
@@ -42,8 +42,6 @@ _DIMS = 3
 
 _HIDDEN = -1000.0
 """Scores that a key has which is hidden, and no other with a weight of zero."""
-
-_CACHE_ARGUMENTS = ("past_key_value", "past_key_values", "layer_past", "past", "cache")
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,8 +320,7 @@ def keep_inputs(
         reader = by_module[id(module)]
         keep = _copied if reader.changes_inputs else _kept
         kept = {
-            name: None if name in _CACHE_ARGUMENTS else keep(value)
-            for name, value in kwargs.items()
+            name: None if is_cache(name, value) else keep(value) for name, value in kwargs.items()
         }
         if "use_cache" in kept:
             kept["use_cache"] = False
@@ -339,7 +336,7 @@ def keep_inputs(
 def _kept(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.detach()
-    return None if isinstance(value, Cache) else value
+    return None if is_cache("", value) else value
 
 
 def _copied(value: Any) -> Any:

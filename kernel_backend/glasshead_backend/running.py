@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from glasshead_backend.arena import Arena
 from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.hooks import here, on_input, on_output
+from glasshead_backend.library import no_cache
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.prediction import NextTokenLogits
 from glasshead_backend.progress import is_listened_to, steps
@@ -87,8 +87,7 @@ def require_room_to_record(lens: Lens, many: Sequence[Sides], what: str) -> int:
 
 def forward(model: Any, inputs: dict[str, Tensor]) -> Any:
     """Run one forward pass; without a cache, which would hold a second copy of every key."""
-    takes_cache = "use_cache" in inspect.signature(model.forward).parameters
-    return model(**inputs, use_cache=False) if takes_cache else model(**inputs)
+    return model(**inputs, **no_cache(model))
 
 
 def n_embeddings(model: Any) -> int:

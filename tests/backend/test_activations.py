@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.tiny_models import TEXT, build, tokenizer
+from backend.tiny_models import TEXT, build, tokenizer, without_cache
 from glasshead_backend import Lens, MemoryBudgetError, Trace
 
 TARGET = "a lazy fox runs over the sea"

@@ -17,6 +17,7 @@ from backend.tiny_models import (
     eager_attentions,
     tokenizer,
 )
+from backend.versions import older_than
 from glasshead_backend import Lens, Trace
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def test_the_models_run_sdpa_while_they_are_traced(
         calls.append(1)
         return stock(*args, **kwargs)
 
+    if model_type == "t5" and older_than("5.15"):
+        pytest.skip("T5 cannot be run by SDPA before transformers 5.15")
     model = build(model_type)
     assert model.config._attn_implementation == "sdpa"
     lens = Lens(model, tokenizer())

@@ -13,6 +13,7 @@ import torch
 from backend.architectures.building import build as build_case
 from backend.architectures.versions import case_or_skip
 from backend.tiny_models import TEXT, build, eager_attentions, tokenizer
+from backend.versions import older_than
 from glasshead_backend import Lens, MemoryBudgetError, Trace
 
 TARGET = "a lazy fox runs over the sea"
@@ -152,6 +153,8 @@ def contributions(trace: Trace, layer: int) -> np.ndarray:
 
 @pytest.mark.parametrize("model_type", ["gpt2", "llama", "bert", "gpt_oss"])
 def test_moved_norms_are_those_of_kobayashi(model_type: str) -> None:
+    if model_type == "bert" and older_than("5.0"):
+        pytest.skip("BERT computes its attention by itself before transformers 5")
     trace = trace_of(model_type)
     each = contributions(trace, 1)
     norms = np.linalg.norm(each, axis=-1)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import sentencepiece
 import transformers
-from packaging.version import Version
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer, UnigramTrainer, WordLevelTrainer, WordPieceTrainer
 from transformers import (
@@ -29,13 +28,15 @@ from transformers import (
     T5Tokenizer,
 )
 
+from backend.versions import older_than
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from transformers import PreTrainedTokenizerBase
 
 # transformers 4 makes its tokenizers from files, 5 from vocabularies.
-_FROM_FILES = Version(transformers.__version__) < Version("5")
+_FROM_FILES = older_than("5")
 
 SENTENCES = [
     "The animal didn't cross the street because it was too tired.",

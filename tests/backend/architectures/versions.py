@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import transformers
-from packaging.version import Version
 
 from backend.architectures.building import Case, all_cases
+from backend.versions import older_than
 
 _CASES = {case.name: case for case in all_cases()}
 
@@ -34,21 +34,17 @@ _CAPTURED_SINCE = {
 }
 
 
-def _older_than(version: str) -> bool:
-    return Version(transformers.__version__) < Version(version)
-
-
 def case_or_skip(name: str) -> Case:
     """Return a case; skip the test that asks where it cannot be had, and say why."""
     if name not in _CASES:
         pytest.skip(f"transformers {transformers.__version__} has no {name}")
     since, reason = _SINCE.get(name, ("0", ""))
-    if _older_than(since):
+    if older_than(since):
         pytest.skip(f"transformers before {since}: {reason}")
     return _CASES[name]
 
 
 def path_here(case: str, path: str) -> str:
     """How the weights of a case come about with the transformers that is installed."""
-    replayed = path == "capture" and _older_than(_CAPTURED_SINCE.get(case, "0"))
+    replayed = path == "capture" and older_than(_CAPTURED_SINCE.get(case, "0"))
     return "replay" if replayed else path
