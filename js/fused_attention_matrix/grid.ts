@@ -24,6 +24,8 @@ export interface Matrix {
   readonly mass: NumberArray;
   readonly undefinedRows: NumberArray;
   readonly causal: boolean;
+  /** The strongest cells, exact, strongest first; without the first row of a causal map. */
+  readonly largest: readonly { query: number; key: number; weight: number }[];
   /** The weight at the strong end of the colour table; larger ones are clipped to it. */
   readonly top: number;
 }
@@ -57,8 +59,16 @@ export function readMatrix(frame: MatrixFrame, causal: boolean): Matrix {
     mass: unpack(frame.column_mass),
     undefinedRows,
     causal,
+    largest: largestCells(frame),
     top: topWeight(frame, undefinedRows, causal),
   };
+}
+
+function largestCells({ largest }: MatrixFrame): Matrix["largest"] {
+  const [queries, keys] = [unpack(largest.query), unpack(largest.key)];
+  return Array.from(unpack(largest.weight), (weight, i) => {
+    return { query: queries[i] ?? 0, key: keys[i] ?? 0, weight };
+  });
 }
 
 function gridOf(frame: MatrixFrame): Grid {
@@ -146,26 +156,4 @@ export function colours(
     }
   }
   return pixels;
-}
-
-/** The largest cells of the frame, for a first look: not masked, largest first. */
-export function largestCells(
-  matrix: Matrix,
-  count: number,
-): { query: number; key: number; weight: number }[] {
-  const { grid } = matrix;
-  if (grid.factor !== 1) return [];
-  const best: { query: number; key: number; weight: number }[] = [];
-  for (let at = 0; at < grid.values.length; at++) {
-    const query = Math.floor(at / grid.width);
-    const key = at % grid.width;
-    const weight = (grid.values[at] ?? 0) * (grid.rowScale[query] ?? 0);
-    const weakest = best.length < count ? 0 : (best[best.length - 1]?.weight ?? 0);
-    // The first row of a causal map has one cell to look at: nothing to learn from its 1.
-    if (weight <= weakest || (matrix.causal && query === 0)) continue;
-    best.push({ query, key, weight });
-    best.sort((a, b) => b.weight - a.weight);
-    best.length = Math.min(best.length, count);
-  }
-  return best;
 }

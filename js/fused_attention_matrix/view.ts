@@ -15,6 +15,7 @@ import {
 } from "../shared/axis_text";
 import { fill, h, sizeCanvas, watchSize } from "../shared/dom";
 import { commonKeys, headsOf } from "../shared/keys";
+import { formatWeight } from "../shared/numbers";
 import { sequentialTable } from "../shared/palette";
 import { createSchedule, type Schedule } from "../shared/schedule";
 import { type Axes, type CommonState, hasAxes, hasFrame } from "../shared/state";
@@ -25,7 +26,7 @@ import { createHeader, fillLegend, fillMargins, type Header } from "./controls";
 import { drawMargins, drawMarks, drawMatrix, makeRaster, type Raster } from "./drawing";
 import { fitPlot, GAP, LANE, labelHeight, type Plot, type Viewport, WHOLE } from "./geometry";
 import { type Actions, createGestures, type Gestures } from "./gestures";
-import { type Grid, largestCells, type Matrix, readMatrix } from "./grid";
+import { type Grid, type Matrix, readMatrix } from "./grid";
 import { type AxisLabels, axisLabels } from "./labels";
 import { type Cell, noValue, pairWords, readout, valueWords } from "./readout";
 import type { MatrixState } from "./state";
@@ -201,10 +202,10 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
 
   private restWords(matrix: Matrix): string {
     const { rows, cols, max, pooled } = matrix.frame;
-    const [below] = matrix.causal ? largestCells(matrix, 1) : [];
+    const [below] = matrix.causal ? matrix.largest : [];
     const largest = below
-      ? `${below.weight.toFixed(2)} below the first row, which sees only itself`
-      : max.toFixed(3);
+      ? `${formatWeight(below.weight)} below the first row, which sees only itself`
+      : formatWeight(max);
     const cut =
       pooled === "exact" ? "" : "; beyond the screen's resolution, the largest of several cells";
     const unit = this.host.state.unit === "word" ? "words" : "tokens";

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from glasshead_backend.attention import undisturbed
+from glasshead_backend.entropy import row_entropy
 from glasshead_backend.frames.pack import pack, quantise_rows
+from glasshead_backend.frames.scene import is_causal
 from glasshead_backend.pooling import Pooling
 
 if TYPE_CHECKING:
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from glasshead_backend.attention_map import Aggregate, AttentionMap
+    from glasshead_backend.frames.pack import Packed
     from glasshead_backend.layers import Kind
     from glasshead_backend.sides import Unit
     from glasshead_backend.trace import Trace
 
 TILE = 512
 """Most cells on an axis of a frame or tile."""
+
+_N_LARGEST = 6
+"""Cells that a view names for a first look."""
 
 
 def matrix_frame(
@@ -41,13 +46,16 @@ def matrix_frame(
     dict
         ``values`` (uint8) and ``row_scale``: weight = byte * scale of its row. Maps with more than
         512 units on an axis are max-pooled; ``cells_per_pixel`` says by how much. ``row_entropy``
-        is in bits, ``column_mass`` the mean weight that a column gets; both from the exact weights.
+        is in bits (:func:`~glasshead_backend.entropy.row_entropy`), ``column_mass`` the mean weight
+        that a column gets, ``largest`` the strongest cells, strongest first, without the first row
+        of a causal map, which can look only at itself; all from the exact weights.
     """
     weights = trace.attention_map(
         layer, list(heads) or None, kind=kind, unit=unit, aggregate=aggregate
     )
     pooling = Pooling(weights, None, None, TILE, "max")
-    margins = _Margins(weights)
+    # The 1 of a row that sees nothing but itself says nothing.
+    margins = _Margins(weights, first_row=int(is_causal(trace, kind)))
     with undisturbed(weights.device):
         for place, block in weights.blocks():
             pooling.add(place, block)
@@ -70,7 +78,8 @@ def matrix_frame(
         "cells_per_pixel": per_pixel,
         "values": pack(stepped, torch.uint8),
         "row_scale": pack(scale, torch.float32),
-        "max": float(margins.largest),
+        "max": float(margins.max),
+        "largest": margins.largest_cells(),
         "row_entropy": pack(margins.entropy, torch.float32),
         "column_mass": pack(margins.column_mass, torch.float32),
         "undefined_rows": pack(margins.undefined, torch.uint8),
@@ -123,14 +132,16 @@ class _Margins:
         ``[rows]``, bits, of the row as a distribution; NaN where it may look nowhere.
     undefined : Tensor
         ``[rows]`` bool, rows that may look nowhere.
-    largest : Tensor
-        The largest weight.
+    max : Tensor
+        The largest weight of all.
     """
 
-    def __init__(self, of: AttentionMap) -> None:
+    def __init__(self, of: AttentionMap, first_row: int) -> None:
         self.entropy = torch.full((of.n_rows,), torch.nan, dtype=torch.float32, device=of.device)
         self.undefined = torch.zeros(of.n_rows, dtype=torch.bool, device=of.device)
-        self.largest = torch.zeros((), dtype=torch.float32, device=of.device)
+        self.max = torch.zeros((), dtype=torch.float32, device=of.device)
+        self._first_row = first_row
+        self._cells: list[tuple[Tensor, Tensor, Tensor]] = []
         self._mass = torch.zeros(of.n_columns, dtype=torch.float32, device=of.device)
 
     @property
@@ -138,17 +149,38 @@ class _Margins:
         """Mean weight that every column gets, over the rows that look somewhere."""
         return self._mass / (~self.undefined).sum().clamp_min(1)
 
+    def largest_cells(self) -> dict[str, Packed]:
+        """Return the strongest cells below the first rows, strongest first."""
+        weight, row, key = (torch.cat(parts) for parts in zip(*self._cells, strict=True))
+        weight, order = weight.topk(min(_N_LARGEST, len(weight)))
+        order, weight = order[weight > 0], weight[weight > 0]
+        return {
+            "query": pack(row[order], torch.uint32),
+            "key": pack(key[order], torch.uint32),
+            "weight": pack(weight, torch.float32),
+        }
+
     def add(self, place: slice, block: Float[Tensor, "one row visible"]) -> None:
         """Take in one block of rows."""
-        sums = block[0].sum(dim=1)
-        undefined = sums.isnan()
+        self.entropy[place] = row_entropy(block[0])
+        undefined = block[0].isnan().any(dim=1)
         weights = block[0].nan_to_num_(0.0)
-        share = weights / sums.clamp_min(1e-30)[:, None].nan_to_num(1.0)
-        entropy = -torch.special.xlogy(share, share).sum(dim=1) / math.log(2)
-        self.entropy[place] = entropy.masked_fill(undefined, torch.nan)
         self.undefined[place] = undefined
-        self.largest = torch.maximum(self.largest, weights.amax())
         self._mass[: weights.shape[1]] += weights.sum(dim=0)
+        strongest = weights.amax(dim=1)
+        self.max = torch.maximum(self.max, strongest.amax())
+        self._add_cells(place.start, weights, strongest)
+
+    def _add_cells(
+        self, start: int, weights: Float[Tensor, "row visible"], strongest: Float[Tensor, " row"]
+    ) -> None:
+        """Keep the strongest cells of a block: they are in the rows with the strongest cells."""
+        skipped = max(0, self._first_row - start)
+        rows = skipped + strongest[skipped:].topk(min(_N_LARGEST, len(strongest) - skipped)).indices
+        cells = weights[rows].flatten()
+        top = cells.topk(min(_N_LARGEST, len(cells)))
+        row, key = top.indices // weights.shape[1], top.indices % weights.shape[1]
+        self._cells.append((top.values, start + rows[row], key))
 
 
 def _title(heads: list[int], n_heads: int, aggregate: Aggregate) -> str:
