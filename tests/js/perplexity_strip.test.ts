@@ -322,7 +322,7 @@ describe("the scale", () => {
 
   test("numbers are written with what matters of them", () => {
     expect(formatValue("surprisal", 3.06)).toBe("3.06 bits");
-    expect(formatValue("perplexity", 12345.6)).toBe("12,346");
+    expect(formatValue("perplexity", 12345.6)).toBe("12,300");
     expect(formatValue("probability", 0.9966)).toBe("99.7 %");
   });
 });

@@ -209,7 +209,6 @@ def test_what_the_widget_library_itself_sets_can_be_set(
     shown.layout = {"width": "50%"}
     shown.layout.border = "1px solid"
     shown.add_class("mine")
-    shown.tooltip = "a picture"
     shown.log = shown.log
     shown.keys = shown.keys
     shown._own_note = "private names are anybody's"  # type: ignore[attr-defined]
