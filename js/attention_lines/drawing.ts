@@ -163,11 +163,12 @@ export function drawBars(
   const mean = fanMean(fan);
   const largest = Math.max(0.1, ...mean);
   const toRight = fan.side === "query";
-  const numbers = 30;
+  context.font = `11px ${paint.inks.font}`;
+  // The longest bar and its number just fit.
+  const numbers = Math.max(30, 4 + context.measureText(formatWeight(Math.max(...mean))).width);
   const room = geometry.lane - numbers - 4;
   const start = toRight ? geometry.keyX + geometry.keyWidth + 4 : geometry.queryX - 4;
   const thickness = Math.min(10, geometry.rowHeight - 6);
-  context.font = `11px ${paint.inks.font}`;
   context.textBaseline = "middle";
   context.textAlign = toRight ? "left" : "right";
   for (let other = 0; other < fan.n; other++) {

@@ -1,7 +1,7 @@
 /** What the colour can stand for: values per token, how they are written, and the colour scale. */
 
 import { unpack } from "../shared/arrays";
-import { formatCount, percent } from "../shared/numbers";
+import { endOf, formatCount, percent } from "../shared/numbers";
 import type { StripFrame } from "../shared/state";
 import type { Measure } from "./state";
 
@@ -71,7 +71,7 @@ export function colourScale(measure: Measure, values: Float32Array): Scale {
     Math.min(1, Math.max(0, log ? Math.log(value) / Math.log(high) : value / high));
   const ticks = [0, 0.5, 1].map((share) => {
     const label = formatValue(measure, at(share), "short");
-    return { share, label: clipped && share === 1 ? `≥ ${label}` : label };
+    return { share, label: clipped && share === 1 ? `≥ ${endOf(at(share), 3)}` : label };
   });
   const clip = clipped ? `scale ends at the ${100 * CLIP_QUANTILE} % quantile` : "";
   return { share, ticks, clip: [log ? "logarithmic" : "", clip].filter(Boolean).join("; ") };

@@ -58,8 +58,10 @@ export function roundUp(value: number, places: number): string {
   return (Math.ceil(value * scale - 1e-4) / scale).toFixed(places);
 }
 
-/** `value` rounded up to two digits, for the end of an axis: "0.012", "4.4", "12". */
-export function endOf(value: number): string {
+/** `value` rounded up to a few digits, for the end of an axis: "0.012", "4.4", "12". */
+export function endOf(value: number, digits = 2): string {
   if (!(value > 0)) return "0";
-  return String(Number(roundUp(value, Math.max(0, 1 - Math.floor(Math.log10(value))))));
+  const places = digits - 1 - Math.floor(Math.log10(value));
+  if (places > 0) return String(Number(roundUp(value, places)));
+  return formatCount(Number(roundUp(value * 10 ** places, 0)) * 10 ** -places);
 }

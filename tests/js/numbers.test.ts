@@ -59,6 +59,7 @@ test("upper ends are rounded up", () => {
   expect([endOf(4.34), endOf(0.0121), endOf(12.2), endOf(0), endOf(1)]).toEqual([
     ...["4.4", "0.013", "13", "0", "1"],
   ]);
+  expect([endOf(11.83, 3), endOf(95, 3), endOf(58376, 3)]).toEqual(["11.9", "95", "58,400"]);
   expect(endOf(Math.fround(0.62))).toBe("0.62");
   expect(roundUp(0.4141, 3)).toBe("0.415");
 });
