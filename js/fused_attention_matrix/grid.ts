@@ -34,11 +34,11 @@ export interface Matrix {
 const ROWS_BELOW_TOP = 0.95;
 
 /** The largest weight that all but the strongest 5 % of rows stay below. */
-function topWeight(frame: MatrixFrame, undefinedRows: NumberArray, causal: boolean): number {
+function topWeight(frame: MatrixFrame, undefinedRows: NumberArray): number {
   const { height, width, values, rowScale } = gridOf(frame);
   const maxima: number[] = [];
   // The first row of a causal map has one column: its 1 says nothing.
-  for (let row = causal && height > 1 ? 1 : 0; row < height; row++) {
+  for (let row = frame.causal && height > 1 ? 1 : 0; row < height; row++) {
     if (frame.pooled === "exact" && undefinedRows[row]) continue;
     let largest = 0;
     for (let i = row * width; i < (row + 1) * width; i++) {
@@ -50,7 +50,7 @@ function topWeight(frame: MatrixFrame, undefinedRows: NumberArray, causal: boole
   return maxima[Math.round(ROWS_BELOW_TOP * (maxima.length - 1))] || frame.max;
 }
 
-export function readMatrix(frame: MatrixFrame, causal: boolean): Matrix {
+export function readMatrix(frame: MatrixFrame): Matrix {
   const undefinedRows = unpack(frame.undefined_rows);
   return {
     frame,
@@ -58,9 +58,9 @@ export function readMatrix(frame: MatrixFrame, causal: boolean): Matrix {
     entropy: unpack(frame.row_entropy),
     mass: unpack(frame.column_mass),
     undefinedRows,
-    causal,
+    causal: frame.causal,
     largest: largestCells(frame),
-    top: topWeight(frame, undefinedRows, causal),
+    top: topWeight(frame, undefinedRows),
   };
 }
 

@@ -4,7 +4,6 @@ import {
   type Column,
   column,
   hoverPatch,
-  kindInfo,
   labelText,
   litUnits,
   measureLabels,
@@ -115,9 +114,9 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
       all || names.some((name) => name in changed);
     const { state } = this.host;
     this.frame.sync(state);
-    if (any("axes", "frame", "scene")) this.readPicture(any("axes"));
+    if (any("axes", "frame")) this.readPicture(any("axes"));
     this.header.update(state, this.frame.theme);
-    if (any("axes", "frame", "scene", "scale", "height")) this.schedule.request(this.drawAll);
+    if (any("axes", "frame", "scale", "height")) this.schedule.request(this.drawAll);
     this.showLit();
   }
 
@@ -135,7 +134,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   // ── State → picture ───────────────────────────────────────────────────────────────────────────
 
   private readPicture(newAxes: boolean): void {
-    const { axes, frame, scene } = this.host.state;
+    const { axes, frame } = this.host.state;
     if (!hasAxes(axes)) {
       this.picture = null;
       this.frame.setStatus(this.host.state.busy ? "" : "Nothing to show yet.");
@@ -144,8 +143,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     const old = newAxes || this.picture?.axes !== axes ? null : this.picture;
     const [query, key] = [old?.query ?? column(axes.query), old?.key ?? column(axes.key)];
     const fits = hasFrame(frame) && frame.key.unit === axes.unit && frame.key.kind === axes.kind;
-    const causal = kindInfo(scene, axes.kind)?.causal ?? false;
-    const matrix = fits ? readMatrix(frame, causal) : null;
+    const matrix = fits ? readMatrix(frame) : null;
     this.picture = { axes, query, key, matrix, labels: old?.labels ?? null };
     this.labels.query.fill(query, matrix?.undefinedRows ?? null);
     this.labels.key.fill(key, null);

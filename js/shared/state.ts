@@ -112,6 +112,8 @@ export interface MatrixFrame {
   values: Packed;
   row_scale: Packed;
   max: number;
+  /** No row looks ahead: what is to the right of the diagonal is masked. */
+  causal: boolean;
   /** The strongest cells, exact, strongest first; without the first row of a causal map. */
   largest: { query: Packed; key: Packed; weight: Packed };
   /** Bits. */

@@ -31,6 +31,7 @@ const FRAME: MatrixFrame = {
   values: pack([255, 0, 0, 255, 85, 0, 51, 255, 204], "uint8", [3, 3]),
   row_scale: pack([1 / 255, 0.75 / 255, 0.5 / 255], "float32"),
   max: 1,
+  causal: true,
   largest: {
     query: pack([1, 2], "uint32"),
     key: pack([0, 1], "uint32"),
@@ -170,15 +171,15 @@ test("untrusted word text stays text", async () => {
 });
 
 test("weights come back from bytes within half a step", () => {
-  const matrix = readMatrix(FRAME, true);
+  const matrix = readMatrix(FRAME);
   expect(weightAt(matrix.grid, 1, 1)?.weight).toBeCloseTo(0.25, 6);
   expect(weightAt(matrix.grid, 1, 1)?.error).toBeCloseTo(0.75 / 510, 6);
   expect(weightAt(matrix.grid, 3, 0)).toBeNull();
 });
 
 test("the colour range leaves out the first causal row, whose weight is 1 by construction", () => {
-  expect(readMatrix(FRAME, true).top).toBeCloseTo(0.75, 6);
-  expect(readMatrix(FRAME, false).top).toBeCloseTo(1, 6);
+  expect(readMatrix(FRAME).top).toBeCloseTo(0.75, 6);
+  expect(readMatrix({ ...FRAME, causal: false }).top).toBeCloseTo(1, 6);
 });
 
 test("zero is paper on both scales, and the log scale spans three decades", () => {

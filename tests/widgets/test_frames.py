@@ -176,6 +176,21 @@ def test_a_map_is_called_causal_where_nothing_looks_ahead(
             kind = described["name"]
             ahead = trace.attention(0, kind=kind).triu(1).sum()
             assert described["causal"] == (ahead == 0), kind
+            frame = FusedAttentionMatrix(trace, kind=kind).frame
+            assert frame["causal"] == described["causal"]
+
+
+def test_what_a_row_looks_at_is_never_hatched_as_masked(
+    encoder_trace: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that looks ahead, but is taken for a decoder."""
+    monkeypatch.setattr(type(encoder_trace), "family", "decoder")
+    frame = FusedAttentionMatrix(encoder_trace).frame
+    true = encoder_trace.attention(0, unit="word", aggregate="mean").numpy()
+    assert not frame["causal"]
+    np.testing.assert_array_equal(
+        unpack(frame["largest"]["weight"]), np.sort(true.flatten())[::-1][:6]
+    )
 
 
 def test_the_scene_counts_layers_and_heads_of_every_stack(

@@ -47,21 +47,23 @@ def matrix_frame(
         ``values`` (uint8) and ``row_scale``: weight = byte * scale of its row. Maps with more than
         512 units on an axis are max-pooled; ``cells_per_pixel`` says by how much. ``row_entropy``
         is in bits (:func:`~glasshead_backend.entropy.row_entropy`), ``column_mass`` the mean weight
-        that a column gets, ``largest`` the strongest cells, strongest first, without the first row
-        of a causal map, which can look only at itself; all from the exact weights.
+        that a column gets, ``largest`` the strongest cells, strongest first; all from the exact
+        weights. ``causal``: no row looks ahead. The first row of such a map can look only at
+        itself, which says nothing: ``largest`` is without it.
     """
     weights = trace.attention_map(
         layer, list(heads) or None, kind=kind, unit=unit, aggregate=aggregate
     )
     pooling = Pooling(weights, None, None, TILE, "max")
-    # The 1 of a row that sees nothing but itself says nothing.
-    margins = _Margins(weights, first_row=int(is_causal(trace, kind)))
+    margins = _Margins(weights)
     with undisturbed(weights.device):
         for place, block in weights.blocks():
             pooling.add(place, block)
             margins.add(place, block)
     pooled, per_pixel = pooling.result()
     stepped, scale = quantise_rows(pooled[0])
+    # What is hatched as masked has no weight, whatever kind of model this is.
+    causal = is_causal(trace, kind) and not margins.looks_ahead
     n_heads = trace.n_heads(layer, kind)
     return {
         "key": {
@@ -79,7 +81,8 @@ def matrix_frame(
         "values": pack(stepped, torch.uint8),
         "row_scale": pack(scale, torch.float32),
         "max": float(margins.max),
-        "largest": margins.largest_cells(),
+        "causal": causal,
+        "largest": margins.largest_cells(first_row=int(causal)),
         "row_entropy": pack(margins.entropy, torch.float32),
         "column_mass": pack(margins.column_mass, torch.float32),
         "undefined_rows": pack(margins.undefined, torch.uint8),
@@ -136,11 +139,11 @@ class _Margins:
         The largest weight of all.
     """
 
-    def __init__(self, of: AttentionMap, first_row: int) -> None:
+    def __init__(self, of: AttentionMap) -> None:
         self.entropy = torch.full((of.n_rows,), torch.nan, dtype=torch.float32, device=of.device)
         self.undefined = torch.zeros(of.n_rows, dtype=torch.bool, device=of.device)
         self.max = torch.zeros((), dtype=torch.float32, device=of.device)
-        self._first_row = first_row
+        self._ahead = torch.zeros((), dtype=torch.bool, device=of.device)
         self._cells: list[tuple[Tensor, Tensor, Tensor]] = []
         self._mass = torch.zeros(of.n_columns, dtype=torch.float32, device=of.device)
 
@@ -149,9 +152,15 @@ class _Margins:
         """Mean weight that every column gets, over the rows that look somewhere."""
         return self._mass / (~self.undefined).sum().clamp_min(1)
 
-    def largest_cells(self) -> dict[str, Packed]:
-        """Return the strongest cells below the first rows, strongest first."""
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a row has weight on a later column."""
+        return bool(self._ahead)
+
+    def largest_cells(self, first_row: int) -> dict[str, Packed]:
+        """Return the strongest cells from a row (0 or 1) on, strongest first."""
         weight, row, key = (torch.cat(parts) for parts in zip(*self._cells, strict=True))
+        weight = weight.masked_fill(row < first_row, 0.0)
         weight, order = weight.topk(min(_N_LARGEST, len(weight)))
         order, weight = order[weight > 0], weight[weight > 0]
         return {
@@ -169,16 +178,18 @@ class _Margins:
         self._mass[: weights.shape[1]] += weights.sum(dim=0)
         strongest = weights.amax(dim=1)
         self.max = torch.maximum(self.max, strongest.amax())
+        self._ahead |= (weights.triu(place.start + 1) > 0).any()
         self._add_cells(place.start, weights, strongest)
 
     def _add_cells(
         self, start: int, weights: Float[Tensor, "row visible"], strongest: Float[Tensor, " row"]
     ) -> None:
         """Keep the strongest cells of a block: they are in the rows with the strongest cells."""
-        skipped = max(0, self._first_row - start)
-        rows = skipped + strongest[skipped:].topk(min(_N_LARGEST, len(strongest) - skipped)).indices
+        # One more than named: the first row of a causal map has one weight, which is left out.
+        n = _N_LARGEST + 1
+        rows = strongest.topk(min(n, len(strongest))).indices
         cells = weights[rows].flatten()
-        top = cells.topk(min(_N_LARGEST, len(cells)))
+        top = cells.topk(min(n, len(cells)))
         row, key = top.indices // weights.shape[1], top.indices % weights.shape[1]
         self._cells.append((top.values, start + rows[row], key))
 
