@@ -33,5 +33,5 @@ def row_entropy(weights: Float[Tensor, "*any row key"]) -> Float[Tensor, "*any r
     """
     total = weights.sum(dim=-1, keepdim=True)
     # A sum of zero has no shares: 0 / 0 is NaN.
-    share = weights / total
-    return (0.0 - torch.special.xlogy(share, share).sum(dim=-1)) / math.log(2)
+    nats = torch.special.entr(weights / total).sum(dim=-1)
+    return nats / math.log(2) + 0.0  # no minus before the zero
