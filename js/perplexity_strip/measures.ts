@@ -103,9 +103,10 @@ export function quantile(sorted: Float32Array, q: number): number {
 }
 
 const THREE_DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
-/** Three digits or a little more: single precision knows no more of a large perplexity. */
+const FOUR_DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+/** Three or four digits: single precision knows no more of a large perplexity. */
 function decimal(value: number): string {
-  if (value >= 1000) return THREE_DIGITS.format(value);
+  if (value >= 1000) return FOUR_DIGITS.format(value);
   if (value >= 100) return formatCount(value);
   return value >= 10 || value === 0 ? value.toFixed(value === 0 ? 0 : 1) : value.toFixed(2);
 }

@@ -193,7 +193,7 @@ export class PerplexityStripView implements View<StripState> {
   private showSummary(data: StripData): void {
     const { n_scored, perplexity, texts } = data.frame;
     this.source?.light(null, new Uint8ClampedArray());
-    const right = percent(1 - data.nWrong / Math.max(1, n_scored));
+    const right = percent(n_scored > 0 ? 1 - data.nWrong / n_scored : Number.NaN);
     const figure = (value: string, words: string): Child =>
       h("span", { class: "gh-strip-figure" }, h("strong", {}, value), words);
     const lines = [

@@ -28,6 +28,8 @@ export function percent(share: number): string {
 export function formatWeight(value: number, places?: number): string {
   if (Number.isNaN(value)) return "–";
   if (value === 0 || value === 1) return String(value);
+  // No weight is above 1 but by the rounding of floats, when it was summed over a word's tokens.
+  if (value > 1 && value < 1 + 1e-5) return "1";
   return strictly(value, places ?? (value >= 0.1 && value < 0.995 ? 2 : 3), 1);
 }
 
@@ -40,7 +42,7 @@ function strictly(value: number, places: number, all: number): string {
   return value < all ? `> ${(all - step).toFixed(places)}` : `> ${all}`;
 }
 
-/** A sum of weights: what is 1 but for the rounding of floats is 1. */
+/** A sum of weights that may be 1: what is 1 but for the rounding of floats is. */
 export function formatSum(value: number): string {
   return Math.abs(value - 1) < 1e-5 ? "1" : formatWeight(value, 3);
 }

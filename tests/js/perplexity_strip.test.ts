@@ -301,6 +301,7 @@ test("an encoder says in words that it predicts no next token", () => {
   });
   expect(find(el, ".gh-strip-words").textContent).toBe(words);
   expect(el.querySelector(".is-unscored")).toBeNull();
+  expect(find(el, ".gh-strip-card").textContent).not.toContain("100 %");
 });
 
 describe("the scale", () => {
@@ -322,7 +323,7 @@ describe("the scale", () => {
 
   test("numbers are written with what matters of them", () => {
     expect(formatValue("surprisal", 3.06)).toBe("3.06 bits");
-    expect(formatValue("perplexity", 12345.6)).toBe("12,300");
+    expect(formatValue("perplexity", 12345.6)).toBe("12,350");
     expect(formatValue("probability", 0.9966)).toBe("99.7 %");
   });
 });
