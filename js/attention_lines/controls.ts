@@ -4,12 +4,13 @@ import { unpack } from "../shared/arrays";
 import { headTiles, kindChoices, layerStepper, segmented, slider, UNITS } from "../shared/controls";
 import { h } from "../shared/dom";
 import { headsOf, layersOf } from "../shared/keys";
+import { formatWeight, percent } from "../shared/numbers";
 import type { Theme } from "../shared/palette";
 import { hasFrame, type Kind, type Packed, type Unit } from "../shared/state";
 import type { Host, ViewFrame } from "../shared/view";
 import { type Fan, type Shown, strongestLine } from "./lines";
 import type { LinesState } from "./state";
-import { percent, weight } from "./words";
+import { thresholdWords } from "./words";
 
 export interface Header {
   /** Head tiles and threshold: what the picture shows of the layer; belongs above it. */
@@ -41,7 +42,7 @@ export function createHeader(frame: ViewFrame, host: Host<LinesState>): Header {
     setScale(fans) {
       const [fan] = fans;
       top.textContent =
-        fans.length > 1 ? "each token’s strongest" : fan ? weight(strongestLine(fan)) : "1";
+        fans.length > 1 ? "each token’s strongest" : fan ? formatWeight(strongestLine(fan)) : "1";
     },
     update(state, theme, shown) {
       kind.update({ choices: kindChoices(state.scene), value: state.kind });
@@ -50,7 +51,7 @@ export function createHeader(frame: ViewFrame, host: Host<LinesState>): Header {
       const lines = hasFrame(state.frame) ? state.frame : null;
       const share = shown ? ` shows ${percent(shown.mass)}` : "";
       const value = state.threshold ?? lines?.automatic_threshold ?? 0;
-      threshold.update({ value, text: `${value.toFixed(2)}${share}` });
+      threshold.update({ value, text: `${thresholdWords(value)}${share}` });
       if (lines && pictures?.packed !== lines.thumbnails) {
         pictures = { packed: lines.thumbnails, values: unpack(lines.thumbnails) };
       }

@@ -1,5 +1,6 @@
 /** Strokes and bars on the two canvases: all lines below, fans of lit tokens above. */
 
+import { formatWeight } from "../shared/numbers";
 import { css, headColour, type Theme } from "../shared/palette";
 import type { Inks } from "../shared/theme";
 import { addCurve, type Geometry, isVisible, rowMiddle, trackY } from "./geometry";
@@ -98,11 +99,10 @@ export function drawLines(
   paint: Paint,
 ): number {
   const strokes = new Strokes(geometry);
-  const scale = lines.frame.weight_scale;
   const end = Math.min(shown.indices.length, from + SLICE);
   for (const i of shown.indices.subarray(from, end)) {
-    const weight = (lines.weight[i] ?? 0) * scale;
-    strokes.add(lines.head[i] ?? 0, weight, lines.query[i] ?? 0, lines.key[i] ?? 0);
+    const [head, query, key] = [lines.head[i] ?? 0, lines.query[i] ?? 0, lines.key[i] ?? 0];
+    strokes.add(head, lines.weight[i] ?? 0, query, key);
   }
   strokes.draw(context, paint, true);
   return end;
@@ -163,11 +163,12 @@ export function drawBars(
   const mean = fanMean(fan);
   const largest = Math.max(0.1, ...mean);
   const toRight = fan.side === "query";
-  const numbers = 30;
+  context.font = `11px ${paint.inks.font}`;
+  // The longest bar and its number just fit.
+  const numbers = Math.max(30, 4 + context.measureText(formatWeight(Math.max(...mean))).width);
   const room = geometry.lane - numbers - 4;
   const start = toRight ? geometry.keyX + geometry.keyWidth + 4 : geometry.queryX - 4;
   const thickness = Math.min(10, geometry.rowHeight - 6);
-  context.font = `11px ${paint.inks.font}`;
   context.textBaseline = "middle";
   context.textAlign = toRight ? "left" : "right";
   for (let other = 0; other < fan.n; other++) {
@@ -184,6 +185,6 @@ export function drawBars(
     }
     if (total < 0.1 * largest) continue;
     context.fillStyle = paint.inks.ink;
-    context.fillText(total.toFixed(2), x + (toRight ? 4 : -4), y + 0.5);
+    context.fillText(formatWeight(total), x + (toRight ? 4 : -4), y + 0.5);
   }
 }

@@ -51,7 +51,8 @@ export function createFans(
       exact.set(name(request), {
         ...request,
         heads: numbers.values,
-        weights: weights.values,
+        // A row that is undefined looks nowhere, and says so itself.
+        weights: Float32Array.from(weights.values, (value) => value || 0),
         n: weights.shape[1] ?? 0,
         exact: true,
       });
@@ -59,7 +60,7 @@ export function createFans(
       refresh();
       onArrival();
     } catch {
-      // No kernel, or a newer question: the frame's own weights stay, and say how exact they are.
+      // No kernel, or a newer question: the frame's own lines stay, and it is said if these are not all.
     } finally {
       if (asking === name(request)) asking = "";
     }

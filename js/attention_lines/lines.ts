@@ -10,8 +10,10 @@ export interface Lines {
   readonly query: NumberArray;
   readonly key: NumberArray;
   readonly head: NumberArray;
+  /** Exact, strongest first. */
   readonly weight: NumberArray;
   readonly heads: NumberArray;
+  /** Sum of all weights of each of these heads, whether the frame has room for them or not. */
   readonly mass: NumberArray;
   readonly undefinedRows: NumberArray;
 }
@@ -19,9 +21,9 @@ export interface Lines {
 /** The lines to draw: indices into `Lines`, strongest first. */
 export interface Shown {
   readonly indices: Uint32Array;
-  /** Share of the selected heads' attention mass in these lines, 0…1. */
+  /** Share of the selected heads' attention mass in these lines, 0…1; 1 only if these are all. */
   readonly mass: number;
-  /** Share of it in lines that the frame has no room for. */
+  /** Share of it in lines that the frame has no room for; 0 only if there are none. */
   readonly leftOut: number;
   /** Lines of the selected heads that the frame holds. */
   readonly available: number;
@@ -45,40 +47,43 @@ export function effectiveThreshold(lines: Lines | null, threshold: number | null
   return threshold ?? lines?.frame.automatic_threshold ?? 0;
 }
 
-/** Smallest byte whose weight reaches the threshold; 256 = none does. */
-export function thresholdByte(threshold: number, scale: number): number {
-  if (threshold <= 0 || scale <= 0) return 0;
-  return Math.min(256, Math.ceil(threshold / scale - 1e-6));
-}
-
 export function select(lines: Lines, heads: readonly number[], threshold: number): Shown {
   const wanted = heads.length ? new Set(heads) : null;
-  const byte = thresholdByte(threshold, lines.frame.weight_scale);
+  // Compared as the kernel does, in single precision.
+  const least = Math.fround(threshold);
   const indices = new Uint32Array(lines.weight.length);
+  const sums = { shown: 0, available: 0, all: 0 };
   let shown = 0;
   let available = 0;
   for (let i = 0; i < lines.weight.length; i++) {
     if (wanted && !wanted.has(lines.head[i] ?? -1)) continue;
+    const weight = lines.weight[i] ?? 0;
     available++;
-    if ((lines.weight[i] ?? 0) >= byte) indices[shown++] = i;
+    sums.available += weight;
+    if (weight < least) continue;
+    indices[shown++] = i;
+    sums.shown += weight;
   }
+  for (const [row, mass] of lines.mass.entries()) {
+    if (!wanted || wanted.has(lines.heads[row] ?? -1)) sums.all += mass;
+  }
+  const complete = isComplete(lines);
   return {
     indices: indices.subarray(0, shown),
-    mass: massShown(lines, wanted, byte),
-    leftOut: 1 - massShown(lines, wanted, 0),
+    mass: complete && available > 0 && shown === available ? 1 : part(sums.shown, sums.all),
+    leftOut: complete ? 0 : 1 - part(sums.available, sums.all),
     available,
   };
 }
 
-function massShown(lines: Lines, wanted: Set<number> | null, byte: number): number {
-  let sum = 0;
-  let count = 0;
-  for (let row = 0; row < lines.heads.length; row++) {
-    if (wanted && !wanted.has(lines.heads[row] ?? -1)) continue;
-    sum += byte > 255 ? 0 : (lines.mass[row * 256 + byte] ?? 0);
-    count++;
-  }
-  return count ? sum / count : 0;
+/** Whether the frame has all lines of its heads. */
+export function isComplete({ frame }: Lines): boolean {
+  return frame.n === frame.n_total;
+}
+
+/** A part that is not all, as a share: below 1, whatever the rounding of the sums. */
+function part(sum: number, all: number): number {
+  return all > 0 ? Math.min(1 - 1e-9, sum / all) : 0;
 }
 
 /** One token's weights to (or from) every unit of the other side, per head. */
@@ -89,7 +94,7 @@ export interface Fan {
   /** [heads, other side]. */
   readonly weights: ArrayLike<number>;
   readonly n: number;
-  /** Exact values from the kernel; else the frame's, rounded, and only where it has lines. */
+  /** All weights; else only those of lines that the frame has room for. */
   readonly exact: boolean;
 }
 
@@ -101,9 +106,8 @@ export function fanFromFrame(
   unit: number,
   n: number,
 ): Fan {
-  const numbers = heads.length
-    ? heads
-    : Array.from({ length: lines.frame.n_heads }, (_, head) => head);
+  // Of the heads that are wanted only those that the frame is of: the others are on their way.
+  const numbers = Array.from(lines.heads).filter((head) => !heads.length || heads.includes(head));
   const rowOf = new Map(numbers.map((head, row) => [head, row]));
   const weights = new Float32Array(numbers.length * n);
   const [own, other] = side === "query" ? [lines.query, lines.key] : [lines.key, lines.query];
@@ -111,9 +115,9 @@ export function fanFromFrame(
     if (own[i] !== unit) continue;
     const row = rowOf.get(lines.head[i] ?? -1);
     if (row === undefined) continue;
-    weights[row * n + (other[i] ?? 0)] = (lines.weight[i] ?? 0) * lines.frame.weight_scale;
+    weights[row * n + (other[i] ?? 0)] = lines.weight[i] ?? 0;
   }
-  return { side, unit, heads: numbers, weights, n, exact: false };
+  return { side, unit, heads: numbers, weights, n, exact: isComplete(lines) };
 }
 
 /** Mean over the heads of a fan, per unit of the other side. */

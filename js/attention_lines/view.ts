@@ -12,6 +12,7 @@ import {
 } from "../shared/axis_text";
 import { h, sizeCanvas, watchSize } from "../shared/dom";
 import { commonKeys, handled, inField } from "../shared/keys";
+import { percent } from "../shared/numbers";
 import { createSchedule, type Schedule } from "../shared/schedule";
 import type { Axes, Sequence } from "../shared/state";
 import { readInks } from "../shared/theme";
@@ -25,7 +26,7 @@ import { createHeadings } from "./headings";
 import { effectiveThreshold, type Shown, select } from "./lines";
 import { type Picture, readPicture } from "./picture";
 import type { LinesState } from "./state";
-import { fanSentence, linesSentence, lineWords, percent } from "./words";
+import { fanSentence, linesSentence, lineWords } from "./words";
 
 const HELP = [
   "Each line is one attention weight: the token on the left looks at the token on the right. The colour is the head, the opacity the weight.",

@@ -1,21 +1,19 @@
 /** What the picture shows, in sentences: status line, live region and tooltips. */
 
 import { unitName } from "../shared/axis_text";
+import { formatCount, formatWeight, percent } from "../shared/numbers";
 import type { Axes } from "../shared/state";
 import { quote } from "../shared/token_text";
 import { type Fan, fanMean, type Lines, type Shown, strongest } from "./lines";
 
-const COUNT = new Intl.NumberFormat("en");
-
 export function count(n: number, noun: string): string {
-  return `${COUNT.format(n)} ${noun}${n === 1 ? "" : "s"}`;
+  return `${formatCount(n)} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-/** 0.98712 → "98.7 %"; never rounds up to 100 %. */
-export function percent(share: number): string {
-  if (share >= 1 - 1e-6) return "100 %";
-  const value = Math.min(99.9, 100 * share);
-  return `${value.toFixed(1)} %`;
+/** A threshold as it was set: "0.05", "0.123". */
+export function thresholdWords(threshold: number): string {
+  const rounded = threshold.toFixed(2);
+  return Math.abs(Number(rounded) - threshold) < 1e-9 ? rounded : String(threshold);
 }
 
 /** "1,900 lines shown, 98.7 % of the attention mass; …" and what was cut, by whom. */
@@ -25,21 +23,16 @@ export function linesSentence(lines: Lines, shown: Shown, threshold: number): st
   const words = [
     `${count(shown.indices.length, "line")} shown, ${percent(shown.mass)} of the attention mass`,
   ];
-  if (hidden > 0) words.push(`${COUNT.format(hidden)} below ${threshold.toFixed(2)} hidden`);
+  if (hidden > 0) words.push(`${formatCount(hidden)} below ${thresholdWords(threshold)} hidden`);
   if (frame.n < frame.n_total) {
-    const kept = `beyond the ${frame.per_row} strongest of each ${frame.key.unit} and head`;
-    const share = shown.leftOut < 0.0005 ? "< 0.1 %" : percent(shown.leftOut);
-    words.push(`what lies ${kept} is left out (${share} of the mass)`);
+    const kept = frame.per_row
+      ? `${frame.per_row} strongest of each ${frame.key.unit} and head`
+      : `${formatCount(frame.n)} strongest`;
+    words.push(`what lies beyond the ${kept} is left out (${percent(shown.leftOut)} of the mass)`);
   }
   const undefinedRows = Array.from(lines.undefinedRows).filter(Boolean).length;
   if (undefinedRows) words.push(`${count(undefinedRows, "row")} fully masked: undefined, no lines`);
   return words.join("; ");
-}
-
-/** Two digits, more for small weights. */
-export function weight(value: number): string {
-  if (value >= 0.1 || value === 0) return value.toFixed(2);
-  return value >= 0.001 ? value.toFixed(3) : "< 0.001";
 }
 
 /** "‘it’ looks most at ‘animal’ 0.41, ‘the’ 0.17". */
@@ -51,13 +44,13 @@ export function fanSentence(axes: Axes, fan: Fan, lines: Lines): string {
     return `${subject} is fully masked: its attention is undefined`;
   }
   const mean = fanMean(fan);
-  const most = mostOf(mean).map((i) => `${unitName(other, i)} ${weight(mean[i] ?? 0)}`);
+  const most = mostOf(mean).map((i) => `${unitName(other, i)} ${formatWeight(mean[i] ?? 0)}`);
   const verb = fan.side === "query" ? "looks most at" : "is looked at most by";
   if (!most.length) {
     const none = fan.exact ? "no weight" : "no line in this picture";
     return `${subject}: ${none}`;
   }
-  const error = fan.exact ? "" : ` (± ${lines.frame.weight_error.toFixed(3)})`;
+  const error = fan.exact ? "" : ", or more (weaker lines are not in this picture)";
   const heads =
     fan.heads.length > 1 ? `, mean of ${fan.heads.length} heads` : `, head ${fan.heads[0]}`;
   return `${subject} ${verb} ${most.join(", ")}${error}${heads}`;
@@ -79,12 +72,10 @@ function rowName(axes: Axes, unit: number): string {
 
 /** A line under the pointer: [head and weight, both tokens]. */
 export function lineWords(axes: Axes, lines: Lines, index: number): [string, string] {
-  const { frame } = lines;
-  const value = (lines.weight[index] ?? 0) * frame.weight_scale;
   const from = rowName(axes, lines.query[index] ?? 0);
   const to = unitName(axes.key, lines.key[index] ?? 0);
   return [
-    `Head ${lines.head[index]}: ${value.toFixed(3)} ± ${frame.weight_error.toFixed(3)}`,
+    `Head ${lines.head[index]}: ${formatWeight(lines.weight[index] ?? 0, 3)}`,
     `${from} looks at ${to}`,
   ];
 }

@@ -3,6 +3,7 @@
 import { headTiles, kindChoices, layerStepper, segmented, UNITS } from "../shared/controls";
 import { fill, h } from "../shared/dom";
 import { headsOf, layersOf } from "../shared/keys";
+import { endOf, formatWeight } from "../shared/numbers";
 import { gradientCss, type Theme } from "../shared/palette";
 import type { Kind, Unit } from "../shared/state";
 import type { Host, ViewFrame } from "../shared/view";
@@ -111,9 +112,9 @@ export function fillMargins(
   matrix: Matrix,
 ): void {
   // The margin is as narrow as its bars, and as low as three lines.
-  const entropy = `≤ ${largest(matrix.entropy).toFixed(1)}`;
+  const entropy = `≤ ${endOf(largest(matrix.entropy))}`;
   fill(margins.entropy, "entropy", h("span", {}, "in bits"), h("span", {}, entropy));
-  fill(margins.mass, "mean received", h("span", {}, `≤ ${largest(matrix.mass).toPrecision(2)}`));
+  fill(margins.mass, "mean received", h("span", {}, `≤ ${endOf(largest(matrix.mass))}`));
 }
 
 /** The colour bar with numbers, and a swatch for every hatching that the picture has. */
@@ -125,7 +126,7 @@ export function fillLegend(
   pooledBy: number,
 ): void {
   const { top } = matrix;
-  const low = scale === "log" ? `≤ ${(top / 10 ** DECADES).toPrecision(1)}` : "0";
+  const low = scale === "log" ? `≤ ${(top / 10 ** DECADES).toPrecision(2)}` : "0";
   const clipped = matrix.frame.max > top * 1.005;
   const ramp = h("span", { class: "gh-ramp" });
   ramp.style.background = gradientCss(table);
@@ -140,7 +141,7 @@ export function fillLegend(
       "weight",
       h("span", { class: "gh-number" }, low),
       ramp,
-      h("span", { class: "gh-number" }, `${clipped ? "≥ " : ""}${top.toPrecision(2)}`),
+      h("span", { class: "gh-number" }, clipped ? `≥ ${endOf(top)}` : formatWeight(top)),
       scale === "log" && `log, ${DECADES} decades`,
     ),
     matrix.causal && swatch("causal", "masked: comes later"),

@@ -124,9 +124,13 @@ export function drawMargins(
   }
 }
 
+/** The largest of values of zero or more; undefined ones (NaN) are left out. */
 export function largest(values: ArrayLike<number>): number {
   let max = 0;
-  for (let i = 0; i < values.length; i++) max = Math.max(max, values[i] ?? 0);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] ?? 0;
+    if (value > max) max = value;
+  }
   return max;
 }
 

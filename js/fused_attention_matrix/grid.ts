@@ -24,6 +24,8 @@ export interface Matrix {
   readonly mass: NumberArray;
   readonly undefinedRows: NumberArray;
   readonly causal: boolean;
+  /** The strongest cells, exact, strongest first; without the first row of a causal map. */
+  readonly largest: readonly { query: number; key: number; weight: number }[];
   /** The weight at the strong end of the colour table; larger ones are clipped to it. */
   readonly top: number;
 }
@@ -32,11 +34,11 @@ export interface Matrix {
 const ROWS_BELOW_TOP = 0.95;
 
 /** The largest weight that all but the strongest 5 % of rows stay below. */
-function topWeight(frame: MatrixFrame, undefinedRows: NumberArray, causal: boolean): number {
+function topWeight(frame: MatrixFrame, undefinedRows: NumberArray): number {
   const { height, width, values, rowScale } = gridOf(frame);
   const maxima: number[] = [];
   // The first row of a causal map has one column: its 1 says nothing.
-  for (let row = causal && height > 1 ? 1 : 0; row < height; row++) {
+  for (let row = frame.causal && height > 1 ? 1 : 0; row < height; row++) {
     if (frame.pooled === "exact" && undefinedRows[row]) continue;
     let largest = 0;
     for (let i = row * width; i < (row + 1) * width; i++) {
@@ -48,7 +50,7 @@ function topWeight(frame: MatrixFrame, undefinedRows: NumberArray, causal: boole
   return maxima[Math.round(ROWS_BELOW_TOP * (maxima.length - 1))] || frame.max;
 }
 
-export function readMatrix(frame: MatrixFrame, causal: boolean): Matrix {
+export function readMatrix(frame: MatrixFrame): Matrix {
   const undefinedRows = unpack(frame.undefined_rows);
   return {
     frame,
@@ -56,9 +58,17 @@ export function readMatrix(frame: MatrixFrame, causal: boolean): Matrix {
     entropy: unpack(frame.row_entropy),
     mass: unpack(frame.column_mass),
     undefinedRows,
-    causal,
-    top: topWeight(frame, undefinedRows, causal),
+    causal: frame.causal,
+    largest: largestCells(frame),
+    top: topWeight(frame, undefinedRows),
   };
+}
+
+function largestCells({ largest }: MatrixFrame): Matrix["largest"] {
+  const [queries, keys] = [unpack(largest.query), unpack(largest.key)];
+  return Array.from(unpack(largest.weight), (weight, i) => {
+    return { query: queries[i] ?? 0, key: keys[i] ?? 0, weight };
+  });
 }
 
 function gridOf(frame: MatrixFrame): Grid {
@@ -146,26 +156,4 @@ export function colours(
     }
   }
   return pixels;
-}
-
-/** The largest cells of the frame, for a first look: not masked, largest first. */
-export function largestCells(
-  matrix: Matrix,
-  count: number,
-): { query: number; key: number; weight: number }[] {
-  const { grid } = matrix;
-  if (grid.factor !== 1) return [];
-  const best: { query: number; key: number; weight: number }[] = [];
-  for (let at = 0; at < grid.values.length; at++) {
-    const query = Math.floor(at / grid.width);
-    const key = at % grid.width;
-    const weight = (grid.values[at] ?? 0) * (grid.rowScale[query] ?? 0);
-    const weakest = best.length < count ? 0 : (best[best.length - 1]?.weight ?? 0);
-    // The first row of a causal map has one cell to look at: nothing to learn from its 1.
-    if (weight <= weakest || (matrix.causal && query === 0)) continue;
-    best.push({ query, key, weight });
-    best.sort((a, b) => b.weight - a.weight);
-    best.length = Math.min(best.length, count);
-  }
-  return best;
 }

@@ -2,10 +2,11 @@
 
 import { unitName } from "../shared/axis_text";
 import { type Child, fill, h, svg } from "../shared/dom";
+import { approximately, formatSum, formatWeight, roundUp } from "../shared/numbers";
 import { css, headColour, type Theme } from "../shared/palette";
 import type { Axes } from "../shared/state";
 import { quote } from "../shared/token_text";
-import { isMasked, largestCells, type Matrix } from "./grid";
+import { isMasked, type Matrix } from "./grid";
 
 /** What the colour of a head depends on. */
 export interface HeadPaint {
@@ -41,11 +42,11 @@ export function pairWords(axes: Axes, cell: Cell): string {
   return `${rowName(axes, cell.query)} looks at ${unitName(axes.key, cell.key)}`;
 }
 
-/** "0.4123", or "≈ 0.41 ± 0.002" while the exact value is on its way or cannot be had. */
-export function valueWords(value: CellValue): string {
-  if (value.error === 0) return value.weight.toFixed(4);
-  const rounded = `≈ ${value.weight.toFixed(3)} ± ${Math.max(0.001, value.error).toFixed(3)}`;
-  return value.pooled ? `≤ ${(value.weight + value.error).toFixed(3)} (largest nearby)` : rounded;
+/** "0.4123", or "≈ 0.412 ± 0.002" while the exact value is on its way or cannot be had. */
+export function valueWords({ weight, error, pooled }: CellValue): string {
+  if (error === 0) return formatWeight(weight, 4);
+  if (pooled) return `≤ ${roundUp(weight + error, 3)} (largest nearby)`;
+  return approximately(weight, error);
 }
 
 /** Why a cell has no weight, as a sentence; null when it has one. */
@@ -76,7 +77,7 @@ export function readout(): {
       else fill(element, title);
     },
     showLargest(axes, matrix) {
-      const cells = largestCells(matrix, 6);
+      const cells = matrix.largest;
       if (!cells.length) {
         fill(element, h("div", { class: "gh-caption" }, "Hover a cell for its exact weight."));
         return;
@@ -85,7 +86,7 @@ export function readout(): {
         h(
           "li",
           {},
-          h("span", { class: "gh-number" }, cell.weight.toFixed(2)),
+          h("span", { class: "gh-number" }, formatWeight(cell.weight)),
           h(
             "span",
             { class: "fm-item" },
@@ -107,8 +108,8 @@ export function readout(): {
 function valueParts(matrix: Matrix, value: CellValue, paint: HeadPaint): Child[] {
   const entropy = matrix.entropy[value.query];
   const facts = [
-    value.rowSum === null ? "" : `row sums to ${value.rowSum.toFixed(3)}`,
-    entropy === undefined ? "" : `row entropy ${entropy.toFixed(2)} bits`,
+    value.rowSum === null ? "" : `row sums to ${formatSum(value.rowSum)}`,
+    entropy === undefined || Number.isNaN(entropy) ? "" : `row entropy ${entropy.toFixed(2)} bits`,
   ].filter(Boolean);
   return [
     h("div", { class: "fm-value" }, valueWords(value)),
@@ -147,7 +148,7 @@ function headBars(value: CellValue, paint: HeadPaint): Element {
     }
   }
   const top = Array.from(value.weights).indexOf(max);
-  const label = `head ${value.heads[top] ?? 0}: ${max.toFixed(3)}`;
+  const label = `head ${value.heads[top] ?? 0}: ${formatWeight(max, 3)}`;
   const attrs = { class: "fm-bars", width: BAR_WIDTH, height: BAR_HEIGHT + 32, role: "img" };
   return svg(
     "svg",

@@ -4,7 +4,6 @@ import {
   type Column,
   column,
   hoverPatch,
-  kindInfo,
   labelText,
   litUnits,
   measureLabels,
@@ -15,6 +14,7 @@ import {
 } from "../shared/axis_text";
 import { fill, h, sizeCanvas, watchSize } from "../shared/dom";
 import { commonKeys, headsOf } from "../shared/keys";
+import { formatWeight } from "../shared/numbers";
 import { sequentialTable } from "../shared/palette";
 import { createSchedule, type Schedule } from "../shared/schedule";
 import { type Axes, type CommonState, hasAxes, hasFrame } from "../shared/state";
@@ -25,7 +25,7 @@ import { createHeader, fillLegend, fillMargins, type Header } from "./controls";
 import { drawMargins, drawMarks, drawMatrix, makeRaster, type Raster } from "./drawing";
 import { fitPlot, GAP, LANE, labelHeight, type Plot, type Viewport, WHOLE } from "./geometry";
 import { type Actions, createGestures, type Gestures } from "./gestures";
-import { type Grid, largestCells, type Matrix, readMatrix } from "./grid";
+import { type Grid, type Matrix, readMatrix } from "./grid";
 import { type AxisLabels, axisLabels } from "./labels";
 import { type Cell, noValue, pairWords, readout, valueWords } from "./readout";
 import type { MatrixState } from "./state";
@@ -33,7 +33,7 @@ import { createTiles, type Tiles } from "./tiles";
 
 const HELP = [
   "A row looks at the columns: the darker (in the dark theme, the lighter) a cell, the more of the row's attention goes to that column. Zero is the colour of the paper.",
-  "Bars to the right show how spread out each row is (entropy), bars below how much attention a column gets on average. Hover a cell for its exact weight; arrow keys move, click selects both words, ctrl + wheel zooms.",
+  "Bars to the right show how spread out each row is over what it looks at (entropy), bars below how much attention a column gets on average. Hover a cell for its exact weight; arrow keys move, click selects both words, ctrl + wheel zooms.",
   "Weights of a word's tokens are added over what is looked at and averaged over what looks. Attention is not an explanation of what the model answers.",
 ];
 const NATURAL_HEIGHT = 520;
@@ -114,9 +114,9 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
       all || names.some((name) => name in changed);
     const { state } = this.host;
     this.frame.sync(state);
-    if (any("axes", "frame", "scene")) this.readPicture(any("axes"));
+    if (any("axes", "frame")) this.readPicture(any("axes"));
     this.header.update(state, this.frame.theme);
-    if (any("axes", "frame", "scene", "scale", "height")) this.schedule.request(this.drawAll);
+    if (any("axes", "frame", "scale", "height")) this.schedule.request(this.drawAll);
     this.showLit();
   }
 
@@ -134,7 +134,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   // ── State → picture ───────────────────────────────────────────────────────────────────────────
 
   private readPicture(newAxes: boolean): void {
-    const { axes, frame, scene } = this.host.state;
+    const { axes, frame } = this.host.state;
     if (!hasAxes(axes)) {
       this.picture = null;
       this.frame.setStatus(this.host.state.busy ? "" : "Nothing to show yet.");
@@ -143,8 +143,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     const old = newAxes || this.picture?.axes !== axes ? null : this.picture;
     const [query, key] = [old?.query ?? column(axes.query), old?.key ?? column(axes.key)];
     const fits = hasFrame(frame) && frame.key.unit === axes.unit && frame.key.kind === axes.kind;
-    const causal = kindInfo(scene, axes.kind)?.causal ?? false;
-    const matrix = fits ? readMatrix(frame, causal) : null;
+    const matrix = fits ? readMatrix(frame) : null;
     this.picture = { axes, query, key, matrix, labels: old?.labels ?? null };
     this.labels.query.fill(query, matrix?.undefinedRows ?? null);
     this.labels.key.fill(key, null);
@@ -201,10 +200,10 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
 
   private restWords(matrix: Matrix): string {
     const { rows, cols, max, pooled } = matrix.frame;
-    const [below] = matrix.causal ? largestCells(matrix, 1) : [];
+    const [below] = matrix.causal ? matrix.largest : [];
     const largest = below
-      ? `${below.weight.toFixed(2)} below the first row, which sees only itself`
-      : max.toFixed(3);
+      ? `${formatWeight(below.weight)} below the first row, which sees only itself`
+      : formatWeight(max);
     const cut =
       pooled === "exact" ? "" : "; beyond the screen's resolution, the largest of several cells";
     const unit = this.host.state.unit === "word" ? "words" : "tokens";

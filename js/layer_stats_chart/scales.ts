@@ -104,11 +104,14 @@ function minus(text: string): string {
   return text.replaceAll("-", "−");
 }
 
-/** Three significant digits, for readouts. */
+/** Three significant digits, for readouts; more where three would make 1 of what is less. */
 export function formatValue(value: number): string {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size >= 1000) return minus(value.toLocaleString("en-US", { maximumFractionDigits: 0 }));
   if (size > 0 && size < 1e-3) return minus(value.toExponential(1));
-  return value === 0 ? "0" : minus(String(Number(value.toPrecision(3))));
+  if (value === 0) return "0";
+  let digits = 3;
+  while (size < 1 && digits < 7 && Number(size.toPrecision(digits)) === 1) digits++;
+  return minus(String(Number(value.toPrecision(digits))));
 }

@@ -6,9 +6,10 @@
  */
 
 import { type Child, fill, h } from "../shared/dom";
+import { percent } from "../shared/numbers";
 import { quote, show } from "../shared/token_text";
-import type { Alternative } from "./alternatives";
-import { formatValue, MEASURE_NAMES, MEASURES, percent, type Values } from "./measures";
+import { type Alternative, ranksOf } from "./alternatives";
+import { formatValue, MEASURE_NAMES, MEASURES, type Values } from "./measures";
 import type { Measure } from "./state";
 
 /** Alternatives, or in words why there are none (yet). */
@@ -46,16 +47,18 @@ export function drawSummary(element: HTMLElement, lines: readonly Child[], room:
   draw(element, nodes, room);
 }
 
+const BLANK: Alternative = { text: "\u00a0", probability: 0, isTrue: false };
+
 /**
  * A full card stands unseen behind whatever is drawn. The card's height is always the same then: if
  * it grew under the pointer, the page could move the hovered token away from it.
  */
 function draw(element: HTMLElement, nodes: readonly Child[], { values, k, looks }: Room): void {
-  const blank = "\u00a0";
+  const blank = BLANK.text;
   const full = tokenNodes({
     ...{ position: -1, text: blank, tags: [], values, measure: "surprisal", reason: "" },
     // One more than asked for: the true token follows when it is none of them.
-    alternatives: Array.from({ length: k + 1 }, () => ({ text: blank, probability: 0 })),
+    alternatives: Array.from({ length: k + 1 }, () => BLANK),
     looks: looks ? blank : "",
   });
   fill(
@@ -99,19 +102,35 @@ function alternatives(card: TokenCard): HTMLElement {
   }
   const rank = card.values.rank[card.position] ?? Number.NaN;
   const largest = Math.max(...card.alternatives.map(({ probability }) => probability), 1e-9);
-  const rows = card.alternatives.map((alternative, i) =>
-    bar(alternative, { rank: i + 1, largest, isTrue: i + 1 === rank }),
-  );
-  if (rank > rows.length) {
+  const ranks = ranksOf(card.alternatives, rank);
+  const rows = card.alternatives.map((one, i) => bar(one, ranks[i] ?? Number.NaN, largest));
+  if (!card.alternatives.some(({ isTrue }) => isTrue)) {
     const probability = card.values.probability[card.position] ?? Number.NaN;
-    rows.push(bar({ text: card.text, probability }, { rank, largest, isTrue: true }));
+    rows.push(bar({ text: card.text, probability, isTrue: true }, rank, largest));
   }
-  return h("div", { class: "gh-strip-card-alternatives" }, title, h("ol", {}, ...rows));
+  const tie = tieWords(
+    card.alternatives,
+    rank,
+    `It shares rank ${formatValue("rank", rank)} with `,
+  );
+  const words = tie && h("p", { class: "gh-strip-card-note" }, `${tie}.`);
+  return h("div", { class: "gh-strip-card-alternatives" }, title, h("ol", {}, ...rows), words);
+}
+
+/** Which alternatives are as probable as the true token, behind `lead`; "" = none that is known. */
+export function tieWords(alternatives: Alternatives, rank: number, lead: string): string {
+  if (typeof alternatives === "string") return "";
+  const ranks = ranksOf(alternatives, rank);
+  const equals = alternatives.filter(({ isTrue }, i) => !isTrue && ranks[i] === rank);
+  if (!equals.length) return "";
+  const guess = rank === 1 ? " (of equals, the first in the vocabulary is the first guess)" : "";
+  return `${lead}${equals.map(({ text }) => quote(text)).join(", ")}${guess}`;
 }
 
 function bar(
-  { text, probability }: Alternative,
-  { rank, largest, isTrue }: { rank: number; largest: number; isTrue: boolean },
+  { text, probability, isTrue }: Alternative,
+  rank: number,
+  largest: number,
 ): HTMLElement {
   const label = `${quote(text)}, ${percent(probability)}${isTrue ? ", the true token" : ""}`;
   const width = `${((100 * probability) / largest).toFixed(1)}%`;

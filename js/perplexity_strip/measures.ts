@@ -1,6 +1,7 @@
 /** What the colour can stand for: values per token, how they are written, and the colour scale. */
 
 import { unpack } from "../shared/arrays";
+import { endOf, formatCount, percent } from "../shared/numbers";
 import type { StripFrame } from "../shared/state";
 import type { Measure } from "./state";
 
@@ -27,6 +28,8 @@ export const MEASURE_NAMES = Object.keys(MEASURES) as Measure[];
 /** Values beyond this quantile share the last colour: a few outliers must not bleach the rest. */
 export const CLIP_QUANTILE = 0.95;
 
+const BELOW_ONE = 1 - 2 ** -24;
+
 /** The frame's arrays (nats) in the units that are shown (bits). */
 export function readValues(frame: StripFrame): Values {
   const nats = Float32Array.from(unpack(frame.surprisal));
@@ -34,7 +37,10 @@ export function readValues(frame: StripFrame): Values {
   return {
     surprisal: nats.map((value) => value / Math.LN2),
     perplexity: nats.map((value) => Math.exp(value)),
-    probability: Float32Array.from(unpack(frame.probability)),
+    // Single precision ends below 1 before surprise does: what is nearly certain is not 1.
+    probability: Float32Array.from(unpack(frame.probability), (value, i) =>
+      value === 1 && (nats[i] ?? 0) > 0 ? BELOW_ONE : value,
+    ),
     rank: Float32Array.from(ranks, (rank) => (rank > 0 ? rank : Number.NaN)),
     entropy: Float32Array.from(unpack(frame.entropy), (value) => value / Math.LN2),
   };
@@ -52,7 +58,7 @@ export interface Scale {
 /** The colour scale of a measure over these values: a stronger colour is always a worse guess. */
 export function colourScale(measure: Measure, values: Float32Array): Scale {
   if (measure === "probability") {
-    const ticks = [0, 0.5, 1].map((share) => ({ share, label: percent(1 - share) }));
+    const ticks = [0, 0.5, 1].map((share) => ({ share, label: `${100 * (1 - share)} %` }));
     return { share: (value) => 1 - value, ticks, clip: "" };
   }
   const known = values.filter((value) => !Number.isNaN(value)).sort();
@@ -65,7 +71,7 @@ export function colourScale(measure: Measure, values: Float32Array): Scale {
     Math.min(1, Math.max(0, log ? Math.log(value) / Math.log(high) : value / high));
   const ticks = [0, 0.5, 1].map((share) => {
     const label = formatValue(measure, at(share), "short");
-    return { share, label: clipped && share === 1 ? `≥ ${label}` : label };
+    return { share, label: clipped && share === 1 ? `≥ ${endOf(at(share), 3)}` : label };
   });
   const clip = clipped ? `scale ends at the ${100 * CLIP_QUANTILE} % quantile` : "";
   return { share, ticks, clip: [log ? "logarithmic" : "", clip].filter(Boolean).join("; ") };
@@ -78,10 +84,10 @@ const FLAT = 0.04;
 export function flatWords(measure: Measure, values: Float32Array, { share }: Scale): string {
   const known = values.filter((value) => !Number.isNaN(value));
   if (known.length === 0 || known.some((value) => share(value) > FLAT)) return "";
-  if (measure === "rank") return "every token was the first guess";
+  if (measure === "rank") return "every token has rank 1";
   // Rounded away from the best, so that the sentence is true of the worst.
   if (measure === "probability") {
-    const least = Math.floor(100 * known.reduce((a, b) => Math.min(a, b))) / 100;
+    const least = Math.floor(1000 * known.reduce((a, b) => Math.min(a, b))) / 1000;
     return `every token at ${percent(least)} or more`;
   }
   const most = Math.max(1, Math.ceil(100 * known.reduce((a, b) => Math.max(a, b)))) / 100;
@@ -97,21 +103,11 @@ export function quantile(sorted: Float32Array, q: number): number {
 }
 
 const THREE_DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
-const INTEGER = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
-
-export function formatCount(count: number): string {
-  return INTEGER.format(count);
-}
-
-export function percent(probability: number): string {
-  const value = 100 * probability;
-  if (value > 0 && value < 0.01) return "< 0.01 %";
-  const digits = value >= 10 ? 0 : value >= 1 ? 1 : 2;
-  return `${value === 0 ? "0" : value.toFixed(digits)} %`;
-}
-
+const FOUR_DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+/** Three or four digits: single precision knows no more of a large perplexity. */
 function decimal(value: number): string {
-  if (value >= 100) return INTEGER.format(value);
+  if (value >= 1000) return FOUR_DIGITS.format(value);
+  if (value >= 100) return formatCount(value);
   return value >= 10 || value === 0 ? value.toFixed(value === 0 ? 0 : 1) : value.toFixed(2);
 }
 

@@ -2,6 +2,7 @@
 
 import { unpack } from "../shared/arrays";
 import { h } from "../shared/dom";
+import { formatWeight } from "../shared/numbers";
 import { tableColour } from "../shared/palette";
 import type { StripFrame } from "../shared/state";
 import { quote } from "../shared/token_text";
@@ -9,14 +10,10 @@ import { moveClass, paintToken, type TokenText, tokenText } from "./text";
 
 /** Cross-attention weights [target tokens][source tokens] read from a frame; null = must be asked. */
 export function crossWeights(frame: StripFrame): ((position: number) => Float32Array) | null {
-  if (!frame.cross || !frame.cross_scale) return null;
-  const bytes = unpack(frame.cross);
-  const scale = unpack(frame.cross_scale);
+  if (!frame.cross) return null;
+  const weights = unpack(frame.cross);
   const n = frame.cross.shape[1] ?? 0;
-  return (position) => {
-    const row = bytes.subarray(position * n, (position + 1) * n);
-    return Float32Array.from(row, (byte) => byte * (scale[position] ?? 0));
-  };
+  return (position) => Float32Array.from(weights.subarray(position * n, (position + 1) * n));
 }
 
 export interface SourceText {
@@ -50,7 +47,7 @@ export function sourceText(source: NonNullable<StripFrame["source"]>): SourceTex
         // The strongest token is always fully lit: rows differ in how sharply they look.
         const share = weights ? (weights[i] ?? 0) / strongest : 0;
         paintToken(token, share < 0.02 ? null : tableColour(table, share));
-        token.title = weights ? `looked at with ${(weights[i] ?? 0).toFixed(3)}` : "";
+        token.title = weights ? `looked at with ${formatWeight(weights[i] ?? 0, 3)}` : "";
       }
     },
     mark(hovered, selected) {
@@ -66,6 +63,6 @@ export function looksWords(weights: Float32Array, texts: readonly string[]): str
   const order = Array.from(weights.keys()).sort((a, b) => (weights[b] ?? 0) - (weights[a] ?? 0));
   const best = order.slice(0, 2).filter((i) => (weights[i] ?? 0) >= 0.05);
   if (best.length === 0) return "looks at no source token with 0.05 or more";
-  const parts = best.map((i) => `${quote(texts[i] ?? "")} ${(weights[i] ?? 0).toFixed(2)}`);
+  const parts = best.map((i) => `${quote(texts[i] ?? "")} ${formatWeight(weights[i] ?? 0)}`);
   return `looks most at ${parts.join(", ")}`;
 }

@@ -3,24 +3,17 @@
 import { type Control, type LayerProps, layerStepper, segmented } from "../shared/controls";
 import { type Child, fill, h } from "../shared/dom";
 import { commonKeys, handled, inField, layersOf } from "../shared/keys";
+import { formatCount, percent } from "../shared/numbers";
 import { css, sequentialTable, tableColour } from "../shared/palette";
 import { hasAxes, hasFrame } from "../shared/state";
 import { readInks } from "../shared/theme";
 import { quote } from "../shared/token_text";
 import { createFrame, type Host, type View, type ViewFrame } from "../shared/view";
-import { drawSummary, drawToken, type Room, type TokenCard } from "./card";
+import { drawSummary, drawToken, type Room, type TokenCard, tieWords } from "./card";
 import { type StripData, sameText, stripData } from "./data";
 import { HELP } from "./help";
 import { legendNodes } from "./legend";
-import {
-  colourScale,
-  flatWords,
-  formatCount,
-  formatValue,
-  MEASURE_NAMES,
-  MEASURES,
-  percent,
-} from "./measures";
+import { colourScale, flatWords, formatValue, MEASURE_NAMES, MEASURES } from "./measures";
 import { createProfile } from "./profile";
 import { createQuestions } from "./questions";
 import { looksWords, type SourceText, sourceText } from "./source";
@@ -200,7 +193,7 @@ export class PerplexityStripView implements View<StripState> {
   private showSummary(data: StripData): void {
     const { n_scored, perplexity, texts } = data.frame;
     this.source?.light(null, new Uint8ClampedArray());
-    const right = percent(1 - data.nWrong / Math.max(1, n_scored));
+    const right = percent(n_scored > 0 ? 1 - data.nWrong / n_scored : Number.NaN);
     const figure = (value: string, words: string): Child =>
       h("span", { class: "gh-strip-figure" }, h("strong", {}, value), words);
     const lines = [
@@ -241,7 +234,8 @@ export class PerplexityStripView implements View<StripState> {
     const numbers = scored
       ? `${formatValue("surprisal", values.surprisal[position] ?? 0)}, probability ` +
         `${percent(values.probability[position] ?? 0)}, rank ` +
-        formatValue("rank", values.rank[position] ?? 0)
+        formatValue("rank", values.rank[position] ?? 0) +
+        tieWords(card.alternatives, values.rank[position] ?? 0, ", shared with ")
       : frame.undefined;
     this.frame.announce(`token ${position} ${quote(text)}: ${numbers}. ${looks}`);
   }

@@ -84,16 +84,15 @@ export interface LinesFrame {
   kind: "lines";
   key: { kind: Kind; layer: number; heads: number[]; unit: Unit };
   n_heads: number;
-  /** Strongest first; weight = weight * weight_scale, within ± weight_error. */
+  /** Strongest first, with exact weights. */
   lines: { query: Packed; key: Packed; head: Packed; weight: Packed };
-  weight_scale: number;
-  weight_error: number;
+  /** Kept of every row and head; 0 = only the strongest of all rows. */
   per_row: number;
   n_total: number;
   n: number;
   /** From which weight on lines are drawn when the user has not said: as many as can be read. */
   automatic_threshold: number;
-  /** [heads, 256]: share of the head's attention mass in the lines whose byte is at least the column. */
+  /** Sum of all weights of each of `heads`. */
   mass: Packed;
   heads: Packed;
   /** [all heads of the layer, S, S]; 255 = that head's largest weight. */
@@ -113,6 +112,11 @@ export interface MatrixFrame {
   values: Packed;
   row_scale: Packed;
   max: number;
+  /** No row looks ahead: what is to the right of the diagonal is masked. */
+  causal: boolean;
+  /** The strongest cells, exact, strongest first; without the first row of a causal map. */
+  largest: { query: Packed; key: Packed; weight: Packed };
+  /** Bits. */
   row_entropy: Packed;
   column_mass: Packed;
   undefined_rows: Packed;
@@ -136,10 +140,18 @@ export interface StripFrame {
   perplexity: number | null;
   n_scored: number;
   /** Alternatives of the scored tokens from `start` on; null when nothing is scored. */
-  top: { k: number; texts: string[]; index: Packed; probability: Packed; start: number } | null;
+  top: null | {
+    k: number;
+    texts: string[];
+    index: Packed;
+    probability: Packed;
+    /** Place of the true token among the k, 0 = first; 255 = it is none of them. */
+    true: Packed;
+    start: number;
+  };
   source: null | { texts: string[]; gaps: string[]; special: Packed };
+  /** [target, source]: exact weights, while they are few. */
   cross: Packed | null;
-  cross_scale?: Packed | null;
   cross_layer: number | null;
   note: string;
 }

@@ -175,16 +175,22 @@ export function createFrame<S extends CommonState>(
 // Milliseconds until a picture that lags behind its controls says so.
 const PATIENCE = 800;
 
-/** Whether the picture answers another layer, kind or unit than the controls show. */
+/** Whether the picture answers another layer, kind, unit or other heads than the controls show. */
 function isStale(state: CommonState & { frame?: unknown }): boolean {
   const { frame } = state;
   if (state.error || typeof frame !== "object" || frame === null || !("key" in frame)) return false;
-  const key = frame.key as Partial<Record<"layer" | "kind" | "unit", unknown>>;
-  const wants = { layer: state.layer, kind: state.kind, unit: state.unit };
+  const key = frame.key as Readonly<Record<string, unknown>>;
   // Each frame's key names what it depends on; a strip lights by cross attention whatever the kind.
-  const names = ["layer", "unit", "kind"] as const;
-  const depends = "unit" in key ? names : [];
-  return depends.some((name) => name in key && key[name] !== wants[name]);
+  if (!("unit" in key)) return false;
+  const wants = state as unknown as Readonly<Record<string, unknown>>;
+  const names = ["layer", "unit", "kind", "aggregate"];
+  return names.some((name) => name in key && key[name] !== wants[name]) || lacksHeads(key, state);
+}
+
+/** Lines of all heads are those of some as well; an aggregate is of its own heads only. */
+function lacksHeads(key: Readonly<Record<string, unknown>>, { heads }: CommonState): boolean {
+  const drawn = Array.isArray(key.heads) ? key.heads : heads;
+  return !(drawn.length === 0 && !("aggregate" in key)) && drawn.join() !== heads.join();
 }
 
 /** What the user must know before believing the picture, most urgent first. */

@@ -124,17 +124,41 @@ class Sides:
         return [word.tokens[0] for word in self.words(side, kind)]
 
     def labels(self, side: Side, kind: Kind, unit: Unit) -> list[str]:
-        """Return the text of every unit of a side; of a decoder row, its input's."""
-        tokens = self.of(side, kind).tokens
-        by_prediction = kind == "cross" and side == "query"
-        if unit == "word" and not by_prediction:
-            return [word.text for word in self.words(side, kind)]
-        return [tokens[i].text for i in self.first_tokens(side, kind, unit)]
+        """Return the text of every unit of a side; of a decoder row, its input's.
+
+        A row of cross attention by words stands for a word that is *predicted*: its input is what
+        came before, the whole word where that ends there.
+        """
+        sequence = self.of(side, kind)
+        if unit == "token":
+            return [token.text for token in sequence.tokens]
+        if self._named_by(side, kind) is sequence:
+            return [word.text for word in sequence.words]
+        return [_ending_with(sequence, word.tokens[0]) for word in self.words(side, kind)]
 
     def predictions(self, kind: Kind, unit: Unit) -> list[str] | None:
-        """Return what every decoder row predicts; None for rows that predict nothing else."""
-        if self.predicted is None or kind not in ("decoder", "cross"):
+        """Return what every decoder row predicts; None for rows that predict nothing else.
+
+        After a word comes what its last token predicts: the whole word that begins there.
+        """
+        predicted = self.predicted
+        if predicted is None or kind not in ("decoder", "cross"):
             return None
-        if unit == "word" and kind == "cross":
-            return [word.text for word in self.words("query", kind)]
-        return [self.predicted.tokens[i].text for i in self.first_tokens("query", kind, unit)]
+        if unit == "token":
+            return [token.text for token in predicted.tokens]
+        words = self.words("query", kind)
+        if kind == "cross":
+            return [word.text for word in words]
+        return [_beginning_with(predicted, word.tokens[-1]) for word in words]
+
+
+def _ending_with(sequence: Sequence, token: int) -> str:
+    """Return the word that ends with a token; where none does, the token itself."""
+    word = sequence.words[int(sequence.word_of_token[token])]
+    return word.text if word.tokens[-1] == token else sequence.tokens[token].text
+
+
+def _beginning_with(sequence: Sequence, token: int) -> str:
+    """Return the word that begins with a token; where none does, the token itself."""
+    word = sequence.words[int(sequence.word_of_token[token])]
+    return word.text if word.tokens[0] == token else sequence.tokens[token].text

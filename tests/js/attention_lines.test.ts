@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { unpackLines } from "../../js/attention_lines/lines";
 import type { LinesState } from "../../js/attention_lines/state";
 import { AttentionLinesView } from "../../js/attention_lines/view";
+import { lineWords } from "../../js/attention_lines/words";
 import type { Axes, LinesFrame } from "../../js/shared/state";
 import type { Answer } from "../../js/shared/view";
 import {
@@ -18,20 +20,15 @@ import {
 } from "./fake_host";
 
 const WORDS = ["The", " animal", " was", " tired"];
-// [query, key, head, weight byte], strongest first: six lines of two heads.
+// [query, key, head, weight], strongest first: six lines of two heads, 2.5 in all.
 const LINES = [
-  [0, 0, 0, 255],
-  [1, 0, 0, 230],
-  [3, 1, 1, 204],
-  [2, 1, 1, 102],
-  [3, 3, 0, 51],
-  [2, 2, 0, 20],
+  [0, 0, 0, 1],
+  [1, 0, 0, 0.5],
+  [3, 1, 1, 0.5],
+  [2, 1, 1, 0.25],
+  [3, 3, 0, 0.2],
+  [2, 2, 0, 0.05],
 ] as const;
-
-/** Half of each head's mass in its strong lines (byte ≥ 100), the other half in the weak ones. */
-function massTable(): number[] {
-  return [0, 1].flatMap(() => Array.from({ length: 256 }, (_, byte) => (byte > 100 ? 0.5 : 1)));
-}
 
 function linesFrame(axes: Axes, undefinedRows = [0, 0, 0, 0]): LinesFrame {
   const at = (place: 0 | 1 | 2 | 3): number[] => LINES.map((line) => line[place]);
@@ -43,15 +40,13 @@ function linesFrame(axes: Axes, undefinedRows = [0, 0, 0, 0]): LinesFrame {
       query: pack(at(0), "uint16"),
       key: pack(at(1), "uint16"),
       head: pack(at(2)),
-      weight: pack(at(3)),
+      weight: pack(at(3), "float32"),
     },
-    weight_scale: 1 / 255,
-    weight_error: 1 / 510,
     per_row: 4,
     n_total: 6,
     n: 6,
     automatic_threshold: 0.7,
-    mass: pack(massTable(), "float32", [2, 256]),
+    mass: pack([1.75, 0.75], "float32"),
     heads: pack([0, 1], "uint16"),
     thumbnails: pack(new Array(8).fill(255), "uint8", [2, 2, 2]),
     undefined_rows: pack(undefinedRows),
@@ -121,13 +116,73 @@ describe("what is shown", () => {
     const { host, root } = show();
     expect(root.dataset.lines).toBe("5");
     expect(status(root)).toContain(
-      "5 lines shown, 100 % of the attention mass; 1 below 0.10 hidden",
+      "5 lines shown, 98.0 % of the attention mass; 1 below 0.10 hidden",
     );
     host.set({ threshold: 0.5 });
     expect(root.dataset.lines).toBe("3");
     expect(status(root)).toContain(
-      "3 lines shown, 50.0 % of the attention mass; 3 below 0.50 hidden",
+      "3 lines shown, 80.0 % of the attention mass; 3 below 0.50 hidden",
     );
+    host.set({ threshold: 0 });
+    expect(status(root)).toBe("6 lines shown, 100 % of the attention mass");
+  });
+
+  test("lines are counted from exact weights, at any threshold", () => {
+    // A hair below and at 0.05, which one byte would not tell apart.
+    const axes = selfAxes(WORDS);
+    const weights = [1, 0.5, 0.5, 0.25, Math.fround(0.05), 0.0499];
+    const whole = linesFrame(axes);
+    const lines = { ...whole.lines, weight: pack(weights, "float32") };
+    const { host, root } = show(axes, { frame: { ...whole, lines }, threshold: 0.05 });
+    expect(root.dataset.lines).toBe("5");
+    expect(status(root)).toContain("1 below 0.05 hidden");
+    host.set({ threshold: 0.0499 });
+    expect(root.dataset.lines).toBe("6");
+    host.set({ threshold: 0.0502 });
+    expect(status(root)).toContain("2 below 0.0502 hidden");
+  });
+
+  test("nearly all of the mass is not all of it", () => {
+    const axes = selfAxes(WORDS);
+    const whole = linesFrame(axes);
+    const weights = [1, 1, 1, 1, 1, 0.0001];
+    const frame = {
+      ...{ ...whole, mass: pack([4, 1.0001], "float32") },
+      lines: { ...whole.lines, weight: pack(weights, "float32") },
+    };
+    const { host, root } = show(axes, { frame, threshold: 0.01 });
+    expect(status(root)).toContain("5 lines shown, > 99.9 % of the attention mass");
+    host.set({ threshold: 0 });
+    expect(status(root)).toBe("6 lines shown, 100 % of the attention mass");
+    host.set({ frame: { ...frame, n_total: 7 } });
+    expect(status(root)).toContain("6 lines shown, > 99.9 % of the attention mass");
+    expect(status(root)).toContain("left out (< 0.01 % of the mass)");
+  });
+
+  test("a head that the frame is not of has no part in a mean, and the view says it is late", () => {
+    vi.useFakeTimers();
+    try {
+      const axes = selfAxes(WORDS);
+      const whole = linesFrame(axes);
+      const frame: LinesFrame = {
+        ...{ ...whole, n: 4, n_total: 4, key: { ...whole.key, heads: [0] } },
+        ...{ heads: pack([0], "uint16"), mass: pack([1.75], "float32") },
+        lines: {
+          query: pack([0, 1, 3, 2], "uint16"),
+          key: pack([0, 0, 3, 2], "uint16"),
+          head: pack([0, 0, 0, 0]),
+          weight: pack([1, 0.5, 0.2, 0.05], "float32"),
+        },
+      };
+      const { host, root } = show(axes, { frame, heads: [0], hovered: 3 });
+      expect(find(root, ".gh-banners").textContent).toBe("");
+      host.set({ heads: [0, 1] });
+      expect(status(root)).toContain("looks most at ‘\u2068tired\u2069’ 0.20, head 0");
+      vi.advanceTimersByTime(1000);
+      expect(find(root, ".gh-banners").textContent).toContain("The picture is still the last one");
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test("a picture that lags behind its controls says so, until the right one comes", async () => {
@@ -171,11 +226,14 @@ describe("what is shown", () => {
   test("what the kernel cut is said, with the share that it carries", () => {
     const axes = selfAxes(WORDS);
     const whole = linesFrame(axes);
-    const mass = pack(new Array(512).fill(0.75), "float32", [2, 256]);
-    const { root } = show(axes, { frame: { ...whole, n_total: 900, per_row: 3, mass } });
+    const mass = pack([2.5, 2.5], "float32");
+    const { host, root } = show(axes, { frame: { ...whole, n_total: 900, per_row: 3, mass } });
     expect(status(root)).toContain(
-      "beyond the 3 strongest of each token and head is left out (25.0 % of the mass)",
+      "beyond the 3 strongest of each token and head is left out (50.0 % of the mass)",
     );
+    // So long that not even one line of every row has room.
+    host.set({ frame: { ...whole, n_total: 900, per_row: 0, mass } });
+    expect(status(root)).toContain("what lies beyond the 6 strongest is left out");
   });
 
   test("a fully masked row is called undefined, not zero", async () => {
@@ -210,13 +268,13 @@ describe("hover and pin", () => {
     expect(token(root, "query", 1).classList).toContain("is-selected");
   });
 
-  test("hovering asks for exact weights; until they come the frame's are shown with their error", async () => {
+  test("hovering asks for all weights; until they come the frame's lines are shown", async () => {
     const { host, root } = show(selfAxes(WORDS), {}, exactFan);
     await settle();
     over(token(root, "query", 3));
     expect(host.state.hovered).toBe(3);
     expect(host.asked).toEqual([{ question: "fan", args: { position: 3, side: "query" } }]);
-    expect(status(root)).toContain("(± 0.002)");
+    expect(status(root)).toContain("looks most at ‘\u2068animal\u2069’ 0.25");
     await settle();
     expect(status(root)).toBe(
       "token 3 ‘\u2068tired\u2069’ looks most at ‘\u2068animal\u2069’ 0.66, " +
@@ -225,11 +283,42 @@ describe("hover and pin", () => {
     expect(find(root, '[aria-live="polite"]').textContent).toContain("layer 1: token 3");
   });
 
-  test("without a kernel the frame's own weights do", async () => {
-    const { root } = show(selfAxes(WORDS), { hovered: 3 });
+  test("without a kernel the frame's own lines do; where these are not all, it is said", async () => {
+    const { host, root } = show(selfAxes(WORDS), { hovered: 3 });
     await settle();
-    expect(status(root)).toContain("looks most at ‘\u2068animal\u2069’ 0.40");
-    expect(status(root)).toContain("(± 0.002)");
+    const least = "looks most at ‘\u2068animal\u2069’ 0.25, ‘\u2068tired\u2069’ 0.10";
+    expect(status(root)).toContain(`${least}, mean of 2 heads`);
+    host.set({ frame: { ...linesFrame(selfAxes(WORDS)), n_total: 900 } });
+    expect(status(root)).toContain(
+      `${least}, or more (weaker lines are not in this picture), mean of 2 heads`,
+    );
+  });
+
+  test("a column with an undefined row keeps its numbers and its hints", async () => {
+    const undefinedRow = (asked: Asked): Answer | null => {
+      if (asked.question !== "fan") return null;
+      const weights = floats([1, 0.5, Number.NaN, 0.25, 0, 0, Number.NaN, 0], [2, 4]);
+      const result = { layer: 1, kind: "self", unit: "token", ...asked.args };
+      return { result, arrays: { weights, heads: integers([0, 1]) } };
+    };
+    const axes = selfAxes(WORDS);
+    const more = { frame: linesFrame(axes, [0, 0, 1, 0]) };
+    const { root } = show(axes, more, undefinedRow);
+    await settle();
+    over(token(root, "key", 0));
+    await settle();
+    expect(status(root)).toContain(
+      "is looked at most by ‘\u2068The\u2069’ 0.50, ‘\u2068animal\u2069’ 0.25",
+    );
+    expect(find(root, ".gh-scale").textContent).toBe("weight 01");
+    // NaN in the largest weight would leave no token quiet.
+    expect(token(root, "query", 2).classList).toContain("is-quiet");
+  });
+
+  test("a line under the pointer has its exact weight", async () => {
+    const axes = selfAxes(WORDS);
+    const lines = unpackLines(linesFrame(axes));
+    expect(lineWords(axes, lines, 3)[0]).toBe("Head 1: 0.250");
   });
 
   test("a click pins a token, a second click lets go, Escape clears all", async () => {

@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import { fitPlot, WHOLE, xOf, zoomAt } from "../../js/fused_attention_matrix/geometry";
 import { readMatrix, shade, weightAt } from "../../js/fused_attention_matrix/grid";
 import { labelledUnits } from "../../js/fused_attention_matrix/labels";
@@ -31,6 +31,12 @@ const FRAME: MatrixFrame = {
   values: pack([255, 0, 0, 255, 85, 0, 51, 255, 204], "uint8", [3, 3]),
   row_scale: pack([1 / 255, 0.75 / 255, 0.5 / 255], "float32"),
   max: 1,
+  causal: true,
+  largest: {
+    query: pack([1, 2], "uint32"),
+    key: pack([0, 1], "uint32"),
+    weight: pack([0.7449, 0.4987], "float32"),
+  },
   row_entropy: pack([0, 0.811, 1.361], "float32"),
   column_mass: pack([0.62, 0.25, 0.13], "float32"),
   undefined_rows: pack([0, 0, 0]),
@@ -76,7 +82,7 @@ test("the crosshair asks for the exact cell and shows it, head by head", async (
   const readout = find(root, ".fm-readout").textContent ?? "";
   expect(readout).toContain("‘\u2068slept\u2069’ looks at ‘\u2068animal\u2069’");
   expect(find(root, ".fm-value").textContent).toBe("0.4987");
-  expect(readout).toContain("row sums to 1.000");
+  expect(readout).toContain("row sums to 1");
   expect(readout).toContain("row entropy 1.36 bits");
   expect(root.querySelectorAll(".fm-bars rect")).toHaveLength(2);
   expect(label(root, "query", 2).classList).toContain("is-hovered");
@@ -89,7 +95,43 @@ test("without a kernel the rounded value stays, and says so", async () => {
   press(root, "ArrowDown");
   press(root, "ArrowDown");
   await settle();
-  expect(find(root, ".fm-value").textContent).toBe("≈ 0.750 ± 0.001");
+  expect(find(root, ".fm-value").textContent).toBe("≈ 0.750 ± 0.002");
+});
+
+test("the largest weights are the kernel's exact ones, not those of the picture's bytes", async () => {
+  const { root } = show();
+  await settle();
+  const items = [...root.querySelectorAll(".fm-largest li")].map((item) => item.textContent);
+  expect(items[0]).toContain("0.74‘\u2068animal\u2069’ looks at ‘\u2068The\u2069’");
+  expect(items).toHaveLength(2);
+  expect(find(root, ".gh-status").textContent).toContain("largest weight 0.74 below the first row");
+});
+
+test("margins with an undefined row say the largest of the others, rounded up", async () => {
+  const row_entropy = pack([0, Number.NaN, 1.361], "float32");
+  const frame = { ...FRAME, row_entropy, undefined_rows: pack([0, 1, 0]) };
+  const { root } = show({ frame });
+  await settle();
+  expect(find(root, ".fm-margin.is-entropy").textContent).toBe("entropyin bits≤ 1.4");
+  expect(find(root, ".fm-margin.is-mass").textContent).toBe("mean received≤ 0.62");
+});
+
+test("a picture of other heads, or of another aggregate, is called late", () => {
+  vi.useFakeTimers();
+  try {
+    const { host, root } = show();
+    const late = (): boolean => {
+      vi.advanceTimersByTime(1000);
+      return find(root, ".gh-banners").textContent?.includes("still the last one") ?? false;
+    };
+    expect(late()).toBe(false);
+    host.set({ heads: [1] });
+    expect(late()).toBe(true);
+    host.set({ heads: [], aggregate: "max" });
+    expect(late()).toBe(true);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("cells behind the causal mask have no weight, in words", async () => {
@@ -129,15 +171,15 @@ test("untrusted word text stays text", async () => {
 });
 
 test("weights come back from bytes within half a step", () => {
-  const matrix = readMatrix(FRAME, true);
+  const matrix = readMatrix(FRAME);
   expect(weightAt(matrix.grid, 1, 1)?.weight).toBeCloseTo(0.25, 6);
   expect(weightAt(matrix.grid, 1, 1)?.error).toBeCloseTo(0.75 / 510, 6);
   expect(weightAt(matrix.grid, 3, 0)).toBeNull();
 });
 
 test("the colour range leaves out the first causal row, whose weight is 1 by construction", () => {
-  expect(readMatrix(FRAME, true).top).toBeCloseTo(0.75, 6);
-  expect(readMatrix(FRAME, false).top).toBeCloseTo(1, 6);
+  expect(readMatrix(FRAME).top).toBeCloseTo(0.75, 6);
+  expect(readMatrix({ ...FRAME, causal: false }).top).toBeCloseTo(1, 6);
 });
 
 test("zero is paper on both scales, and the log scale spans three decades", () => {

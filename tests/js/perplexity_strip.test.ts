@@ -1,11 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import {
-  colourScale,
-  flatWords,
-  formatValue,
-  percent,
-  quantile,
-} from "../../js/perplexity_strip/measures";
+import { colourScale, flatWords, formatValue, quantile } from "../../js/perplexity_strip/measures";
 import type { Measure, StripState } from "../../js/perplexity_strip/state";
 import { tokenNodes } from "../../js/perplexity_strip/text";
 import { PerplexityStripView } from "../../js/perplexity_strip/view";
@@ -17,6 +11,7 @@ import {
   FakeHost,
   find,
   floats,
+  integers,
   pack,
   press,
   selfAxes,
@@ -54,6 +49,7 @@ function stripFrame(more: Partial<StripFrame> = {}): StripFrame {
       texts: [" white", " whale"],
       index: pack([0, 1], "uint32", [1, 2]),
       probability: pack([0.5, 0.25], "float32", [1, 2]),
+      true: pack([0]),
       start: 1,
     },
     source: null,
@@ -81,8 +77,8 @@ function mount(more: Partial<StripState> = {}, answer?: (asked: Asked) => never)
 }
 
 function answers() {
-  const result = { position: 3, tokens: [" sea", " ship"], true: ".\n" };
-  return { result, arrays: { probability: floats([0.6, 0.2]) } };
+  const result = { position: 3, tokens: [" sea", " ship"] };
+  return { result, arrays: { probability: floats([0.6, 0.2]), true: integers([255]) } };
 }
 
 const over = (element: HTMLElement): void => {
@@ -136,8 +132,8 @@ test("where no token shows a colour, words say how low all of them are", () => {
     flatWords(measure, values(list), colourScale(measure, values(list)));
   expect(words("surprisal", [Number.NaN, 0.001, 0.012])).toBe("every token at 0.02 bits or less");
   expect(words("perplexity", [1, 1.002])).toBe("every token at 1.01 or less");
-  expect(words("probability", [0.9996, 0.9987])).toBe("every token at 99 % or more");
-  expect(words("rank", [1, 1])).toBe("every token was the first guess");
+  expect(words("probability", [0.9996, 0.9987])).toBe("every token at 99.8 % or more");
+  expect(words("rank", [1, 1])).toBe("every token has rank 1");
   expect(words("surprisal", [0.001, 0.5])).toBe("");
   expect(words("surprisal", [Number.NaN])).toBe("");
 });
@@ -216,12 +212,65 @@ describe("pointing at a token", () => {
   });
 });
 
+describe("equally probable tokens", () => {
+  // Of a model in bfloat16: two tokens share the largest logit, and the arg-max is the other one.
+  const tied = (place: number, correct: number) =>
+    stripFrame({
+      rank: pack([-1, 1, 3, 40, 1], "int32"),
+      correct: pack([255, correct, 0, 0, 1]),
+      top: {
+        ...{ k: 2, texts: [" white", " whale"], start: 1, true: pack([place]) },
+        index: pack(place === 0 ? [0, 1] : [1, 0], "uint32", [1, 2]),
+        probability: pack([0.25, 0.25], "float32", [1, 2]),
+      },
+    });
+  const rows = (el: HTMLElement) => [...find(el, ".gh-strip-card ol").children];
+
+  test.each([0, 1])("the true token is marked where it stands, first or second (%i)", (place) => {
+    const { el, token } = mount({ frame: tied(place, 0) });
+    over(token(1));
+    expect(rows(el).map((row) => row.classList.contains("is-true"))).toEqual(
+      place === 0 ? [true, false] : [false, true],
+    );
+    expect(find(el, ".gh-strip-bar-row.is-true").textContent).toContain("white");
+    expect(rows(el).map((row) => row.firstElementChild?.textContent)).toEqual(["1", "1"]);
+  });
+
+  test("rank 1 that is not the first guess is underlined, and words say that it is shared", () => {
+    const { el, token } = mount({ frame: tied(1, 0) });
+    over(token(1));
+    expect(token(1).classList).toContain("is-wrong");
+    const words = "shares rank 1 with ‘\u2068whale\u2069’ (of equals, the first in the vocabulary";
+    expect(find(el, ".gh-strip-card").textContent).toContain(words);
+    expect(find(el, '[aria-live="polite"]').textContent).toContain(
+      "rank 1, shared with ‘\u2068whale\u2069’",
+    );
+  });
+
+  test("a true token that the alternatives leave out is added, not mistaken for one of them", async () => {
+    const frame = tied(255, 0);
+    const rank = pack([-1, 2, 3, 40, 1], "int32");
+    const { el, token } = mount({ frame: { ...frame, rank } });
+    over(token(1));
+    expect(rows(el)).toHaveLength(3);
+    expect(rows(el)[2]?.classList).toContain("is-true");
+    expect(rows(el)[2]?.textContent).toContain("white");
+  });
+});
+
+test("a probability that single precision rounds to 1 is not called certain", () => {
+  const probability = pack([Number.NaN, 1, 1, 1, 1], "float32");
+  const surprisal = pack([Number.NaN, 1e-9, 0, 1, 1], "float32");
+  const { el, token } = mount({ frame: stripFrame({ probability, surprisal }) });
+  over(token(1));
+  expect(find(el, ".gh-strip-card").textContent).toContain("> 99.9 %");
+});
+
 describe("encoder-decoder models", () => {
   const frame = stripFrame({
     sequence: "target",
     source: { texts: ["a", " dog"], gaps: ["", "", ""], special: pack([0, 0]) },
-    cross: pack([0, 0, 0, 255, 0, 0, 0, 0, 0, 0], "uint8", [5, 2]),
-    cross_scale: pack([0, 0.9 / 255, 0, 0, 0], "float32"),
+    cross: pack([0, 0, 0, 0.9, 0, 0, 0, 0, 0, 0], "float32", [5, 2]),
     cross_layer: 1,
   });
 
@@ -252,6 +301,7 @@ test("an encoder says in words that it predicts no next token", () => {
   });
   expect(find(el, ".gh-strip-words").textContent).toBe(words);
   expect(el.querySelector(".is-unscored")).toBeNull();
+  expect(find(el, ".gh-strip-card").textContent).not.toContain("100 %");
 });
 
 describe("the scale", () => {
@@ -273,8 +323,8 @@ describe("the scale", () => {
 
   test("numbers are written with what matters of them", () => {
     expect(formatValue("surprisal", 3.06)).toBe("3.06 bits");
-    expect(formatValue("perplexity", 12345.6)).toBe("12,346");
-    expect([percent(0.123), percent(0.00004), percent(0)]).toEqual(["12 %", "< 0.01 %", "0 %"]);
+    expect(formatValue("perplexity", 12345.6)).toBe("12,350");
+    expect(formatValue("probability", 0.9966)).toBe("99.7 %");
   });
 });
 

@@ -6,6 +6,7 @@ import pytest
 
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead import Lens, Trace
+from glasshead_backend.demo import DECODER_TEXT
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +22,8 @@ def translation() -> Trace:
 @pytest.fixture(scope="session")
 def encoder_trace() -> Trace:
     return Lens(build("bert"), tokenizer()).trace(TEXT)
+
+
+@pytest.fixture(scope="session")
+def demo_decoder_trace() -> Trace:
+    return Lens.demo("decoder").trace(DECODER_TEXT)

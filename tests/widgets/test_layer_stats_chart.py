@@ -26,6 +26,7 @@ from glasshead import (
 )
 from glasshead_backend.demo import DECODER_LONG_TEXT
 from glasshead_backend.statistics import METRICS
+from glasshead_backend.statistics.chart import number
 from widgets.frames import unpack
 
 if TYPE_CHECKING:
@@ -300,3 +301,8 @@ def test_something_that_is_no_statistic_is_refused(trace: Trace) -> None:
         LayerStatsChart(trace, 3)
     with pytest.raises(ValueError, match="must return a number or a tensor"):
         LayerStatsChart(trace, lambda *_: "many")
+
+
+def test_a_panel_calls_nothing_one_that_is_less() -> None:
+    written = [number(value) for value in (0.9996, -0.99997, 0.9994, 1.0, 0.01236, 12.34)]
+    assert written == ["0.9996", "−0.99997", "0.999", "1", "0.0124", "12.3"]

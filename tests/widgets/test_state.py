@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -175,3 +176,53 @@ def test_labels_follow_the_unit_even_where_the_picture_does_not_change(
     strip = PerplexityStrip(translation, kind="decoder")
     strip.kind = "encoder"
     assert strip.axes["query"]["sequence"] == "source"
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_misspelt_trait_is_refused_with_the_name_that_was_meant(
+    view: type[TraceView], decoder_trace: Trace
+) -> None:
+    shown = view(decoder_trace)
+    expected = f"{view.__name__} has no 'layr'. Did you mean 'layer'?"
+    with pytest.raises(AttributeError, match=re.escape(expected)):
+        shown.layr = 1  # type: ignore[attr-defined]
+    assert not hasattr(shown, "layr")
+    with pytest.raises(AttributeError, match=r"has no 'qqq'\.$"):
+        shown.qqq = 1  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match=r"has no 'layr'\. It takes: .* Did you mean 'layer'\?"):
+        view(decoder_trace, layr=1)
+
+
+def test_a_misspelt_name_on_the_explorer_is_refused(decoder_trace: Trace) -> None:
+    explorer = explore(decoder_trace)
+    with pytest.raises(AttributeError, match=r"Explorer has no 'layr'. Did you mean 'layer'\?"):
+        explorer.layr = 1  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"Explorer has no 'line'. Did you mean 'lines'\?"):
+        _ = explorer.line
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_what_the_widget_library_itself_sets_can_be_set(
+    view: type[TraceView], decoder_trace: Trace
+) -> None:
+    shown = view(decoder_trace)
+    shown.layout = {"width": "50%"}
+    shown.layout.border = "1px solid"
+    shown.add_class("mine")
+    shown.log = shown.log
+    shown.keys = shown.keys
+    shown._own_note = "private names are anybody's"  # type: ignore[attr-defined]
+    shown.observe(lambda _: None, "layer")
+    with shown.hold_sync(), shown.hold_trait_notifications():
+        shown.layer = 1
+    shown.close()
+    assert shown.comm is None
+
+
+def test_a_view_derived_from_ours_sets_what_it_declares(decoder_trace: Trace) -> None:
+    class Mine(AttentionLines):
+        caption: str = ""
+
+    mine = Mine(decoder_trace)
+    mine.caption = "of my own"
+    assert mine.caption == "of my own"

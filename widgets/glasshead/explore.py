@@ -11,6 +11,7 @@ import traitlets
 from glasshead.attention_lines import AttentionLines
 from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.layer_stats_chart import LayerStatsChart
+from glasshead.names import is_declared, no_such_name
 from glasshead.perplexity_strip import PerplexityStrip
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ LINKED = (
 """Traits that linked views share. Kind comes first: it says which layers and heads there are."""
 
 
+_NAMES = (*LINKED, "views", "lines", "matrix", "strip", "chart")
+
+
 class Explorer(ipywidgets.GridBox):
     """Four linked views of one trace: ``lines``, ``matrix``, ``strip`` and ``chart``.
 
@@ -40,6 +44,10 @@ class Explorer(ipywidgets.GridBox):
     """
 
     views: tuple[TraceView, ...] = ()
+    lines: AttentionLines
+    matrix: FusedAttentionMatrix
+    strip: PerplexityStrip
+    chart: LayerStatsChart
 
     def __init__(self, trace: Trace, **state: Any) -> None:
         with ExitStack() as made:
@@ -69,13 +77,15 @@ class Explorer(ipywidgets.GridBox):
     def __getattr__(self, name: str) -> Any:
         if name in LINKED and self.views:
             return getattr(self.lines, name)
-        raise AttributeError(f"{type(self).__name__} has no {name!r}.")
+        raise AttributeError(no_such_name(type(self), name, _NAMES))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in LINKED:
             setattr(self.lines, name, value)
-        else:
+        elif name in _NAMES or is_declared(self, name):
             super().__setattr__(name, value)
+        else:
+            raise AttributeError(no_such_name(type(self), name, _NAMES))
 
     def close(self) -> None:
         """Close the four views and the layout."""

@@ -11,7 +11,7 @@ import traitlets
 from glasshead.questions import question
 from glasshead.view import TraceView, bundle
 from glasshead_backend.frames import pack
-from glasshead_backend.frames.strip import source_attention, strip_frame
+from glasshead_backend.frames.strip import place_of_true, source_attention, strip_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,12 +71,16 @@ class PerplexityStrip(TraceView):
 
     @question
     def top_k(self, position: int, k: int) -> Answer:
-        """Return the k most probable tokens at one position."""
+        """Return the k most probable tokens at one position, and which of them is the true one."""
         top = self.trace.top_k(position, k)
-        true = self.trace.predictions().tokens[position].text
-        result = {"position": position, "tokens": top["token"].tolist(), "true": true}
+        true = torch.tensor([self.trace.predictions().tokens[position].id])
+        place = place_of_true(torch.tensor(top["id"].to_numpy())[None], true)
+        result = {"position": position, "tokens": top["token"].tolist()}
         probability = torch.tensor(top["probability"].to_numpy())
-        return result, {"probability": pack(probability, torch.float32)}
+        return result, {
+            "probability": pack(probability, torch.float32),
+            "true": pack(place, torch.uint8),
+        }
 
     @question
     def source_attention(self, position: int) -> Answer:

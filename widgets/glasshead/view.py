@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
 import traitlets
 
 from glasshead.long_work import LongWork
+from glasshead.names import did_you_mean, is_declared, no_such_name, settable_traits
 from glasshead.questions import reply
 from glasshead_backend import Cancelled, Trace
 from glasshead_backend.frames import axes, scene
@@ -131,6 +132,13 @@ class TraceView(anywidget.AnyWidget):
             raise
         self.observe(self._on_state, names=sorted({*self._frame_traits, "kind", "unit"}))
         self.on_msg(self._on_message)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A misspelt trait would be set in vain: nothing moves, and nobody says why.
+        if not is_declared(self, name):
+            known = settable_traits(type(self), TraceView)
+            raise AttributeError(no_such_name(type(self), name, known))
+        super().__setattr__(name, value)
 
     @property
     def trace(self) -> Trace:
@@ -353,18 +361,10 @@ class TraceView(anywidget.AnyWidget):
 
 def _require_names(view: type[TraceView], state: Iterable[str]) -> None:
     """Refuse keywords that are no settable trait: ipywidgets would only warn."""
-    own = {
-        name
-        for cls in view.__mro__
-        if issubclass(cls, TraceView)
-        for name, trait in vars(cls).items()
-        if isinstance(trait, traitlets.TraitType)
-        and trait.metadata.get("sync")
-        and not cast("Any", trait).read_only
-    }
-    known = {*own, "layout"} - {"error", "busy"}
+    known = {*settable_traits(view, TraceView), "layout"} - {"error", "busy"}
     for name in state:
         if name not in known:
             raise TypeError(
                 f"{view.__name__} has no {name!r}. It takes: {', '.join(sorted(known))}."
+                + did_you_mean(name, known)
             )

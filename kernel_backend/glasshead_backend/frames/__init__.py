@@ -5,7 +5,7 @@ late frame is recognised. Arrays are never JSON: each is a :class:`Packed`, whos
 binary buffer of the message.
 """
 
-from glasshead_backend.frames.pack import Packed, pack, quantise, quantise_rows
+from glasshead_backend.frames.pack import Packed, pack, quantise_rows
 from glasshead_backend.frames.scene import axes, scene
 
-__all__ = ["Packed", "axes", "pack", "quantise", "quantise_rows", "scene"]
+__all__ = ["Packed", "axes", "pack", "quantise_rows", "scene"]

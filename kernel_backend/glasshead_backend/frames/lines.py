@@ -11,7 +11,7 @@ from torch import Tensor
 
 from glasshead_backend.attention import undisturbed
 from glasshead_backend.checks import positions
-from glasshead_backend.frames.pack import index_dtype, pack, quantise
+from glasshead_backend.frames.pack import index_dtype, pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,6 @@ LINE_BUDGET = 20_000
 """Lines in a frame: what a browser draws within a 60 Hz frame."""
 
 _THUMBNAIL = 32
-_LEVELS = 256
 _LOWEST_THRESHOLD = 0.1
 
 
@@ -46,7 +45,7 @@ class Lines:
     weight : Tensor
         float32, exact.
     per_row : int
-        Lines kept of every head and row.
+        Lines kept of every head and row; 0 = there is not even room for one of each.
     n_total : int
         All lines with a weight above zero, kept or not.
     mass : Tensor
@@ -95,29 +94,26 @@ def lines_frame(
     -------
     dict
         Lines (``query``, ``key``, ``head``, ``weight``), strongest first: of every head and row the
-        ``per_row`` strongest, at most 20,000 in all; and, computed before anything is rounded, the
-        share of each head's attention ``mass`` that the frame's lines with at least a given byte
-        carry. Thumbnails show every head of the layer.
+        ``per_row`` strongest, at most 20,000 in all. Their weights are exact (float32), and so are
+        the number of lines from any threshold on, and the share that they have of each head's
+        attention ``mass``. Thumbnails show every head of the layer.
     """
     lines = strongest_lines(trace, layer, heads, kind, unit)
-    stepped, scale = quantise(lines.weight)
     return {
         "key": {"kind": kind, "layer": layer, "heads": list(heads), "unit": unit},
         "kind": "lines",
         "n_heads": trace.n_heads(layer, kind),
         "lines": {
-            "query": pack(lines.query, _wide(len(lines.undefined))),
-            "key": pack(lines.key, _wide(lines.n_keys)),
+            "query": pack(lines.query, index_dtype(len(lines.undefined))),
+            "key": pack(lines.key, index_dtype(lines.n_keys)),
             "head": pack(lines.head, index_dtype(trace.n_heads(layer, kind))),
-            "weight": pack(stepped, torch.uint8),
+            "weight": pack(lines.weight, torch.float32),
         },
-        "weight_scale": scale,
-        "weight_error": scale,
         "per_row": lines.per_row,
         "n": len(lines.weight),
         "n_total": lines.n_total,
         "automatic_threshold": lines.readable_threshold(),
-        "mass": pack(_mass_by_level(lines, stepped), torch.float32),
+        "mass": pack(lines.mass, torch.float32),
         "heads": pack(lines.heads, torch.uint16),
         "thumbnails": pack(_thumbnails(trace, layer, kind, unit), torch.uint8),
         "undefined_rows": pack(lines.undefined, torch.uint8),
@@ -130,7 +126,7 @@ def strongest_lines(
 ) -> Lines:
     """Find of every head and row the keys that it looks at most; of these the 20,000 strongest."""
     asked = trace.attention_map(layer, sorted(heads) or None, kind=kind, unit=unit)
-    per_row = min(asked.n_columns, max(1, LINE_BUDGET // (asked.n_maps * asked.n_rows)))
+    per_row = min(asked.n_columns, LINE_BUDGET // (asked.n_maps * asked.n_rows))
     numbers = torch.tensor(list(asked.heads), device=asked.device)
     mass = torch.zeros(asked.n_maps, dtype=torch.float32, device=asked.device)
     n_total = torch.zeros((), dtype=torch.int64, device=asked.device)
@@ -143,7 +139,7 @@ def strongest_lines(
             mass += sums.nan_to_num(0.0).sum(dim=1)
             clean = block.nan_to_num_(0.0)
             n_total += torch.count_nonzero(clean)
-            top = clean.topk(min(per_row, clean.shape[-1]), dim=-1)
+            top = clean.topk(min(max(1, per_row), clean.shape[-1]), dim=-1)
             head, row, rank = torch.nonzero(top.values > 0, as_tuple=True)
             key, weight = top.indices[head, row, rank], top.values[head, row, rank]
             kept.append((row + place.start, key, numbers[head], weight))
@@ -183,15 +179,6 @@ def fan(
     return asked.column(positions([position], asked.n_columns))
 
 
-def _mass_by_level(lines: Lines, stepped: UInt8[Tensor, " line"]) -> Float[Tensor, "head level"]:
-    """Share of each head's mass in its lines whose byte is at least 0, 1, ... 255."""
-    row = torch.searchsorted(lines.heads, lines.head)
-    by_level = torch.zeros(len(lines.heads) * _LEVELS, device=stepped.device, dtype=torch.float32)
-    by_level.index_add_(0, row * _LEVELS + stepped.long(), lines.weight)
-    from_level = by_level.view(-1, _LEVELS).flip(1).cumsum(dim=1).flip(1)
-    return from_level / lines.mass.clamp_min(1e-30)[:, None]
-
-
 def _thumbnails(
     trace: Trace, layer: int, kind: Kind, unit: Unit
 ) -> UInt8[Tensor, "head thumb thumb"]:
@@ -218,11 +205,6 @@ def _pooled_to_thumbnails(heads: AttentionMap) -> UInt8[Tensor, "head thumb thum
             pooled.scatter_reduce_(1, row[None, :, None].expand_as(by_column), by_column, "amax")
     largest = pooled.amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)
     return (pooled / largest * 255).round().to(torch.uint8)
-
-
-def _wide(n: int) -> torch.dtype:
-    """Positions travel as uint16 or uint32, as the view expects."""
-    return torch.uint16 if n <= 1 << 16 else torch.uint32
 
 
 def _sinks_note(trace: Trace, layer: int, kind: Kind) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from glasshead_backend.attention import undisturbed
+from glasshead_backend.entropy import row_entropy
 from glasshead_backend.frames.pack import pack, quantise_rows
+from glasshead_backend.frames.scene import is_causal
 from glasshead_backend.pooling import Pooling
 
 if TYPE_CHECKING:
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from glasshead_backend.attention_map import Aggregate, AttentionMap
+    from glasshead_backend.frames.pack import Packed
     from glasshead_backend.layers import Kind
     from glasshead_backend.sides import Unit
     from glasshead_backend.trace import Trace
 
 TILE = 512
 """Most cells on an axis of a frame or tile."""
+
+_N_LARGEST = 6
+"""Cells that a view names for a first look."""
 
 
 def matrix_frame(
@@ -41,7 +46,10 @@ def matrix_frame(
     dict
         ``values`` (uint8) and ``row_scale``: weight = byte * scale of its row. Maps with more than
         512 units on an axis are max-pooled; ``cells_per_pixel`` says by how much. ``row_entropy``
-        is in bits, ``column_mass`` the mean weight that a column gets; both from the exact weights.
+        is in bits (:func:`~glasshead_backend.entropy.row_entropy`), ``column_mass`` the mean weight
+        that a column gets, ``largest`` the strongest cells, strongest first; all from the exact
+        weights. ``causal``: no row looks ahead. The first row of such a map can look only at
+        itself, which says nothing: ``largest`` is without it.
     """
     weights = trace.attention_map(
         layer, list(heads) or None, kind=kind, unit=unit, aggregate=aggregate
@@ -54,6 +62,8 @@ def matrix_frame(
             margins.add(place, block)
     pooled, per_pixel = pooling.result()
     stepped, scale = quantise_rows(pooled[0])
+    # What is hatched as masked has no weight, whatever kind of model this is.
+    causal = is_causal(trace, kind) and not margins.looks_ahead
     n_heads = trace.n_heads(layer, kind)
     return {
         "key": {
@@ -70,7 +80,9 @@ def matrix_frame(
         "cells_per_pixel": per_pixel,
         "values": pack(stepped, torch.uint8),
         "row_scale": pack(scale, torch.float32),
-        "max": float(margins.largest),
+        "max": float(margins.max),
+        "causal": causal,
+        "largest": margins.largest_cells(first_row=int(causal)),
         "row_entropy": pack(margins.entropy, torch.float32),
         "column_mass": pack(margins.column_mass, torch.float32),
         "undefined_rows": pack(margins.undefined, torch.uint8),
@@ -123,14 +135,16 @@ class _Margins:
         ``[rows]``, bits, of the row as a distribution; NaN where it may look nowhere.
     undefined : Tensor
         ``[rows]`` bool, rows that may look nowhere.
-    largest : Tensor
-        The largest weight.
+    max : Tensor
+        The largest weight of all.
     """
 
     def __init__(self, of: AttentionMap) -> None:
         self.entropy = torch.full((of.n_rows,), torch.nan, dtype=torch.float32, device=of.device)
         self.undefined = torch.zeros(of.n_rows, dtype=torch.bool, device=of.device)
-        self.largest = torch.zeros((), dtype=torch.float32, device=of.device)
+        self.max = torch.zeros((), dtype=torch.float32, device=of.device)
+        self._ahead = torch.zeros((), dtype=torch.bool, device=of.device)
+        self._cells: list[tuple[Tensor, Tensor, Tensor]] = []
         self._mass = torch.zeros(of.n_columns, dtype=torch.float32, device=of.device)
 
     @property
@@ -138,17 +152,46 @@ class _Margins:
         """Mean weight that every column gets, over the rows that look somewhere."""
         return self._mass / (~self.undefined).sum().clamp_min(1)
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a row has weight on a later column."""
+        return bool(self._ahead)
+
+    def largest_cells(self, first_row: int) -> dict[str, Packed]:
+        """Return the strongest cells from a row (0 or 1) on, strongest first."""
+        weight, row, key = (torch.cat(parts) for parts in zip(*self._cells, strict=True))
+        weight = weight.masked_fill(row < first_row, 0.0)
+        weight, order = weight.topk(min(_N_LARGEST, len(weight)))
+        order, weight = order[weight > 0], weight[weight > 0]
+        return {
+            "query": pack(row[order], torch.uint32),
+            "key": pack(key[order], torch.uint32),
+            "weight": pack(weight, torch.float32),
+        }
+
     def add(self, place: slice, block: Float[Tensor, "one row visible"]) -> None:
         """Take in one block of rows."""
-        sums = block[0].sum(dim=1)
-        undefined = sums.isnan()
+        self.entropy[place] = row_entropy(block[0])
+        undefined = block[0].isnan().any(dim=1)
         weights = block[0].nan_to_num_(0.0)
-        share = weights / sums.clamp_min(1e-30)[:, None].nan_to_num(1.0)
-        entropy = -torch.special.xlogy(share, share).sum(dim=1) / math.log(2)
-        self.entropy[place] = entropy.masked_fill(undefined, torch.nan)
         self.undefined[place] = undefined
-        self.largest = torch.maximum(self.largest, weights.amax())
         self._mass[: weights.shape[1]] += weights.sum(dim=0)
+        strongest = weights.amax(dim=1)
+        self.max = torch.maximum(self.max, strongest.amax())
+        self._ahead |= (weights.triu(place.start + 1) > 0).any()
+        self._add_cells(place.start, weights, strongest)
+
+    def _add_cells(
+        self, start: int, weights: Float[Tensor, "row visible"], strongest: Float[Tensor, " row"]
+    ) -> None:
+        """Keep the strongest cells of a block: they are in the rows with the strongest cells."""
+        # One more than named: the first row of a causal map has one weight, which is left out.
+        n = _N_LARGEST + 1
+        rows = strongest.topk(min(n, len(strongest))).indices
+        cells = weights[rows].flatten()
+        top = cells.topk(min(n, len(cells)))
+        row, key = top.indices // weights.shape[1], top.indices % weights.shape[1]
+        self._cells.append((top.values, start + rows[row], key))
 
 
 def _title(heads: list[int], n_heads: int, aggregate: Aggregate) -> str:

@@ -50,23 +50,6 @@ def index_dtype(n: int) -> torch.dtype:
     return torch.uint16 if n <= 1 << 16 else torch.uint32
 
 
-def quantise(weights: Float[Tensor, "*any"]) -> tuple[UInt8[Tensor, "*any"], float]:
-    """Quantise non-negative weights to bytes with one scale, ``weight = byte * scale``.
-
-    Returns
-    -------
-    bytes : Tensor
-        uint8; a weight that is not zero never becomes zero.
-    scale : float
-        The error is at most ``scale`` (below one step) and at most ``scale / 2`` from one step on.
-    """
-    scale = float(weights.amax()) / 255 if weights.numel() else 0.0
-    if scale == 0:
-        return weights.to(torch.uint8), 0.0
-    stepped = (weights / scale).round().clamp(max=255)
-    return torch.where(weights > 0, stepped.clamp_min(1), stepped).to(torch.uint8), scale
-
-
 def quantise_rows(
     weights: Float[Tensor, "row column"],
 ) -> tuple[UInt8[Tensor, "row column"], Float[Tensor, " row"]]:

@@ -27,7 +27,7 @@ def scene(trace: Trace) -> dict[str, Any]:
         {
             "name": kind,
             "title": _TITLES[kind],
-            "causal": kind == "decoder" or (kind == "self" and trace.family == "decoder"),
+            "causal": is_causal(trace, kind),
             "query": trace.side("query", kind).name,
             "key": trace.side("key", kind).name,
             "layers": [
@@ -37,16 +37,17 @@ def scene(trace: Trace) -> dict[str, Any]:
         }
         for kind in trace.kinds
     ]
-    largest = max(trace.kinds, key=lambda kind: len(trace.layers(kind)))
-    layers = trace.layers(largest)
-    heads = trace.n_heads(layers[0], largest)
-    size = f"{_count(len(layers), 'layer')} × {_count(heads, 'head')}"
     return {
-        "model": f"{trace.lens.name} · {size}",
+        "model": f"{trace.lens.name} · {_size(trace)}",
         "family": trace.family,
         "notice": trace.lens.notice,
         "kinds": kinds,
     }
+
+
+def is_causal(trace: Trace, kind: Kind) -> bool:
+    """Whether a token can look only at itself and at what comes before it."""
+    return kind == "decoder" or (kind == "self" and trace.family == "decoder")
 
 
 def axes(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
@@ -72,6 +73,22 @@ def _axis(trace: Trace, side: Side, kind: Kind, unit: Unit) -> dict[str, Any]:
         "generated": pack(torch.tensor([token.generated for token in first_tokens]), torch.uint8),
         "unit_of_token": pack(sides.unit_of_token(side, kind, unit), torch.uint32),
     }
+
+
+def _size(trace: Trace) -> str:
+    """Layers and heads in words: "12 layers × 8 heads", "6 + 4 layers × 8–16 heads"."""
+    # Cross-attention belongs to the decoder's layers, which have self-attention too.
+    stacks = [trace.layers(kind) for kind in trace.kinds if kind != "cross"]
+    numbers = [len(layers) for layers in stacks] or [len(trace.layers())]
+    same = all(n == numbers[0] for n in numbers)
+    # Layers that are no attention layers have numbers, too.
+    skips = any(layers != list(range(layers[0], layers[0] + len(layers))) for layers in stacks)
+    noun = "attention layer" if skips else "layer"
+    n_layers = _count(numbers[0], noun) if same else f"{' + '.join(map(str, numbers))} {noun}s"
+    heads = [trace.n_heads(layer, kind) for kind in trace.kinds for layer in trace.layers(kind)]
+    least, most = min(heads), max(heads)
+    n_heads = _count(most, "head") if least == most else f"{least}–{most} heads"
+    return f"{n_layers} × {n_heads}"
 
 
 def _count(n: int, noun: str) -> str:

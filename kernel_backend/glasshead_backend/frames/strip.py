@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from glasshead_backend.frames.pack import pack, quantise_rows
+from glasshead_backend.frames.pack import pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
+    from glasshead_backend.frames.pack import Packed
+    from glasshead_backend.prediction import Predictions
     from glasshead_backend.tokens import Token
     from glasshead_backend.trace import Trace
 
@@ -21,7 +23,9 @@ _TOP_TOKENS = 512
 """Tokens whose alternatives travel with the frame; those of others are asked for."""
 
 _TOP_K = 10
-_CROSS_CELLS = 1 << 16
+_NONE = 255
+"""Stands for "none" where a byte has no other word for it."""
+_CROSS_CELLS = 1 << 15
 """Largest cross-attention map that travels with the frame."""
 
 
@@ -39,10 +43,11 @@ def strip_frame(trace: Trace, layer: int | None, heads: Sequence[int]) -> dict[s
     Returns
     -------
     dict
-        The text in pieces, every measure per token (nats; NaN = the model has no value there), and
-        the alternatives of the first 512 tokens.
+        The text in pieces, every measure per token (nats; NaN = the model has no value there; rank
+        -1 and correct 255 likewise), and the alternatives of the first 512 tokens.
     """
     predictions = trace.predictions()
+    scored = is_scored(predictions)
     target = trace.sequences[-1]
     texts, gaps = pieces(predictions.tokens, target.text)
     return {
@@ -56,14 +61,30 @@ def strip_frame(trace: Trace, layer: int | None, heads: Sequence[int]) -> dict[s
         "surprisal": pack(predictions.surprisal, torch.float32),
         "probability": pack(predictions.probability, torch.float32),
         "entropy": pack(predictions.entropy, torch.float32),
-        "rank": pack(predictions.rank, torch.int32),
-        "correct": pack(predictions.correct.to(torch.int32) & 0xFF, torch.uint8),
+        "rank": pack(torch.where(scored, predictions.rank.int(), -1), torch.int32),
+        "correct": pack(torch.where(scored, predictions.correct.int(), _NONE), torch.uint8),
         "undefined": predictions.reason,
-        "perplexity": predictions.mean_perplexity if predictions.n_scored else None,
-        "n_scored": predictions.n_scored,
+        "perplexity": predictions.mean_perplexity if scored.any() else None,
+        "n_scored": int(scored.sum()),
         "top": _alternatives(trace),
         **_source(trace, layer, heads),
     }
+
+
+def is_scored(predictions: Predictions) -> Bool[Tensor, " token"]:
+    """Which tokens have a prediction."""
+    return ~predictions.surprisal.isnan()
+
+
+def place_of_true(
+    ids: Int[Tensor, "position k"], true: Int[Tensor, " position"]
+) -> Int[Tensor, " position"]:
+    """Place of each true token among the alternatives, 0 = first; 255 where it is none of them.
+
+    Found by its id: alternatives with equal logits come in any order, so its rank does not say.
+    """
+    is_true = ids == true[:, None]
+    return torch.where(is_true.any(dim=1), is_true.int().argmax(dim=1), _NONE)
 
 
 def source_attention(
@@ -102,19 +123,21 @@ def _alternatives(trace: Trace) -> dict[str, Any] | None:
         return None
     ids, probability = top
     distinct, index = ids.unique(return_inverse=True)
-    predictions = trace.predictions()
+    start = int(is_scored(trace.predictions()).int().argmax())
+    true = torch.tensor([token.id for token in trace.predictions().tokens[start:]])[: len(ids)]
     return {
         "k": ids.shape[1],
         "texts": trace.decode(distinct.tolist()),
         "index": pack(index, torch.uint32),
         "probability": pack(probability, torch.float32),
-        "start": len(predictions.tokens) - predictions.n_scored,
+        "true": pack(place_of_true(ids, true), torch.uint8),
+        "start": start,
     }
 
 
 def _source(trace: Trace, layer: int | None, heads: Sequence[int]) -> dict[str, Any]:
     """The source text of an encoder-decoder model, and the cross attention that lights it."""
-    nothing = {"source": None, "cross": None, "cross_scale": None, "cross_layer": None, "note": ""}
+    nothing = {"source": None, "cross": None, "cross_layer": None, "note": ""}
     if trace.family != "encoder-decoder" or layer is None:
         return nothing
     source = trace.sequence("source")
@@ -132,9 +155,7 @@ def _source(trace: Trace, layer: int | None, heads: Sequence[int]) -> dict[str, 
     if len(texts) * len(trace.sequence("target").tokens) > _CROSS_CELLS:
         return nothing | described
     weights = trace.attention(layer, list(heads) or None, kind="cross", aggregate="mean")
-    stepped, scale = quantise_rows(weights)
-    cross = {"cross": pack(stepped, torch.uint8), "cross_scale": pack(scale, torch.float32)}
-    return nothing | described | cross
+    return nothing | described | {"cross": pack(weights, torch.float32)}
 
 
 def _head_words(n_heads: int, heads: Sequence[int]) -> str:
@@ -143,5 +164,5 @@ def _head_words(n_heads: int, heads: Sequence[int]) -> str:
     return f"mean of {'all ' if not heads else ''}{len(heads) or n_heads} heads."
 
 
-def _flags(flags: list[bool]) -> Any:
+def _flags(flags: list[bool]) -> Packed:
     return pack(torch.tensor(flags), torch.uint8)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
+_MOST_DIGITS = 7
+"""Of a number in single precision."""
+
 BLOCK_LABELS = {
     "attention": "attention",
     "cross": "cross-attention",
@@ -212,7 +215,13 @@ def quartiles(
 
 
 def number(value: float) -> str:
-    """Three significant digits, as in "p = 0.0124", with a true minus."""
+    """Three significant digits, as in "p = 0.0124", with a true minus.
+
+    More where three would make 1 of what is less: "p = 0.9996".
+    """
     if value != value:  # noqa: PLR0124  NaN is not itself
         return "none"
-    return f"{value:.3g}".replace("-", "−")
+    digits = 3
+    while abs(value) < 1 and digits < _MOST_DIGITS and abs(float(f"{value:.{digits}g}")) == 1:
+        digits += 1
+    return f"{value:.{digits}g}".replace("-", "−")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from glasshead_backend.attention import undisturbed
+from glasshead_backend.entropy import row_entropy
 from glasshead_backend.progress import reporting, steps
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class HeadStatistics:
     kind : str
         Kind of attention.
     entropy : Tensor
-        Entropy of a row, bits: 0 = one key only.
+        Entropy of a row as a distribution over its keys, bits: 0 = one key only. What an attention
+        sink takes is left out (see :func:`glasshead_backend.entropy.row_entropy`).
     distance : Tensor
         Distance looked, tokens: ``sum_k A[q, k] |q - k|``. NaN for cross-attention.
     sink : Tensor
@@ -130,11 +132,11 @@ def _layer_statistics(
             query = torch.arange(place.start, place.stop, device=device)
             key = torch.arange(block.shape[-1], device=device)
             apart = (query[:, None] - key).abs().float()
-            entropy = -(weights * weights.clamp_min(1e-30).log2()).sum(dim=-1)
+            entropy = row_entropy(block)
             not_first = (query > 0) if same_text else torch.ones_like(query, dtype=torch.bool)
             before, repeats = query - 1, behind[place] >= 0
             values = (
-                (entropy, defined),
+                (entropy, ~entropy.isnan()),
                 ((weights * apart).sum(dim=-1), defined & same_text),
                 (weights[..., 0], defined & not_first),
                 (_at(weights, before), defined & not_first & same_text),

@@ -1,0 +1,69 @@
+/**
+ * Numbers in words, written by the same rules in every view.
+ *
+ * A number shows only digits that are known; and nothing is called 1, 100 %, 0 or 0 % that is not
+ * quite that.
+ */
+
+const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
+export function formatCount(count: number): string {
+  return WHOLE.format(count);
+}
+
+/** A share of a whole, or a probability: "98.7 %", "0.03 %", "< 0.01 %", "> 99.9 %". */
+export function percent(share: number): string {
+  if (Number.isNaN(share)) return "–";
+  if (share <= 0) return "0 %";
+  if (share >= 1) return "100 %";
+  const value = 100 * share;
+  const places = value < 0.995 ? 2 : 1;
+  return `${strictly(value, places, 100)} %`;
+}
+
+/**
+ * An exact weight, 0…1: two places, three where two would come too near to 0 or 1; or as many as
+ * asked for.
+ */
+export function formatWeight(value: number, places?: number): string {
+  if (Number.isNaN(value)) return "–";
+  if (value === 0 || value === 1) return String(value);
+  // No weight is above 1 but by the rounding of floats, when it was summed over a word's tokens.
+  if (value > 1 && value < 1 + 1e-5) return "1";
+  return strictly(value, places ?? (value >= 0.1 && value < 0.995 ? 2 : 3), 1);
+}
+
+/** `value` with so many places; where that would write 0 or `all`, on which side of it it is. */
+function strictly(value: number, places: number, all: number): string {
+  const text = value.toFixed(places);
+  const step = 10 ** -places;
+  if (Number(text) === 0) return `< ${step.toFixed(places)}`;
+  if (Number(text) !== all || value === all) return text;
+  return value < all ? `> ${(all - step).toFixed(places)}` : `> ${all}`;
+}
+
+/** A sum of weights that may be 1: what is 1 but for the rounding of floats is. */
+export function formatSum(value: number): string {
+  return Math.abs(value - 1) < 1e-5 ? "1" : formatWeight(value, 3);
+}
+
+/** "≈ 0.412 ± 0.003": a weight that is known within `error`; what is written holds. */
+export function approximately(value: number, error: number): string {
+  const text = value.toFixed(3);
+  return `≈ ${text} ± ${roundUp(error + Math.abs(value - Number(text)), 3)}`;
+}
+
+/** `value` rounded up, for a "≤" that holds. */
+export function roundUp(value: number, places: number): string {
+  const scale = 10 ** places;
+  // Not for what is one float's rounding above a round number.
+  return (Math.ceil(value * scale - 1e-4) / scale).toFixed(places);
+}
+
+/** `value` rounded up to a few digits, for the end of an axis: "0.012", "4.4", "12". */
+export function endOf(value: number, digits = 2): string {
+  if (!(value > 0)) return "0";
+  const places = digits - 1 - Math.floor(Math.log10(value));
+  if (places > 0) return String(Number(roundUp(value, places)));
+  return formatCount(Number(roundUp(value * 10 ** places, 0)) * 10 ** -places);
+}
