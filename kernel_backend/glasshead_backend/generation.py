@@ -108,14 +108,27 @@ def of_options(model: Any, options: dict[str, Any]) -> Writing:
             "A trace is of one text: leave out num_return_sequences. For several continuations "
             "call generate several times, with do_sample=True."
         )
+    own = getattr(model, "generation_config", None)
     names = ("max_new_tokens", "max_length")
-    return Writing(options, {name: said(name, *asked, model.generation_config) for name in names})
+    return Writing(options, {name: said(name, *asked, own) for name in names})
 
 
 def generate(
     model: Any, ids: list[int], told: Writing, token_types: Sequence[int] | None = None
 ) -> list[int]:
-    """Run the model's own generation; return all ids that the decoder saw or wrote."""
+    """Run the model's own generation; return all ids that the decoder saw or wrote.
+
+    Raises
+    ------
+    ValueError
+        When the model has nothing to write with.
+    """
+    if not hasattr(model, "generate"):
+        raise ValueError(
+            f"{type(model).__name__} has no head to write text with. Load the model with "
+            "AutoModelForCausalLM or AutoModelForSeq2SeqLM, or give the text: trace(text), "
+            "trace(source, target)."
+        )
     inputs = inputs_of(model, ids, token_types=token_types)
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
     total = max(1, told.n_new(1 if model.config.is_encoder_decoder else len(ids)))

@@ -45,7 +45,8 @@ class Vocabulary:
         self._tokenizer = cast("Any", tokenizer)
         self._pieces: dict[int, Piece] = {}
         self._source: dict[int, str] | None = None
-        if source and hasattr(tokenizer, "get_src_vocab"):
+        two = hasattr(tokenizer, "get_src_vocab") and getattr(tokenizer, "separate_vocabs", True)
+        if source and two:
             self._source = {id_: piece for piece, id_ in self._tokenizer.get_src_vocab().items()}
         self._added = {
             int(id_): (str(token.content), bool(token.special))

@@ -283,6 +283,13 @@ def test_the_window_is_checked_for_what_a_configuration_asks(
         lens.generate(PROMPT, **options)
 
 
+@pytest.mark.parametrize("model_type", ["llama", "bart"])
+def test_a_model_without_a_head_cannot_write(model_type: str) -> None:
+    lens = Lens(build(model_type).base_model, tokenizer())
+    with pytest.raises(ValueError, match=r"has no head to write text with\. Load the model with"):
+        lens.generate(PROMPT)
+
+
 def test_a_configuration_that_asks_for_several_sequences_is_refused_as_well() -> None:
     lens = Lens(build("llama"), tokenizer())
     config = GenerationConfig(num_return_sequences=2, do_sample=True)

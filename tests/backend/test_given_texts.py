@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 from tokenizers import processors
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend import tokenizers
 from backend.tiny_models import TEXT, build, eager_attentions, tokenizer
@@ -300,6 +303,39 @@ def test_a_type_that_the_tokenizer_gives_to_single_texts_reaches_the_model() -> 
     check_against_eager(trace, model, **pair_inputs(words, FIRST))
     plain = Lens(model, with_pairs()).trace(FIRST)
     assert not torch.allclose(plain.attention(0), trace.attention(0))
+
+
+# --- a real chat model ----------------------------------------------------------------------------
+SMOLLM2 = Path(
+    os.environ.get(
+        "GLASSHEAD_SMOLLM2", Path(__file__).parents[2] / ".models" / "smollm2-135m-instruct"
+    )
+)
+
+
+@pytest.mark.real_model
+@pytest.mark.skipif(
+    not (SMOLLM2 / "model.safetensors").exists(), reason="run scripts/fetch_smollm2.py"
+)
+def test_a_chat_model_answers() -> None:
+    model = AutoModelForCausalLM.from_pretrained(SMOLLM2, dtype=torch.float32)
+    words = AutoTokenizer.from_pretrained(SMOLLM2)
+    lens = Lens(model, words)
+    messages = [{"role": "user", "content": "What is two plus two?"}]
+    inputs = words.apply_chat_template(
+        messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    expected = model.generate(**inputs, max_new_tokens=8, do_sample=False)[0].tolist()
+    trace = lens.generate(messages, max_new_tokens=8)
+    assert trace.sequences[0].ids == expected
+    assert trace.sequences[0].text.endswith(
+        "<|im_start|>assistant\nTwo plus two is a classic math problem"
+    )
+    # The same written by hand, up to the end of the question: the model goes on with its own turn.
+    written = "<|im_start|>user\nWhat is two plus two?<|im_end|>"
+    trace = lens.generate(written, max_new_tokens=6)
+    said = [token.text for token in trace.queries() if token.generated]
+    assert said == ["\n", "<|im_start|>", "ass", "istant", "\n", "Two"]
 
 
 # --- what is refused ------------------------------------------------------------------------------
