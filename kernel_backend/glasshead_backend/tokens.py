@@ -11,6 +11,7 @@ its spelling and the text (`alignment`). Either way they are put in order afterw
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, cast
 
 from .alignment import UNKNOWN, align, fill_gaps
@@ -339,10 +340,15 @@ def _encode_by_alignment(
     target: bool,
 ) -> _Found:
     """Find the tokens by aligning what they spell with the text."""
-    encoding = _call(tokenizer, text, special=special, target=target)
+    options = {"special": special, "target": target, "return_special_tokens_mask": True}
+    encoding = _call(tokenizer, text, **options)
     ids = [int(i) for i in encoding["input_ids"]]
     own = [int(i) for i in _call(tokenizer, text, special=False, target=target)["input_ids"]]
-    before = (_find(ids, own, 0) or 0) if own else len(ids)
+    # A text may begin with the very token that the tokenizer puts before it. Not every mask is
+    # right (some tokenizers do not say what they put in): the text's own ids decide.
+    put_in = len(list(takewhile(bool, encoding["special_tokens_mask"])))
+    starts = (_find(ids, own, put_in), _find(ids, own, 0), 0)
+    before = next(at for at in starts if at is not None) if own else len(ids)
     pieces = [vocabulary.piece(id_) for id_ in own]
     data = [UNKNOWN.encode() if piece.unknown else piece.data for piece in pieces]
     escaped = vocabulary.spelling.escaped

@@ -156,7 +156,7 @@ def closing() -> Any:
     """A tokenizer that puts ``</s>`` behind every text, and has tags that swallow space."""
     made = tokenizer()
     tags = [AddedToken(name, rstrip=True, special=True) for name in ("<|end|>", "<|assistant|>")]
-    made.add_special_tokens({"additional_special_tokens": tags})
+    made.add_tokens(tags, special_tokens=True)
     made.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
     )

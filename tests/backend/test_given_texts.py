@@ -53,9 +53,7 @@ def with_pairs(*, first_type: int = 0) -> PreTrainedTokenizerFast:
 def chatting() -> PreTrainedTokenizerFast:
     """A tokenizer with a chat template that begins with the start token, as it does itself."""
     made = with_pairs()
-    made.add_special_tokens(
-        {"additional_special_tokens": ["<|system|>", "<|user|>", "<|assistant|>"]}
-    )
+    made.add_tokens(["<|system|>", "<|user|>", "<|assistant|>"], special_tokens=True)
     made.chat_template = TEMPLATE
     return made
 
@@ -279,6 +277,17 @@ def test_every_tokenizer_keeps_the_sentences_of_a_pair_apart(family: str) -> Non
         t.text for t, s in zip(found.tokens, found.segments, strict=True) if s and t.start < t.end
     ]
     assert [text for text in alone if text in own] == own
+
+
+def test_what_follows_a_prompt_with_segments_is_of_the_last_one() -> None:
+    # GPT-2 adds an embedding of the token type; transformers' generate() repeats the last type.
+    model, words = build("gpt2"), with_pairs()
+    encoding = words(FIRST, SECOND, return_tensors="pt")
+    expected = model.generate(**encoding, max_new_tokens=6, do_sample=False)
+    trace = Lens(model, words).generate(encoding, max_new_tokens=6)
+    assert trace.sequences[0].ids == expected[0].tolist()
+    types = torch.cat([encoding["token_type_ids"], torch.ones(1, 6, dtype=torch.long)], dim=1)
+    check_against_eager(trace, model, input_ids=expected, token_type_ids=types)
 
 
 def test_pairs_are_traced_together_as_alone() -> None:

@@ -363,9 +363,7 @@ def phi3_like() -> PreTrainedTokenizerBase:
     vocab, merges = _metaspace_bpe()
     tokenizer = LlamaTokenizer(vocab=vocab, merges=merges)
     ends = [AddedToken(name, rstrip=True, special=True) for name in ("<|user|>", "<|end|>")]
-    tokenizer.add_special_tokens(
-        {"additional_special_tokens": ends}, replace_extra_special_tokens=False
-    )
+    tokenizer.add_tokens(ends, special_tokens=True)
     tokenizer.add_tokens(
         [
             AddedToken("<both>", lstrip=True, rstrip=True, special=False),
