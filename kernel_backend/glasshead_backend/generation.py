@@ -71,7 +71,7 @@ def writing(
         options["do_sample"] = do_sample
     if generation_config is None:
         options = {"do_sample": False, **options}
-        if not {"max_new_tokens", "max_length"} & set(options):
+        if options.get("max_new_tokens") is None and options.get("max_length") is None:
             options["max_new_tokens"] = NEW_TOKENS
         return of_options(model, options)
     if not isinstance(generation_config, GenerationConfig):

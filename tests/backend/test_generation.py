@@ -249,6 +249,7 @@ def test_fifty_tokens_are_written_where_nobody_says_otherwise(
     lens = Lens(build("llama"), tokenizer())
     options = {"min_new_tokens": 50} if config is None else {"generation_config": config}
     assert len(lens.generate(PROMPT, **options).queries()) == 6 + 50
+    assert len(lens.generate(PROMPT, max_length=None, **options).queries()) == 6 + 50
 
 
 def test_a_models_own_configuration_samples_only_if_it_is_asked_for() -> None:

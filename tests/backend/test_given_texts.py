@@ -279,6 +279,28 @@ def test_every_tokenizer_keeps_the_sentences_of_a_pair_apart(family: str) -> Non
     assert [text for text in alone if text in own] == own
 
 
+@pytest.mark.parametrize(
+    ("types", "segments"),
+    [
+        ([0, 0, 1, 1], (0, 0, 1, 1)),
+        ([0, 0, 1, 2], (0, 0, 1, 1)),  # XLNet ends with a type of its own
+        ([2, 0, 0, 1], (0, 0, 0, 1)),  # Funnel begins with one
+        ([0, 1, 0, 1], None),
+        ([0, 0, 0, 2], None),
+        ([0, 0, 0, 0], None),
+    ],
+)
+def test_segments_of_an_encoding_are_its_token_types(
+    types: list[int], segments: tuple[int, ...] | None
+) -> None:
+    lens = Lens(build("bert", type_vocab_size=3), with_pairs())
+    encoding = {"input_ids": [4, 7, 8, 9], "token_type_ids": types}
+    (own,) = lens.trace(encoding).sequences
+    assert (own.segments, own.token_types) == (segments, tuple(types))
+    assert own.text == ("the brown fox jumps" if segments is None else own.text)
+    assert own.text.replace("\n", " ") == "the brown fox jumps"
+
+
 def test_what_follows_a_prompt_with_segments_is_of_the_last_one() -> None:
     # GPT-2 adds an embedding of the token type; transformers' generate() repeats the last type.
     model, words = build("gpt2"), with_pairs()
