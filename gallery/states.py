@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import transformers
+from tokenizers import processors
 
 from glasshead import (
     AttentionLines,
@@ -118,9 +120,17 @@ many_layers = cache(lambda: untrained(48, 2).trace(DECODER_TEXT))
 
 
 @cache
-def encoder() -> Trace:
-    """Return a trace of an encoder, which has no next-token prediction."""
-    tokenizer = decoder().tokenizer
+def untrained_encoder() -> Lens:
+    """Return an encoder with random weights; its tokenizer writes ``[CLS] A [SEP] B [SEP]``."""
+    tokenizer: Any = copy.deepcopy(decoder().tokenizer)
+    names = ("[CLS]", "[SEP]")
+    tokenizer.add_special_tokens(dict(zip(("cls_token", "sep_token"), names, strict=True)))
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=list(zip(names, tokenizer.convert_tokens_to_ids(names), strict=True)),
+    )
+    tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
     torch.manual_seed(0)
     config = transformers.BertConfig(
         vocab_size=len(tokenizer),
@@ -129,8 +139,21 @@ def encoder() -> Trace:
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=256,
+        initializer_range=0.3,
     )
-    return Lens(transformers.BertModel(config).eval(), tokenizer).trace(DECODER_TEXT)
+    return Lens(transformers.BertModel(config).eval(), tokenizer)
+
+
+@cache
+def encoder() -> Trace:
+    """Return a trace of an encoder, which has no next-token prediction."""
+    return untrained_encoder().trace(DECODER_TEXT)
+
+
+@cache
+def pair() -> Trace:
+    """Return a trace of two sentences, of which the model knows which is which."""
+    return untrained_encoder().trace("The whale swam away.", "Captain Ahab saw the whale again.")
 
 
 def induction_weights(trace: Trace) -> tuple[list[int], torch.Tensor]:
@@ -191,6 +214,7 @@ _MAPS: list[dict[str, Any]] = [
         "note": "Rows are named by the word that they predict.",
     },
     {"name": "encoder", "trace": translated, "traits": {"kind": "encoder", "hovered_source": 2}},
+    {"name": "sentence-pair", "trace": pair, "traits": {"unit": "word"}, "width": 700},
     {"name": "right-to-left", "trace": rtl, "traits": {"layer": 1, "unit": "word"}},
     {"name": "cjk", "trace": cjk, "traits": {"layer": 1, "unit": "word"}},
     {"name": "untrusted-text", "trace": hostile, "traits": {"layer": 1, "unit": "word"}},
@@ -220,6 +244,7 @@ _STRIPS: list[dict[str, Any]] = [
     {"name": "cjk", "trace": cjk, "traits": {"hovered": 12}, "width": 700},
     {"name": "untrusted-text", "trace": hostile, "traits": {"hovered": 5}, "width": 700},
     {"name": "encoder", "trace": encoder, "width": 700},
+    {"name": "sentence-pair", "trace": pair, "width": 700},
     {"name": "one-token", "trace": one_token, "width": 600},
     {"name": "narrow", "trace": short, "traits": {"selected": [3]}, "width": 420},
     {"name": "error", "trace": short, "set": {"error": WRONG_LAYER}, "width": 700},

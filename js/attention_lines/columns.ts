@@ -1,6 +1,6 @@
 /** The two columns of tokens: real text in the DOM, only what is near the viewport. */
 
-import { type Column, labelNodes, labelText, type Side } from "../shared/axis_text";
+import { type Column, labelNodes, type Side, startsSentence, unitTitle } from "../shared/axis_text";
 import { h } from "../shared/dom";
 
 // Up to here all rows are in the DOM, so that find-in-page and screen readers have the whole text.
@@ -43,6 +43,7 @@ export function tokenColumn(side: Side): TokenColumn {
     }
     paintLit(token, unit, lit);
     const row = h("div", { class: "al-row", attrs: { role: "listitem" } }, token);
+    row.classList.toggle("starts-sentence", startsSentence(column.axis, unit));
     row.style.top = `${unit * rowHeight}px`;
     row.style.height = `${rowHeight}px`;
     rows.set(unit, token);
@@ -86,7 +87,7 @@ function tokenElement(column: Column, side: Side, unit: number): HTMLElement {
     "span",
     {
       class: "gh-token",
-      attrs: { dir: "auto", title: labelText(column.axis, unit) },
+      attrs: { dir: "auto", title: unitTitle(column.axis, unit) },
       data: { side, unit },
     },
     ...labelNodes(column.axis, unit),

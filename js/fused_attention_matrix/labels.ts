@@ -1,6 +1,6 @@
 /** Labels of rows and columns: as many as there is room for, and always those that are lit. */
 
-import { type Column, labelNodes, labelText, type Side } from "../shared/axis_text";
+import { type Column, labelNodes, type Side, startsSentence, unitTitle } from "../shared/axis_text";
 import { h } from "../shared/dom";
 import { type Plot, xOf, yOf } from "./geometry";
 
@@ -48,13 +48,14 @@ export function axisLabels(side: Side): AxisLabels {
       "span",
       {
         class: "gh-token fm-label",
-        attrs: { dir: "auto", title: labelText(column.axis, unit) },
+        attrs: { dir: "auto", title: unitTitle(column.axis, unit) },
         data: { side, unit },
       },
       ...labelNodes(column.axis, unit),
     );
     label.classList.toggle("is-special", Boolean(column.special[unit]));
     label.classList.toggle("is-generated", Boolean(column.generated[unit]));
+    label.classList.toggle("starts-sentence", startsSentence(column.axis, unit));
     if (undefinedRows?.[unit]) {
       label.classList.add("is-undefined");
       label.title = "Fully masked row: its weights are undefined";

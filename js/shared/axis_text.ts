@@ -97,6 +97,18 @@ export function labelText(axis: Axis, unit: number): string {
   return predicted === undefined ? label : `${label} → ${showPlain(predicted)}`;
 }
 
+/** What a unit is, for its tooltip: its text, and which sentence of a pair it is of. */
+export function unitTitle(axis: Axis, unit: number): string {
+  const segment = axis.segments?.[unit];
+  const sentence = segment === undefined ? "" : ` (sentence ${segment === 0 ? "A" : "B"})`;
+  return labelText(axis, unit) + sentence;
+}
+
+/** Whether the second sentence of a pair begins with this unit. */
+export function startsSentence(axis: Axis, unit: number): boolean {
+  return axis.segments?.[unit] === 1 && axis.segments[unit - 1] === 0;
+}
+
 /** How a unit is called in a sentence: ‘chien’, or the predicted word where that is the emphasis. */
 export function unitName(axis: Axis, unit: number): string {
   const predicted = axis.emphasis === "predicted" ? axis.predicted?.[unit] : undefined;

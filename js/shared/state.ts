@@ -44,6 +44,8 @@ export interface Axis {
   emphasis: "label" | "predicted";
   special: Packed;
   generated: Packed;
+  /** Of a sentence pair: 0 or 1 for each unit, the sentence that it is of. */
+  segments?: number[] | null;
   /** The unit that each token position belongs to. */
   unit_of_token: Packed;
 }

@@ -1,9 +1,10 @@
 """Where the characters of a tokenizer's spelling stand in the text it was given.
 
 Needed for tokenizers that give no offsets. What they spell may differ from the text: lower case,
-compatibility forms (``ﬁ`` → ``fi``), quotes made straight, white space dropped or collapsed,
-unknown characters replaced. Both sides are folded (NFKD, case, no white space) and walked along
-together; where they differ, the next few spelled characters are looked for a little further on.
+compatibility forms (``ﬁ`` → ``fi``), quotes and dashes made plain, white space dropped or
+collapsed, unknown characters replaced. Both sides are folded (NFKD, case, plain signs, no white
+space) and walked along together; where they differ, the next few spelled characters are looked for
+a little further on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,18 @@ if TYPE_CHECKING:
 UNKNOWN = "\ufffc"
 """Stands in a spelling for an unknown token, which may cover any run of characters."""
 
+_DOUBLE_QUOTES = frozenset('"“”„‟«»〝〞《》「」『』')
+# Signs that are made plain by some. A double quote counts as two single ones: some write it so.
+_PLAIN = str.maketrans(
+    {
+        **dict.fromkeys([*_DOUBLE_QUOTES, *"`\xb4\u2018\u2019\u201a\u201b\u2039\u203a"], "'"),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2501", "-"),
+        **dict(zip("。、〈〉【】", ".,<>[]", strict=True)),
+    }
+)
+_SIGNS = frozenset(map(chr, _PLAIN))
 _SPACES = re.compile(r"\s+")
+_SWAP = 6  # characters that may change places
 _PROBE = 3  # characters that must agree before the walk goes on after a difference
 _SKIP = 8  # spelled characters that may be left out there
 _REACH = 128  # text characters that may be left out there
@@ -40,21 +52,25 @@ def align(spelled: str, text: str) -> list[tuple[int, int] | None]:
         For each character of `spelled` its span in `text`, or None where it has no counterpart.
         Spans are in order. Runs in time linear in the lengths.
     """
-    left, left_origin = _fold(spelled)
-    right, right_origin = _fold(text)
+    left, right = _Folded(spelled), _Folded(text)
     found: list[tuple[int, int] | None] = [None] * len(spelled)
     i = j = 0
-    while i < len(left) and j < len(right):
-        if left[i] != right[j]:
+    while i < len(left.plain) and j < len(right.plain):
+        if left.plain[i] == right.plain[j]:
+            skip = ahead = 1
+            pairs = [(left.origin[i], right.origin[j])]
+        elif skip := _swapped(left, i, right, j):
+            ahead = skip
+            pairs = _one_by_one(left.origin[i : i + skip], right.origin[j : j + ahead])
+        else:
             skip, ahead = _resume(left, i, right, j)
-            # Equal skips are replacements, one by one: “ for ", é for e.
-            if skip == ahead and UNKNOWN not in left[i : i + skip]:
-                for step in range(skip):
-                    _extend(found, left_origin[i + step], right_origin[j + step])
-            i, j = i + skip, j + ahead
-            continue
-        _extend(found, left_origin[i], right_origin[j])
-        i, j = i + 1, j + 1
+            # Equal skips are replacements, one by one: é for e.
+            replaced = skip == ahead and UNKNOWN not in left.plain[i : i + skip]
+            here = range(skip if replaced else 0)
+            pairs = [(left.origin[i + step], right.origin[j + step]) for step in here]
+        for place, at in pairs:
+            _extend(found, place, at)
+        i, j = i + skip, j + ahead
     _match_spaces(spelled, text, found)
     return found
 
@@ -98,20 +114,42 @@ def fill_gaps(
     return filled
 
 
-def _fold(text: str) -> tuple[str, list[int]]:
-    """Return the folded text and, per folded character, where it came from."""
-    folded: list[str] = []
-    origin: list[int] = []
-    for place, character in enumerate(text):
-        if character.isascii():
-            plain = character.lower()
-        else:
-            plain = unicodedata.normalize("NFKD", character).casefold()
-        for part in plain:
-            if not part.isspace():
-                folded.append(part)
-                origin.append(place)
-    return "".join(folded), origin
+class _Folded:
+    """A text without what tokenizers change: case, compatibility forms, white space.
+
+    Attributes
+    ----------
+    exact, plain
+        The folded characters; in `plain` quotes and dashes have their plain forms.
+    origin
+        Where each of them came from.
+    """
+
+    def __init__(self, text: str) -> None:
+        folded: list[str] = []
+        self.origin: list[int] = []
+        for place, character in enumerate(text):
+            for part in _fold(character):
+                if not part.isspace():
+                    folded.append(part)
+                    self.origin.append(place)
+        self.exact = "".join(folded)
+        self.plain = self.exact.translate(_PLAIN)
+
+    def next_character(self, at: int) -> int:
+        """Return where the next character of the text begins."""
+        return next(
+            (n for n in range(at, len(self.origin)) if self.origin[n] != self.origin[at]),
+            len(self.origin),
+        )
+
+
+def _fold(character: str) -> str:
+    if character in _SIGNS:
+        return character * 2 if character in _DOUBLE_QUOTES else character
+    if character.isascii():
+        return character.lower()
+    return unicodedata.normalize("NFKD", character).casefold()
 
 
 def _extend(found: list[tuple[int, int] | None], place: int, at: int) -> None:
@@ -137,18 +175,52 @@ def _match_spaces(spelled: str, text: str, found: list[tuple[int, int] | None]) 
                     low += 1
 
 
-def _resume(left: str, i: int, right: str, j: int) -> tuple[int, int]:
+def _swapped(left: _Folded, i: int, right: _Folded, j: int) -> int:
+    """Return how many characters are the same in another order (``,"`` for ``",``), or 0."""
+    for n in range(2, _SWAP + 1):
+        here, there = left.plain[i : i + n], right.plain[j : j + n]
+        if len(here) == len(there) == n and sorted(here) == sorted(there):
+            return n
+    return 0
+
+
+def _one_by_one(places: list[int], others: list[int]) -> list[tuple[int, int]]:
+    """Pair places in their order, each once; where one side has more, its last share a partner."""
+    left, right = list(dict.fromkeys(places)), list(dict.fromkeys(others))
+    most = range(max(len(left), len(right)))
+    return [(left[min(n, len(left) - 1)], right[min(n, len(right) - 1)]) for n in most]
+
+
+def _resume(left: _Folded, i: int, right: _Folded, j: int) -> tuple[int, int]:
     """Return how many characters to leave out on either side until both agree again."""
     best = (1, 1)
     cost = _SKIP + _REACH
-    for skip in range(min(_SKIP, len(left) - i) + 1):
-        probe = left[i + skip : i + skip + _PROBE].partition(UNKNOWN)[0]
-        if not probe and i + skip < len(left):
-            continue
-        at = right.find(probe, j, j + _REACH) if probe else len(right)
-        if at >= 0 and skip + at - j < cost:
-            best, cost = (skip, at - j), skip + at - j
+    for skip in range(min(_SKIP, len(left.plain) - i) + 1):
+        unknown = UNKNOWN in left.plain[i : i + skip]
+        ahead = _next_agreement(left, i + skip, right, j, unknown=unknown)
+        if ahead is not None and skip + ahead < cost:
+            best, cost = (skip, ahead), skip + ahead
     return best
+
+
+def _next_agreement(left: _Folded, at: int, right: _Folded, j: int, *, unknown: bool) -> int | None:
+    """Return how far behind `j` the right side goes on as the left does from `at` on.
+
+    What an unknown token stands for is one character at least.
+    """
+    if at == len(left.plain):
+        return len(right.plain) - j
+    end = at + len(left.plain[at : at + _PROBE].partition(UNKNOWN)[0])
+    if end == at:
+        return None
+    first = right.next_character(j) if unknown else j
+    for here, there in ((left.exact, right.exact), (left.plain, right.plain)):
+        # What is left of the text at the end stands at its end.
+        find = there.rfind if end == len(here) else there.find
+        found = find(here[at:end], first, j + _REACH)
+        if found >= 0:
+            return found - j
+    return None
 
 
 def _shares(start: int, end: int, n: int, text: str) -> list[tuple[int, int]]:

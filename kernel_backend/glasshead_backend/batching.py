@@ -96,7 +96,11 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
             calls=_calls_of(located, batch, i),
             logits=logits[i],
             norms=_norms_of(norms, batch, i),
-            inputs=inputs_of(lens.model, *(sequence.ids for sequence in sides.all)),
+            inputs=inputs_of(
+                lens.model,
+                *(sequence.ids for sequence in sides.all),
+                token_types=sides.first.token_types,
+            ),
             autocast=autocast_now(device_of(lens.model)),
         )
         for i, sides in enumerate(many)
@@ -169,6 +173,11 @@ def batch_of(model: Any, tokenizer: Any, many: Sequence[Sides], *, may_pad_left:
         # By itself a plain forward counts positions from the padding on.
         if left:
             inputs["position_ids"] = (mask.cumsum(dim=-1) - 1).clamp_min(0)
+    types = [sides.first.token_types for sides in many]
+    if any(own is not None for own in types):
+        # Where none are given the model takes zeros.
+        rows = [list(own or [0] * len(row)) for own, row in zip(types, ids, strict=True)]
+        inputs["token_type_ids"] = _padded(rows, 0, left=left, device=device_of(model))[0]
     decoder_ids = [sides.decoder.ids for sides in many if sides.decoder is not None]
     if not decoder_ids:
         return Batch(inputs, where, where)

@@ -1,27 +1,26 @@
-"""What a model is given: texts as checked sequences, tokenized, or written by the model itself."""
+"""What a model is given: texts as checked sequences, or written by the model itself."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
-import torch
-
-from glasshead_backend.as_found import for_a_trace
-from glasshead_backend.running import (
-    each_token_reported,
-    inputs_of,
-    n_embeddings,
-    start_of_decoder,
-)
+from glasshead_backend.generation import generate, of_options
+from glasshead_backend.given import given, given_pair
+from glasshead_backend.running import n_embeddings, start_of_decoder
 from glasshead_backend.sides import Sequence, Sides
-from glasshead_backend.tokens import Token, tokenize, tokens_of_ids
+from glasshead_backend.tokens import Encoded, Token, tokens_of_ids
 
 if TYPE_CHECKING:
+    from glasshead_backend.generation import Writing
+    from glasshead_backend.given import Reading, Role
     from glasshead_backend.lens import Lens
 
 
-def read(lens: Lens, text: str, target: str | None, max_new_tokens: int | None) -> Sides:
-    """Tokenize and check what is to be traced; let the model write a target where none is given.
+def read(
+    lens: Lens, text: object, target: object, max_new_tokens: int | None, reading: Reading
+) -> Sides:
+    """Check what is to be traced; let the model write a target where none is given.
 
     Raises
     ------
@@ -31,125 +30,127 @@ def read(lens: Lens, text: str, target: str | None, max_new_tokens: int | None) 
         For a text that is empty, too long or of unknown tokens; for a target that the model does
         not take.
     """
-    tokens = _checked(lens, text, "text")
-    if lens.family != "encoder-decoder":
-        if max_new_tokens is not None:
-            raise ValueError(
-                f"{lens.name} writes no target, so max_new_tokens says nothing here. To let it "
-                "continue the text use generate(prompt, max_new_tokens=...)."
-            )
+    first = _checked(lens, text, "text", reading)
+    if lens.family == "encoder-decoder":
+        source = _sequence(lens, "source", first)
         if target is not None:
-            raise ValueError(
-                f"{lens.name} is not an encoder-decoder model: it takes one text. Use trace(text)."
-            )
-        return Sides(_sequence(lens, "text", text, tokens))
-    source = _sequence(lens, "source", text, tokens)
-    if target is None:
+            return _with_decoder(lens, source, _checked(lens, target, "target", reading))
         options = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
-        return _with_generated(lens, source, options)
-    return _with_decoder(lens, source, _checked(lens, target, "target"), target)
+        return _with_generated(lens, source, of_options(lens.model, options))
+    if max_new_tokens is not None:
+        raise ValueError(
+            f"{lens.name} writes no target, so max_new_tokens says nothing here. To let it "
+            "continue the text use generate(prompt, max_new_tokens=...)."
+        )
+    if target is None:
+        return Sides(_sequence(lens, "text", first))
+    if lens.family == "decoder":
+        raise ValueError(
+            f"{lens.name} is not an encoder-decoder model: it takes one text. Use trace(text)."
+        )
+    pair = given_pair(lens, text, target, reading)
+    _require_runnable(lens, pair, "pair")
+    return Sides(_sequence(lens, "text", pair))
 
 
-def write(lens: Lens, prompt: str, options: dict[str, Any]) -> Sides:
+def write(lens: Lens, prompt: object, told: Writing, reading: Reading) -> Sides:
     """Let the model continue a prompt, or write the target of a source.
-
-    Parameters
-    ----------
-    lens : Lens
-    prompt : str
-    options : dict
-        For the model's ``generate``.
 
     Raises
     ------
     ValueError
-        As :func:`read`; when the model cannot generate, or is asked for several sequences.
+        As :func:`read`; when the model cannot generate, or not as much as it is asked for.
     """
-    tokens = _checked(lens, prompt, "prompt")
-    if options.get("num_return_sequences", 1) != 1:
-        raise ValueError(
-            "A trace is of one text: leave out num_return_sequences. For several continuations "
-            "call generate several times, with do_sample=True."
-        )
+    own = _checked(lens, prompt, "prompt", reading)
     if lens.family == "encoder":
         raise ValueError(f"{lens.name} is an encoder: it cannot generate. Use trace(text).")
     if lens.family == "encoder-decoder":
-        return _with_generated(lens, _sequence(lens, "source", prompt, tokens), options)
+        return _with_generated(lens, _sequence(lens, "source", own), told)
     # A tokenizer that closes every text with an end token would stop the model right there.
-    while len(tokens) > 1 and tokens[-1].special:
-        tokens.pop()
-    new = options.get("max_new_tokens", 0)
-    if lens.window is not None and len(tokens) + new > lens.window:
+    own = _cut(own, len(own.tokens) - own.n_appended)
+    n_prompt, n_new = len(own.tokens), told.n_new(len(own.tokens))
+    if lens.window is not None and n_prompt + n_new > lens.window:
         raise ValueError(
-            f"The prompt's {len(tokens):,} tokens and {new:,} new ones are more than {lens.name} "
+            f"The prompt's {n_prompt:,} tokens and {n_new:,} new ones are more than {lens.name} "
             f"reads (its window: {lens.window:,}). Ask for max_new_tokens="
-            f"{max(1, lens.window - len(tokens))} at most."
+            f"{max(1, lens.window - n_prompt)} at most."
         )
-    ids = _generate(lens.model, [token.id for token in tokens], options)
-    whole, text = tokens_of_ids(lens.tokenizer, ids, generated_from=len(tokens))
-    _require_runnable(lens, whole, text, "text")
-    return Sides(_sequence(lens, "text", text, whole))
+    ids = generate(lens.model, [token.id for token in own.tokens], told, own.token_types)
+    whole = _continued(lens, own, ids)
+    _require_runnable(lens, whole, "text")
+    return Sides(_sequence(lens, "text", whole))
 
 
-def _with_generated(lens: Lens, source: Sequence, options: dict[str, Any]) -> Sides:
-    start, *ids = _generate(lens.model, source.ids, options)
+def _cut(encoded: Encoded, n_tokens: int) -> Encoded:
+    types = encoded.token_types
+    return replace(
+        encoded,
+        tokens=encoded.tokens[:n_tokens],
+        n_appended=0,
+        token_types=None if types is None else types[:n_tokens],
+    )
+
+
+def _continued(lens: Lens, prompt: Encoded, ids: list[int]) -> Encoded:
+    """Put what the model wrote behind the prompt, which stays as it was written."""
+    n_prompt = len(prompt.tokens)
+    tokens, spelled = tokens_of_ids(lens.tokenizer, ids, generated_from=n_prompt)
+    types = prompt.token_types
+    if types is not None:  # what is written belongs to the last sentence, as in generate()
+        types = (*types, *[types[-1]] * (len(ids) - n_prompt))
+    written = tokens[n_prompt:]
+    seam = max((token.end for token in tokens[:n_prompt]), default=0)
+    if written and written[0].start < seam:  # the prompt's ids end inside a character
+        return Encoded(spelled, tuple(tokens), token_types=types)
+    if written and prompt.text[-1:].isspace():
+        seam = written[0].start  # without the space that would stand between two words
+    shift = len(prompt.text) - seam
+    moved = [replace(t, start=t.start + shift, end=t.end + shift) for t in written]
+    return Encoded(prompt.text + spelled[seam:], (*prompt.tokens, *moved), token_types=types)
+
+
+def _with_generated(lens: Lens, source: Sequence, told: Writing) -> Sides:
+    start, *ids = generate(lens.model, source.ids, told)
     labels, text = tokens_of_ids(lens.tokenizer, ids, generated_from=0)
     if not labels:
         raise ValueError(f"{lens.name} generated nothing for this source. Give a target.")
-    return _with_decoder(lens, source, labels, text, start)
+    return _with_decoder(lens, source, Encoded(text, tuple(labels)), start)
 
 
-def _generate(model: Any, ids: list[int], options: dict[str, Any]) -> list[int]:
-    """Run the model's own generation; return all ids that the decoder saw or wrote."""
-    inputs = inputs_of(model, ids)
-    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-    total = options.get("max_new_tokens") or model.generation_config.max_length or 1
-    with for_a_trace(model), each_token_reported(options, total) as reported:
-        written = model.generate(**inputs, **reported)
-    return getattr(written, "sequences", written)[0].tolist()
-
-
-def _with_decoder(
-    lens: Lens, source: Sequence, labels: list[Token], text: str, start: int | None = None
-) -> Sides:
+def _with_decoder(lens: Lens, source: Sequence, labels: Encoded, start: int | None = None) -> Sides:
     """Add the decoder: its inputs are the labels shifted right behind the start token."""
     if start is None:
-        start = start_of_decoder(lens.model, [token.id for token in labels])
+        start = start_of_decoder(lens.model, [token.id for token in labels.tokens])
     name = str(lens.tokenizer.convert_ids_to_tokens(start))
     first = Token(start, name, 0, 0, special=True)
-    inputs = _sequence(lens, "target", text, [first, *labels[:-1]])
-    return Sides(source, inputs, _sequence(lens, "target", text, labels))
+    inputs = replace(labels, tokens=(first, *labels.tokens[:-1]))
+    return Sides(source, _sequence(lens, "target", inputs), _sequence(lens, "target", labels))
 
 
-def _sequence(
-    lens: Lens, name: Literal["text", "source", "target"], text: str, tokens: list[Token]
-) -> Sequence:
-    sequence = Sequence(name, text, tuple(tokens), lens.words)
+def _sequence(lens: Lens, name: Literal["text", "source", "target"], own: Encoded) -> Sequence:
+    sequence = Sequence(name, own.text, own.tokens, lens.words, own.segments, own.token_types)
     if lens.words is not None:
         _ = sequence.words  # a segmentation that does not fit the text is refused here
     return sequence
 
 
-def _checked(lens: Lens, text: object, what: Literal["text", "target", "prompt"]) -> list[Token]:
-    """Tokenize a text, if it is one that the model can run on."""
-    if not isinstance(text, str):
-        raise TypeError(f"A trace is made of one text, a str; got {type(text).__name__}.")
-    if any("\ud800" <= character <= "\udfff" for character in text):
+def _checked(lens: Lens, value: object, role: Role, reading: Reading) -> Encoded:
+    """Return the tokens of what was handed over, if it is something that the model can run on."""
+    encoded = given(lens, value, role, reading)
+    # Of a string, special tokens that the tokenizer put in do not count: they cover nothing.
+    own = (not token.special or token.start < token.end for token in encoded.tokens)
+    if not (any(own) if isinstance(value, str) else encoded.tokens):
         raise ValueError(
-            f"The {what} holds half of a character (a lone surrogate), which no tokenizer reads. "
-            "Read the file with its right encoding, or with errors='replace'."
+            f"The {role} is empty: {encoded.text!r} has no tokens to look at. "
+            "Give at least one word."
         )
-    tokens = tokenize(lens.tokenizer, text, target=what == "target")
-    _require_runnable(lens, tokens, text, what)
-    return tokens
+    _require_runnable(lens, encoded, role)
+    return encoded
 
 
-def _require_runnable(lens: Lens, tokens: list[Token], text: str, what: str) -> None:
+def _require_runnable(lens: Lens, encoded: Encoded, what: str) -> None:
     """Refuse what the model cannot run on, and say what to do."""
-    if not any(not token.special for token in tokens):
-        raise ValueError(
-            f"The {what} is empty: {text!r} has no tokens to look at. Give at least one word."
-        )
+    tokens = encoded.tokens
     known = n_embeddings(lens.model)
     unknown = next((token for token in tokens if token.id >= known), None)
     if unknown is not None:

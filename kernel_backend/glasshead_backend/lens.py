@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
-from itertools import islice, zip_longest
-from typing import TYPE_CHECKING, Any, Literal, cast
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
@@ -24,20 +25,24 @@ from glasshead_backend.attention import undisturbed
 from glasshead_backend.batching import trace_together
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.demo import TOY_NOTICE, demo_path
+from glasshead_backend.generation import writing
+from glasshead_backend.given import Reading, given, given_pair
 from glasshead_backend.given_texts import read, write
-from glasshead_backend.progress import reporting, steps
+from glasshead_backend.many_texts import numbered_sides, paired, trace_by_length
+from glasshead_backend.progress import reporting
 from glasshead_backend.running import device_of, n_embeddings, window
-from glasshead_backend.tokens import Token, tokenize
 from glasshead_backend.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from os import PathLike
 
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+    from glasshead_backend.given import TextLike
     from glasshead_backend.progress import Progress
     from glasshead_backend.sides import Sides
+    from glasshead_backend.tokens import Token
     from glasshead_backend.trace import Trace
     from glasshead_backend.words import Cut
 
@@ -209,15 +214,30 @@ class Lens:
         """The tokenizer's vocabulary: what each id stands for."""
         return Vocabulary(self.tokenizer)
 
-    def tokenize(self, text: str) -> list[Token]:
-        """Tokens of a text as the model would get them, special tokens included."""
-        return tokenize(self.tokenizer, text)
+    def tokenize(
+        self,
+        text: TextLike,
+        pair: str | None = None,
+        *,
+        add_special_tokens: bool = True,
+        template_options: Mapping[str, Any] | None = None,
+    ) -> list[Token]:
+        """Tokens of a text as the model would get them, special tokens included.
+
+        Takes what :meth:`trace` takes; spans count in the text that the trace would have.
+        """
+        reading = Reading(add_special_tokens, template_options or {})
+        if pair is not None:
+            return list(given_pair(self, text, pair, reading).tokens)
+        return list(given(self, text, "text", reading).tokens)
 
     def trace(
         self,
-        text: str,
-        target: str | None = None,
+        text: TextLike,
+        target: TextLike | None = None,
         *,
+        add_special_tokens: bool = True,
+        template_options: Mapping[str, Any] | None = None,
         max_new_tokens: int | None = None,
         progress: Progress | None = None,
     ) -> Trace:
@@ -225,11 +245,23 @@ class Lens:
 
         Parameters
         ----------
-        text : str
-            The text; for an encoder-decoder model the source.
-        target : str, optional
-            Encoder-decoder only: the text that the decoder is made to write (teacher forcing). When
-            it is left out, the model generates it.
+        text : str, list of dict, list of int, tensor, BatchEncoding
+            The text; for an encoder-decoder model the source. A string is tokenized. Chat messages
+            (``[{"role": "user", "content": ...}]``) are written out by the tokenizer's chat
+            template, and what it writes is the trace's text. Token ids (one sequence, not padded)
+            and what a tokenizer returns for one text are taken as they are; their text is what the
+            ids spell.
+        target : str, list of int, tensor, BatchEncoding, optional
+            Encoder-decoder: what the decoder is made to write (teacher forcing). When it is left
+            out, the model generates it. Encoder: the second sentence of a pair, a str. The trace's
+            text is then both sentences with a line break between, and ``trace.sequences[0]`` knows
+            the sentence of every token (``segments``).
+        add_special_tokens : bool
+            Whether the tokenizer puts its special tokens (``[CLS]``, ``<s>``) around a string.
+            Turn it off for a string that holds them already.
+        template_options : dict, optional
+            For messages: keyword arguments of the tokenizer's ``apply_chat_template``, such as
+            ``{"add_generation_prompt": True, "tools": [...]}``.
         max_new_tokens : int, optional
             Most tokens of a generated target.
         progress : callable, optional
@@ -246,21 +278,25 @@ class Lens:
             For something that is no text.
         ValueError
             When the text is empty, is longer than the model's window, or holds tokens that the
-            model does not know; and when a target is given to a model that takes none.
+            model does not know; for several or padded sequences; for messages that the tokenizer
+            has no template for; and when a target is given to a model that takes none.
         MemoryBudgetError
             When queries and keys of the text would take more memory than they may.
         UnsupportedModelError
             When the model's attention cannot be recorded.
         """
+        reading = Reading(add_special_tokens, template_options or {})
         with reporting(progress):
-            return trace_together(self, [read(self, text, target, max_new_tokens)])[0]
+            return trace_together(self, [read(self, text, target, max_new_tokens, reading)])[0]
 
     def trace_many(
         self,
-        texts: Iterable[str],
-        targets: Iterable[str] | None = None,
+        texts: Iterable[TextLike],
+        targets: Iterable[TextLike] | None = None,
         *,
         batch_size: int = 8,
+        add_special_tokens: bool = True,
+        template_options: Mapping[str, Any] | None = None,
         max_new_tokens: int | None = None,
         progress: Progress | None = None,
     ) -> Generator[Trace, None, None]:
@@ -272,17 +308,15 @@ class Lens:
 
         Parameters
         ----------
-        texts : iterable of str
-            The texts; for an encoder-decoder model the sources.
-        targets : iterable of str, optional
-            Encoder-decoder only: as many as there are texts. Left out, the model generates them.
+        texts : iterable
+            The texts, each as for :meth:`trace`; for an encoder-decoder model the sources.
+        targets : iterable, optional
+            As many as there are texts. Encoder-decoder: the targets; left out, the model generates
+            them. Encoder: the second sentence of every pair.
         batch_size : int
             Most texts in one forward pass.
-        max_new_tokens : int, optional
-            Most tokens of a generated target.
-        progress : callable, optional
-            Called with a :class:`Step` that says what is being done and how far it has come;
-            ``print`` will do. An exception that it raises (:class:`Cancelled`) ends the work.
+        add_special_tokens, template_options, max_new_tokens, progress
+            As for :meth:`trace`.
 
         Yields
         ------
@@ -297,63 +331,61 @@ class Lens:
         """
         if isinstance(texts, str):
             raise TypeError("trace_many takes a list of texts. For a single one use trace(text).")
+        if isinstance(texts, Mapping):
+            raise TypeError(
+                "trace_many takes a list of texts and pads them by itself: give it the texts, or a "
+                "list of ids for each, not the encoding of all."
+            )
         if isinstance(targets, str):
             raise TypeError("trace_many takes a list of targets, as many as there are texts.")
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} is too small: at least 1 text at a time.")
-        pairs = ((text, None) for text in texts) if targets is None else _pairs(texts, targets)
+        reading = Reading(add_special_tokens, template_options or {})
+
+        def sides_of(text: TextLike, target: TextLike | None) -> Sides:
+            return read(self, text, target, max_new_tokens, reading)
+
+        pairs = ((text, None) for text in texts) if targets is None else paired(texts, targets)
         numbered = enumerate(pairs)
         while window := list(islice(numbered, 4 * batch_size)):
             with reporting(progress):
-                sides = [self._numbered_sides(n, *pair, max_new_tokens) for n, pair in window]
-                traces = self._trace_by_length(sides, batch_size, first=window[0][0])
+                sides = [numbered_sides(sides_of, n, *pair) for n, pair in window]
+                traces = trace_by_length(self, sides, batch_size, first=window[0][0])
             yield from (traces.pop(i) for i in range(len(sides)))
-
-    def _trace_by_length(
-        self, sides: list[Sides], batch_size: int, *, first: int
-    ) -> dict[int, Trace]:
-        """Trace texts in batches of similar length; by their place in the list."""
-        by_length = sorted(range(len(sides)), key=lambda i: _size(sides[i]))
-        starts = range(0, len(sides), batch_size)
-        what = f"running the model on texts {first}-{first + len(sides) - 1}"
-        traces: dict[int, Trace] = {}
-        for start in steps(starts, what, len(starts)):
-            chosen = by_length[start : start + batch_size]
-            together = trace_together(self, [sides[i] for i in chosen])
-            traces.update(zip(chosen, together, strict=True))
-        return traces
-
-    def _numbered_sides(
-        self, number: int, text: str, target: str | None, max_new_tokens: int | None
-    ) -> Sides:
-        try:
-            return read(self, text, target, max_new_tokens)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"Text {number}: {error}") from error
 
     def generate(
         self,
-        prompt: str,
+        prompt: TextLike,
         *,
-        max_new_tokens: int = 50,
-        do_sample: bool = False,
+        max_new_tokens: int | None = None,
+        do_sample: bool | None = None,
+        generation_config: GenerationConfig | None = None,
+        add_special_tokens: bool = True,
+        template_options: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
         **kwargs: Any,
     ) -> Trace:
         """Let the model continue a prompt, and trace prompt and continuation together.
 
         The text is generated as always; attention comes from one recorded pass over the result,
-        whose rows equal the step-wise ones. For an encoder-decoder model this is ``trace(prompt)``.
+        whose rows equal the step-wise ones. The prompt stays as it is written; only special tokens
+        that the tokenizer itself put behind it (``</s>``) are left out.
 
         Parameters
         ----------
-        prompt : str
-            The beginning, or the source of an encoder-decoder model.
-        max_new_tokens : int
-            Most tokens to generate; left out of account where ``max_length`` is given.
-        do_sample : bool
-            Sample instead of taking the most probable token.
-        progress : callable, optional
+        prompt : str, list of dict, list of int, tensor, BatchEncoding
+            The beginning, or the source of an encoder-decoder model, as for :meth:`trace`. Behind
+            chat messages the template writes the beginning of the model's answer
+            (``add_generation_prompt``), unless `template_options` say otherwise.
+        max_new_tokens : int, optional
+            Most tokens to generate. Left out: what ``max_length`` or `generation_config` say (or
+            what, beside the latter, the model's own configuration says), else 50.
+        do_sample : bool, optional
+            Sample instead of taking the most probable token. Left out: what `generation_config`
+            says, else False, whatever the model's own configuration says.
+        generation_config : GenerationConfig, optional
+            Counts as it is, but for what the other keywords say.
+        add_special_tokens, template_options, progress
             As for :meth:`trace`.
         **kwargs
             Passed on to the model's ``generate`` (``num_beams``, ``temperature`` ...).
@@ -364,11 +396,16 @@ class Lens:
             When the model cannot generate, when it is asked for several sequences, and as
             :meth:`trace`.
         """
-        options: dict[str, Any] = {"do_sample": do_sample, **kwargs}
-        if "max_length" not in kwargs:
-            options["max_new_tokens"] = at_least_one(max_new_tokens, "max_new_tokens", "token")
+        told = writing(
+            self.model,
+            max_new_tokens=max_new_tokens,
+            do_sample=do_sample,
+            generation_config=generation_config,
+            **kwargs,
+        )
+        reading = Reading(add_special_tokens, template_options or {})
         with reporting(progress):
-            return trace_together(self, [write(self, prompt, options)])[0]
+            return trace_together(self, [write(self, prompt, told, reading)])[0]
 
 
 @contextmanager
@@ -380,20 +417,6 @@ def _no_progress_bar() -> Generator[None, None, None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def _pairs(texts: Iterable[str], targets: Iterable[str]) -> Generator[tuple[str, str], None, None]:
-    """Pair texts and targets; say which is missing where one ends before the other."""
-    nothing = object()
-    for number, (text, target) in enumerate(zip_longest(texts, targets, fillvalue=nothing)):
-        if text is nothing or target is nothing:
-            lacks = "text" if text is nothing else "target"
-            raise ValueError(f"There is no {lacks} number {number}: give as many targets as texts.")
-        yield cast("tuple[str, str]", (text, target))
-
-
-def _size(sides: Sides) -> tuple[int, ...]:
-    return tuple(len(sequence.tokens) for sequence in sides.all)
 
 
 def _display_name(model: Any) -> str:

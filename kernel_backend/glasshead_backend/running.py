@@ -51,11 +51,17 @@ def device_of(model: Any) -> torch.device:
 
 @torch.inference_mode(mode=False)
 def inputs_of(
-    model: Any, ids: Sequence[int], decoder_ids: Sequence[int] | None = None
+    model: Any,
+    ids: Sequence[int],
+    decoder_ids: Sequence[int] | None = None,
+    *,
+    token_types: Sequence[int] | None = None,
 ) -> dict[str, Tensor]:
     """Return the keyword arguments of a forward over one sequence, ``[1, tokens]`` each."""
     device = device_of(model)
     inputs = {"input_ids": torch.tensor([ids], device=device)}
+    if token_types is not None:
+        inputs["token_type_ids"] = torch.tensor([token_types], device=device)
     if decoder_ids is not None:
         inputs["decoder_input_ids"] = torch.tensor([decoder_ids], device=device)
     return inputs
@@ -88,6 +94,13 @@ def require_room_to_record(lens: Lens, many: Sequence[Sides], what: str) -> int:
 def forward(model: Any, inputs: dict[str, Tensor]) -> Any:
     """Run one forward pass; without a cache, which would hold a second copy of every key."""
     return model(**inputs, **no_cache(model))
+
+
+def takes_token_types(model: Any) -> bool:
+    """Whether the model is told which tokens belong to which sentence of a pair."""
+    # Adapters (PEFT) hide the model's own signature.
+    own = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return "token_type_ids" in inspect.signature(own.forward).parameters
 
 
 def n_embeddings(model: Any) -> int:

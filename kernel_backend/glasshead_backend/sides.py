@@ -35,12 +35,20 @@ class Sequence:
     tokens : tuple of Token
     cut : callable, optional
         The user's own segmentation into words.
+    segments : tuple of int, optional
+        Of a sentence pair, per token: 0 for the first sentence, 1 for the second; special tokens
+        behind a sentence belong to it. `text` is both sentences with a line break between that no
+        token covers.
+    token_types : tuple of int, optional
+        What the model is given as ``token_type_ids``; None = nothing.
     """
 
     name: Literal["text", "source", "target"]
     text: str
     tokens: tuple[Token, ...]
     cut: Cut | None = None
+    segments: tuple[int, ...] | None = None
+    token_types: tuple[int, ...] | None = None
 
     @property
     def ids(self) -> list[int]:

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from .escapes import unescape
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -75,6 +77,8 @@ class Spelling:
         What stands between two pieces where no mark joins them: a space, or nothing.
     drops_first_space
         The space that starts the first piece is the tokenizer's own, and no part of the text.
+    escaped
+        Some characters are written as Moses writes them: ``&apos;`` for ``'``.
     """
 
     alphabet: Mapping[str, int] | None
@@ -85,6 +89,12 @@ class Spelling:
     unfinished: str
     separator: str
     drops_first_space: bool
+    escaped: bool = False
+
+    def show(self, data: bytes) -> str:
+        """Return the bytes of a piece as text: real characters, bytes of split ones in ⟨⟩."""
+        shown = show_bytes(data)
+        return unescape(shown)[0] if self.escaped else shown
 
     def surface(self, piece: str) -> Surface:
         """Return what `piece` stands for, its marks taken off."""
@@ -150,6 +160,7 @@ def read_spelling(tokenizer: PreTrainedTokenizerBase) -> Spelling:
         unfinished="@@" if decodes(["a@@", "b"], "ab") else "",
         separator=" " if separated else "",
         drops_first_space=first != "a" and decodes([first], "a"),
+        escaped=ends and decodes([f"&lt;{word_end}"], "<"),
     )
 
 

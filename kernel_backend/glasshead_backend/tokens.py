@@ -5,19 +5,19 @@ marks of its vocabulary. Its *span* is the slice of the input that it stands for
 where the tokenizer rewrites its input (an uncased vocabulary reads ``hello`` for ``Hello``).
 
 Spans come from the tokenizer's offsets where it has them (fast tokenizers), else from walking along
-its spelling and the text (`alignment`). Either way they are put in order afterwards: offsets may
-leave out the space that a token starts with, and repeat for the bytes of one character.
+its spelling and the text (`alignment`). Either way they are put in order afterwards (`spans`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, cast
 
-import regex
-
 from .alignment import UNKNOWN, align, fill_gaps
-from .spelling import characters, show_bytes
+from .escapes import unescape
+from .spans import settle
+from .spelling import characters
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
+    from .spans import Span
     from .vocabulary import Piece
 
-_GRAPHEME = regex.compile(r"\X", regex.VERSION1)
+PAIR_SEPARATOR = "\n"
+"""Stands between the two sentences in the text of a pair; no token covers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,32 @@ class Token:
     generated: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What a tokenizer makes of a text, or of a pair of them.
+
+    Attributes
+    ----------
+    text
+        What the spans index into: the text, or both of a pair with `PAIR_SEPARATOR` between.
+    tokens
+        The tokens.
+    n_appended
+        How many of the last tokens the tokenizer put behind the text.
+    token_types
+        The ``token_type_ids``, where the tokenizer gives such.
+    segments
+        Of a pair: 0 for the tokens of the first sentence, 1 for those of the second; special tokens
+        behind a sentence belong to it.
+    """
+
+    text: str
+    tokens: tuple[Token, ...]
+    n_appended: int = 0
+    token_types: tuple[int, ...] | None = None
+    segments: tuple[int, ...] | None = None
+
+
 def tokenize(
     tokenizer: PreTrainedTokenizerBase,
     text: str,
@@ -86,10 +114,77 @@ def tokenize(
     list of Token
         With spans in `text`.
     """
+    options = {"add_special_tokens": add_special_tokens, "target": target}
+    return list(encode(tokenizer, text, **options).tokens)
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase,
+    text: str,
+    *,
+    add_special_tokens: bool = True,
+    target: bool = False,
+) -> Encoded:
+    """Tokenize `text` as :func:`tokenize`, with what else the tokenizer says of its tokens."""
     vocabulary = Vocabulary(tokenizer, source=not target)
-    encode = _encode_with_offsets if tokenizer.is_fast else _encode_by_alignment
-    ids, spans = encode(tokenizer, vocabulary, text, special=add_special_tokens, target=target)
-    return _place([vocabulary.piece(id_) for id_ in ids], spans, text)
+    find = _encode_with_offsets if tokenizer.is_fast else _encode_by_alignment
+    found = find(tokenizer, vocabulary, text, special=add_special_tokens, target=target)
+    pieces = [vocabulary.piece(id_) for id_ in found.ids]
+    tokens = tuple(
+        Token(piece.id, shown, start, end, piece.special or span is None)
+        for piece, span, (start, end, shown) in zip(
+            pieces, found.spans, settle(pieces, found.spans, text), strict=True
+        )
+    )
+    own = [position for position, span in enumerate(found.spans) if span is not None]
+    n_appended = len(tokens) - own[-1] - 1 if own else 0
+    return Encoded(text, tokens, n_appended, found.token_types)
+
+
+def encode_pair(
+    tokenizer: PreTrainedTokenizerBase, first: str, second: str, *, add_special_tokens: bool = True
+) -> Encoded:
+    """Tokenize a pair of sentences, as encoders are given them.
+
+    Raises
+    ------
+    ValueError
+        When the tokenizer changes the tokens of a sentence that is part of a pair.
+    """
+    options = {"add_special_tokens": add_special_tokens, "truncation": False, "verbose": False}
+    encoding = cast("Any", tokenizer)(first, second, **options)
+    ids = [int(id_) for id_ in encoding["input_ids"]]
+    own = [tokenize(tokenizer, text, add_special_tokens=False) for text in (first, second)]
+    vocabulary = Vocabulary(tokenizer, source=True)
+    tokens: list[Token] = []
+    segments: list[int] = []
+
+    def put_in(until: int, at: int) -> None:
+        """Add the special tokens that the tokenizer put in at a place of the text."""
+        tokens.extend(
+            Token(id_, vocabulary.piece(id_).text, at, at, special=True)
+            for id_ in ids[len(tokens) : until]
+        )
+
+    text = f"{first}{PAIR_SEPARATOR}{second}"
+    for segment, (sentence, offset) in enumerate(
+        zip(own, (0, len(first) + len(PAIR_SEPARATOR)), strict=True)
+    ):
+        start = _find(ids, [token.id for token in sentence], len(tokens))
+        if start is None:
+            raise ValueError(
+                f"{type(tokenizer).__name__} cuts a sentence of a pair otherwise than one alone, "
+                "so its tokens cannot be told apart. Give the ids: trace(tokenizer(first, second))."
+            )
+        put_in(start, len(first) if segment else 0)
+        segments.extend([0] * (len(tokens) - len(segments)))
+        tokens.extend(
+            replace(token, start=token.start + offset, end=token.end + offset) for token in sentence
+        )
+    n_appended = len(ids) - len(tokens)
+    put_in(len(ids), len(text))
+    segments.extend([1] * (len(tokens) - len(segments)))
+    return Encoded(text, tuple(tokens), n_appended, _token_types(encoding), tuple(segments))
 
 
 def tokens_of_ids(
@@ -97,18 +192,21 @@ def tokens_of_ids(
     ids: Sequence[int],
     *,
     generated_from: int | None = None,
+    source: bool = False,
 ) -> tuple[list[Token], str]:
     """Return the tokens of ids that have no source text, and the text that they spell.
 
     Parameters
     ----------
     tokenizer
-        The tokenizer that the ids belong to (its target side, if it has two).
+        The tokenizer that the ids belong to.
     ids
         Token ids, for example generated ones. An id that the vocabulary lacks becomes a special
         token ``⟨id 50300⟩``.
     generated_from
         Position of the first token that the model wrote; None when it wrote none.
+    source
+        The ids are the encoder's: matters for tokenizers with two vocabularies.
 
     Returns
     -------
@@ -117,13 +215,13 @@ def tokens_of_ids(
     text : str
         What the ordinary tokens spell; special tokens add nothing to it.
     """
-    vocabulary = Vocabulary(tokenizer)
+    vocabulary = Vocabulary(tokenizer, source=source)
     pieces = [vocabulary.piece(int(id_)) for id_ in ids]
     parts = _spell(vocabulary, [b"" if piece.special else piece.data for piece in pieces], pieces)
-    text, spans = _decode(parts)
+    text, spans = _decode(parts, escaped=vocabulary.spelling.escaped)
     tokens: list[Token] = []
     for position, (piece, part, (start, end)) in enumerate(zip(pieces, parts, spans, strict=True)):
-        shown = piece.text if piece.special else show_bytes(part.data)
+        shown = piece.text if piece.special else vocabulary.spelling.show(part.data)
         generated = generated_from is not None and position >= generated_from
         tokens.append(Token(piece.id, shown, start, end, piece.special, generated))
     return tokens, text
@@ -157,11 +255,11 @@ def _spell(vocabulary: Vocabulary, data: Sequence[bytes], pieces: Sequence[Piece
     return parts
 
 
-def _decode(parts: Sequence[_Part]) -> tuple[str, list[tuple[int, int]]]:
+def _decode(parts: Sequence[_Part], *, escaped: bool) -> tuple[str, list[Span]]:
     """Join the parts' bytes to a text, and find the span of each part in it.
 
-    A character whose bytes lie in several parts belongs to all of them. Bytes that make no
-    character become U+FFFD.
+    A character whose bytes (or whose escape, where some are `escaped`) lie in several parts belongs
+    to all of them. Bytes that make no character become U+FFFD.
     """
     joined = b"".join(part.separator + part.data for part in parts)
     texts: list[str] = []
@@ -170,23 +268,47 @@ def _decode(parts: Sequence[_Part]) -> tuple[str, list[tuple[int, int]]]:
         texts.append(text or "\ufffd")
         character_of.extend([number] * len(chunk))
     character_of.append(len(texts))
-    spans: list[tuple[int, int]] = []
+    joined_text = "".join(texts)
+    if escaped:
+        joined_text, place = unescape(joined_text)
+        character_of = [place[number] for number in character_of]
+    spans: list[Span] = []
     at = 0
     for part in parts:
         first = at + len(part.separator)
         at = first + len(part.data)
         start = character_of[first]
         spans.append((start, character_of[at - 1] + 1 if part.data else start))
-    return "".join(texts), spans
+    return joined_text, spans
 
 
-# --- spans in a given text ------------------------------------------------------------------------
+# --- what a tokenizer says of a given text --------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The ids of a text, and where the tokens stand; None for those that the tokenizer put in."""
+
+    ids: list[int]
+    spans: list[Span | None]
+    token_types: tuple[int, ...] | None
+
+
 def _call(
     tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool, target: bool, **options: bool
 ) -> Any:
     given = {"text_target": text} if target else {"text": text}
     call = cast("Any", tokenizer)
     return call(**given, add_special_tokens=special, truncation=False, verbose=False, **options)
+
+
+def _token_types(encoding: Any) -> tuple[int, ...] | None:
+    types = encoding.get("token_type_ids")
+    return None if types is None else tuple(int(kind) for kind in types)
+
+
+def _find(ids: list[int], own: list[int], start: int) -> int | None:
+    """Return where `own` stands in `ids`, from `start` on."""
+    places = range(start, len(ids) - len(own) + 1)
+    return next((at for at in places if ids[at : at + len(own)] == own), None)
 
 
 def _encode_with_offsets(
@@ -196,8 +318,8 @@ def _encode_with_offsets(
     *,
     special: bool,
     target: bool,
-) -> tuple[list[int], list[tuple[int, int] | None]]:
-    """Return ids and spans as the tokenizer gives them; None for tokens that it put in."""
+) -> _Found:
+    """Find the tokens where the tokenizer says that they stand."""
     options = {"return_offsets_mapping": True, "return_special_tokens_mask": True}
     encoding = _call(tokenizer, text, special=special, target=target, **options)
     spans = [
@@ -206,7 +328,7 @@ def _encode_with_offsets(
             encoding["offset_mapping"], encoding["special_tokens_mask"], strict=True
         )
     ]
-    return [int(id_) for id_ in encoding["input_ids"]], spans
+    return _Found([int(id_) for id_ in encoding["input_ids"]], spans, _token_types(encoding))
 
 
 def _encode_by_alignment(
@@ -216,100 +338,26 @@ def _encode_by_alignment(
     *,
     special: bool,
     target: bool,
-) -> tuple[list[int], list[tuple[int, int] | None]]:
-    """Return ids, and spans found by aligning what they spell with the text."""
-    ids = [int(i) for i in _call(tokenizer, text, special=special, target=target)["input_ids"]]
+) -> _Found:
+    """Find the tokens by aligning what they spell with the text."""
+    options = {"special": special, "target": target, "return_special_tokens_mask": True}
+    encoding = _call(tokenizer, text, **options)
+    ids = [int(i) for i in encoding["input_ids"]]
     own = [int(i) for i in _call(tokenizer, text, special=False, target=target)["input_ids"]]
-    before = next(n for n in range(len(ids)) if ids[n : n + len(own)] == own) if own else len(ids)
+    # A text may begin with the very token that the tokenizer puts before it. Not every mask is
+    # right (some tokenizers do not say what they put in): the text's own ids decide.
+    put_in = len(list(takewhile(bool, encoding["special_tokens_mask"])))
+    starts = (_find(ids, own, put_in), _find(ids, own, 0), 0)
+    before = next(at for at in starts if at is not None) if own else len(ids)
     pieces = [vocabulary.piece(id_) for id_ in own]
     data = [UNKNOWN.encode() if piece.unknown else piece.data for piece in pieces]
-    spelled, places = _decode(_spell(vocabulary, data, pieces))
+    escaped = vocabulary.spelling.escaped
+    spelled, places = _decode(_spell(vocabulary, data, pieces), escaped=escaped)
     found = align(spelled, text)
-    spans: list[tuple[int, int] | None] = []
+    spans: list[Span | None] = []
     for start, end in places:
         matched = [span for span in found[start:end] if span is not None]
         spans.append((matched[0][0], matched[-1][1]) if matched else None)
     filled = fill_gaps(spans, [bool(piece.text.strip()) for piece in pieces], text)
-    inserted = len(ids) - len(own) - before
-    return ids, [*[None] * before, *filled, *[None] * inserted]
-
-
-def _place(
-    pieces: Sequence[Piece], spans: Sequence[tuple[int, int] | None], text: str
-) -> list[Token]:
-    """Put raw spans in order and give each token its own white space back."""
-    limits = _next_starts(spans, len(text))
-    covering = [position for position, span in enumerate(spans) if span is not None]
-    last = covering[-1] if covering else 0
-    tokens: list[Token] = []
-    previous = (0, 0)
-    for position, (piece, span) in enumerate(zip(pieces, spans, strict=True)):
-        if span is None:
-            at = len(text) if position > last else previous[1]
-            tokens.append(Token(piece.id, piece.text, at, at, special=True))
-            continue
-        start, end = _in_order(span, previous, text)
-        shown = piece.text
-        if not piece.special:
-            room = (previous[1], limits[position])
-            start, end, shown = _with_space(shown, (start, end), room, text)
-        tokens.append(Token(piece.id, shown, start, end, piece.special))
-        previous = (start, max(end, previous[1]))
-    return tokens
-
-
-def _next_starts(spans: Sequence[tuple[int, int] | None], length: int) -> list[int]:
-    """Return, for every token, where the next one that covers text starts."""
-    limits: list[int] = []
-    following = length
-    for span in reversed(spans):
-        limits.append(following)
-        if span is not None:
-            following = span[0]
-    return limits[::-1]
-
-
-def _in_order(span: tuple[int, int], previous: tuple[int, int], text: str) -> tuple[int, int]:
-    """Return the span, cut so that it overlaps `previous` by one split character at most."""
-    start, end = max(span[0], previous[0]), max(span[1], span[0], previous[1])
-    shared = text[start : previous[1]]
-    if shared and (start == end or (len(shared) > 1 and not _GRAPHEME.fullmatch(shared))):
-        start = previous[1]
-    return start, max(start, end)
-
-
-def _with_space(
-    shown: str, span: tuple[int, int], room: tuple[int, int], text: str
-) -> tuple[int, int, str]:
-    """Stretch a span over the white space that the token's text starts and ends with.
-
-    Spaces that the token starts with and the text does not have are the tokenizer's own (the one
-    it puts before the first word): they are left out of the token's text.
-
-    Parameters
-    ----------
-    shown
-        The token's text.
-    span
-        Its span, perhaps without the space around it.
-    room
-        From where and up to where the span may grow.
-    text
-        The input text.
-    """
-    start, end = span
-    if start < room[0]:  # part of a character that others share: so is the space in it
-        return start, end, shown
-    blank = shown.isspace()
-    if blank:
-        end = min(end, max(room[1], start))
-    covered = text[start:end]
-    missing = (len(shown) - len(shown.lstrip())) - (len(covered) - len(covered.lstrip()))
-    while missing > 0 and start > room[0] and text[start - 1].isspace():
-        start, missing = start - 1, missing - 1
-    trailing = (len(shown) - len(shown.rstrip())) - (len(covered) - len(covered.rstrip()))
-    trailing = missing if blank else trailing
-    while trailing > 0 and end < room[1] and text[end].isspace():
-        end, trailing = end + 1, trailing - 1
-    shown = shown[max(trailing if blank else missing, 0) :]
-    return start, end if shown else start, shown
+    after = len(ids) - len(own) - before
+    return _Found(ids, [*[None] * before, *filled, *[None] * after], _token_types(encoding))

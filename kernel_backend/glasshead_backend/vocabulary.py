@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from .spelling import Surface, read_spelling, show_bytes
+from .spelling import Surface, read_spelling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """An entry of the vocabulary: its bytes, and its text as shown."""
+    """An entry of the vocabulary: its bytes, and its text as shown.
+
+    An *added* one is found in the text before the vocabulary's own rules apply.
+    """
 
     id: int
     data: bytes
     text: str
     special: bool
     unknown: bool = False
+    added: bool = False
     joins_previous: bool = False
     joins_next: bool = False
 
@@ -33,7 +37,7 @@ class Vocabulary:
     tokenizer
         The tokenizer.
     source
-        The ids are the encoder's. Only tokenizers with two vocabularies (Marian) know a
+        The ids are the encoder's. Only tokenizers with two vocabularies (Marian, FSMT) know a
         difference; left alone, they name ids by the decoder's.
     """
 
@@ -41,7 +45,8 @@ class Vocabulary:
         self._tokenizer = cast("Any", tokenizer)
         self._pieces: dict[int, Piece] = {}
         self._source: dict[int, str] | None = None
-        if source and getattr(tokenizer, "separate_vocabs", False):
+        two = hasattr(tokenizer, "get_src_vocab") and getattr(tokenizer, "separate_vocabs", True)
+        if source and two:
             self._source = {id_: piece for piece, id_ in self._tokenizer.get_src_vocab().items()}
         self._added = {
             int(id_): (str(token.content), bool(token.special))
@@ -72,18 +77,20 @@ class Vocabulary:
             return Piece(id_, b"", f"⟨id {id_}⟩", special=True)
         if id_ == self._unknown:
             return Piece(id_, name.encode(), name, special=False, unknown=True)
+        added = id_ in self._added
         if id_ in self._specials:
-            return Piece(id_, name.encode(), name, special=True)
+            return Piece(id_, name.encode(), name, special=True, added=added)
         surface = (
             Surface(name.encode(), joins_previous=False, joins_next=False)
-            if id_ in self._added
+            if added
             else self.spelling.surface(name)
         )
         return Piece(
             id_,
             surface.data,
-            show_bytes(surface.data),
+            self.spelling.show(surface.data),
             special=False,
+            added=added,
             joins_previous=surface.joins_previous,
             joins_next=surface.joins_next,
         )

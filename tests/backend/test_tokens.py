@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from backend import tokenizers
 from backend.lines_run import lines_run
 from backend.tokenizers import BUILDERS, SPELLING_OUT
+from glasshead_backend.frames.strip import pieces
 from glasshead_backend.spelling import show_bytes
-from glasshead_backend.tokens import Token, tokenize, tokens_of_ids
+from glasshead_backend.tokens import Token, encode, tokenize, tokens_of_ids
+from glasshead_backend.words import group_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +44,11 @@ NASTY = [
     "".join(FRAGMENTS),
 ]
 texts = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=6), max_size=8).map("".join)
+ESCAPES = {
+    "&apos;": "'", "&quot;": '"', "&amp;": "&", "&lt;": "<", "&gt;": ">", "&#91;": "[",
+    "&#93;": "]", "&#124;": "|",
+}  # fmt: skip
+"""What sacremoses writes for these (MosesTokenizer.ESCAPE_XML)."""
 families = pytest.mark.parametrize("family", BUILDERS)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses"),
@@ -62,6 +72,12 @@ def spelled(tokens: Sequence[Token]) -> str:
 def spells_itself(text: str) -> bool:
     """Leave out ▁, which is read as a space, and names around which ByT5 drops white space."""
     return not any(part in text for part in ("⟨", "▁", "<unk>", "<pad>", "</s>"))
+
+
+def is_part_of_escape(token: Token, text: str) -> bool:
+    """Whether a token holds a part of what stands for one character, ``&ap`` of ``&apos;``."""
+    covered = text[token.start : token.end]
+    return any(covered == sign and token.text in escape for escape, sign in ESCAPES.items())
 
 
 def check_spans(tokens: Sequence[Token], text: str) -> None:
@@ -131,7 +147,7 @@ def test_tokens_of_ids_index_into_their_joined_text(family: str, text: str) -> N
     for token in tokens:
         if token.special:
             assert token.start == token.end
-        elif "⟨" not in token.text:
+        elif "⟨" not in token.text and not is_part_of_escape(token, joined):
             assert token.text == joined[token.start : token.end]
 
 
@@ -141,6 +157,25 @@ def test_no_mark_of_a_vocabulary_is_ever_shown(family: str) -> None:
     shown = "".join(token.text for token in tokenize(BUILDERS[family](), text))
     for mark in ("Ġ", "Ċ", "▁", "##", "</w>", "@@", "<0x", "Ã"):
         assert mark not in shown
+
+
+@families
+@pytest.mark.parametrize(
+    "end", ["", " ", "</s>", "[SEP]", " <s> ", "<|endoftext|>", "<|end|>\n<|user|>\n", "<both>"]
+)
+def test_only_what_the_tokenizer_itself_appends_counts_as_appended(family: str, end: str) -> None:
+    tokenizer, text = BUILDERS[family](), f"the dog{end}"
+    ids = tokenizer(text)["input_ids"]
+    own = tokenizer(text, add_special_tokens=False)["input_ids"]
+    first = next(n for n in range(len(ids)) if ids[n : n + len(own)] == own)
+    assert encode(tokenizer, text).n_appended == len(ids) - first - len(own)
+
+
+@pytest.mark.parametrize(("family", "name", "n"), [("roberta", "<s>", 1), ("biogpt", "</s>", 0)])
+def test_a_start_token_that_is_written_is_the_users(family: str, name: str, n: int) -> None:
+    found = encode(BUILDERS[family](), name)
+    assert [token.text for token in found.tokens[:2]] == [name, name]
+    assert found.n_appended == n
 
 
 # --- what each family says ------------------------------------------------------------------------
@@ -244,6 +279,126 @@ def test_text_is_shown_as_it_is_however_it_looks() -> None:
     assert "".join(token.text for token in tokenize(tokenizers.gpt2(), attack)) == attack
 
 
+# --- Moses' escapes -------------------------------------------------------------------------------
+MOSES_WORDS = ["the", "dog", "happy", "I'm", "didn't", "well-known", "said"]
+MOSES_SIGNS = [*"\"'&<>[]|()!?`", "''", "&&", "<<", "&amp;", "&apos;"]
+moses_texts = st.lists(st.sampled_from(MOSES_WORDS + MOSES_SIGNS + [" "] * 6), max_size=14).map(
+    "".join
+)
+
+
+@pytest.mark.parametrize("family", ["biogpt", "fsmt"])
+@settings(max_examples=150, deadline=None)
+@given(text=moses_texts)
+def test_escapes_stand_for_the_characters_that_were_written(family: str, text: str) -> None:
+    for token in tokenize(BUILDERS[family](), text, add_special_tokens=False):
+        covered, shown = text[token.start : token.end].strip(), token.text
+        if family == "fsmt":  # it makes quotes plain, and two single ones a double one
+            covered, shown = (quotes.replace("`", "'") for quotes in (covered, shown))
+            covered, shown = (quotes.replace('"', "''") for quotes in (covered, shown))
+        part = any(covered == sign and shown in escape for escape, sign in ESCAPES.items())
+        assert covered == shown or part, f"{token} covers {covered!r}"
+
+
+@pytest.mark.parametrize("family", ["biogpt", "fsmt"])
+def test_quotes_close_together_shift_nothing(family: str) -> None:
+    tokens = tokenize(BUILDERS[family](), '"I\'m happy" the dog said', add_special_tokens=False)
+    assert told(tokens) == [
+        ('"', 0, 1), ("I", 1, 2), ("'m", 2, 4), ("happy", 5, 10), ('"', 10, 11),
+        ("the", 12, 15), ("dog", 16, 19), ("said", 20, 24),
+    ]  # fmt: skip
+
+
+def test_signs_that_change_places_cover_one_another() -> None:
+    # English rules of Moses: ", becomes ,"
+    tokens = tokenize(tokenizers.fsmt(), 'the "dog", happy', add_special_tokens=False)
+    assert told(tokens)[-3:] == [(",", 8, 9), ('"', 9, 10), ("happy", 11, 16)]
+
+
+def test_escapes_are_only_read_where_the_tokenizer_writes_them() -> None:
+    text = "a &apos; b &lt; c"
+    tokens = tokenize(tokenizers.gpt2(), text)
+    assert spelled(tokens) == text
+    ids = tokenizers.biogpt()("I'm < the dog")["input_ids"]
+    assert tokens_of_ids(tokenizers.biogpt(), ids)[1] == "I 'm < the dog"
+
+
+# --- combining marks ------------------------------------------------------------------------------
+DECOMPOSED = unicodedata.normalize("NFD", "déjà à Noël 각") + " हिन्दी ❤\ufe0f ﬁne a\u0332\u0301"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFKC", "accents"])
+def test_a_token_covers_its_characters_to_the_last_mark(form: str) -> None:
+    tokenizer = word_level_behind(form)
+    tokens = tokenize(tokenizer, DECOMPOSED)
+    assert [DECOMPOSED[token.start : token.end] for token in tokens] == DECOMPOSED.split()
+    words = group_words(tokens, DECOMPOSED)
+    assert [word.text for word in words] == DECOMPOSED.split()
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFKC", "accents"])
+def test_bytes_of_a_composed_character_all_cover_it(form: str) -> None:
+    tokenizer = word_level_behind(form, byte_level=True)
+    tokens = tokenize(tokenizer, DECOMPOSED)
+    assert "".join(DECOMPOSED[a:b] for a, b in dict.fromkeys((t.start, t.end) for t in tokens))
+    check_spans(tokens, DECOMPOSED)
+    assert uncovered_marks(tokens, DECOMPOSED) == []
+
+
+@families
+@settings(max_examples=30, deadline=None)
+@given(text=st.lists(st.sampled_from([*FRAGMENTS, *DECOMPOSED.split()]), max_size=6).map(" ".join))
+def test_no_mark_is_left_over_from_a_character_that_a_token_covers(family: str, text: str) -> None:
+    assert uncovered_marks(tokenize(BUILDERS[family](), text), text) == []
+
+
+def uncovered_marks(tokens: Sequence[Token], text: str) -> list[str]:
+    """Characters as the user sees them that are covered in part."""
+    covered = set[int]()
+    special = set[int]()
+    for token in tokens:
+        (special if token.special else covered).update(range(token.start, token.end))
+    return [
+        cluster[0]
+        for cluster in regex.finditer(r"\X", text)
+        if not any(character.isspace() for character in cluster[0])
+        and covered & (here := set(range(*cluster.span())))
+        and not here <= covered | special
+    ]
+
+
+def word_level_behind(form: str, *, byte_level: bool = False) -> PreTrainedTokenizerFast:
+    """A tokenizer whose normaliser changes the length of a text."""
+    made = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if byte_level:
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        made = Tokenizer(models.BPE({sign: id_ for id_, sign in enumerate(alphabet)}, []))
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        made.decoder = decoders.ByteLevel()
+    stripped = normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()])
+    made.normalizer = stripped if form == "accents" else getattr(normalizers, form)()
+    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token=None if byte_level else "<unk>")
+
+
+# --- added tokens that swallow space --------------------------------------------------------------
+def test_an_added_token_gives_back_the_space_that_it_swallows() -> None:
+    tokenizer = tokenizers.phi3_like()
+    text = "the  <both>  dog <|user|>\n\n the"
+    tokens = tokenize(tokenizer, text, add_special_tokens=False)
+    assert ("<both>", 5, 11) in told(tokens)
+    assert ("<|user|>", 17, 25) in told(tokens)
+    for token in tokens:
+        assert token.text == text[token.start : token.end]
+    texts, gaps = pieces(tokens, text)
+    assert "".join(gap + shown for gap, shown in zip(gaps, [*texts, ""], strict=True)) == text
+
+
+def test_an_added_token_of_spaces_keeps_them() -> None:
+    tokens = tokenize(tokenizers.phi3_like(), "a   <both> the", add_special_tokens=False)
+    assert told(tokens)[:3] == [("a", 0, 1), ("   ", 1, 4), ("<both>", 4, 10)]
+
+
 # --- two vocabularies -----------------------------------------------------------------------------
 def test_source_and_target_are_read_with_their_own_vocabulary() -> None:
     tokenizer = tokenizers.marian(separate=True)
@@ -310,7 +465,7 @@ def test_a_broken_character_in_generated_ids_is_shown_and_counted_once() -> None
 
 
 # --- cost -----------------------------------------------------------------------------------------
-@pytest.mark.parametrize("family", ["gpt2", "llama2", "bert", "byt5", "marian"])
+@pytest.mark.parametrize("family", ["gpt2", "llama2", "bert", "byt5", "marian", "biogpt"])
 def test_long_texts_cost_work_in_proportion(family: str) -> None:
     tokenizer = BUILDERS[family]()
     text = "The animal didn't cross the café 🦜 because \n it was tired. "

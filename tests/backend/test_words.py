@@ -132,6 +132,15 @@ def test_an_unknown_word_reads_as_it_was_written() -> None:
     assert words_of("the Zyxw 🦖 dog", "word_level") == ["the", "Zyxw", "🦖", "dog"]
 
 
+@pytest.mark.parametrize("family", ["biogpt", "fsmt"])
+def test_words_keep_their_tokens_between_quotes(family: str) -> None:
+    text = '"I\'m happy" the dog said'
+    assert words_of(text, family) == ['"', "I'm", "happy", '"', "the", "dog", "said"]
+    assert words_of("the [dog] & <I'm> ''happy''", family)[:9] == [
+        "the", "[", "dog", "]", "&", "<", "I'm", ">", "''" if family == "fsmt" else "'",
+    ]  # fmt: skip
+
+
 def test_markup_in_the_text_is_words_and_marks() -> None:
     assert words_of("</script><img>") == ["<", "/", "script", ">", "<", "img", ">"]
 

@@ -18,9 +18,12 @@ import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer, UnigramTrainer, WordLevelTrainer, WordPieceTrainer
 from transformers import (
+    AddedToken,
     BertTokenizer,
+    BioGptTokenizer,
     ByT5Tokenizer,
     CTRLTokenizer,
+    FSMTTokenizer,
     GPT2Tokenizer,
     LlamaTokenizer,
     MarianTokenizer,
@@ -358,6 +361,77 @@ def ctrl() -> PreTrainedTokenizerBase:
     return CTRLTokenizer(*_written(vocab, merges))
 
 
+MOSES_SENTENCES = [
+    "&quot; I &apos;m happy &quot; the dog said &amp; ran &lt; away &gt; twice",
+    "the animal didn &apos;t cross the street &#91; it was tired &#93; well @-@ known",
+]
+
+
+def _moses_files(sentences: list[str]) -> tuple[str, str]:
+    """Files of a vocabulary whose pieces may hold a part of an escape, ``</w>`` at word ends."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    letters = sorted({chr(code) for code in range(33, 127)} | set("éàëùœ"))
+    vocab, merges = _bpe(
+        tokenizer,
+        sentences * 2,
+        vocab_size=2 * len(letters) + 140,
+        special_tokens=special,
+        initial_alphabet=letters,
+        end_of_word_suffix="</w>",
+    )
+    for letter in letters:
+        vocab.setdefault(f"{letter}</w>", len(vocab))
+    folder = Path(mkdtemp())
+    (folder / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
+    lines = ["#version: 0.2", *(" ".join(merge) for merge in merges), ""]
+    (folder / "merges.txt").write_text("\n".join(lines), encoding="utf-8")
+    return str(folder / "vocab.json"), str(folder / "merges.txt")
+
+
+@cache
+def biogpt() -> PreTrainedTokenizerBase:
+    """Slow: words cut by Moses, which escapes quotes and brackets; ``</s>`` at the start."""
+    return BioGptTokenizer(*_moses_files(MOSES_SENTENCES))
+
+
+@cache
+def fsmt() -> PreTrainedTokenizerBase:
+    """Slow: Moses with punctuation made plain, and a vocabulary for each language."""
+    source, merges = _moses_files(MOSES_SENTENCES)
+    target, _ = _moses_files(MOSES_SENTENCES[::-1] + SENTENCES[3:4])
+    names = [*json.loads(Path(target).read_text(encoding="utf-8"))]
+    names = [*names[:4], *reversed(names[4:])]  # so that no id means the same in both
+    other = Path(target).with_name("target.json")
+    other.write_text(json.dumps({name: id_ for id_, name in enumerate(names)}), encoding="utf-8")
+    return FSMTTokenizer(
+        langs=["en", "de"],
+        src_vocab_file=source,
+        tgt_vocab_file=str(other),
+        merges_file=merges,
+    )
+
+
+@cache
+def phi3_like() -> PreTrainedTokenizerBase:
+    """SentencePiece-style BPE with added tokens that swallow the space beside them."""
+    vocab, merges = _metaspace_bpe()
+    tokenizer = LlamaTokenizer(vocab=vocab, merges=merges)
+    ends = [AddedToken(name, rstrip=True, special=True) for name in ("<|user|>", "<|end|>")]
+    tokenizer.add_tokens(ends, special_tokens=True)
+    tokenizer.add_tokens(
+        [
+            AddedToken("<both>", lstrip=True, rstrip=True, special=False),
+            AddedToken("   ", special=False, normalized=False),
+        ]
+    )
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    return tokenizer
+
+
 @cache
 def marian(*, separate: bool = False) -> PreTrainedTokenizerBase:
     """Slow: SentencePiece with NFKC, one vocabulary for both languages or one for each."""
@@ -409,6 +483,9 @@ BUILDERS: dict[str, Callable[[], PreTrainedTokenizerBase]] = {
         clip_like,
         byt5,
         ctrl,
+        biogpt,
+        fsmt,
+        phi3_like,
         marian,
     )
 }

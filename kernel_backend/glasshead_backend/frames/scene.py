@@ -64,6 +64,7 @@ def _axis(trace: Trace, side: Side, kind: Kind, unit: Unit) -> dict[str, Any]:
     sides, sequence = trace.sides, trace.sides.of(side, kind)
     first_tokens = [sequence.tokens[i] for i in sides.first_tokens(side, kind, unit)]
     predicted = sides.predictions(kind, unit) if side == "query" else None
+    segments = sequence.segments
     return {
         "sequence": sequence.name,
         "labels": sides.labels(side, kind, unit),
@@ -71,6 +72,8 @@ def _axis(trace: Trace, side: Side, kind: Kind, unit: Unit) -> dict[str, Any]:
         "emphasis": "predicted" if predicted and kind == "cross" else "label",
         "special": pack(torch.tensor([token.special for token in first_tokens]), torch.uint8),
         "generated": pack(torch.tensor([token.generated for token in first_tokens]), torch.uint8),
+        "segments": segments
+        and [segments[i] for i in sides.first_tokens(side, kind, unit)],  # of a sentence pair
         "unit_of_token": pack(sides.unit_of_token(side, kind, unit), torch.uint32),
     }
 

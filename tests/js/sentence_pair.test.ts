@@ -1,0 +1,54 @@
+import { expect, test } from "vitest";
+import { tokenColumn } from "../../js/attention_lines/columns";
+import { axisLabels } from "../../js/fused_attention_matrix/labels";
+import { type Column, column } from "../../js/shared/axis_text";
+import type { Axis } from "../../js/shared/state";
+import { axis } from "./fake_host";
+
+const LABELS = ["[CLS]", "a", "[SEP]", "b", "[SEP]"];
+
+function labelsOf(segments: number[] | null): Column {
+  const plain: Axis = axis(LABELS);
+  return column({ ...plain, segments });
+}
+
+function rowsOfLines(of: Column): HTMLElement[] {
+  const tokens = tokenColumn("key");
+  tokens.fill(of, null);
+  tokens.window(0, 100, 20);
+  return [...tokens.element.children] as HTMLElement[];
+}
+
+function labelsOfMatrix(of: Column): HTMLElement[] {
+  const labels = axisLabels("query");
+  labels.fill(of, null);
+  const place = { query: 0, key: 0, cell: 20, left: 0, top: 0, width: 100, height: 100 };
+  const plot = { ...place, rows: 5, cols: 5 };
+  labels.place(plot, { hovered: null, selected: new Set() }, false);
+  return [...labels.element.children] as HTMLElement[];
+}
+
+const PLACES: [string, (of: Column) => HTMLElement[]][] = [
+  ["AttentionLines", rowsOfLines],
+  ["FusedAttentionMatrix", labelsOfMatrix],
+];
+
+test.each(PLACES)("%s marks where the second sentence of a pair begins", (_, elements) => {
+  const marked = elements(labelsOf([0, 0, 0, 1, 1])).map((element) =>
+    element.classList.contains("starts-sentence"),
+  );
+  expect(marked).toEqual([false, false, false, true, false]);
+});
+
+test.each(PLACES)("%s says which sentence a token is of", (_, elements) => {
+  const titles = (of: Column): (string | null | undefined)[] =>
+    elements(of).map((e) => (e.title ? e.title : e.querySelector<HTMLElement>(".gh-token")?.title));
+  expect(titles(labelsOf([0, 0, 0, 1, 1]))).toEqual([
+    "[CLS] (sentence A)",
+    "a (sentence A)",
+    "[SEP] (sentence A)",
+    "b (sentence B)",
+    "[SEP] (sentence B)",
+  ]);
+  expect(titles(labelsOf(null))).toEqual(LABELS);
+});
