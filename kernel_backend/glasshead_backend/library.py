@@ -25,7 +25,7 @@ try:
     from transformers.modeling_utils import AttentionInterface
 except ImportError as error:
     raise ImportError(
-        "Glasshead needs transformers 4.57 or newer, whose models ask for their attention function; "
+        "Glasshead needs transformers 4.57 or newer, whose models ask for their attention; "
         f"this is {transformers.__version__}. Install a newer one: pip install -U transformers"
     ) from error
 
