@@ -198,9 +198,25 @@ def missing_blocks(
 
 
 def quantiles(values: Float[Tensor, "*any value"], *shares: float) -> list[Float[Tensor, "*any"]]:
-    """Quantiles over the last axis, of any number of values (torch's own stop at 16 million)."""
-    found = np.quantile(values.cpu().numpy(), shares, axis=-1)
+    """Quantiles over the last axis, of any number of values (torch's own stop at 16 million).
+
+    Some may be infinite: between a finite and an infinite value a quantile is infinite.
+    """
+    numbers = values.cpu().numpy()
+    with np.errstate(invalid="ignore"):
+        found = np.quantile(numbers, shares, axis=-1)
+    if np.isinf(numbers).any():
+        # There numpy's interpolation gives NaN.
+        low, high = (
+            np.quantile(numbers, shares, axis=-1, method=end) for end in ("lower", "higher")
+        )
+        found = np.where(low == high, low, np.where(np.isinf(high), high, found))
     return [torch.as_tensor(one) for one in found]
+
+
+def median(values: Float[Tensor, "*any value"]) -> Float[Tensor, "*any"]:
+    """Median over the last axis; torch's own is the lower of two values in the middle."""
+    return quantiles(values, 0.5)[0]
 
 
 def quartiles(
@@ -215,4 +231,4 @@ def number(value: float) -> str:
     """Three significant digits, as in "p = 0.0124", with a true minus."""
     if value != value:  # noqa: PLR0124  NaN is not itself
         return "none"
-    return f"{value:.3g}".replace("-", "−")
+    return f"{value:.3g}".replace("-", "−").replace("inf", "∞")

@@ -13,7 +13,6 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from sklearn.feature_selection import mutual_info_regression
 
 from glasshead_backend.progress import steps
 from glasshead_backend.statistics.histogram import bin_of, bins_of_kept, counts, equal_edges
@@ -98,6 +97,9 @@ def neighbour_information(
     partial : callable
         As for :func:`pairwise_information`.
     """
+    # Most people never ask for it, and it takes long to load.
+    from sklearn.feature_selection import mutual_info_regression  # noqa: PLC0415
+
     first, second = pairs_of(activations.shape[1]).tolist()
     std, mean = torch.std_mean(activations, dim=-1, keepdim=True)
     kept = (activations - mean).abs() <= (torch.inf if trim is None else trim) * std

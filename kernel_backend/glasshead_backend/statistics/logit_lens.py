@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-import pandas as pd
 import torch
 
 from glasshead_backend.checks import at_least_one
@@ -14,10 +13,12 @@ from glasshead_backend.prediction import score, top_alternatives
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric, parameter
+from glasshead_backend.statistics.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import pandas as pd
     from jaxtyping import Float, Int
     from torch import Tensor
 
@@ -175,7 +176,7 @@ class LogitLensResult(LogitLens, Measured):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer: accuracy, mean surprisal (nats), median rank."""
-        return pd.DataFrame(
+        return table(
             {
                 "layer": self.layers,
                 "accuracy": self.accuracy.numpy(),
@@ -188,7 +189,7 @@ class LogitLensResult(LogitLens, Measured):
         """Return one row per layer and predicted token, with the most probable words."""
         layer, position = (self.rank > 0).nonzero().T
         where = layer.tolist(), position.tolist()
-        return pd.DataFrame(
+        return table(
             {
                 "layer": [self.layers[i] for i in where[0]],
                 "position": where[1],

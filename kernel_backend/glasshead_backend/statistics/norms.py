@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import pandas as pd
 import torch
 
 from glasshead_backend.progress import reporting
@@ -15,14 +14,17 @@ from glasshead_backend.statistics.chart import (
     LayerChart,
     Range,
     block_series,
+    median,
     missing_blocks,
     number,
     quartiles,
 )
 from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
 from glasshead_backend.statistics.metric import Measured, Metric
+from glasshead_backend.statistics.table import table
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jaxtyping import Float
     from torch import Tensor
 
@@ -93,7 +95,7 @@ class NormResult(Norm, Measured):
         """Return one row per block and layer: mean and quartiles of the norms over the tokens."""
         low, high = quartiles(self.norms)
         mean = self.norms.mean(dim=-1)
-        return pd.DataFrame(
+        return table(
             {
                 "layer": list(self.layers) * len(self.blocks),
                 "block": [block for block in self.blocks for _ in self.layers],
@@ -132,7 +134,7 @@ class NormResult(Norm, Measured):
         index = bin_of(some, edges.expand(len(there), -1))
         series = block_series([self.blocks[i] for i in there])
         medians = [
-            f"{one.label} {number(float(values.median()))}"
+            f"{one.label} {number(float(median(values)))}"
             for one, values in zip(series, some, strict=True)
         ]
         return [

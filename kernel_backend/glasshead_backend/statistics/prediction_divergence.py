@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
 
-import pandas as pd
 import torch
 
 from glasshead_backend.checks import at_least_one, require
@@ -23,8 +22,10 @@ from glasshead_backend.statistics.metric import (
     require_seed,
 )
 from glasshead_backend.statistics.permutation import (
+    Divergence,
+    Relabelling,
     count_groups,
-    divergences,
+    divergence,
     kullback_leibler,
     null_divergences,
     p_values,
@@ -35,9 +36,11 @@ from glasshead_backend.statistics.prediction_divergence_chart import (
     histograms,
 )
 from glasshead_backend.statistics.significance import benjamini_hochberg
+from glasshead_backend.statistics.table import table
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    import pandas as pd
+    from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
     from glasshead_backend.activation_questions import ActivationBlock
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
     from glasshead_backend.trace import Trace
 
 BLOCKS = ("attention", "cross", "mlp", "residual")
+
+OVER_TEXTS = "mean of the texts’ own divergences, not that of their positions together"
 
 
 def block_parameter(trace: Trace) -> Parameter:
@@ -59,6 +64,9 @@ def block_parameter(trace: Trace) -> Parameter:
 class PredictionDivergence(Metric):
     """Divergence of a block's log-norms between right and wrong predictions, with its null.
 
+    Over many texts (:class:`OverTexts`) it is the mean of the texts' own divergences: positions of
+    different texts are not put together, and short texts have large divergences by chance.
+
     Parameters
     ----------
     block : {"attention", "cross", "mlp", "residual"}
@@ -67,6 +75,16 @@ class PredictionDivergence(Metric):
         Of the histograms, equal, over the pooled range.
     permutations : int
         Of the labels right and wrong.
+    divergence : {"jsd", "notebook"}
+        What is tested: the Jensen-Shannon divergence; or what some course notebooks call their
+        symmetric KL, ``(½ KL(m‖p) + ½ KL(m‖q)) / bins`` with ``m = (p + q) / 2``. That is infinite
+        where a bin holds values of one group only: with many bins it nearly always is.
+    null : {"shuffle", "shift"}
+        Labels under the null hypothesis. Shuffling takes positions for exchangeable. Where
+        neighbours are alike in whether they are right *and* in their norms, that finds differences
+        that are none; "shift" moves the labels round the text as they are, which leaves likeness of
+        neighbours in place. Of ``n`` positions there are ``n - 1`` shifts, all taken once where
+        `permutations` is as large: p cannot be below ``1 / n`` then.
     seed : int
         Of the permutations.
     alpha : float
@@ -75,10 +93,25 @@ class PredictionDivergence(Metric):
 
     name: ClassVar[str] = "prediction_divergence"
     label: ClassVar[str] = "Right and wrong predictions"
+    over_texts: ClassVar[str] = OVER_TEXTS
 
     block: str = parameter("attention", label="Block", kind="choice")
     bins: int = parameter(30, label="Bins", kind="int", min=2, max=1000)
     permutations: int = parameter(1000, label="Permutations", kind="int", min=10, max=1_000_000)
+    divergence: Divergence = parameter(
+        "jsd",
+        label="Divergence",
+        kind="choice",
+        choices=(Choice("jsd", "Jensen-Shannon"), Choice("notebook", "notebook’s symmetric KL")),
+        help="Some course notebooks take (½ KL(m‖p) + ½ KL(m‖q)) / bins, m = (p + q) / 2.",
+    )
+    null: Relabelling = parameter(
+        "shuffle",
+        label="Chance",
+        kind="choice",
+        choices=(Choice("shuffle", "shuffled labels"), Choice("shift", "shifted labels")),
+        help="Shift the labels round the text where neighbouring positions depend on each other.",
+    )
     seed: int = field(default=0, metadata={"parameter": SEED})
     alpha: float = field(default=0.05, metadata={"parameter": ALPHA})
 
@@ -86,6 +119,8 @@ class PredictionDivergence(Metric):
         require(self.block, BLOCKS, "block")
         at_least_one(self.bins, "bins", "bin")
         at_least_one(self.permutations, "permutations", "permutation")
+        require(self.divergence, get_args(Divergence), "divergence")
+        require(self.null, get_args(Relabelling), "null")
         require_seed(self.seed)
         require_level(self.alpha)
 
@@ -109,16 +144,19 @@ class PredictionDivergence(Metric):
             groups = count_groups(log_norms, is_correct, self.bins)
 
             def result(null: Float[Tensor, "permutation layer"]) -> PredictionDivergenceResult:
+                parameters: dict[str, Any] = self.values() | {
+                    "null": null.cpu(),
+                    "relabelling": self.null,
+                }
                 return PredictionDivergenceResult(
-                    **self.values(),
+                    **parameters,
                     layers=tuple(layers),
                     log_norms=log_norms.cpu(),
                     is_correct=is_correct.cpu(),
                     edges=groups.edges.cpu(),
                     correct=groups.first.cpu(),
                     incorrect=groups.second.cpu(),
-                    jsd=divergences(log_norms, is_correct, self.bins).cpu(),
-                    null=null.cpu(),
+                    jsd=divergence(groups.first, groups.second).cpu(),
                 )
 
             null = null_divergences(
@@ -127,6 +165,8 @@ class PredictionDivergence(Metric):
                 bins=self.bins,
                 permutations=self.permutations,
                 seed=self.seed,
+                of=self.divergence,
+                relabelling=self.null,
                 partial=result,
             )
             return result(null)
@@ -151,17 +191,28 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
     jsd : Tensor
         ``[layers]`` float64: their Jensen-Shannon divergence, nats.
     null : Tensor
-        ``[permutations, layers]`` float64: the same with shuffled labels.
+        ``[permutations, layers]`` float64: what :attr:`observed` would be with the labels shuffled,
+        or shifted.
+    relabelling : {"shuffle", "shift"}
+        Which of the two: what `null` is of the metric.
     """
 
     layers: tuple[int, ...]
     log_norms: Float[Tensor, "layer position"]
     is_correct: Bool[Tensor, " position"]
     edges: Float[Tensor, "layer edge"]
-    correct: Float[Tensor, "layer bin"]
-    incorrect: Float[Tensor, "layer bin"]
+    correct: Int[Tensor, "layer bin"]
+    incorrect: Int[Tensor, "layer bin"]
     jsd: Float[Tensor, " layer"]
-    null: Float[Tensor, "permutation layer"]
+    null: Float[Tensor, "permutation layer"] = field()  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride]
+    relabelling: Relabelling
+
+    def __post_init__(self) -> None:
+        """Its parameters were checked when it was asked for."""
+
+    def values(self) -> dict[str, Any]:
+        """Return the parameters and their values."""
+        return super().values() | {"null": self.relabelling}
 
     @property
     def quantities(self) -> tuple[Choice, ...]:
@@ -182,9 +233,14 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
         return len(self.is_correct) - self.n_correct
 
     @cached_property
+    def observed(self) -> Float[Tensor, " layer"]:
+        """The divergence that is tested, nats: :attr:`jsd`, or the notebook's."""
+        return divergence(self.correct, self.incorrect, self.divergence)
+
+    @cached_property
     def p(self) -> Float[Tensor, " layer"]:
         """``(1 + #{null >= observed}) / (1 + permutations)``."""
-        return p_values(self.jsd, self.null)
+        return p_values(self.observed, self.null)
 
     @cached_property
     def p_adjusted(self) -> Float[Tensor, " layer"]:
@@ -207,7 +263,10 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
         return self.log_norms[:, ~self.is_correct].mean(dim=-1)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per layer; divergences in nats, ``difference`` = correct - incorrect."""
+        """Return one row per layer; divergences in nats, ``difference`` = correct - incorrect.
+
+        p, significance and the null's columns are of the divergence that was asked for.
+        """
         p = self.correct.double() / self.n_correct
         q = self.incorrect.double() / self.n_incorrect
         low, high = quantiles(self.null.T, 0.025, 0.975)
@@ -216,6 +275,7 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
             "mean_incorrect": self.mean_incorrect,
             "difference": self.mean_correct - self.mean_incorrect,
             "jsd": self.jsd,
+            **({"notebook": self.observed} if self.divergence == "notebook" else {}),
             "kl_correct_incorrect": kullback_leibler(p, q),
             "kl_incorrect_correct": kullback_leibler(q, p),
             "p": self.p,
@@ -228,7 +288,7 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
             "null_max": self.null.amax(dim=0),
         }
         numbers = {name: values.numpy() for name, values in columns.items()}
-        return pd.DataFrame({"layer": self.layers, **numbers})
+        return table({"layer": self.layers, **numbers})
 
     def chart(self, quantity: str = "") -> LayerChart:
         """Return the divergence with its null range, or the groups' means."""
@@ -256,8 +316,8 @@ def prediction_divergence(
     progress : callable or bool, optional
         As for :meth:`glasshead_backend.Lens.trace`.
     **parameters
-        As for :class:`PredictionDivergence`: ``block``, ``bins``, ``permutations``, ``seed``,
-        ``alpha``.
+        As for :class:`PredictionDivergence`: ``block``, ``bins``, ``permutations``,
+        ``divergence``, ``null``, ``seed``, ``alpha``.
 
     Returns
     -------
@@ -272,9 +332,13 @@ def prediction_divergence(
     -----
     The activation is that of the *predicting* position: position ``i`` is correct when the model's
     first choice there is token ``i + 1`` (in an encoder-decoder model, label ``i``). Divergences
-    are in nats; KL is infinite where one group has values in a bin and the other has none. Some
-    course notebooks take ``reduction="batchmean"`` of a one-dimensional tensor for their symmetric
-    KL, which divides by the number of bins too; their p-values are the same.
+    are in nats; KL is infinite where one group has values in a bin and the other has none.
+
+    The symmetric KL of some course notebooks, the mean of ``kl_div(log p, m)`` and
+    ``kl_div(log q, m)`` with ``reduction="batchmean"``, is neither KL(p‖q) nor a Jensen-Shannon
+    divergence: torch's second argument is the distribution that is averaged over, and "batchmean"
+    of a one-dimensional tensor divides by the number of bins. Its values differ from ours, and so
+    do its p-values: ``divergence="notebook"`` computes it.
     """
     return PredictionDivergence(**parameters).measure(trace, kind, progress=progress)
 
@@ -300,7 +364,8 @@ def labelled_log_norms(
     norms = _norms(trace, block, kind)
     # Predictions are indexed by the predicted token, activations by the position that predicts it.
     correct = predictions.correct[trace.prediction_shift :]
-    known = (correct >= 0).nonzero()[:, 0]
+    scored = ~predictions.surprisal[trace.prediction_shift :].isnan()
+    known = scored.nonzero()[:, 0]
     is_correct = correct[known] == 1
     n_correct = int(is_correct.sum())
     n_incorrect = len(is_correct) - n_correct
