@@ -186,12 +186,15 @@ def block_series(blocks: Sequence[str]) -> tuple[Choice, ...]:
 
 
 def missing_blocks(
-    mean: Float[Tensor, "series layer"], series: Sequence[Choice], layers: Sequence[int]
+    values: Float[Tensor, "series layer value"], series: Sequence[Choice], layers: Sequence[int]
 ) -> str:
-    """Say in words which layers lack which block."""
+    """Say in words which layers lack which block, and where single values are not a number."""
+    lacking, any_lacks = values.isnan().all(dim=-1), values.isnan().any(dim=-1)
     parts = [
         f"layer {layers[j]} has no {series[i].label} block"
-        for i, j in mean.isnan().nonzero().tolist()
+        if lacking[i, j]
+        else f"layer {layers[j]}: some values of its {series[i].label} block are not numbers"
+        for i, j in any_lacks.nonzero().tolist()
     ]
     text = "; ".join(parts)
     return text[0].upper() + text[1:] + "." if text else ""

@@ -11,7 +11,7 @@ import torch
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.prediction import score, top_alternatives
 from glasshead_backend.progress import reporting, steps
-from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, quartiles
+from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, median, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric, parameter
 from glasshead_backend.statistics.table import table
 
@@ -181,7 +181,7 @@ class LogitLensResult(LogitLens, Measured):
                 "layer": self.layers,
                 "accuracy": self.accuracy.numpy(),
                 "surprisal": self._scored(self.surprisal).mean(dim=-1).numpy(),
-                "rank": self._scored(self.rank).quantile(0.5, dim=-1).numpy(),
+                "rank": median(self._scored(self.rank)).numpy(),
             }
         )
 
@@ -213,7 +213,7 @@ class LogitLensResult(LogitLens, Measured):
             (self.rank, "rank, 1 = best") if quantity == "rank" else (bits, "surprisal, bits")
         )
         scored = self._scored(values)
-        middle = scored.quantile(0.5, dim=-1) if quantity == "rank" else scored.mean(dim=-1)
+        middle = median(scored) if quantity == "rank" else scored.mean(dim=-1)
         low, high = quartiles(scored)
         interval = Range(low[None], high[None], f"quartiles over {scored.shape[1]} tokens")
         tokens = torch.where(self.rank > 0, values.float(), torch.nan)[None]

@@ -59,7 +59,7 @@ def information_chart(found: MutualInformationResult) -> LayerChart:
         ),
         test=_blocks_differ(found),
         help=_HELP,
-        note=f"{missing_blocks(found.mi, series, found.layers)} {_too_few(found)}".strip(),
+        note=f"{missing_blocks(found.pairs, series, found.layers)} {_too_few(found)}".strip(),
     )
 
 
@@ -75,7 +75,7 @@ def tau_chart(found: MutualInformationResult) -> LayerChart:
         mean=found.tau.statistic,
         test=None if _too_few(found) else Test(tested, _words(found, "τ is not 0", _pairs(found))),
         help=_HELP,
-        note=f"{missing_blocks(found.mi, series, found.layers)} {_too_few(found)}".strip(),
+        note=f"{missing_blocks(found.pairs, series, found.layers)} {_too_few(found)}".strip(),
     )
 
 

@@ -1,19 +1,7 @@
 """A statistic over many texts: the mean, and how far it would be off with other texts.
 
-The unit is the text: each has its own value of the statistic, and the interval is Student's, the
-mean ± t standard errors. For normal values it holds the true mean as often as it says, with any
-number of texts. A bootstrap's does not with few: of 2 texts all draws lie between the two, and
-these have the true mean between them in one case of two. How often a 95 % interval holds the true
-mean, by simulation, Student's and (in brackets) a percentile bootstrap's:
-
-======================  ==========  ==========  ==========  ==========  ==========
-values                  2 texts     3           5           10          30
-======================  ==========  ==========  ==========  ==========  ==========
-normal                  95 (51) %   95 (74) %   95 (84) %   95 (90) %   95 (93) %
-t, 3 degrees            96 (50) %   97 (75) %   96 (82) %   96 (90) %   95 (93) %
-exponential             91 (49) %   89 (71) %   88 (78) %   90 (87) %   93 (91) %
-lognormal, sd 1         90 (43) %   86 (65) %   82 (72) %   84 (80) %   88 (87) %
-======================  ==========  ==========  ==========  ==========  ==========
+The unit is the text: each has its own value of the statistic, and the interval is that of the mean
+over the texts, :func:`~glasshead_backend.statistics.significance.mean_and_interval`.
 """
 
 from __future__ import annotations
@@ -32,6 +20,7 @@ from glasshead_backend.statistics.catalogue import as_metric
 from glasshead_backend.statistics.chart import HeatMap, Histogram, LayerChart, Range, median, number
 from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
 from glasshead_backend.statistics.metric import Measured, Metric
+from glasshead_backend.statistics.significance import mean_and_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -222,7 +211,7 @@ class OverTextsResult(OverTexts, Measured):
         columns: dict[str, Any] = {"n_texts": wide[names[0]].notna().sum(axis=1).to_numpy()}
         for name in names:
             values = torch.from_numpy(wide[name].to_numpy(dtype=np.float64).T.copy())
-            mean, low, high = self._interval(values)
+            mean, low, high = mean_and_interval(values, self.confidence)
             columns |= {
                 name: mean.numpy(),
                 f"{name}_low": low.numpy(),
@@ -230,26 +219,12 @@ class OverTextsResult(OverTexts, Measured):
             }
         return wide.index.to_frame(index=False).assign(**columns)
 
-    def _interval(self, values: Float[Tensor, "texts ..."]) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean over texts and t interval; texts without a number are left out of both."""
-        from scipy.special import stdtrit  # noqa: PLC0415  not before it is needed
-
-        values = values.double()
-        there = ~values.isnan()
-        n = there.sum(dim=0)
-        mean = values.nanmean(dim=0)
-        squares = torch.where(there, values - mean, 0.0).square().sum(dim=0)
-        error = (squares / (n - 1) / n).sqrt()
-        freedom = (n - 1).clamp(min=1).numpy()
-        t = torch.as_tensor(stdtrit(freedom, (1 + self.confidence) / 2))
-        half = torch.where(n > 1, t * error, torch.nan)
-        return mean, mean - half, mean + half
-
     def chart(self, quantity: str = "") -> LayerChart:
         """Return the mean over texts with its interval."""
         quantity = quantity or self.quantities[0].name
         first = self.first.chart(quantity)
-        mean, low, high = self._interval(torch.stack([one.means[quantity] for one in self.found]))
+        of_texts = torch.stack([one.means[quantity] for one in self.found])
+        mean, low, high = mean_and_interval(of_texts, self.confidence)
         heat = None
         if first.heat is not None:
             values = torch.stack([one.heats[quantity] for one in self.found])

@@ -15,22 +15,23 @@ are weighted such that the product is at once the pair's place in the table.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from glasshead_backend.progress import steps
 from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from jaxtyping import Bool, Float, Int
-    from torch import Tensor
 
-Divergence = Literal["jsd", "notebook"]
-"""Jensen-Shannon, or what course notebooks call a symmetric KL: see :func:`divergence`."""
+Divergence = Callable[[Tensor, Tensor], Tensor]
+"""What a bin adds to it, nats, of the shares ``p`` and ``q`` that two groups have in the bin."""
 
 Relabelling = Literal["shuffle", "shift"]
 """How labels are made that have nothing to do with the values."""
@@ -79,34 +80,55 @@ def kullback_leibler(
     return torch.where(p > 0, p * (p / q).log(), 0.0).sum(dim=-1)
 
 
-def divergence(
-    first: Int[Tensor, "layer bin"], second: Int[Tensor, "layer bin"], of: Divergence = "jsd"
-) -> Float[Tensor, " layer"]:
-    """Divergence of the histograms of two groups, nats, float64.
+def jensen_shannon(p: Float[Tensor, "*bin"], q: Float[Tensor, "*bin"]) -> Float[Tensor, "*bin"]:
+    """``½ KL(p‖m) + ½ KL(q‖m)`` with ``m = (p + q) / 2``: from 0 to log 2."""
+    m = (p + q) / 2
+    xlogx = torch.special.xlogy
+    return (xlogx(p, p) + xlogx(q, q)) / 2 - xlogx(m, m)
+
+
+def notebook_divergence(bins: int, epsilon: float = 0.0) -> Divergence:
+    """What course notebooks call a symmetric KL: ``(½ KL(m‖p) + ½ KL(m‖q)) / bins``.
+
+    That is the mean of torch's ``kl_div(log p, m, reduction="batchmean")`` and
+    ``kl_div(log q, m, ...)``: its second argument is the distribution that is averaged over, and
+    "batchmean" divides by the length of one-dimensional tensors. As in torch it is infinite where a
+    bin holds values of one group only. A bin without any value adds nothing here; in torch its
+    ``0 * log 0`` makes the whole NaN.
 
     Parameters
     ----------
-    first, second : Tensor
-        ``[layers, bins]``: how many values of each group lie in each bin.
-    of : {"jsd", "notebook"}
-        With shares ``p``, ``q`` and ``m = (p + q) / 2``. "jsd" is the Jensen-Shannon divergence
-        ``½ KL(p‖m) + ½ KL(q‖m)``, from 0 to log 2. "notebook" is what the mean of
-        ``kl_div(log p, m, reduction="batchmean")`` and ``kl_div(log q, m, ...)`` of one-dimensional
-        tensors comes to: ``(½ KL(m‖p) + ½ KL(m‖q)) / bins``; infinite, as in torch, where a bin
-        holds values of one group only.
+    bins : int
+    epsilon : float
+        Added to all shares, as notebooks do that want no logarithm of 0.
     """
-    n_first, n_second = (int(group[0].sum()) for group in (first, second))
-    added = _added(first, first + second, (n_first, n_second), first.shape[1], of)
-    return added.sum(dim=-1).clamp_min_(0.0)
+
+    def added(p: Float[Tensor, "*bin"], q: Float[Tensor, "*bin"]) -> Float[Tensor, "*bin"]:
+        p, q = p + epsilon, q + epsilon
+        m = (p + q) / 2
+        xlogy = torch.special.xlogy
+        return (xlogy(m, m) - (xlogy(m, p) + xlogy(m, q)) / 2) / bins
+
+    return added
+
+
+def divergence(
+    first: Int[Tensor, "layer bin"],
+    second: Int[Tensor, "layer bin"],
+    of: Divergence = jensen_shannon,
+) -> Float[Tensor, " layer"]:
+    """Divergence of the histograms of two groups, nats, float64."""
+    p, q = (group.double() / group.sum(dim=-1, keepdim=True) for group in (first, second))
+    return of(p, q).sum(dim=-1).clamp_min_(0.0)
 
 
 def divergences(
     values: Float[Tensor, "layer token"],
     is_first: Bool[Tensor, " token"],
     bins: int,
-    of: Divergence = "jsd",
+    of: Divergence = jensen_shannon,
 ) -> Float[Tensor, " layer"]:
-    """:func:`divergence` of the two groups' histograms over their pooled range."""
+    """Divergence of the two groups' histograms over their pooled range, nats, float64."""
     found = count_groups(values, is_first, bins)
     return divergence(found.first, found.second, of)
 
@@ -118,7 +140,7 @@ def null_divergences(
     bins: int,
     permutations: int,
     seed: int,
-    of: Divergence = "jsd",
+    of: Divergence = jensen_shannon,
     relabelling: Relabelling = "shuffle",
     partial: Callable[[Float[Tensor, "permutation layer"]], object] | None = None,
 ) -> Float[Tensor, "permutation layer"]:
@@ -133,8 +155,8 @@ def null_divergences(
     bins, permutations : int
     seed : int
         The same seed gives the same labels on any device, for any size of blocks.
-    of : {"jsd", "notebook"}
-        As for :func:`divergence`.
+    of : callable
+        :func:`jensen_shannon` or a :func:`notebook_divergence`.
     relabelling : {"shuffle", "shift"}
         Shuffled labels; or the labels as they are, shifted round the text. There are only
         ``tokens - 1`` shifts: all of them, each once, where that many permutations are asked for.
@@ -199,12 +221,12 @@ class _Shares:
     def __init__(
         self, pooled: Int[Tensor, "layer bin"], sizes: tuple[int, int], of: Divergence
     ) -> None:
-        self.n_layers, bins = pooled.shape
+        self.n_layers = len(pooled)
         # A bin for each to have a partner.
         pooled = torch.nn.functional.pad(pooled, (0, pooled.shape[1] % 2))
         flat = pooled.flatten()
         begin, of_bin, first = _entries(flat + 1)
-        single = _added(first, flat[of_bin], sizes, bins, of)
+        single = of(first.double() / sizes[0], (flat[of_bin] - first).double() / sizes[1])
         begin = begin.view_as(pooled)
         half = pooled.shape[1] // 2
         order = pooled.argsort(dim=-1)
@@ -261,23 +283,6 @@ def _entries(
     start = sizes.cumsum(0) - sizes
     table = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
     return start, table, torch.arange(len(table), device=sizes.device) - start[table]
-
-
-def _added(
-    first: Int[Tensor, "*entry"],
-    pooled: Int[Tensor, "*entry"],
-    sizes: tuple[int, int],
-    bins: int,
-    of: Divergence,
-) -> Float[Tensor, "*entry"]:
-    """What a bin adds to the divergence of two groups of these sizes."""
-    p, q = first.double() / sizes[0], (pooled - first).double() / sizes[1]
-    m = (p + q) / 2
-    xlogy = torch.special.xlogy
-    if of == "jsd":
-        return (xlogy(p, p) + xlogy(q, q)) / 2 - xlogy(m, m)
-    # 0 log 0 = 0; with m > 0 and p = 0 it is infinite.
-    return (xlogy(m, m) - (xlogy(m, p) + xlogy(m, q)) / 2) / bins
 
 
 def _shuffled(

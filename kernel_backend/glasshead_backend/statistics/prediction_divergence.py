@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
 import torch
 
@@ -22,11 +22,12 @@ from glasshead_backend.statistics.metric import (
     require_seed,
 )
 from glasshead_backend.statistics.permutation import (
-    Divergence,
     Relabelling,
     count_groups,
     divergence,
+    jensen_shannon,
     kullback_leibler,
+    notebook_divergence,
     null_divergences,
     p_values,
 )
@@ -47,8 +48,10 @@ if TYPE_CHECKING:
     from glasshead_backend.layers import Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.chart import LayerChart, Panel
+    from glasshead_backend.statistics.permutation import Divergence
     from glasshead_backend.trace import Trace
 
+Which = Literal["jsd", "notebook"]
 BLOCKS = ("attention", "cross", "mlp", "residual")
 
 OVER_TEXTS = "mean of the texts’ own divergences, not that of their positions together"
@@ -79,6 +82,9 @@ class PredictionDivergence(Metric):
         What is tested: the Jensen-Shannon divergence; or what some course notebooks call their
         symmetric KL, ``(½ KL(m‖p) + ½ KL(m‖q)) / bins`` with ``m = (p + q) / 2``. That is infinite
         where a bin holds values of one group only: with many bins it nearly always is.
+    epsilon : float
+        Of the notebook's divergence: added to the shares ``p`` and ``q``, as in notebooks that want
+        no logarithm of 0. The value depends much on it.
     null : {"shuffle", "shift"}
         Labels under the null hypothesis. Shuffling takes positions for exchangeable. Where
         neighbours are alike in whether they are right *and* in their norms, that finds differences
@@ -98,12 +104,20 @@ class PredictionDivergence(Metric):
     block: str = parameter("attention", label="Block", kind="choice")
     bins: int = parameter(30, label="Bins", kind="int", min=2, max=1000)
     permutations: int = parameter(1000, label="Permutations", kind="int", min=10, max=1_000_000)
-    divergence: Divergence = parameter(
+    divergence: Which = parameter(
         "jsd",
         label="Divergence",
         kind="choice",
         choices=(Choice("jsd", "Jensen-Shannon"), Choice("notebook", "notebook’s symmetric KL")),
         help="Some course notebooks take (½ KL(m‖p) + ½ KL(m‖q)) / bins, m = (p + q) / 2.",
+    )
+    epsilon: float = parameter(
+        0.0,
+        label="ε",
+        kind="float",
+        min=0,
+        max=1,
+        help="Added to the shares of the notebook’s divergence: with 0, log 0 makes it infinite.",
     )
     null: Relabelling = parameter(
         "shuffle",
@@ -119,7 +133,9 @@ class PredictionDivergence(Metric):
         require(self.block, BLOCKS, "block")
         at_least_one(self.bins, "bins", "bin")
         at_least_one(self.permutations, "permutations", "permutation")
-        require(self.divergence, get_args(Divergence), "divergence")
+        require(self.divergence, get_args(Which), "divergence")
+        if not 0 <= self.epsilon < 1:
+            raise ValueError(f"epsilon {self.epsilon} is no small number: 0 or a little more.")
         require(self.null, get_args(Relabelling), "null")
         require_seed(self.seed)
         require_level(self.alpha)
@@ -134,6 +150,12 @@ class PredictionDivergence(Metric):
     def offered(cls, trace: Trace) -> dict[str, Parameter]:
         """Return the parameters, with the blocks of this model."""
         return {**super().offered(trace), "block": block_parameter(trace)}
+
+    @property
+    def _divergence(self) -> Divergence:
+        if self.divergence == "jsd":
+            return jensen_shannon
+        return notebook_divergence(self.bins, self.epsilon)
 
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
@@ -165,7 +187,7 @@ class PredictionDivergence(Metric):
                 bins=self.bins,
                 permutations=self.permutations,
                 seed=self.seed,
-                of=self.divergence,
+                of=self._divergence,
                 relabelling=self.null,
                 partial=result,
             )
@@ -235,7 +257,7 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
     @cached_property
     def observed(self) -> Float[Tensor, " layer"]:
         """The divergence that is tested, nats: :attr:`jsd`, or the notebook's."""
-        return divergence(self.correct, self.incorrect, self.divergence)
+        return divergence(self.correct, self.incorrect, self._divergence)
 
     @cached_property
     def p(self) -> Float[Tensor, " layer"]:
@@ -317,7 +339,7 @@ def prediction_divergence(
         As for :meth:`glasshead_backend.Lens.trace`.
     **parameters
         As for :class:`PredictionDivergence`: ``block``, ``bins``, ``permutations``,
-        ``divergence``, ``null``, ``seed``, ``alpha``.
+        ``divergence``, ``epsilon``, ``null``, ``seed``, ``alpha``.
 
     Returns
     -------

@@ -29,15 +29,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from glasshead_backend.statistics.chart import Panel
-    from glasshead_backend.statistics.permutation import Divergence, Relabelling
-    from glasshead_backend.statistics.prediction_divergence import PredictionDivergenceResult
+    from glasshead_backend.statistics.permutation import Relabelling
+    from glasshead_backend.statistics.prediction_divergence import (
+        PredictionDivergenceResult,
+        Which,
+    )
 
 _NULL_BINS = 40
-_UNITS: Mapping[Divergence, str] = {
+_UNITS: Mapping[Which, str] = {
     "jsd": "Jensen-Shannon divergence of log-norms, nats",
     "notebook": "notebook’s symmetric KL of log-norms, nats per bin",
 }
-_MEANINGS: Mapping[Divergence, str] = {
+_MEANINGS: Mapping[Which, str] = {
     "jsd": (
         "the Jensen-Shannon divergence of their histograms, 0 = not at all, 0.69 nats = completely."
     ),
@@ -170,7 +173,7 @@ def _infinite(found: PredictionDivergenceResult) -> str:
     where = "every layer" if len(infinite) == len(found.layers) else f"layer {', '.join(infinite)}"
     return (
         f"Infinite in {where}: a bin holds values of one group only, and log 0 is infinite. Take "
-        "fewer bins, or the Jensen-Shannon divergence."
+        "fewer bins, an ε above 0, or the Jensen-Shannon divergence."
     )
 
 

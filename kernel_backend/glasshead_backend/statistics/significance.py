@@ -1,4 +1,4 @@
-"""Tests between blocks and over layers: scipy's, with what scipy does not know left out.
+"""Tests between blocks and over layers, and intervals: scipy's, without what scipy does not know.
 
 What cannot be tested (too few values, none that differ) has neither statistic nor p: NaN. scipy's
 statistics take a while to load: only who tests something waits for them.
@@ -32,6 +32,59 @@ class Tested(NamedTuple):
 
     statistic: Float[Tensor, "*test"]
     p: Float[Tensor, "*test"]
+
+
+class Mean(NamedTuple):
+    """Means and the ends of their intervals, float64."""
+
+    mean: Float[Tensor, "*any"]
+    low: Float[Tensor, "*any"]
+    high: Float[Tensor, "*any"]
+
+
+def mean_and_interval(values: Float[Tensor, "sample ..."], confidence: float) -> Mean:
+    """Mean over samples, and Student's t interval of it.
+
+    The interval is the mean ± t standard errors, with a degree of freedom less than there are
+    samples. It holds the true mean as often as it says where values are normal, with any number of
+    samples; a bootstrap's does not with few: of 2 samples all draws lie between the two, and these
+    have the true mean between them in one case of two. How often a 95 % interval holds the true
+    mean, by simulation, Student's and (in brackets) a percentile bootstrap's:
+
+    =====================  ==========  ========  ========  ========  ========
+    values                 2 samples   3         5         10        30
+    =====================  ==========  ========  ========  ========  ========
+    normal                 95 (51) %   94 (74)   94 (84)   95 (90)   95 (93)
+    Student's t, 3         96 (50) %   97 (75)   96 (82)   97 (90)   96 (93)
+    exponential            91 (49) %   89 (71)   87 (77)   90 (87)   93 (91)
+    lognormal, sd of 1     90 (43) %   85 (65)   82 (72)   84 (80)   88 (87)
+    =====================  ==========  ========  ========  ========  ========
+
+    (The bias-corrected and accelerated bootstrap is not better than the percentile one with 10
+    samples or fewer; the studentised one is infinite with 2 and 3.)
+
+    Parameters
+    ----------
+    values : Tensor
+        ``[samples, ...]``; NaN where a sample has no value: it is left out.
+    confidence : float
+        As 0.95.
+
+    Returns
+    -------
+    Mean
+        The interval of a single value is NaN, and so is that of infinite ones.
+    """
+    from scipy.special import stdtrit  # noqa: PLC0415
+
+    values = values.double()
+    there = ~values.isnan()
+    n = there.sum(dim=0)
+    mean = values.nanmean(dim=0)
+    squares = torch.where(there, values - mean, 0.0).square().sum(dim=0)
+    t = torch.as_tensor(stdtrit((n - 1).clamp(min=1).numpy(), (1 + confidence) / 2))
+    half = torch.where(n > 1, t * (squares / (n - 1) / n).sqrt(), torch.nan)
+    return Mean(mean, mean - half, mean + half)
 
 
 def benjamini_hochberg(p: Float[Tensor, " test"]) -> Float[Tensor, " test"]:
@@ -68,17 +121,17 @@ def compare_means(
     NaN for samples of one, and where neither sample varies: a difference of zero variance would be
     infinitely significant.
     """
-    from scipy.stats import ttest_ind  # noqa: PLC0415
+    from scipy.special import stdtr  # noqa: PLC0415
 
-    if values.shape[1] < FEWEST_FOR_T:
+    n = values.shape[1]
+    if n < FEWEST_FOR_T:
         nothing = torch.full(values.shape[:1], torch.nan, dtype=torch.float64)
         return Tested(nothing, nothing)
     size = values.abs().amax(dim=1).maximum(others.abs().amax(dim=1))
-    spread = values.std(dim=1).maximum(others.std(dim=1))
-    testable = spread > _NO_SPREAD * size
-    samples = (torch.where(testable[:, None], one, torch.nan).numpy() for one in (values, others))
-    found = ttest_ind(*samples, axis=1)
-    return Tested(torch.as_tensor(found.statistic), torch.as_tensor(found.pvalue))
+    spread = (values.var(dim=1) + others.var(dim=1)).sqrt()
+    t = (values.mean(dim=1) - others.mean(dim=1)) / (spread / math.sqrt(n))
+    t = torch.where(spread > _NO_SPREAD * size, t, torch.nan)
+    return Tested(t, torch.as_tensor(2 * stdtr(2 * n - 2, -t.abs().numpy())))
 
 
 def compare_taus(
@@ -90,7 +143,8 @@ def compare_taus(
     """z-test of two rank correlations of n pairs each, after Fisher's transformation.
 
     ``z = (atanh τ - atanh τ') / sqrt(2 / (n - 3))``. One-sided is what some course notebooks
-    take, ``Φ(-|z|)``: half the two-sided p.
+    take, ``Φ(-|z|)``: half the two-sided p. (``1 / (n - 3)`` is the variance for Pearson's
+    correlation; a Kendall's τ varies less, so that z is small and p large rather than the reverse.)
 
     Fisher's transformation of ±1 is infinite, but a τ of 1 among n pairs only says that it is
     nearer to 1 than one step, ``4 / (n (n - 1))``, which the order of two pairs makes. So τ counts
@@ -102,5 +156,6 @@ def compare_taus(
         return Tested(nothing, nothing)
     most = 1 - 2 / (n * (n - 1))
     z = (tau.clamp(-most, most).atanh() - other.clamp(-most, most).atanh()) / math.sqrt(2 / (n - 3))
-    one_sided = torch.special.ndtr(-z.abs())
-    return Tested(z, one_sided if alternative == "one-sided" else 2 * one_sided)
+    # As 2 Φ(-|z|), but not 0 far out.
+    two_sided = torch.special.erfc(z.abs() / math.sqrt(2))
+    return Tested(z, two_sided / 2 if alternative == "one-sided" else two_sided)
