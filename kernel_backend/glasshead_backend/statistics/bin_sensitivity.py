@@ -12,10 +12,10 @@ from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice, LayerChart
 from glasshead_backend.statistics.metric import Measured, Metric, Parameter, parameter
 from glasshead_backend.statistics.permutation import divergences
-from glasshead_backend.statistics.prediction_divergence import (
+from glasshead_backend.statistics.prediction_divergence import PredictionDivergence
+from glasshead_backend.statistics.right_and_wrong import (
     BLOCKS,
     OVER_TEXTS,
-    PredictionDivergence,
     block_parameter,
     labelled_log_norms,
 )

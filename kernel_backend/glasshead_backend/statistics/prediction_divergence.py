@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
-
-import torch
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from glasshead_backend.checks import at_least_one, require
 from glasshead_backend.progress import reporting
-from glasshead_backend.statistics.chart import BLOCK_LABELS, Choice, quantiles
+from glasshead_backend.statistics.chart import Choice, quantiles
 from glasshead_backend.statistics.metric import (
     ALPHA,
     SEED,
@@ -36,6 +34,12 @@ from glasshead_backend.statistics.prediction_divergence_chart import (
     divergence_chart,
     histograms,
 )
+from glasshead_backend.statistics.right_and_wrong import (
+    BLOCKS,
+    OVER_TEXTS,
+    block_parameter,
+    labelled_log_norms,
+)
 from glasshead_backend.statistics.significance import benjamini_hochberg
 from glasshead_backend.statistics.table import table
 
@@ -44,7 +48,6 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
-    from glasshead_backend.activation_questions import ActivationBlock
     from glasshead_backend.layers import Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.chart import LayerChart, Panel
@@ -52,15 +55,6 @@ if TYPE_CHECKING:
     from glasshead_backend.trace import Trace
 
 Which = Literal["jsd", "notebook"]
-BLOCKS = ("attention", "cross", "mlp", "residual")
-
-OVER_TEXTS = "mean of the texts’ own divergences, not that of their positions together"
-
-
-def block_parameter(trace: Trace) -> Parameter:
-    """Choose one of the blocks that a model has."""
-    there = [block for block in BLOCKS if block != "cross" or "cross" in trace.kinds]
-    return Parameter("Block", "choice", choices=[Choice(b, BLOCK_LABELS[b]) for b in there])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -363,61 +357,3 @@ def prediction_divergence(
     do its p-values: ``divergence="notebook"`` computes it.
     """
     return PredictionDivergence(**parameters).measure(trace, kind, progress=progress)
-
-
-def labelled_log_norms(
-    trace: Trace, block: str, kind: Kind | None
-) -> tuple[list[int], Float[Tensor, "layer position"], Bool[Tensor, " position"]]:
-    """Log-norms of a block at the positions whose next token is known, and where it is right.
-
-    Returns
-    -------
-    layers : list of int
-    log_norms : Tensor
-        ``[layers, positions]`` float64.
-    is_correct : Tensor
-        ``[positions]`` bool.
-    """
-    predictions = trace.predictions()
-    if not predictions.n_scored:
-        raise ValueError(predictions.reason)
-    if kind == "encoder":
-        raise ValueError("The encoder predicts no token: ask for the decoder (kind='decoder').")
-    norms = _norms(trace, block, kind)
-    # Predictions are indexed by the predicted token, activations by the position that predicts it.
-    correct = predictions.correct[trace.prediction_shift :]
-    scored = ~predictions.surprisal[trace.prediction_shift :].isnan()
-    known = scored.nonzero()[:, 0]
-    is_correct = correct[known] == 1
-    n_correct = int(is_correct.sum())
-    n_incorrect = len(is_correct) - n_correct
-    if min(n_correct, n_incorrect) < 2:  # noqa: PLR2004
-        raise ValueError(
-            f"{n_correct} of the {len(is_correct)} predictions are right and {n_incorrect} wrong: "
-            "two of each are needed to compare them. Take a longer text."
-        )
-    device = next(iter(norms.values())).device
-    device = known.device if device.type == "mps" else device  # MPS has no float64
-    stacked = torch.stack([norm.to(device) for norm in norms.values()])
-    log_norms = stacked[:, known.to(device)].double().log()
-    if not bool(log_norms.isfinite().all()):
-        layer = list(norms)[int((~log_norms.isfinite()).any(dim=1).nonzero()[0])]
-        raise ValueError(
-            f"Activations of the {block} block in layer {layer} are zero or not finite somewhere: "
-            "they have no log-norm."
-        )
-    return list(norms), log_norms, is_correct.to(device)
-
-
-def _norms(trace: Trace, block: str, kind: Kind | None) -> dict[int, Float[Tensor, " token"]]:
-    if block == "residual":
-        of_block = cast("ActivationBlock", block)
-        return {
-            layer: trace.activations(layer, of_block, kind=kind).float().norm(dim=-1)
-            for layer in trace.layers_with(of_block, kind)
-        }
-    by_layer = trace.norms(kind).get(block)
-    if not by_layer:
-        has = ", ".join(map(repr, trace.norms(kind))) or "none"
-        raise ValueError(f"{trace.lens.name} has no {block!r} block there: {has}.")
-    return by_layer

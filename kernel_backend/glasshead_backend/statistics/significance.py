@@ -54,14 +54,14 @@ def mean_and_interval(values: Float[Tensor, "sample ..."], confidence: float) ->
     =====================  ==========  ========  ========  ========  ========
     values                 2 samples   3         5         10        30
     =====================  ==========  ========  ========  ========  ========
-    normal                 95 (51) %   94 (74)   94 (84)   95 (90)   95 (93)
-    Student's t, 3         96 (50) %   97 (75)   96 (82)   97 (90)   96 (93)
-    exponential            91 (49) %   89 (71)   87 (77)   90 (87)   93 (91)
-    lognormal, sd of 1     90 (43) %   85 (65)   82 (72)   84 (80)   88 (87)
+    normal                 95 (50) %   95 (76)   95 (83)   95 (89)   95 (94)
+    Student's t, 3         96 (50) %   96 (75)   96 (83)   96 (89)   96 (93)
+    exponential            91 (46) %   89 (70)   88 (78)   90 (86)   93 (92)
+    lognormal, sd of 1     90 (43) %   84 (64)   82 (72)   84 (80)   88 (88)
     =====================  ==========  ========  ========  ========  ========
 
-    (The bias-corrected and accelerated bootstrap is not better than the percentile one with 10
-    samples or fewer; the studentised one is infinite with 2 and 3.)
+    (The bias-corrected and accelerated bootstrap does no better than the percentile one with 10
+    samples or fewer; the studentised one has no end with 2 and 3.)
 
     Parameters
     ----------
