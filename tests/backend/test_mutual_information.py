@@ -251,7 +251,7 @@ def test_a_single_pair_says_in_words_why_nothing_is_tested() -> None:
     for quantity, _ in found.quantities:
         chart = found.chart(quantity)
         assert chart.note == words
-        assert chart.test is None
+        assert (chart.test, chart.interval) == (None, None)
     panel: Any = found.detail(0)[0]
     assert panel.words == words
     assert len(panel.points_x) == 2
@@ -397,6 +397,8 @@ def test_a_trim_that_leaves_nothing_and_activations_that_are_not_finite_are_said
     positions = [0, 3, 5, 8, 11]
     with pytest.raises(ValueError, match="leaves no component of some pairs"):
         mutual_information(trace, positions, trim=0.01)
+    with pytest.raises(ValueError, match="leaves too few components of some pairs"):
+        mutual_information(trace, positions, trim=0.01, estimator="neighbours")
     with pytest.raises(ValueError, match="seed -1 is negative"):
         mutual_information(trace, positions, seed=-1)
     assert mutual_information(trace, positions, blocks=("mlp", "mlp")).blocks == ("mlp",)

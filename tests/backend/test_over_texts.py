@@ -210,7 +210,9 @@ def test_every_step_says_the_text_and_hands_out_the_result_so_far(lens: Lens) ->
         partial = step.partial()
         assert partial is None or isinstance(partial, OverTextsResult)
         if partial is not None:
-            so_far.append(int(partial.to_frame()["n_texts"].max()))
+            frame = partial.to_frame()
+            so_far.append(int(frame["n_texts"].max()))
+            assert frame["mean_low"].notna().all() == (so_far[-1] > 1)
 
     over_texts(lens, some_texts(6), "norm", batch_size=1, progress=watch)
     assert {f"text {n} of 6" for n in range(1, 7)} <= {step.what for step in steps}

@@ -75,6 +75,7 @@ describe("an infinite value", () => {
   const frame = testedFrame({
     mean: rows([0.4, infinite, 0.2, 0.15]),
     null_high: rows([0.15, 0.16, infinite, infinite]),
+    null_mean: rows([0.1, infinite, 0.1, 0.1]),
     note: "Infinite in layer 1: a bin holds values of one group only.",
   });
 
@@ -88,8 +89,10 @@ describe("an infinite value", () => {
     expect(status()).toContain("Infinite in layer 1");
   });
 
-  test("bounds what chance gives at the end of the axis", () => {
+  test("bounds what chance gives at the end of the axis, and is no mean to draw", () => {
     const { el, column } = mountChart({ frame });
+    expect(count(el, ".gh-chart-null")).toBe(1);
+    expect(count(el, ".gh-chart-null-mean")).toBe(2);
     expect(strays(el)).toEqual([]);
     pointAt(column(3));
     expect(find(el, ".gh-tooltip").textContent).toContain("0.06 – ∞");

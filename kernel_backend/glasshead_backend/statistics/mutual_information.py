@@ -197,13 +197,15 @@ class MutualInformation(Metric):
         partial: Callable[[Float[Tensor, "row pair"]], object],
     ) -> Float[Tensor, "row pair"]:
         if self.estimator == "neighbours":
-            return neighbour_information(
+            found = neighbour_information(
                 chosen.double(), trim=self.trim, seed=self.seed, partial=partial
             )
-        found = pairwise_information(chosen, bins=self.bins, trim=self.trim, partial=partial)
+        else:
+            found = pairwise_information(chosen, bins=self.bins, trim=self.trim, partial=partial)
         if bool(found.isnan().any()):
+            few = "no component" if self.estimator == "histogram" else "too few components"
             raise ValueError(
-                f"trim {self.trim} leaves no component of some pairs: raise it (None = keep all)."
+                f"trim {self.trim} leaves {few} of some pairs: raise it (None = keep all)."
             )
         return found
 

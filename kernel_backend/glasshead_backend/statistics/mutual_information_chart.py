@@ -47,16 +47,14 @@ _HELP = (
 def information_chart(found: MutualInformationResult) -> LayerChart:
     """Mean information by layer, a series for every block; marks: attention and MLP differ."""
     series = block_series(found.blocks)
+    words = f"quartiles over {_pairs(found)} of {len(found.positions)} places"
     return LayerChart(
         title=f"Mutual information between the places of {_target(found)}",
         unit=found.unit,
         layers=found.layers,
         series=series,
         mean=found.mi,
-        interval=Range(
-            *quartiles(found.pairs),
-            f"quartiles over {_pairs(found)} of {len(found.positions)} places",
-        ),
+        interval=Range(*quartiles(found.pairs), words) if found.n_pairs > 1 else None,
         test=_blocks_differ(found),
         help=_HELP,
         note=f"{missing_blocks(found.pairs, series, found.layers)} {_too_few(found)}".strip(),

@@ -97,7 +97,16 @@ def histograms(found: PredictionDivergenceResult, layer: int) -> list[Panel]:
     if layer not in found.layers:
         return []
     at = found.layers.index(layer)
-    observed = float(found.observed[at])
+    observed, null = float(found.observed[at]), found.null[:, at]
+    finite = null[null.isfinite()]
+    p = (
+        f"p = {number(float(found.p[at]))}, adjusted for the number of layers "
+        f"{number(float(found.p_adjusted[at]))}"
+    )
+    size = (
+        f"divergence {number(observed)} nats; difference of the means "
+        f"{number(float(found.mean_correct[at] - found.mean_incorrect[at]))}"
+    )
     groups = Histogram(
         title=f"Layer {layer}: log-norms",
         x="log-norm",
@@ -107,11 +116,8 @@ def histograms(found: PredictionDivergenceResult, layer: int) -> list[Panel]:
         values=torch.stack(
             [found.correct[at] / found.n_correct, found.incorrect[at] / found.n_incorrect]
         ),
-        words=f"divergence {number(observed)} nats; difference of the means "
-        f"{number(float(found.mean_correct[at] - found.mean_incorrect[at]))}",
+        words=size if len(finite) else f"{size}; {p}",
     )
-    null = found.null[:, at]
-    finite = null[null.isfinite()]
     if not len(finite):
         return [groups]
     edges, n_permutations = _counted(finite)
@@ -127,8 +133,7 @@ def histograms(found: PredictionDivergenceResult, layer: int) -> list[Panel]:
             series=[Choice("null", _CHANCE[found.relabelling])],
             values=n_permutations[None],
             mark=Mark(observed, "observed") if math.isfinite(observed) else None,
-            words=f"p = {number(float(found.p[at]))}, adjusted for the number of layers "
-            f"{number(float(found.p_adjusted[at]))}{beyond}",
+            words=f"{p}{beyond}",
         ),
     ]
 
