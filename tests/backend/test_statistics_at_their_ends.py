@@ -149,6 +149,8 @@ def test_a_block_that_some_layers_lack_is_measured_in_the_others(
     found = prediction_divergence(trace, block="mlp", permutations=9)
     everything(trace, found)
     assert found.layers == (0, 2)
+    offered = PredictionDivergence.offered(trace)["block"].choices
+    assert [name for name, _ in offered] == ["mlp", "residual"]
 
 
 def test_norms_that_are_no_numbers_are_said_and_harm_no_other_layer(

@@ -23,8 +23,9 @@ OVER_TEXTS = "mean of the texts’ own divergences, not that of their positions 
 
 
 def block_parameter(trace: Trace) -> Parameter:
-    """Choose one of the blocks that a model has."""
-    there = [block for block in BLOCKS if block != "cross" or "cross" in trace.kinds]
+    """Choose one of the blocks that a model has, and whose contribution is known."""
+    known = trace.norms("decoder" if "decoder" in trace.kinds else None)
+    there = [block for block in BLOCKS if block == "residual" or known.get(block)]
     return Parameter("Block", "choice", choices=[Choice(b, BLOCK_LABELS[b]) for b in there])
 
 
