@@ -79,18 +79,20 @@ export function drawNull(drawing: Drawing, series: Series, pattern: string): Chi
   const { nothing } = series;
   if (!nothing) return null;
   const { band, curve } = shapes(drawing);
-  const parts = runs(shown(nothing.low, drawing.scale)).flatMap((run) => {
-    const wide = run.length > 1 ? run : spanned(run);
-    return [
-      svg("path", {
-        class: "gh-chart-null",
-        fill: `url(#${pattern})`,
-        d: band(wide, nothing.low, nothing.high),
-      }),
-      svg("path", { class: "gh-chart-null-mean", d: curve(wide, nothing.mean) }),
-    ];
-  });
-  return svg("g", {}, ...parts);
+  const wide = (values: Numbers): number[][] =>
+    runs(shown(values, drawing.scale)).map((run) => (run.length > 1 ? run : spanned(run)));
+  const bands = wide(nothing.low).map((run) =>
+    svg("path", {
+      class: "gh-chart-null",
+      fill: `url(#${pattern})`,
+      d: band(run, nothing.low, nothing.high),
+    }),
+  );
+  // A mean that is infinite is no line along the axis' end.
+  const means = wide(nothing.mean).map((run) =>
+    svg("path", { class: "gh-chart-null-mean", d: curve(run, nothing.mean) }),
+  );
+  return svg("g", {}, ...bands, ...means);
 }
 
 /** A single layer still has a width. */

@@ -33,18 +33,23 @@ const TESTED: Readonly<Record<Significance, string>> = {
   2: "significant",
 };
 
+/** What is infinite is a value, though none that can be drawn. */
+function written(value: number): string {
+  return value === Number.POSITIVE_INFINITY ? "∞" : formatValue(value);
+}
+
 function interval(low: Numbers, high: Numbers, index: number): string {
   const [from, to] = [low[index] ?? Number.NaN, high[index] ?? Number.NaN];
-  return Number.isFinite(from) ? `${formatValue(from)} – ${formatValue(to)}` : "";
+  return Number.isNaN(from) ? "" : `${written(from)} – ${written(to)}`;
 }
 
 export function describeLayer(data: ChartData, index: number): string {
   const parts = data.series.map((series) => {
     const mean = series.mean[index] ?? Number.NaN;
-    if (!Number.isFinite(mean)) return `${series.label} none`;
+    if (Number.isNaN(mean)) return `${series.label} none`;
     const within = interval(series.low, series.high, index);
     return [
-      `${series.label} ${formatValue(mean)}`,
+      `${series.label} ${written(mean)}`,
       within && `interval ${within}`,
       data.frame.test && TESTED[series.significance(index)],
     ]
@@ -67,9 +72,7 @@ interface ColumnOf {
 /** Only what the statistic has: intervals, null ranges, tests, the token pointed at. */
 function columnsOf(data: ChartData, index: number, token: TokenLine | null): ColumnOf[] {
   const { frame, series } = data;
-  const columns: ColumnOf[] = [
-    { head: "", cell: (one) => formatValue(one.mean[index] ?? Number.NaN) },
-  ];
+  const columns: ColumnOf[] = [{ head: "", cell: (one) => written(one.mean[index] ?? Number.NaN) }];
   if (frame.interval)
     columns.push({ head: "interval", cell: (one) => interval(one.low, one.high, index) });
   if (series.some((one) => one.nothing))
@@ -96,7 +99,7 @@ export function layerTable(
   const rows = data.series.map((series, i) => {
     const key = keyMark(series.name, options.colours(series.name));
     const name = h("th", { attrs: { scope: "row" } }, key, series.label);
-    if (!Number.isFinite(series.mean[index])) {
+    if (Number.isNaN(series.mean[index] ?? Number.NaN)) {
       const none = h("td", { attrs: { colspan: columns.length } }, "not in this layer");
       return h("tr", {}, name, none);
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens, Trace, mutual_information
 from glasshead_backend.statistics import information
 from glasshead_backend.statistics.information import pairwise_information
+from glasshead_backend.statistics.significance import compare_means, compare_taus, kendall
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -215,6 +216,100 @@ def test_significance_is_benjamini_hochberg_over_layers(alpha: float) -> None:
         assert of_block["tau_significant"].tolist() == (adjusted <= alpha).tolist()
 
 
+# --- few pairs ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("places", [[3, 17], [2, 5, 7]])
+def test_two_or_three_places_have_information_and_the_statistics_that_make_sense(
+    places: list[int],
+) -> None:
+    trace = trace_of("llama")
+    found = mutual_information(trace, places)
+    same_pairs(found.pairs_frame(), pairs_by_loop(trace, places, 15, 4.0))
+    frame, compared = found.to_frame(), found.comparison_frame()
+    assert (frame["n_pairs"] == len(list(combinations(places, 2)))).all()
+    pairs = found.pairs_frame().groupby(["block", "layer"])
+    # Fisher's z needs more than 3 pairs.
+    assert compared[["z", "z_p"]].isna().all(axis=None)
+    assert not compared["z_significant"].any()
+    if len(places) == 2:
+        assert frame[["tau", "tau_p"]].isna().all(axis=None)
+        assert compared[["t", "t_p"]].isna().all(axis=None)
+        assert not frame["tau_significant"].any()
+        return
+    for row in frame.itertuples():
+        of_layer = pairs.get_group((row.block, row.layer))
+        expected = kendalltau(of_layer["mi"], of_layer["distance"])
+        assert (row.tau, row.tau_p) == (expected.statistic, expected.pvalue)
+    for row in compared.itertuples():
+        both = (pairs.get_group((block, row.layer))["mi"] for block in ("mlp", "attention"))
+        expected = ttest_ind(*both)
+        assert (row.t, row.t_p) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-12)
+
+
+def test_a_single_pair_says_in_words_why_nothing_is_tested() -> None:
+    found = mutual_information(trace_of("llama"), [3, 17])
+    words = "2 places make 1 pair: too few for τ and for tests."
+    for quantity, _ in found.quantities:
+        chart = found.chart(quantity)
+        assert chart.note == words
+        assert (chart.test, chart.interval) == (None, None)
+    panel: Any = found.detail(0)[0]
+    assert panel.words == words
+    assert len(panel.points_x) == 2
+    assert mutual_information(trace_of("llama"), [3, 9, 17]).chart().note == ""
+
+
+# --- statistics at their ends ---------------------------------------------------------------------
+def test_a_tau_of_one_is_no_certainty() -> None:
+    ends = torch.tensor([1.0, -1.0, 1.0, 1.0, 0.2], dtype=torch.float64)
+    others = torch.tensor([0.0, 0.3, 1.0, -1.0, 0.1], dtype=torch.float64)
+    for n in (6, 10, 45):
+        z, p = compare_taus(ends, others, n, "two-sided")
+        assert z.isfinite().all()
+        assert (p > 0).all()
+        assert (z[2], p[2]) == (0, 1)
+        # Half a step of τ below 1: 4 / (n (n - 1)) is what the order of two pairs changes.
+        most = np.arctanh(1 - 2 / (n * (n - 1)))
+        expected = [most, -most - np.arctanh(0.3), 0, 2 * most, np.arctanh(0.2) - np.arctanh(0.1)]
+        np.testing.assert_allclose(z, np.array(expected) / np.sqrt(2 / (n - 3)))
+        next_to_one = torch.tensor([1 - 4 / (n * (n - 1))], dtype=torch.float64)
+        assert compare_taus(next_to_one, others[:1], n, "two-sided").statistic < z[0]
+
+
+@pytest.mark.parametrize("n", [4, 5, 6])
+def test_taus_of_few_pairs_are_not_found_different_more_often_than_alpha_says(n: int) -> None:
+    # Every order of n values is as likely as any other where nothing depends on distance.
+    orders = np.array(list(permutations(range(n))))
+    i, j = np.triu_indices(n, 1)
+    tau = torch.from_numpy(np.sign(orders[:, j] - orders[:, i]).mean(axis=1))
+    one, other = torch.meshgrid(tau, tau, indexing="ij")
+    p = compare_taus(one.flatten(), other.flatten(), n, "two-sided").p
+    assert not p.isnan().any()
+    assert (p <= 0.05).double().mean() <= 0.05
+
+
+def test_samples_that_do_not_vary_are_not_tested() -> None:
+    constant = torch.full((1, 6), 0.1, dtype=torch.float64)
+    nothing = torch.zeros(1, 6, dtype=torch.float64)
+    varied = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 6)))
+    missing = torch.full((1, 6), torch.nan, dtype=torch.float64)
+    values = torch.cat([constant, constant, nothing, varied, missing])
+    others = torch.cat([nothing, constant, nothing, constant, varied])
+    found = compare_means(values, others)
+    assert found.p.isnan().tolist() == [True, True, True, False, True]
+    # One sample that does vary is enough.
+    mean, deviation = float(varied.mean()) - 0.1, float(varied.std())
+    assert found.statistic[3] == pytest.approx(mean / (deviation / np.sqrt(6)))
+    # τ of values that are all the same is not defined, as scipy says.
+    tau = kendall(torch.cat([constant, varied]), torch.arange(6))
+    assert tau.statistic.isnan().tolist() == [True, False]
+
+
+def test_constant_activations_tell_nothing_about_each_other() -> None:
+    x = torch.full((2, 4, 50), 0.1)
+    found = pairwise_information(x, bins=15, trim=4.0)
+    assert found.tolist() == torch.zeros(2, 6).tolist()
+
+
 # --- targets --------------------------------------------------------------------------------------
 def test_a_target_is_a_word_a_phrase_or_a_list_of_positions() -> None:
     trace = Lens(build("llama"), tokenizer()).trace("the old whale and " * 4 + "a whale")
@@ -273,8 +368,9 @@ def test_frames_name_layers_blocks_and_pairs() -> None:
 @pytest.mark.parametrize(
     ("target", "parameters", "message"),
     [
-        ("fox", {}, r"2 positions \(3, 17\)"),
-        ([2, 5, 7], {}, r"3 positions \(2, 5, 7\)"),
+        ("jumps", {}, r"1 position \(4\): a pair needs 2"),
+        ([7], {}, r"1 position \(7\): a pair needs 2"),
+        ([], {}, "0 positions: a pair needs 2"),
         ("submarine", {}, "submarine"),
         ("", {}, "empty"),
         ([0, 3, 5, 90], {}, "90"),
@@ -301,6 +397,8 @@ def test_a_trim_that_leaves_nothing_and_activations_that_are_not_finite_are_said
     positions = [0, 3, 5, 8, 11]
     with pytest.raises(ValueError, match="leaves no component of some pairs"):
         mutual_information(trace, positions, trim=0.01)
+    with pytest.raises(ValueError, match="leaves too few components of some pairs"):
+        mutual_information(trace, positions, trim=0.01, estimator="neighbours")
     with pytest.raises(ValueError, match="seed -1 is negative"):
         mutual_information(trace, positions, seed=-1)
     assert mutual_information(trace, positions, blocks=("mlp", "mlp")).blocks == ("mlp",)

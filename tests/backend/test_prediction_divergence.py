@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.signal import lfilter
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy, false_discovery_control, kstest, permutation_test
 from statsmodels.stats.multitest import multipletests
+from torch.nn import functional
 
 from backend.tiny_models import TEXT, build, tokenizer
-from glasshead_backend import Lens, Trace, bin_sensitivity, prediction_divergence
+from glasshead_backend import (
+    Lens,
+    PredictionDivergence,
+    PredictionDivergenceResult,
+    Step,
+    Trace,
+    bin_sensitivity,
+    prediction_divergence,
+)
 from glasshead_backend.demo import DECODER_LONG_TEXT, DECODER_TEXT
 from glasshead_backend.statistics import permutation
-from glasshead_backend.statistics.permutation import divergences, null_divergences, p_values
+from glasshead_backend.statistics.permutation import (
+    divergences,
+    notebook_divergence,
+    null_divergences,
+    p_values,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,6 +78,20 @@ def shares(
 
 def divergence(values: NDArray[np.float64], right: NDArray[np.bool_], bins: int) -> float:
     return float(jensenshannon(*shares(values, right, bins)) ** 2)
+
+
+def of_the_notebook(
+    values: NDArray[np.float64], right: NDArray[np.bool_], bins: int, epsilon: float = 0.0
+) -> float:
+    """Symmetric KL as a notebook's cells have it: with torch's own function, one layer."""
+    p, q = (torch.from_numpy(of_group) + epsilon for of_group in shares(values, right, bins))
+    m = (p + q) / 2
+    # Where both shares are 0, torch makes NaN of 0 * log 0: such bins are left out.
+    some = m > 0
+    p, q, m = (p, q, m) if some.all() else (of_all[some] for of_all in (p, q, m))
+    one = functional.kl_div(p.log(), m, reduction="batchmean")
+    other = functional.kl_div(q.log(), m, reduction="batchmean")
+    return float((one + other) / 2) * len(m) / bins
 
 
 def half_right(n_layers: int) -> Trace:
@@ -232,6 +262,206 @@ def test_p_is_never_zero_and_adjusted_as_benjamini_and_hochberg_say() -> None:
     assert frame["significant"].tolist() == rejected.tolist()
 
 
+# --- the notebook's divergence --------------------------------------------------------------------
+@pytest.mark.parametrize("bins", [2, 4, 7, 30])
+@pytest.mark.parametrize("block", ["attention", "mlp", "residual"])
+@pytest.mark.parametrize("model", ["decoder", "translator"])
+def test_the_notebooks_divergence_is_what_torchs_kl_div_makes_of_the_histograms(
+    model: str, block: Any, bins: int, request: pytest.FixtureRequest
+) -> None:
+    trace: Trace = request.getfixturevalue(model)
+    asked: dict[str, Any] = {"block": block, "bins": bins, "permutations": 19}
+    found = prediction_divergence(trace, divergence="notebook", **asked)
+    right = labels_of(trace)
+    asked["epsilon"] = 1e-9
+    kept = prediction_divergence(trace, divergence="notebook", **asked).observed
+    for i, row in enumerate(found.to_frame().itertuples()):
+        values = log_norms_of(trace, block, row.layer, len(right))
+        # Infinite where a bin holds one group only, as torch has it.
+        assert row.notebook == pytest.approx(of_the_notebook(values, right, bins), abs=1e-12)
+        expected = of_the_notebook(values, right, bins, epsilon=1e-9)
+        assert float(kept[i]) == pytest.approx(expected, abs=1e-12)
+        assert row.jsd == pytest.approx(divergence(values, right, bins), abs=1e-12)
+    ours = prediction_divergence(trace, **asked)
+    assert "notebook" not in ours.to_frame()
+    torch.testing.assert_close(ours.observed, ours.jsd)
+
+
+def test_the_notebooks_divergence_can_be_finite_and_infinite(decoder: Trace) -> None:
+    few, many = (
+        prediction_divergence(decoder, divergence="notebook", bins=bins, permutations=99)
+        for bins in (2, 60)
+    )
+    assert few.observed.isfinite().all()
+    assert few.chart().note == ""
+    assert many.observed.isinf().any()
+    assert "a bin holds values of one group only" in many.chart().note
+    # Infinite is no larger than infinite: such labels are as extreme.
+    frame, layer = many.to_frame(), int(many.observed.isinf().nonzero()[0])
+    assert frame["p"][layer] == (1 + int(many.null[:, layer].isinf().sum())) / 100
+    assert not frame["null_high"].isna().any()
+    panels = many.detail(layer)
+    assert [panel.type for panel in panels][:1] == ["histogram"]
+    assert "divergence ∞ nats" in panels[0].words
+
+
+@pytest.mark.parametrize(("bins", "epsilon"), [(4, 0.0), (30, 1e-10)])
+def test_the_notebooks_p_is_that_of_its_loop(bins: int, epsilon: float) -> None:
+    # The loop of a notebook over a small model's layers, with shuffles of its own.
+    trace, n = half_right(2), 1000
+    asked: dict[str, Any] = {"bins": bins, "epsilon": epsilon, "permutations": n}
+    found = prediction_divergence(trace, block="mlp", divergence="notebook", **asked)
+    right, rng = labels_of(trace), np.random.default_rng(7)
+    shuffles = [rng.permutation(right) for _ in range(n)]
+    for layer in range(2):
+        values = log_norms_of(trace, "mlp", layer, len(right))
+        observed = of_the_notebook(values, right, bins, epsilon)
+        loop = np.array([of_the_notebook(values, labels, bins, epsilon) for labels in shuffles])
+        theirs = (1 + (loop >= observed - 1e-12).sum()) / (1 + n)
+        pooled = (float(found.p[layer]) + theirs) / 2
+        error = math.sqrt(2 * max(pooled * (1 - pooled), 1 / n) / n)
+        assert abs(float(found.p[layer]) - theirs) < 4 * error
+
+
+@pytest.mark.parametrize("bins", [2, 3, 4])
+def test_the_notebooks_null_is_that_of_all_ways_to_label(bins: int) -> None:
+    n = 20_000
+    values, right = random_groups(1, n=10, layers=3)
+    ways = [np.isin(np.arange(10), way) for way in combinations(range(10), int(right.sum()))]
+    asked: dict[str, Any] = {"bins": bins, "of": notebook_divergence(bins)}
+    null = null_divergences(values, right, permutations=n, seed=0, **asked)
+    p = p_values(divergences(values, right, **asked), null)
+    for of_layer, found in zip(values.numpy(), p.tolist(), strict=True):
+        every = np.array([of_the_notebook(of_layer, way, bins) for way in ways])
+        exact = (every >= of_the_notebook(of_layer, right.numpy(), bins) - 1e-12).mean()
+        assert found == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / n) + 1 / n)
+
+
+def test_the_two_divergences_have_other_p_values() -> None:
+    trace = half_right(4)
+    ours, notebook = (
+        prediction_divergence(trace, block="mlp", bins=4, divergence=name, seed=0)
+        for name in ("jsd", "notebook")
+    )
+    assert not torch.equal(ours.p, notebook.p)
+
+
+# --- shifted labels -------------------------------------------------------------------------------
+def shifted(values: torch.Tensor, right: torch.Tensor, bins: int) -> list[list[float]]:
+    """Divergences of all layers, once for every distance that the labels can be moved."""
+    return [
+        [divergence(of_layer, np.roll(right.numpy(), by), bins) for of_layer in values.numpy()]
+        for by in range(1, len(right))
+    ]
+
+
+@pytest.mark.parametrize("permutations", [119, 1000])
+def test_where_there_are_no_more_shifts_each_is_taken_once(permutations: int) -> None:
+    values, right = random_groups(5, n=120, layers=2)
+    asked: dict[str, Any] = {"bins": 12, "permutations": permutations, "relabelling": "shift"}
+    null = null_divergences(values, right, **asked, seed=0)
+    assert null.shape == (119, 2)
+    every = shifted(values, right, 12)
+    np.testing.assert_allclose(sorted(null.tolist()), sorted(every), atol=1e-9)
+    observed = divergences(values, right, 12)
+    as_large = (np.array(every) >= observed.numpy() - 1e-12).sum(axis=0)
+    np.testing.assert_allclose(p_values(observed, null), (1 + as_large) / 120)
+
+
+def test_fewer_shifts_are_drawn_each_once_by_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, right = random_groups(5, n=120, layers=2)
+    asked: dict[str, Any] = {"bins": 12, "permutations": 40, "relabelling": "shift"}
+    null = null_divergences(values, right, **asked, seed=4)
+    every = np.array(shifted(values, right, 12))
+    off = np.abs(null.numpy()[:, None] - every).max(axis=-1)
+    assert (off.min(axis=1) < 1e-9).all()
+    assert len(set(off.argmin(axis=1))) == 40
+    assert not torch.equal(null, null_divergences(values, right, **asked, seed=5))
+    monkeypatch.setattr(permutation, "_BLOCK_VALUES", {"cpu": 7 * 120})
+    assert torch.equal(null, null_divergences(values, right, **asked, seed=4))
+
+
+def test_a_result_with_shifted_labels_says_what_p_can_be(decoder: Trace) -> None:
+    found = prediction_divergence(decoder, null="shift", block="mlp")
+    n = found.n_correct + found.n_incorrect
+    assert len(found.null) == n - 1
+    assert found.p.min() >= 1 / n
+    assert found.metric == PredictionDivergence(null="shift", block="mlp")
+    chart = found.chart()
+    assert chart.null is not None
+    assert chart.test is not None
+    assert "labels shifted round the text" in chart.null.words
+    assert f"{n - 1} shifts, p ≥ {1 / n:.3g}" in chart.test.words
+
+
+def autocorrelated(rng: np.random.Generator, rho: float, *shape: int) -> NDArray[np.float64]:
+    """AR(1): each value is `rho` times the one before, and something new."""
+    noise = rng.normal(size=(*shape[:-1], shape[-1] + 100))
+    return lfilter([1], [1, -rho], noise, axis=-1)[..., 100:]
+
+
+@pytest.mark.parametrize(("rho", "too_eager"), [(0.65, 0.06), (0.8, 0.10)])
+def test_shifted_labels_keep_the_level_where_neighbours_are_alike_and_shuffled_ones_do_not(
+    rho: float, too_eager: float
+) -> None:
+    # 300 texts of 200 positions: labels and values of 5 layers, which do not depend on each other.
+    rng, n_texts = np.random.default_rng(0), 300
+    found: dict[Any, list[float]] = {"shuffle": [], "shift": []}
+    for text in range(n_texts):
+        right = torch.from_numpy(autocorrelated(rng, rho, 200) > 0.25)
+        values = torch.from_numpy(autocorrelated(rng, rho, 5, 200))
+        observed = divergences(values, right, 30)
+        for how, of_how in found.items():
+            null = null_divergences(
+                values, right, bins=30, permutations=199, seed=text, relabelling=how
+            )
+            of_how.extend(p_values(observed, null).tolist())
+    share = {how: (np.array(p) <= 0.05).mean() for how, p in found.items()}
+    assert 0.03 <= share["shift"] <= 0.06
+    assert share["shuffle"] >= too_eager
+
+
+# --- while it is being computed -------------------------------------------------------------------
+@pytest.mark.parametrize("null", ["shuffle", "shift"])
+def test_a_partial_result_holds_all_permutations_that_are_done(
+    decoder: Trace, monkeypatch: pytest.MonkeyPatch, null: Any
+) -> None:
+    steps: list[tuple[float, int, int]] = []
+
+    def watch(step: Step) -> None:
+        partial = step.partial()
+        if partial is not None:
+            assert isinstance(partial, PredictionDivergenceResult)
+            assert step.share is not None
+            rows = len(partial.to_frame())
+            steps.append((step.share, len(partial.null), rows))
+            assert partial.chart().null is not None
+            assert len(partial.detail(0)) == 2
+
+    n = len(decoder.queries())
+    # Two blocks: at half of the way, one of them is done.
+    monkeypatch.setattr(permutation, "_BLOCK_VALUES", {"cpu": 50 * n})
+    whole = prediction_divergence(decoder, permutations=100, null=null, progress=watch)
+    halves = {(round(share, 2), done) for share, done, _ in steps}
+    assert halves == {(0.5, 50), (1.0, 100)}
+    assert {rows for *_, rows in steps} == {len(whole.to_frame())}
+
+
+# --- nothing differs ------------------------------------------------------------------------------
+@pytest.mark.parametrize("divergence_", ["jsd", "notebook"])
+def test_norms_that_are_all_the_same_do_not_differ(
+    monkeypatch: pytest.MonkeyPatch, divergence_: Any
+) -> None:
+    trace = half_right(2)
+    constant = dict.fromkeys(range(2), torch.full((len(trace.queries()),), 0.1))
+    monkeypatch.setattr(trace, "norms", lambda _=None: {"mlp": constant})
+    found = prediction_divergence(trace, block="mlp", divergence=divergence_, permutations=9)
+    assert found.observed.tolist() == [0, 0]
+    assert found.p.tolist() == [1, 1]
+    assert not found.significant.any()
+    assert found.chart().note == ""
+
+
 # --- errors ---------------------------------------------------------------------------------------
 def test_a_group_without_members_is_an_error_with_both_counts() -> None:
     lens = Lens.demo("encoder-decoder")
@@ -263,6 +493,9 @@ def test_an_encoder_has_no_predictions_to_be_right_or_wrong() -> None:
         ({"permutations": 0}, "permutations"),
         ({"alpha": 0.0}, "alpha"),
         ({"alpha": 2}, "alpha"),
+        ({"divergence": "kl"}, "notebook"),
+        ({"epsilon": -1e-9}, "epsilon"),
+        ({"null": "rotate"}, "shift"),
     ],
 )
 def test_bad_parameters_are_named(decoder: Trace, parameters: dict[str, Any], message: str) -> None:

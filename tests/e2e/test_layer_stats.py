@@ -168,7 +168,7 @@ def test_many_texts_come_to_an_end(notebook: Notebook, chart: Locator) -> None:
     expect(chart).not_to_have_attribute("data-partial", "", timeout=30_000)
     expect(chart.locator(".gh-settings")).to_contain_text("mean over 12 texts")
     chart.locator('[data-action="picture"] [data-value="lines"]').click()
-    expect(chart.locator(".gh-legend")).to_contain_text("bootstrap interval")
+    expect(chart.locator(".gh-legend")).to_contain_text("95 % t interval")
     assert notebook.kernel_eval("len(chart.to_frame())") == 24
 
 

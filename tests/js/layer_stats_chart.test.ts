@@ -10,6 +10,7 @@ import {
   NONE,
   only,
   pointAt,
+  rows,
   strays,
   testedFrame,
 } from "./chart_frames";
@@ -66,6 +67,35 @@ describe("layers without a block", () => {
     pointAt(column(2));
     expect(find(el, ".gh-tooltip").textContent).toContain("not in this layer");
     expect(column(2).getAttribute("aria-label")).toMatch(/^Layer 2: attention none; MLP 7/);
+  });
+});
+
+describe("an infinite value", () => {
+  const infinite = Number.POSITIVE_INFINITY;
+  const frame = testedFrame({
+    mean: rows([0.4, infinite, 0.2, 0.15]),
+    null_high: rows([0.15, 0.16, infinite, infinite]),
+    null_mean: rows([0.1, infinite, 0.1, 0.1]),
+    note: "Infinite in layer 1: a bin holds values of one group only.",
+  });
+
+  test("is no point, but it is there: readout and note say that it is infinite", () => {
+    const { el, column, status } = mountChart({ frame });
+    expect(count(el, ".gh-chart-mark")).toBe(3);
+    pointAt(column(1));
+    expect(find(el, ".gh-tooltip").textContent).toContain("∞");
+    expect(find(el, ".gh-tooltip").textContent).not.toContain("not in this layer");
+    expect(column(1).getAttribute("aria-label")).toMatch(/^Layer 1: residual ∞/);
+    expect(status()).toContain("Infinite in layer 1");
+  });
+
+  test("bounds what chance gives at the end of the axis, and is no mean to draw", () => {
+    const { el, column } = mountChart({ frame });
+    expect(count(el, ".gh-chart-null")).toBe(1);
+    expect(count(el, ".gh-chart-null-mean")).toBe(2);
+    expect(strays(el)).toEqual([]);
+    pointAt(column(3));
+    expect(find(el, ".gh-tooltip").textContent).toContain("0.06 – ∞");
   });
 });
 

@@ -107,6 +107,31 @@ def test_marks_say_what_is_significant(trace: Trace) -> None:
     np.testing.assert_allclose(unpack(chart.frame["null_high"])[0], frame.null_high, rtol=1e-6)
 
 
+def test_the_divergence_and_what_chance_means_are_chosen_in_the_chart(trace: Trace) -> None:
+    chart = LayerStatsChart(trace, PredictionDivergence(permutations=50, block="mlp"))
+    assert chart.frame["unit"].startswith("Jensen-Shannon divergence")
+    asked = {"block": "mlp", "bins": 4, "permutations": 50, "epsilon": 1e-9}
+    from_browser(chart, "prediction_divergence", **asked, divergence="notebook", null="shift")
+    until(lambda: chart.frame["unit"].startswith("notebook’s symmetric KL") and chart.busy == "")
+    expected = prediction_divergence(trace, **asked, divergence="notebook", null="shift")
+    np.testing.assert_allclose(unpack(chart.frame["mean"])[0], expected.observed, rtol=1e-6)
+    assert chart.metric == expected.metric
+    assert "labels shifted round the text, mean and 95 % of 50 shifts" in chart.frame["null_words"]
+    assert "(½ KL(m‖p) + ½ KL(m‖q)) / bins" in chart.frame["help"][0]
+    json.dumps(chart.get_state("metric"))
+
+
+def test_an_infinite_divergence_travels_and_is_said(trace: Trace) -> None:
+    asked = PredictionDivergence(divergence="notebook", bins=200, permutations=50)
+    chart = LayerStatsChart(trace, asked)
+    assert np.isinf(unpack(chart.frame["mean"])).all()
+    assert chart.frame["note"].startswith("Infinite in every layer: a bin holds values of one")
+    (groups,) = chart.detail["panels"]
+    assert groups["words"].startswith("divergence ∞ nats")
+    assert groups["words"].endswith("p = 1, adjusted for the number of layers 1")
+    json.dumps(chart.detail, default=len, allow_nan=False)
+
+
 def test_the_panel_shows_the_current_layer(trace: Trace) -> None:
     chart = LayerStatsChart(trace, "prediction_divergence", layer=1)
     groups, null = chart.detail["panels"]

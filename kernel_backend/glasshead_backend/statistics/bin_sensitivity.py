@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, SupportsIndex
 
-import pandas as pd
 import torch
 
 from glasshead_backend.checks import at_least_one, require, several
@@ -13,16 +12,19 @@ from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice, LayerChart
 from glasshead_backend.statistics.metric import Measured, Metric, Parameter, parameter
 from glasshead_backend.statistics.permutation import divergences
-from glasshead_backend.statistics.prediction_divergence import (
+from glasshead_backend.statistics.prediction_divergence import PredictionDivergence
+from glasshead_backend.statistics.right_and_wrong import (
     BLOCKS,
-    PredictionDivergence,
+    OVER_TEXTS,
     block_parameter,
     labelled_log_norms,
 )
+from glasshead_backend.statistics.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import pandas as pd
     from jaxtyping import Float
     from torch import Tensor
 
@@ -52,6 +54,7 @@ class BinSensitivity(Metric):
 
     name: ClassVar[str] = "bin_sensitivity"
     label: ClassVar[str] = "Right and wrong predictions by bins"
+    over_texts: ClassVar[str] = OVER_TEXTS
 
     block: str = parameter("attention", label="Block", kind="choice")
     bins: Iterable[SupportsIndex] = range(10, 51, 10)
@@ -100,7 +103,7 @@ class BinSensitivityResult(BinSensitivity, Measured):
     def to_frame(self) -> pd.DataFrame:
         """Return one row per number of bins and layer; jsd in nats."""
         numbers = [int(n) for n in self.bins]
-        return pd.DataFrame(
+        return table(
             {
                 "layer": list(self.layers) * len(numbers),
                 "bins": [n for n in numbers for _ in self.layers],

@@ -189,21 +189,40 @@ def block_series(blocks: Sequence[str]) -> tuple[Choice, ...]:
 
 
 def missing_blocks(
-    mean: Float[Tensor, "series layer"], series: Sequence[Choice], layers: Sequence[int]
+    values: Float[Tensor, "series layer value"], series: Sequence[Choice], layers: Sequence[int]
 ) -> str:
-    """Say in words which layers lack which block."""
+    """Say in words which layers lack which block, and where single values are not a number."""
+    lacking, any_lacks = values.isnan().all(dim=-1), values.isnan().any(dim=-1)
     parts = [
         f"layer {layers[j]} has no {series[i].label} block"
-        for i, j in mean.isnan().nonzero().tolist()
+        if lacking[i, j]
+        else f"layer {layers[j]}: some values of its {series[i].label} block are not numbers"
+        for i, j in any_lacks.nonzero().tolist()
     ]
     text = "; ".join(parts)
     return text[0].upper() + text[1:] + "." if text else ""
 
 
 def quantiles(values: Float[Tensor, "*any value"], *shares: float) -> list[Float[Tensor, "*any"]]:
-    """Quantiles over the last axis, of any number of values (torch's own stop at 16 million)."""
-    found = np.quantile(values.cpu().numpy(), shares, axis=-1)
+    """Quantiles over the last axis, of any number of values (torch's own stop at 16 million).
+
+    Some may be infinite: between a finite and an infinite value a quantile is infinite.
+    """
+    numbers = values.cpu().numpy()
+    with np.errstate(invalid="ignore"):
+        found = np.quantile(numbers, shares, axis=-1)
+    if np.isinf(numbers).any():
+        # There numpy's interpolation gives NaN.
+        low, high = (
+            np.quantile(numbers, shares, axis=-1, method=end) for end in ("lower", "higher")
+        )
+        found = np.where(low == high, low, np.where(np.isinf(high), high, found))
     return [torch.as_tensor(one) for one in found]
+
+
+def median(values: Float[Tensor, "*any value"]) -> Float[Tensor, "*any"]:
+    """Median over the last axis; torch's own is the lower of two values in the middle."""
+    return quantiles(values, 0.5)[0]
 
 
 def quartiles(
@@ -224,4 +243,4 @@ def number(value: float) -> str:
     digits = 3
     while abs(value) < 1 and digits < _MOST_DIGITS and abs(float(f"{value:.{digits}g}")) == 1:
         digits += 1
-    return f"{value:.{digits}g}".replace("-", "−")
+    return f"{value:.{digits}g}".replace("-", "−").replace("inf", "∞")

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from glasshead_backend.attention import undisturbed
 from glasshead_backend.entropy import row_entropy
 from glasshead_backend.progress import reporting, steps
+from glasshead_backend.statistics.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas as pd
     from jaxtyping import Float, Int
 
     from glasshead_backend.layers import Kind
@@ -63,7 +64,7 @@ class HeadStatistics:
         layer, head = torch.nonzero(~self.entropy.isnan(), as_tuple=True)
         names = ("entropy", "distance", "sink", "previous_token", "induction")
         columns = {name: getattr(self, name)[layer, head].numpy() for name in names}
-        return pd.DataFrame(
+        return table(
             {"layer": [self.layers[i] for i in layer.tolist()], "head": head.numpy(), **columns}
         )
 

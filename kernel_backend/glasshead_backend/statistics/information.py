@@ -13,7 +13,6 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from sklearn.feature_selection import mutual_info_regression
 
 from glasshead_backend.progress import steps
 from glasshead_backend.statistics.histogram import bin_of, bins_of_kept, counts, equal_edges
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
+
+N_NEIGHBOURS = 3
+"""That scikit-learn looks for; it needs a component more."""
 
 _BLOCK_VALUES = 1 << 22
 """Most components of pairs at once: about 100 MB of work."""
@@ -97,7 +99,15 @@ def neighbour_information(
         Of the jitter that scikit-learn adds.
     partial : callable
         As for :func:`pairwise_information`.
+
+    Returns
+    -------
+    Tensor
+        As of :func:`pairwise_information`; NaN where the trim leaves too few components.
     """
+    # Most people never ask for it, and it takes long to load.
+    from sklearn.feature_selection import mutual_info_regression  # noqa: PLC0415
+
     first, second = pairs_of(activations.shape[1]).tolist()
     std, mean = torch.std_mean(activations, dim=-1, keepdim=True)
     kept = (activations - mean).abs() <= (torch.inf if trim is None else trim) * std
@@ -110,7 +120,10 @@ def neighbour_information(
             i, j = first[pair], second[pair]
             both = keep[row, i] & keep[row, j]
             x, y = vectors[row, i, both], vectors[row, j, both]
-            found[row, pair] = mutual_info_regression(x[:, None], y, random_state=seed)[0]
+            if len(x) > N_NEIGHBOURS:
+                found[row, pair] = mutual_info_regression(
+                    x[:, None], y, n_neighbors=N_NEIGHBOURS, random_state=seed
+                )[0]
     return found
 
 

@@ -6,18 +6,19 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-import pandas as pd
 import torch
 
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.prediction import score, top_alternatives
 from glasshead_backend.progress import reporting, steps
-from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, quartiles
+from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, median, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric, parameter
+from glasshead_backend.statistics.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import pandas as pd
     from jaxtyping import Float, Int
     from torch import Tensor
 
@@ -175,12 +176,12 @@ class LogitLensResult(LogitLens, Measured):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer: accuracy, mean surprisal (nats), median rank."""
-        return pd.DataFrame(
+        return table(
             {
                 "layer": self.layers,
                 "accuracy": self.accuracy.numpy(),
                 "surprisal": self._scored(self.surprisal).mean(dim=-1).numpy(),
-                "rank": self._scored(self.rank).quantile(0.5, dim=-1).numpy(),
+                "rank": median(self._scored(self.rank)).numpy(),
             }
         )
 
@@ -188,7 +189,7 @@ class LogitLensResult(LogitLens, Measured):
         """Return one row per layer and predicted token, with the most probable words."""
         layer, position = (self.rank > 0).nonzero().T
         where = layer.tolist(), position.tolist()
-        return pd.DataFrame(
+        return table(
             {
                 "layer": [self.layers[i] for i in where[0]],
                 "position": where[1],
@@ -212,7 +213,7 @@ class LogitLensResult(LogitLens, Measured):
             (self.rank, "rank, 1 = best") if quantity == "rank" else (bits, "surprisal, bits")
         )
         scored = self._scored(values)
-        middle = scored.quantile(0.5, dim=-1) if quantity == "rank" else scored.mean(dim=-1)
+        middle = median(scored) if quantity == "rank" else scored.mean(dim=-1)
         low, high = quartiles(scored)
         interval = Range(low[None], high[None], f"quartiles over {scored.shape[1]} tokens")
         tokens = torch.where(self.rank > 0, values.float(), torch.nan)[None]

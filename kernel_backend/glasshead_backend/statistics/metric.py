@@ -67,6 +67,8 @@ class Metric(ABC):
 
     name: ClassVar[str] = ""
     label: ClassVar[str] = ""
+    over_texts: ClassVar[str] = ""
+    """What its mean over texts is, in words, where one could take it for something else."""
 
     @property
     def shown_as(self) -> str:

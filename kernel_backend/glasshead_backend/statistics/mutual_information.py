@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
-import pandas as pd
 import torch
 
 from glasshead_backend.checks import at_least_one, require
@@ -39,11 +38,13 @@ from glasshead_backend.statistics.significance import (
     compare_taus,
     kendall,
 )
+from glasshead_backend.statistics.table import table
 from glasshead_backend.statistics.targets import target_positions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import pandas as pd
     from jaxtyping import Float, Int
     from torch import Tensor
 
@@ -55,8 +56,6 @@ if TYPE_CHECKING:
 
 Estimator = Literal["histogram", "neighbours"]
 _BLOCKS = ("attention", "cross", "mlp", "residual")
-_FEWEST_PAIRS = 4
-"""Fewer than that make Fisher's ``n - 3`` nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,14 +136,12 @@ class MutualInformation(Metric):
         """Compute it for one text."""
         sequence = trace.side("query", kind)
         places = target_positions(sequence, self.target)
-        first = pairs_of(len(places))[0]
-        if len(first) < _FEWEST_PAIRS:
-            where = f" ({', '.join(map(str, places))})" if places else ""
-            pairs = f"{len(first)} pair{'' if len(first) == 1 else 's'}"
+        if len(places) < 2:  # noqa: PLR2004
+            where = f" ({places[0]})" if places else ""
             raise ValueError(
                 f"target {self.target!r} is at {len(places)} "
-                f"position{'' if len(places) == 1 else 's'}{where}, which make {pairs}: "
-                "the statistics need 4 positions or more. Take a longer text or another target."
+                f"position{'' if places else 's'}{where}: a pair needs 2. "
+                "Take a longer text or another target."
             )
         with reporting(progress):
             trace.store_activations(self.blocks, kind=kind)  # pyright: ignore[reportArgumentType]
@@ -200,13 +197,15 @@ class MutualInformation(Metric):
         partial: Callable[[Float[Tensor, "row pair"]], object],
     ) -> Float[Tensor, "row pair"]:
         if self.estimator == "neighbours":
-            return neighbour_information(
+            found = neighbour_information(
                 chosen.double(), trim=self.trim, seed=self.seed, partial=partial
             )
-        found = pairwise_information(chosen, bins=self.bins, trim=self.trim, partial=partial)
+        else:
+            found = pairwise_information(chosen, bins=self.bins, trim=self.trim, partial=partial)
         if bool(found.isnan().any()):
+            few = "no component" if self.estimator == "histogram" else "too few components"
             raise ValueError(
-                f"trim {self.trim} leaves no component of some pairs: raise it (None = keep all)."
+                f"trim {self.trim} leaves {few} of some pairs: raise it (None = keep all)."
             )
         return found
 
@@ -269,7 +268,10 @@ class MutualInformationResult(MutualInformation, Measured):
 
     @cached_property
     def tau(self) -> Tested:
-        """Kendall's τ-b between mutual information and distance, with p: ``[blocks, layers]``."""
+        """Kendall's τ-b between mutual information and distance, with p: ``[blocks, layers]``.
+
+        NaN for a single pair.
+        """
         found = kendall(self.pairs.flatten(0, 1), self.distance)
         return Tested(*(one.view(self.pairs.shape[:2]) for one in found))
 
@@ -280,13 +282,19 @@ class MutualInformationResult(MutualInformation, Measured):
 
     @cached_property
     def t_test(self) -> Tested | None:
-        """MLP against attention, per layer; None when one of them was not measured."""
+        """MLP against attention, per layer; None when one of them was not measured.
+
+        NaN for a single pair.
+        """
         rows = self.attention_and_mlp
         return None if rows is None else compare_means(self.pairs[rows[1]], self.pairs[rows[0]])
 
     @cached_property
     def z_test(self) -> Tested | None:
-        """Attention's τ against the MLP's, per layer; None when one of them was not measured."""
+        """Attention's τ against the MLP's, per layer; None when one of them was not measured.
+
+        NaN for fewer than 4 pairs.
+        """
         rows = self.attention_and_mlp
         if rows is None:
             return None
@@ -301,7 +309,10 @@ class MutualInformationResult(MutualInformation, Measured):
         return (names.index("attention"), names.index("mlp")) if both else None
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per block and layer; ``mi`` is the mean over pairs, in :attr:`unit`."""
+        """Return one row per block and layer; ``mi`` is the mean over pairs, in :attr:`unit`.
+
+        τ and its p are NaN for a single pair.
+        """
         block, layer = (~self.mi.isnan()).nonzero().T
         columns = {
             "mi": self.mi,
@@ -309,7 +320,7 @@ class MutualInformationResult(MutualInformation, Measured):
             "tau_p": self.tau.p,
             "tau_significant": self.tau_significant,
         }
-        return pd.DataFrame(
+        return table(
             {
                 "layer": [self.layers[i] for i in layer.tolist()],
                 "block": [self.blocks[i] for i in block.tolist()],
@@ -320,28 +331,28 @@ class MutualInformationResult(MutualInformation, Measured):
 
     def pairs_frame(self) -> pd.DataFrame:
         """Return one row per block, layer and pair of positions ``i < j``."""
-        first, second = pairs_of(len(self.positions)).tolist()
-        pair = pd.DataFrame(
+        first, second = pairs_of(len(self.positions))
+        places = torch.tensor(self.positions)
+        block, layer, pair = (~self.pairs.isnan()).nonzero().T
+        return table(
             {
-                "i": [self.positions[i] for i in first],
-                "j": [self.positions[j] for j in second],
-                "distance": self.distance.numpy(),
+                "layer": [self.layers[at] for at in layer.tolist()],
+                "block": [self.blocks[at] for at in block.tolist()],
+                "i": places[first[pair]].numpy(),
+                "j": places[second[pair]].numpy(),
+                "distance": self.distance[pair].numpy(),
+                "mi": self.pairs[block, layer, pair].numpy(),
             }
         )
-        parts = [
-            pair.assign(layer=self.layers[layer], block=name, mi=self.pairs[block, layer].numpy())
-            for block, name in enumerate(self.blocks)
-            for layer in range(len(self.layers))
-            if not self.pairs[block, layer, 0].isnan()
-        ]
-        columns = ["layer", "block", "i", "j", "distance", "mi"]
-        return pd.concat(parts, ignore_index=True)[columns]
 
     def comparison_frame(self) -> pd.DataFrame:
-        """Return one row per layer, MLP against attention; significant after Benjamini-Hochberg."""
+        """Return one row per layer, MLP against attention; significant after Benjamini-Hochberg.
+
+        What cannot be tested is NaN: t with a single pair, z with fewer than 4.
+        """
         if self.t_test is None or self.z_test is None:
             raise ValueError('There is nothing to compare: measure blocks=("attention", "mlp").')
-        return pd.DataFrame(
+        return table(
             {
                 "layer": self.layers,
                 "t": self.t_test.statistic.numpy(),
@@ -392,13 +403,17 @@ def mutual_information(
     Raises
     ------
     ValueError
-        When the target is at fewer than 4 positions (that many are named), and for parameters that
-        make no sense.
+        When the target is at one position only, and for parameters that make no sense.
 
     Notes
     -----
-    Both activations are z-scored with ``ddof=1``, components beyond `trim` in either are dropped,
-    what is left is counted in `bins` x `bins` equal bins from its smallest to its largest value,
-    exactly as ``numpy.histogram2d`` counts; ``MI = H(x) + H(y) - H(x, y)`` in bits.
+    Components that lie more than `trim` standard deviations (``ddof=1``) from the mean of either
+    activation are dropped; the values that are left are counted in `bins` x `bins` equal bins from
+    the smallest to the largest, exactly as ``numpy.histogram2d`` counts;
+    ``MI = H(x) + H(y) - H(x, y)`` in bits.
+
+    Two places make one pair: its information, and no test. τ and t need 3 places, z needs 4. Pairs
+    share places, so that they are no independent samples, as these tests take them to be: their
+    p-values can be too small.
     """
     return MutualInformation(target=target, **parameters).measure(trace, kind, progress=progress)

@@ -17,7 +17,11 @@ from glasshead_backend.statistics.chart import (
     number,
     quartiles,
 )
-from glasshead_backend.statistics.significance import benjamini_hochberg
+from glasshead_backend.statistics.significance import (
+    FEWEST_FOR_T,
+    FEWEST_FOR_TAU,
+    benjamini_hochberg,
+)
 
 if TYPE_CHECKING:
     from glasshead_backend.statistics.mutual_information import MutualInformationResult
@@ -32,6 +36,10 @@ _HELP = (
         "Kendall’s τ says whether places farther apart in the text tell less (τ below 0) or more "
         "about each other. The panel shows the pairs of the current layer."
     ),
+    (
+        "Pairs share places, so they are not independent, as the tests take them to be: their p "
+        "can be too small."
+    ),
     "A histogram of few components overestimates: compare layers with each other, not with zero.",
 )
 
@@ -39,19 +47,17 @@ _HELP = (
 def information_chart(found: MutualInformationResult) -> LayerChart:
     """Mean information by layer, a series for every block; marks: attention and MLP differ."""
     series = block_series(found.blocks)
+    words = f"quartiles over {_pairs(found)} of {len(found.positions)} places"
     return LayerChart(
         title=f"Mutual information between the places of {_target(found)}",
         unit=found.unit,
         layers=found.layers,
         series=series,
         mean=found.mi,
-        interval=Range(
-            *quartiles(found.pairs),
-            f"quartiles over {found.n_pairs} pairs of {len(found.positions)} places",
-        ),
+        interval=Range(*quartiles(found.pairs), words) if found.n_pairs > 1 else None,
         test=_blocks_differ(found),
         help=_HELP,
-        note=missing_blocks(found.mi, series, found.layers),
+        note=f"{missing_blocks(found.pairs, series, found.layers)} {_too_few(found)}".strip(),
     )
 
 
@@ -65,9 +71,9 @@ def tau_chart(found: MutualInformationResult) -> LayerChart:
         layers=found.layers,
         series=series,
         mean=found.tau.statistic,
-        test=Test(tested, _words(found, "τ is not 0", f"{found.n_pairs} pairs")),
+        test=None if _too_few(found) else Test(tested, _words(found, "τ is not 0", _pairs(found))),
         help=_HELP,
-        note=missing_blocks(found.mi, series, found.layers),
+        note=f"{missing_blocks(found.pairs, series, found.layers)} {_too_few(found)}".strip(),
     )
 
 
@@ -76,7 +82,8 @@ def scatter(found: MutualInformationResult, layer: int) -> list[Panel]:
     if layer not in found.layers:
         return []
     at = found.layers.index(layer)
-    there = [i for i in range(len(found.blocks)) if not found.pairs[i, at, 0].isnan()]
+    is_there = ~found.pairs[:, at].isnan().all(dim=-1)
+    there: list[int] = is_there.nonzero()[:, 0].tolist()
     if not there:
         return []
     series = block_series([found.blocks[i] for i in there])
@@ -87,34 +94,51 @@ def scatter(found: MutualInformationResult, layer: int) -> list[Panel]:
     if found.t_test is not None and found.z_test is not None:
         tests.append(("MLP − attention: t", found.t_test.statistic[at], found.t_test.p[at]))
         tests.append(("attention − MLP: z of τ", found.z_test.statistic[at], found.z_test.p[at]))
-    words = [f"{name} = {number(float(value))}, p = {number(float(p))}" for name, value, p in tests]
+    words = [
+        f"{name} = {number(float(value))}, p = {number(float(p))}"
+        for name, value, p in tests
+        if not value.isnan()
+    ]
+    # Pairs that are still being computed are no points yet.
+    row, pair = (~found.pairs[there, at].isnan()).nonzero().T
     return [
         Scatter(
             title=f"Layer {layer}: information and distance",
             x="distance (tokens)",
             y=found.unit,
             series=series,
-            points_x=found.distance.repeat(len(there)),
-            points_y=found.pairs[there, at].flatten(),
-            points_series=torch.arange(len(there)).repeat_interleave(found.n_pairs),
-            words="; ".join(words) + " (p not adjusted).",
+            points_x=found.distance[pair],
+            points_y=found.pairs[there, at][row, pair],
+            points_series=row,
+            words="; ".join(words) + " (p not adjusted)." if words else _too_few(found),
         )
     ]
 
 
 def _blocks_differ(found: MutualInformationResult) -> Test | None:
-    if found.t_test is None or found.attention_and_mlp is None:
+    if found.t_test is None or found.attention_and_mlp is None or _too_few(found):
         return None
     adjusted = benjamini_hochberg(found.t_test.p)
     significant = torch.zeros(found.pairs.shape[:2], dtype=torch.int32)
     row = torch.where(adjusted.isnan(), 0, 1 + (adjusted <= found.alpha).int())
     significant[list(found.attention_and_mlp)] = row.int()
-    how = f"t-test, {found.n_pairs} pairs each"
+    how = f"t-test, {_pairs(found)} each"
     return Test(significant, _words(found, "attention and MLP differ", how))
 
 
 def _words(found: MutualInformationResult, what: str, how: str) -> str:
     return f"filled: {what}, p ≤ {found.alpha:g} after Benjamini-Hochberg ({how}); open: not"
+
+
+def _pairs(found: MutualInformationResult) -> str:
+    return f"{found.n_pairs} pair{'' if found.n_pairs == 1 else 's'}"
+
+
+def _too_few(found: MutualInformationResult) -> str:
+    """Say why there are no tests, where there are none."""
+    if found.n_pairs >= max(FEWEST_FOR_TAU, FEWEST_FOR_T):
+        return ""
+    return f"{len(found.positions)} places make {_pairs(found)}: too few for τ and for tests."
 
 
 def _target(found: MutualInformationResult) -> str:

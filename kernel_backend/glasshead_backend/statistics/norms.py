@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import pandas as pd
 import torch
 
 from glasshead_backend.progress import reporting
@@ -15,14 +14,17 @@ from glasshead_backend.statistics.chart import (
     LayerChart,
     Range,
     block_series,
+    median,
     missing_blocks,
     number,
     quartiles,
 )
 from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
 from glasshead_backend.statistics.metric import Measured, Metric
+from glasshead_backend.statistics.table import table
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jaxtyping import Float
     from torch import Tensor
 
@@ -56,13 +58,20 @@ class Norm(Metric):
     name: ClassVar[str] = "norm"
     label: ClassVar[str] = "Norm"
 
+    @classmethod
+    def lacks(cls, trace: Trace) -> str:
+        """Where no block is found, nothing is known."""
+        return "" if any(trace.norms().values()) else _unknown(trace)
+
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> NormResult:
         """Look it up: norms are recorded while the model runs."""
         with reporting(progress):
             by_block = trace.norms(kind)
-        blocks = tuple(name for name in BLOCK_LABELS if name in by_block)
+        blocks = tuple(name for name in BLOCK_LABELS if by_block.get(name))
+        if not blocks:
+            raise ValueError(_unknown(trace))
         layers = sorted({layer for by_layer in by_block.values() for layer in by_layer})
         n_tokens = len(next(iter(by_block[blocks[0]].values())))
         nothing = torch.full((n_tokens,), torch.nan, dtype=torch.float32)
@@ -93,7 +102,7 @@ class NormResult(Norm, Measured):
         """Return one row per block and layer: mean and quartiles of the norms over the tokens."""
         low, high = quartiles(self.norms)
         mean = self.norms.mean(dim=-1)
-        return pd.DataFrame(
+        return table(
             {
                 "layer": list(self.layers) * len(self.blocks),
                 "block": [block for block in self.blocks for _ in self.layers],
@@ -116,7 +125,7 @@ class NormResult(Norm, Measured):
             interval=Range(*quartiles(self.norms), f"quartiles over {self.norms.shape[-1]} tokens"),
             tokens=self.norms,
             help=_HELP,
-            note=missing_blocks(mean, series, self.layers),
+            note=missing_blocks(self.norms, series, self.layers),
         )
 
     def detail(self, layer: int) -> list[Panel]:
@@ -124,7 +133,7 @@ class NormResult(Norm, Measured):
         if layer not in self.layers:
             return []
         of_layer = self.norms[:, self.layers.index(layer)]
-        there = [i for i in range(len(self.blocks)) if not of_layer[i, 0].isnan()]
+        there: list[int] = of_layer.isfinite().all(dim=-1).nonzero()[:, 0].tolist()
         if not there:
             return []
         some = of_layer[there]
@@ -132,7 +141,7 @@ class NormResult(Norm, Measured):
         index = bin_of(some, edges.expand(len(there), -1))
         series = block_series([self.blocks[i] for i in there])
         medians = [
-            f"{one.label} {number(float(values.median()))}"
+            f"{one.label} {number(float(median(values)))}"
             for one, values in zip(series, some, strict=True)
         ]
         return [
@@ -146,3 +155,7 @@ class NormResult(Norm, Measured):
                 words=f"median: {', '.join(medians)}",
             )
         ]
+
+
+def _unknown(trace: Trace) -> str:
+    return f"{trace.lens.name}: what its blocks add to the residual stream is not known."

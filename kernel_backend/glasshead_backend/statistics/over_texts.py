@@ -1,8 +1,7 @@
 """A statistic over many texts: the mean, and how far it would be off with other texts.
 
-The unit that is drawn is the text: each has its own value of the statistic, and the interval is the
-percentile bootstrap over texts (texts drawn with replacement, as often as there are). All means of
-all draws are one matrix product.
+The unit is the text: each has its own value of the statistic, and the interval is that of the mean
+over the texts, :func:`~glasshead_backend.statistics.significance.mean_and_interval`.
 """
 
 from __future__ import annotations
@@ -10,23 +9,23 @@ from __future__ import annotations
 import re
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.catalogue import as_metric
-from glasshead_backend.statistics.chart import HeatMap, Histogram, LayerChart, Range, number
+from glasshead_backend.statistics.chart import HeatMap, Histogram, LayerChart, Range, median, number
 from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
-from glasshead_backend.statistics.metric import Measured, Metric, require_seed
+from glasshead_backend.statistics.metric import Measured, Metric
+from glasshead_backend.statistics.significance import mean_and_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import pandas as pd
     from jaxtyping import Float
     from torch import Tensor
 
@@ -37,16 +36,14 @@ if TYPE_CHECKING:
     from glasshead_backend.trace import Trace
 
 _KEYS = ("layer", "block", "head", "bins")
-_NO_MEANS = re.compile(r"(tau_)?p|p_adjusted|(tau_)?significant|n_pairs|null_.*|kl_.*")
+_NO_MEANS = re.compile(r"(tau_)?p|p_adjusted|(tau_)?significant|n_pairs|null_.*|kl_.*|notebook")
 """Columns whose mean over texts would say nothing: a p-value is no average, nor is a quantile of a
 null distribution, and KL is infinite where a bin is empty."""
 
-_BLOCK_VALUES = 1 << 23
-"""Most means of draws at once (64 MB)."""
-
 _BINS = 20
 _FEWEST = 3
-"""Texts from which on their values are shown as a histogram."""
+"""Texts from which on a chart shows their interval and their histogram. (The interval of two texts
+reaches nine standard deviations to either side: beside it nothing could be seen.)"""
 
 
 class _OfText(NamedTuple):
@@ -68,7 +65,7 @@ def _of_text(measured: Measured) -> _OfText:
 
 @dataclass(frozen=True, kw_only=True)
 class OverTexts(Metric):
-    """Another metric, measured on many texts: mean and bootstrap interval over the texts.
+    """Another metric, measured on many texts: the mean over the texts and its t interval.
 
     Parameters
     ----------
@@ -78,12 +75,9 @@ class OverTexts(Metric):
         A list, to be measured again when a parameter changes; or a stream, read once.
     targets : iterable of str, optional
         Encoder-decoder models: as many as there are texts.
-    bootstrap : int
-        How many times texts are drawn.
     confidence : float
-        Share of the draws within the interval.
-    seed : int
-        Of the draws.
+        How often such an interval holds the mean over all texts that there might be, if the texts'
+        values are normal.
     batch_size : int
         Most texts in one forward pass.
     """
@@ -93,18 +87,14 @@ class OverTexts(Metric):
     of: Metric
     texts: Iterable[str]
     targets: Iterable[str] | None = None
-    bootstrap: int = 1000
     confidence: float = 0.95
-    seed: int = 0
     batch_size: int = 8
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "of", as_metric(self.of))
         if isinstance(self.texts, str):
             raise TypeError("texts is a list of texts. For a single one measure its trace.")
-        at_least_one(self.bootstrap, "bootstrap", "draw")
         at_least_one(self.batch_size, "batch_size", "text at a time")
-        require_seed(self.seed)
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence {self.confidence} must lie between 0 and 1, e.g. 0.95.")
 
@@ -202,9 +192,11 @@ class OverTextsResult(OverTexts, Measured):
     def to_frame(self) -> pd.DataFrame:
         """Return the mean over texts of every number, with the interval as ``_low``, ``_high``.
 
-        ``n_texts`` counts the texts that have the row at all. P-values and marks of significance
-        are left out: they are no averages.
+        ``n_texts`` counts the texts that have the row at all; of a single one there is no interval.
+        P-values and marks of significance are left out: they are no averages.
         """
+        import pandas as pd  # noqa: PLC0415  not before it is needed
+
         frames = [one.frame for one in self.found]
         keys = [name for name in frames[0].columns if name in _KEYS]
         names = [
@@ -219,7 +211,7 @@ class OverTextsResult(OverTexts, Measured):
         columns: dict[str, Any] = {"n_texts": wide[names[0]].notna().sum(axis=1).to_numpy()}
         for name in names:
             values = torch.from_numpy(wide[name].to_numpy(dtype=np.float64).T.copy())
-            mean, low, high = self._interval(values)
+            mean, low, high = mean_and_interval(values, self.confidence)
             columns |= {
                 name: mean.numpy(),
                 f"{name}_low": low.numpy(),
@@ -227,44 +219,23 @@ class OverTextsResult(OverTexts, Measured):
             }
         return wide.index.to_frame(index=False).assign(**columns)
 
-    @cached_property
-    def _draws(self) -> Float[Tensor, "draw texts"]:
-        """How often each text is drawn."""
-        n = self.n_measured
-        drawn = np.random.default_rng(self.seed).multinomial(n, [1 / n] * n, size=self.bootstrap)
-        return torch.from_numpy(drawn).double()
-
-    def _interval(self, values: Float[Tensor, "texts ..."]) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean over texts and bootstrap interval; texts without a number are left out of both."""
-        flat = values.flatten(1).double()
-        low, high = (torch.full(flat.shape[1:], torch.nan, dtype=torch.float64) for _ in range(2))
-        at_once = max(1, _BLOCK_VALUES // self.bootstrap)
-        tail = (1 - self.confidence) / 2
-        for start in range(0, flat.shape[1] if len(flat) > 1 else 0, at_once):
-            place = slice(start, start + at_once)
-            there = ~flat[:, place].isnan()
-            # Texts that are not there weigh nothing; a draw of none of those that are has no mean.
-            sums = self._draws @ torch.where(there, flat[:, place], 0.0)
-            means = sums / (self._draws @ there.double())
-            ends = np.nanquantile(means.numpy(), [tail, 1 - tail], axis=0)
-            low[place], high[place] = torch.from_numpy(ends)
-        shape = values.shape[1:]
-        return flat.nanmean(dim=0).view(shape), low.view(shape), high.view(shape)
-
     def chart(self, quantity: str = "") -> LayerChart:
         """Return the mean over texts with its interval."""
         quantity = quantity or self.quantities[0].name
         first = self.first.chart(quantity)
-        mean, low, high = self._interval(torch.stack([one.means[quantity] for one in self.found]))
+        of_texts = torch.stack([one.means[quantity] for one in self.found])
+        mean, low, high = mean_and_interval(of_texts, self.confidence)
         heat = None
         if first.heat is not None:
             values = torch.stack([one.heats[quantity] for one in self.found])
             heat = HeatMap(values.double().nanmean(dim=0), first.heat.label, first.heat.max)
-        several = self.n_measured > 1
-        words = f"{self.confidence:.0%} bootstrap interval of the mean over {self.n_measured} texts"
+        several = self.n_measured >= _FEWEST
+        share = f"{100 * self.confidence:g} %"
+        words = f"{share} t interval of the mean over {self.n_measured} texts"
+        unit = f"{first.unit}; {self.of.over_texts}" if self.of.over_texts else first.unit
         return LayerChart(
             title=first.title,
-            unit=first.unit,
+            unit=unit,
             layers=first.layers,
             series=first.series,
             mean=mean,
@@ -296,7 +267,7 @@ class OverTextsResult(OverTexts, Measured):
         edges = equal_edges(torch.as_tensor(low), torch.as_tensor(high), _BINS)
         index = [counts(bin_of(row[None], edges[None]), _BINS)[0] for row in rows]
         medians = [
-            f"{one.label} {number(float(row.median()))}"
+            f"{one.label} {number(float(median(row)))}"
             for one, row in zip(first.series, rows, strict=True)
         ]
         return [
@@ -321,7 +292,7 @@ def over_texts(
     progress: Progress | bool | None = None,
     **parameters: Any,
 ) -> OverTextsResult:
-    """Measure a statistic on many texts, and return its mean with a bootstrap interval.
+    """Measure a statistic on many texts, and return its mean with Student's t interval.
 
     Parameters
     ----------
@@ -335,8 +306,7 @@ def over_texts(
     progress : callable or bool, optional
         As for :meth:`Lens.trace`; ``True`` shows a bar. ``step.partial()`` is the result so far.
     **parameters
-        As for :class:`OverTexts`: ``targets``, ``bootstrap``, ``confidence``, ``seed``,
-        ``batch_size``.
+        As for :class:`OverTexts`: ``targets``, ``confidence``, ``batch_size``.
 
     Returns
     -------

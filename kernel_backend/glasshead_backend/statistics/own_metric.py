@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-import pandas as pd
+import numpy as np
 import torch
 from torch import Tensor
 
+from glasshead_backend.checks import require
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.chart import (
     Bars,
@@ -17,21 +18,26 @@ from glasshead_backend.statistics.chart import (
     Histogram,
     LayerChart,
     Range,
+    median,
     number,
     quartiles,
 )
 from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
 from glasshead_backend.statistics.metric import Measured, Metric
+from glasshead_backend.statistics.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import pandas as pd
     from jaxtyping import Float
 
     from glasshead_backend.layers import Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.chart import Panel
     from glasshead_backend.trace import Trace
+
+Axis = Literal["heads", "tokens", "values"]
 
 _BINS = 30
 _HELP = "A point is what the function returned for a layer, or the mean of it."
@@ -44,9 +50,12 @@ class OwnMetric(Metric):
     Parameters
     ----------
     function : callable
-        ``(trace, layer) -> float or tensor``. A tensor with one number for each head of the layer
-        gives a value per head; any other, one value per number: the chart shows their mean and
+        ``(trace, layer) -> float or tensor``. Of several numbers the chart shows the mean and the
         quartiles.
+    axis : {"heads", "tokens", "values"}, optional
+        What the numbers of a layer are: "heads" makes a heat map, "tokens" a line of its own for
+        the token that is pointed at, "values" neither. None = "heads" where there is one number
+        for each head and the text has not as many tokens too, else "values".
     title : str
         What it is; default the function's name.
     unit : str
@@ -56,6 +65,7 @@ class OwnMetric(Metric):
     name: ClassVar[str] = "own"
 
     function: Callable[[Trace, int], float | Tensor]
+    axis: Axis | None = None
     title: str = ""
     unit: str = ""
 
@@ -65,6 +75,8 @@ class OwnMetric(Metric):
                 f"A metric of your own is a function (trace, layer) -> float or tensor, got "
                 f"{type(self.function).__name__}."
             )
+        if self.axis is not None:
+            require(self.axis, get_args(Axis), "axis")
         if not self.title:
             name = getattr(self.function, "__name__", "").replace("_", " ").strip()
             named = name if name and "<" not in name else "own metric"
@@ -78,24 +90,50 @@ class OwnMetric(Metric):
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> OwnMetricResult:
-        """Call the function for every layer that has attention of this kind."""
+        """Call the function for every layer that has attention of this kind.
+
+        Raises
+        ------
+        ValueError
+            When it returns no numbers, or not one for each head or token where `axis` says so; and
+            when they could be heads or tokens and `axis` does not say which.
+        """
         layers = tuple(trace.layers(kind))
+        n_heads = tuple(trace.n_heads(layer, kind) for layer in layers)
+        n_tokens = len(trace.side("query", kind).tokens)
         found: list[Tensor] = []
 
         def result() -> OwnMetricResult | None:
             if not found:
                 return None
-            rest = [torch.full_like(found[0], torch.nan)] * (len(layers) - len(found))
+            # What is to come will look like what is there.
+            as_heads = [len(own) for own in found] == list(n_heads[: len(found)])
+            sizes = n_heads if as_heads else (len(found[0]),) * len(layers)
+            rest = [torch.full((n,), torch.nan, dtype=torch.float64) for n in sizes[len(found) :]]
             return OwnMetricResult(
-                **self.values(),
-                layers=layers,
-                numbers=(*found, *rest),
-                n_heads=tuple(trace.n_heads(layer, kind) for layer in layers),
+                **self.values(), layers=layers, numbers=(*found, *rest), n_heads=n_heads
             )
 
+        # One number for each token, or for each that is predicted.
+        ambiguous = self.axis is None and set(n_heads) <= {n_tokens, n_tokens - 1}
         with reporting(progress):
             todo = steps(layers, f"computing {self.title}", len(layers), result)
-            found.extend(self._numbers(trace, layer) for layer in todo)
+            for layer, of_layer in zip(todo, n_heads, strict=True):
+                numbers = self._numbers(trace, layer)
+                n = len(numbers)
+                if n != {"heads": of_layer, "tokens": n_tokens}.get(self.axis or "", n):
+                    raise ValueError(
+                        f"{self.title} must return a number for each of the {self.axis} "
+                        f"(axis={self.axis!r}); for layer {layer} of {of_layer} heads and a text "
+                        f"of {n_tokens} tokens it returned {n}."
+                    )
+                if ambiguous and n == of_layer > 1:
+                    raise ValueError(
+                        f"{self.title} returned {n} numbers for layer {layer}, which has "
+                        f"{of_layer} heads, in a text of {n_tokens} tokens: say which they are, "
+                        "OwnMetric(function=..., axis='heads') or axis='tokens'; or axis='values'."
+                    )
+                found.append(numbers)
         done = result()
         assert done is not None
         return done
@@ -134,22 +172,26 @@ class OwnMetricResult(OwnMetric, Measured):
     @property
     def is_of_heads(self) -> bool:
         """Whether there is a number for each head."""
+        if self.axis is not None:
+            return self.axis == "heads"
         sizes = [len(one) for one in self.numbers]
         return max(sizes) > 1 and sizes == list(self.n_heads)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer (and head): ``value``; quartiles where there are several."""
         if self.is_of_heads:
-            parts = [
-                pd.DataFrame({"layer": layer, "head": range(len(own)), "value": own.numpy()})
-                for layer, own in zip(self.layers, self.numbers, strict=True)
-            ]
-            return pd.concat(parts, ignore_index=True)
+            return table(
+                {
+                    "layer": np.repeat(self.layers, self.n_heads),
+                    "head": np.concatenate([np.arange(n) for n in self.n_heads]),
+                    "value": torch.cat(self.numbers).numpy(),
+                }
+            )
         mean, low, high = self._summary()
         columns = {"layer": self.layers, "value": mean.numpy()}
         if self._is_spread():
             columns |= {"low": low.numpy(), "high": high.numpy()}
-        return pd.DataFrame(columns)
+        return table(columns)
 
     def _is_spread(self) -> bool:
         return max(map(len, self.numbers)) > 1
@@ -172,6 +214,7 @@ class OwnMetricResult(OwnMetric, Measured):
             mean=mean[None],
             interval=spread if self._is_spread() else None,
             heat=self._heat() if self.is_of_heads else None,
+            tokens=torch.stack(self.numbers)[None] if self.axis == "tokens" else None,
             help=[f"{self.title}: a metric of your own. {_HELP}"],
         )
 
@@ -211,6 +254,6 @@ class OwnMetricResult(OwnMetric, Measured):
                 edges=edges[0],
                 series=[Choice("own", self.title)],
                 values=counts(bin_of(kept[None], edges), _BINS),
-                words=f"median {number(float(kept.median()))}",
+                words=f"median {number(float(median(kept)))}",
             )
         ]

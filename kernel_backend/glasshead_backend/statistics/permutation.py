@@ -1,9 +1,11 @@
 """Do two groups of tokens differ in some value? All layers, all permutations at once.
 
 Values of a layer are counted in equal bins over the pooled range; the groups' shares of the bins
-are ``p`` and ``q``, and the statistic is their Jensen-Shannon divergence. Under the null hypothesis
-the labels are exchangeable: they are shuffled, and the counts of all layers and permutations are
-one matrix product, of shuffled labels with indicators of bins.
+are ``p`` and ``q``, and the statistic is a divergence of the two. Under the null hypothesis labels
+and values have nothing to do with each other. There are two ways to make such labels: *shuffling*
+takes tokens for exchangeable; *shifting* all labels round the text leaves the order of both as it
+is, so that neighbours may depend on each other. Either way the counts of all layers and
+permutations are one matrix product, of other labels with indicators of bins.
 
 What a bin adds to the divergence depends on one whole number only, how many of its values fall into
 the first group. So it is looked up in a table: no logarithm is taken per permutation, and equal
@@ -13,19 +15,26 @@ are weighted such that the product is at once the pair's place in the table.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from glasshead_backend.progress import steps
 from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from jaxtyping import Bool, Float, Int
-    from torch import Tensor
+
+Divergence = Callable[[Tensor, Tensor], Tensor]
+"""What a bin adds to it, nats, of the shares ``p`` and ``q`` that two groups have in the bin."""
+
+Relabelling = Literal["shuffle", "shift"]
+"""How labels are made that have nothing to do with the values."""
 
 _BLOCK_VALUES = {"cpu": 1 << 19}
 """Most numbers of one kind at once: on a CPU those that its cache holds."""
@@ -59,7 +68,8 @@ def count_groups(
         Which tokens make the first group; the others are the second.
     bins : int
     """
-    edges, index = _binned(values, bins)
+    edges = equal_edges(values.amin(dim=-1), values.amax(dim=-1), bins)
+    index = bin_of(values, edges)
     return GroupCounts(edges, counts(index[:, is_first], bins), counts(index[:, ~is_first], bins))
 
 
@@ -70,14 +80,57 @@ def kullback_leibler(
     return torch.where(p > 0, p * (p / q).log(), 0.0).sum(dim=-1)
 
 
-def divergences(
-    values: Float[Tensor, "layer token"], is_first: Bool[Tensor, " token"], bins: int
+def jensen_shannon(p: Float[Tensor, "*bin"], q: Float[Tensor, "*bin"]) -> Float[Tensor, "*bin"]:
+    """``½ KL(p‖m) + ½ KL(q‖m)`` with ``m = (p + q) / 2``: from 0 to log 2."""
+    m = (p + q) / 2
+    xlogx = torch.special.xlogy
+    return (xlogx(p, p) + xlogx(q, q)) / 2 - xlogx(m, m)
+
+
+def notebook_divergence(bins: int, epsilon: float = 0.0) -> Divergence:
+    """What course notebooks call a symmetric KL: ``(½ KL(m‖p) + ½ KL(m‖q)) / bins``.
+
+    That is the mean of torch's ``kl_div(log p, m, reduction="batchmean")`` and
+    ``kl_div(log q, m, ...)``: its second argument is the distribution that is averaged over, and
+    "batchmean" divides by the length of one-dimensional tensors. As in torch it is infinite where a
+    bin holds values of one group only. A bin without any value adds nothing here; in torch its
+    ``0 * log 0`` makes the whole NaN.
+
+    Parameters
+    ----------
+    bins : int
+    epsilon : float
+        Added to all shares, as notebooks do that want no logarithm of 0.
+    """
+
+    def added(p: Float[Tensor, "*bin"], q: Float[Tensor, "*bin"]) -> Float[Tensor, "*bin"]:
+        p, q = p + epsilon, q + epsilon
+        m = (p + q) / 2
+        xlogy = torch.special.xlogy
+        return (xlogy(m, m) - (xlogy(m, p) + xlogy(m, q)) / 2) / bins
+
+    return added
+
+
+def divergence(
+    first: Int[Tensor, "layer bin"],
+    second: Int[Tensor, "layer bin"],
+    of: Divergence = jensen_shannon,
 ) -> Float[Tensor, " layer"]:
-    """Jensen-Shannon divergence of the two groups' histograms, nats, float64."""
+    """Divergence of the histograms of two groups, nats, float64."""
+    p, q = (group.double() / group.sum(dim=-1, keepdim=True) for group in (first, second))
+    return of(p, q).sum(dim=-1).clamp_min_(0.0)
+
+
+def divergences(
+    values: Float[Tensor, "layer token"],
+    is_first: Bool[Tensor, " token"],
+    bins: int,
+    of: Divergence = jensen_shannon,
+) -> Float[Tensor, " layer"]:
+    """Divergence of the two groups' histograms over their pooled range, nats, float64."""
     found = count_groups(values, is_first, bins)
-    pooled = found.first + found.second
-    shares = _share(found.first, pooled, int(is_first.sum()), len(is_first))
-    return shares.sum(dim=-1).clamp_min_(0.0)
+    return divergence(found.first, found.second, of)
 
 
 def null_divergences(
@@ -87,9 +140,11 @@ def null_divergences(
     bins: int,
     permutations: int,
     seed: int,
+    of: Divergence = jensen_shannon,
+    relabelling: Relabelling = "shuffle",
     partial: Callable[[Float[Tensor, "permutation layer"]], object] | None = None,
 ) -> Float[Tensor, "permutation layer"]:
-    """Divergences under the null hypothesis: the labels shuffled, the same way in all layers.
+    """Divergences under the null hypothesis: other labels, the same ones in all layers.
 
     Parameters
     ----------
@@ -100,33 +155,47 @@ def null_divergences(
     bins, permutations : int
     seed : int
         The same seed gives the same labels on any device, for any size of blocks.
+    of : callable
+        :func:`jensen_shannon` or a :func:`notebook_divergence`.
+    relabelling : {"shuffle", "shift"}
+        Shuffled labels; or the labels as they are, shifted round the text. There are only
+        ``tokens - 1`` shifts: all of them, each once, where that many permutations are asked for.
     partial : callable, optional
         Makes of the permutations that are done what progress callbacks may look at.
 
     Returns
     -------
     Tensor
-        ``[permutations, layers]`` float64, nats, on the device of the values.
+        ``[permutations, layers]`` float64, nats, on the device of the values; no more of them than
+        there are shifts.
     """
     n_layers, n_tokens = values.shape
-    _, index = _binned(values, bins)
-    shares = _Shares(counts(index, bins), int(is_first.sum()), n_tokens)
+    index = bin_of(values, equal_edges(values.amin(dim=-1), values.amax(dim=-1), bins))
+    n_first = int(is_first.sum())
+    shares = _Shares(counts(index, bins), (n_first, n_tokens - n_first), of)
     weights = shares.weights_of(index)
     start_of = shares.start.to(weights)
+    if relabelling == "shift":
+        permutations = min(permutations, n_tokens - 1)
     null = torch.empty(permutations, n_layers, dtype=torch.float64, device=values.device)
     most = _BLOCK_VALUES.get(values.device.type, _BLOCK_VALUES_ELSEWHERE)
     at_once = max(1, most // max(weights.shape[1], n_tokens))
     blocks = range(0, permutations, at_once)
 
-    def so_far() -> object:
-        return None if partial is None else partial(null[:start])
+    done = 0
 
-    start = 0
-    sizes = [min(at_once, permutations - done) for done in blocks]
-    labels = _shuffled(n_tokens, int(is_first.sum()), sizes, seed)
+    def so_far() -> object:
+        return None if partial is None or not done else partial(null[:done])
+
+    sizes = [min(at_once, permutations - start) for start in blocks]
+    if relabelling == "shift":
+        labels = _shifted(is_first.cpu().numpy(), sizes, seed)
+    else:
+        labels = _shuffled(n_tokens, n_first, sizes, seed)
     for start in steps(blocks, "permuting labels", len(blocks), so_far):
         places = torch.addmm(start_of, torch.from_numpy(next(labels)).to(weights), weights)
-        null[start : start + len(places)] = shares.at(places)
+        done = start + len(places)
+        null[start:done] = shares.at(places)
     return null
 
 
@@ -142,20 +211,22 @@ class _Shares:
     """What every pair of bins adds to the divergence, for all counts in the first group.
 
     With ``n1`` and ``n2`` tokens in the groups, and a bin with ``c`` of its ``C`` values in the
-    first: ``p = c / n1``, ``q = (C - c) / n2``, ``m = (p + q) / 2`` and
+    first: ``p = c / n1``, ``q = (C - c) / n2``, ``m = (p + q) / 2`` and, for Jensen-Shannon,
     ``(p log p + q log q) / 2 - m log m``. The table of a pair of bins has a row for each count of
     the emptier one, as wide as the fullest bin of all: what counts ``c_a``, ``c_b`` add stands at
     ``start + c_a + width c_b``. Tables of pairs of a long text would be large: there each bin has
     one of its own.
     """
 
-    def __init__(self, pooled: Int[Tensor, "layer bin"], n_first: int, n_tokens: int) -> None:
+    def __init__(
+        self, pooled: Int[Tensor, "layer bin"], sizes: tuple[int, int], of: Divergence
+    ) -> None:
         self.n_layers = len(pooled)
         # A bin for each to have a partner.
         pooled = torch.nn.functional.pad(pooled, (0, pooled.shape[1] % 2))
         flat = pooled.flatten()
         begin, of_bin, first = _entries(flat + 1)
-        single = _share(first, flat[of_bin], n_first, n_tokens)
+        single = of(first.double() / sizes[0], (flat[of_bin] - first).double() / sizes[1])
         begin = begin.view_as(pooled)
         half = pooled.shape[1] // 2
         order = pooled.argsort(dim=-1)
@@ -214,24 +285,6 @@ def _entries(
     return start, table, torch.arange(len(table), device=sizes.device) - start[table]
 
 
-def _share(
-    first: Int[Tensor, " entry"], pooled: Int[Tensor, " entry"], n_first: int, n_tokens: int
-) -> Float[Tensor, " entry"]:
-    """What a bin adds to the divergence."""
-    p = first.double() / n_first
-    q = (pooled - first).double() / (n_tokens - n_first)
-    m = (p + q) / 2
-    xlogx = torch.special.xlogy
-    return (xlogx(p, p) + xlogx(q, q)) / 2 - xlogx(m, m)
-
-
-def _binned(
-    values: Float[Tensor, "layer token"], bins: int
-) -> tuple[Float[Tensor, "layer edge"], Int[Tensor, "layer token"]]:
-    edges = equal_edges(values.amin(dim=-1), values.amax(dim=-1), bins)
-    return edges, bin_of(values, edges)
-
-
 def _shuffled(
     n_tokens: int, n_first: int, sizes: list[int], seed: int
 ) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
@@ -249,3 +302,14 @@ def _shuffled(
             labels[row] = False
             labels[row, keys[row].argsort(kind="stable")[:n_first]] = True
         yield labels
+
+
+def _shifted(
+    is_first: np.ndarray[tuple[int], np.dtype[np.bool_]], sizes: list[int], seed: int
+) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
+    """Yield blocks of labels that are shifted round the text, each by another distance."""
+    n_tokens = len(is_first)
+    shifts = 1 + np.random.default_rng(seed).permutation(n_tokens - 1)
+    places = np.arange(n_tokens)
+    for start, size in zip(np.cumsum([0, *sizes]), sizes, strict=False):
+        yield is_first[(places - shifts[start : start + size, None]) % n_tokens]

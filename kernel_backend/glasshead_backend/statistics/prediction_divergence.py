@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, cast
-
-import pandas as pd
-import torch
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from glasshead_backend.checks import at_least_one, require
 from glasshead_backend.progress import reporting
-from glasshead_backend.statistics.chart import BLOCK_LABELS, Choice, quantiles
+from glasshead_backend.statistics.chart import Choice, quantiles
 from glasshead_backend.statistics.metric import (
     ALPHA,
     SEED,
@@ -23,9 +20,12 @@ from glasshead_backend.statistics.metric import (
     require_seed,
 )
 from glasshead_backend.statistics.permutation import (
+    Relabelling,
     count_groups,
-    divergences,
+    divergence,
+    jensen_shannon,
     kullback_leibler,
+    notebook_divergence,
     null_divergences,
     p_values,
 )
@@ -34,30 +34,35 @@ from glasshead_backend.statistics.prediction_divergence_chart import (
     divergence_chart,
     histograms,
 )
+from glasshead_backend.statistics.right_and_wrong import (
+    BLOCKS,
+    OVER_TEXTS,
+    block_parameter,
+    labelled_log_norms,
+)
 from glasshead_backend.statistics.significance import benjamini_hochberg
+from glasshead_backend.statistics.table import table
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    import pandas as pd
+    from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
-    from glasshead_backend.activation_questions import ActivationBlock
     from glasshead_backend.layers import Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.chart import LayerChart, Panel
+    from glasshead_backend.statistics.permutation import Divergence
     from glasshead_backend.trace import Trace
 
-BLOCKS = ("attention", "cross", "mlp", "residual")
-
-
-def block_parameter(trace: Trace) -> Parameter:
-    """Choose one of the blocks that a model has."""
-    there = [block for block in BLOCKS if block != "cross" or "cross" in trace.kinds]
-    return Parameter("Block", "choice", choices=[Choice(b, BLOCK_LABELS[b]) for b in there])
+Which = Literal["jsd", "notebook"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionDivergence(Metric):
     """Divergence of a block's log-norms between right and wrong predictions, with its null.
+
+    Over many texts (:class:`OverTexts`) it is the mean of the texts' own divergences: positions of
+    different texts are not put together, and short texts have large divergences by chance.
 
     Parameters
     ----------
@@ -67,6 +72,19 @@ class PredictionDivergence(Metric):
         Of the histograms, equal, over the pooled range.
     permutations : int
         Of the labels right and wrong.
+    divergence : {"jsd", "notebook"}
+        What is tested: the Jensen-Shannon divergence; or what some course notebooks call their
+        symmetric KL, ``(½ KL(m‖p) + ½ KL(m‖q)) / bins`` with ``m = (p + q) / 2``. That is infinite
+        where a bin holds values of one group only: with many bins it nearly always is.
+    epsilon : float
+        Of the notebook's divergence: added to the shares ``p`` and ``q``, as in notebooks that want
+        no logarithm of 0. The value depends much on it.
+    null : {"shuffle", "shift"}
+        Labels under the null hypothesis. Shuffling takes positions for exchangeable. Where
+        neighbours are alike in whether they are right *and* in their norms, that finds differences
+        that are none; "shift" moves the labels round the text as they are, which leaves likeness of
+        neighbours in place. Of ``n`` positions there are ``n - 1`` shifts, all taken once where
+        `permutations` is as large: p cannot be below ``1 / n`` then.
     seed : int
         Of the permutations.
     alpha : float
@@ -75,10 +93,33 @@ class PredictionDivergence(Metric):
 
     name: ClassVar[str] = "prediction_divergence"
     label: ClassVar[str] = "Right and wrong predictions"
+    over_texts: ClassVar[str] = OVER_TEXTS
 
     block: str = parameter("attention", label="Block", kind="choice")
     bins: int = parameter(30, label="Bins", kind="int", min=2, max=1000)
     permutations: int = parameter(1000, label="Permutations", kind="int", min=10, max=1_000_000)
+    divergence: Which = parameter(
+        "jsd",
+        label="Divergence",
+        kind="choice",
+        choices=(Choice("jsd", "Jensen-Shannon"), Choice("notebook", "notebook’s symmetric KL")),
+        help="Some course notebooks take (½ KL(m‖p) + ½ KL(m‖q)) / bins, m = (p + q) / 2.",
+    )
+    epsilon: float = parameter(
+        0.0,
+        label="ε",
+        kind="float",
+        min=0,
+        max=1,
+        help="Added to the shares of the notebook’s divergence: with 0, log 0 makes it infinite.",
+    )
+    null: Relabelling = parameter(
+        "shuffle",
+        label="Chance",
+        kind="choice",
+        choices=(Choice("shuffle", "shuffled labels"), Choice("shift", "shifted labels")),
+        help="Shift the labels round the text where neighbouring positions depend on each other.",
+    )
     seed: int = field(default=0, metadata={"parameter": SEED})
     alpha: float = field(default=0.05, metadata={"parameter": ALPHA})
 
@@ -86,6 +127,10 @@ class PredictionDivergence(Metric):
         require(self.block, BLOCKS, "block")
         at_least_one(self.bins, "bins", "bin")
         at_least_one(self.permutations, "permutations", "permutation")
+        require(self.divergence, get_args(Which), "divergence")
+        if not 0 <= self.epsilon < 1:
+            raise ValueError(f"epsilon {self.epsilon} is no small number: 0 or a little more.")
+        require(self.null, get_args(Relabelling), "null")
         require_seed(self.seed)
         require_level(self.alpha)
 
@@ -100,6 +145,12 @@ class PredictionDivergence(Metric):
         """Return the parameters, with the blocks of this model."""
         return {**super().offered(trace), "block": block_parameter(trace)}
 
+    @property
+    def _divergence(self) -> Divergence:
+        if self.divergence == "jsd":
+            return jensen_shannon
+        return notebook_divergence(self.bins, self.epsilon)
+
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> PredictionDivergenceResult:
@@ -109,16 +160,19 @@ class PredictionDivergence(Metric):
             groups = count_groups(log_norms, is_correct, self.bins)
 
             def result(null: Float[Tensor, "permutation layer"]) -> PredictionDivergenceResult:
+                parameters: dict[str, Any] = self.values() | {
+                    "null": null.cpu(),
+                    "relabelling": self.null,
+                }
                 return PredictionDivergenceResult(
-                    **self.values(),
+                    **parameters,
                     layers=tuple(layers),
                     log_norms=log_norms.cpu(),
                     is_correct=is_correct.cpu(),
                     edges=groups.edges.cpu(),
                     correct=groups.first.cpu(),
                     incorrect=groups.second.cpu(),
-                    jsd=divergences(log_norms, is_correct, self.bins).cpu(),
-                    null=null.cpu(),
+                    jsd=divergence(groups.first, groups.second).cpu(),
                 )
 
             null = null_divergences(
@@ -127,6 +181,8 @@ class PredictionDivergence(Metric):
                 bins=self.bins,
                 permutations=self.permutations,
                 seed=self.seed,
+                of=self._divergence,
+                relabelling=self.null,
                 partial=result,
             )
             return result(null)
@@ -151,17 +207,28 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
     jsd : Tensor
         ``[layers]`` float64: their Jensen-Shannon divergence, nats.
     null : Tensor
-        ``[permutations, layers]`` float64: the same with shuffled labels.
+        ``[permutations, layers]`` float64: what :attr:`observed` would be with the labels shuffled,
+        or shifted.
+    relabelling : {"shuffle", "shift"}
+        Which of the two: what `null` is of the metric.
     """
 
     layers: tuple[int, ...]
     log_norms: Float[Tensor, "layer position"]
     is_correct: Bool[Tensor, " position"]
     edges: Float[Tensor, "layer edge"]
-    correct: Float[Tensor, "layer bin"]
-    incorrect: Float[Tensor, "layer bin"]
+    correct: Int[Tensor, "layer bin"]
+    incorrect: Int[Tensor, "layer bin"]
     jsd: Float[Tensor, " layer"]
-    null: Float[Tensor, "permutation layer"]
+    null: Float[Tensor, "permutation layer"] = field()  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride]
+    relabelling: Relabelling
+
+    def __post_init__(self) -> None:
+        """Its parameters were checked when it was asked for."""
+
+    def values(self) -> dict[str, Any]:
+        """Return the parameters and their values."""
+        return super().values() | {"null": self.relabelling}
 
     @property
     def quantities(self) -> tuple[Choice, ...]:
@@ -182,9 +249,14 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
         return len(self.is_correct) - self.n_correct
 
     @cached_property
+    def observed(self) -> Float[Tensor, " layer"]:
+        """The divergence that is tested, nats: :attr:`jsd`, or the notebook's."""
+        return divergence(self.correct, self.incorrect, self._divergence)
+
+    @cached_property
     def p(self) -> Float[Tensor, " layer"]:
         """``(1 + #{null >= observed}) / (1 + permutations)``."""
-        return p_values(self.jsd, self.null)
+        return p_values(self.observed, self.null)
 
     @cached_property
     def p_adjusted(self) -> Float[Tensor, " layer"]:
@@ -207,7 +279,10 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
         return self.log_norms[:, ~self.is_correct].mean(dim=-1)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per layer; divergences in nats, ``difference`` = correct - incorrect."""
+        """Return one row per layer; divergences in nats, ``difference`` = correct - incorrect.
+
+        p, significance and the null's columns are of the divergence that was asked for.
+        """
         p = self.correct.double() / self.n_correct
         q = self.incorrect.double() / self.n_incorrect
         low, high = quantiles(self.null.T, 0.025, 0.975)
@@ -216,6 +291,7 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
             "mean_incorrect": self.mean_incorrect,
             "difference": self.mean_correct - self.mean_incorrect,
             "jsd": self.jsd,
+            **({"notebook": self.observed} if self.divergence == "notebook" else {}),
             "kl_correct_incorrect": kullback_leibler(p, q),
             "kl_incorrect_correct": kullback_leibler(q, p),
             "p": self.p,
@@ -228,7 +304,7 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
             "null_max": self.null.amax(dim=0),
         }
         numbers = {name: values.numpy() for name, values in columns.items()}
-        return pd.DataFrame({"layer": self.layers, **numbers})
+        return table({"layer": self.layers, **numbers})
 
     def chart(self, quantity: str = "") -> LayerChart:
         """Return the divergence with its null range, or the groups' means."""
@@ -256,8 +332,8 @@ def prediction_divergence(
     progress : callable or bool, optional
         As for :meth:`glasshead_backend.Lens.trace`.
     **parameters
-        As for :class:`PredictionDivergence`: ``block``, ``bins``, ``permutations``, ``seed``,
-        ``alpha``.
+        As for :class:`PredictionDivergence`: ``block``, ``bins``, ``permutations``,
+        ``divergence``, ``epsilon``, ``null``, ``seed``, ``alpha``.
 
     Returns
     -------
@@ -272,65 +348,12 @@ def prediction_divergence(
     -----
     The activation is that of the *predicting* position: position ``i`` is correct when the model's
     first choice there is token ``i + 1`` (in an encoder-decoder model, label ``i``). Divergences
-    are in nats; KL is infinite where one group has values in a bin and the other has none. Some
-    course notebooks take ``reduction="batchmean"`` of a one-dimensional tensor for their symmetric
-    KL, which divides by the number of bins too; their p-values are the same.
+    are in nats; KL is infinite where one group has values in a bin and the other has none.
+
+    The symmetric KL of some course notebooks, the mean of ``kl_div(log p, m)`` and
+    ``kl_div(log q, m)`` with ``reduction="batchmean"``, is neither KL(p‖q) nor a Jensen-Shannon
+    divergence: torch's second argument is the distribution that is averaged over, and "batchmean"
+    of a one-dimensional tensor divides by the number of bins. Its values differ from ours, and so
+    do its p-values: ``divergence="notebook"`` computes it.
     """
     return PredictionDivergence(**parameters).measure(trace, kind, progress=progress)
-
-
-def labelled_log_norms(
-    trace: Trace, block: str, kind: Kind | None
-) -> tuple[list[int], Float[Tensor, "layer position"], Bool[Tensor, " position"]]:
-    """Log-norms of a block at the positions whose next token is known, and where it is right.
-
-    Returns
-    -------
-    layers : list of int
-    log_norms : Tensor
-        ``[layers, positions]`` float64.
-    is_correct : Tensor
-        ``[positions]`` bool.
-    """
-    predictions = trace.predictions()
-    if not predictions.n_scored:
-        raise ValueError(predictions.reason)
-    if kind == "encoder":
-        raise ValueError("The encoder predicts no token: ask for the decoder (kind='decoder').")
-    norms = _norms(trace, block, kind)
-    # Predictions are indexed by the predicted token, activations by the position that predicts it.
-    correct = predictions.correct[trace.prediction_shift :]
-    known = (correct >= 0).nonzero()[:, 0]
-    is_correct = correct[known] == 1
-    n_correct = int(is_correct.sum())
-    n_incorrect = len(is_correct) - n_correct
-    if min(n_correct, n_incorrect) < 2:  # noqa: PLR2004
-        raise ValueError(
-            f"{n_correct} of the {len(is_correct)} predictions are right and {n_incorrect} wrong: "
-            "two of each are needed to compare them. Take a longer text."
-        )
-    device = next(iter(norms.values())).device
-    device = known.device if device.type == "mps" else device  # MPS has no float64
-    stacked = torch.stack([norm.to(device) for norm in norms.values()])
-    log_norms = stacked[:, known.to(device)].double().log()
-    if not bool(log_norms.isfinite().all()):
-        layer = list(norms)[int((~log_norms.isfinite()).any(dim=1).nonzero()[0])]
-        raise ValueError(
-            f"Activations of the {block} block in layer {layer} are zero or not finite somewhere: "
-            "they have no log-norm."
-        )
-    return list(norms), log_norms, is_correct.to(device)
-
-
-def _norms(trace: Trace, block: str, kind: Kind | None) -> dict[int, Float[Tensor, " token"]]:
-    if block == "residual":
-        of_block = cast("ActivationBlock", block)
-        return {
-            layer: trace.activations(layer, of_block, kind=kind).float().norm(dim=-1)
-            for layer in trace.layers_with(of_block, kind)
-        }
-    by_layer = trace.norms(kind).get(block)
-    if not by_layer:
-        has = ", ".join(map(repr, trace.norms(kind))) or "none"
-        raise ValueError(f"{trace.lens.name} has no {block!r} block there: {has}.")
-    return by_layer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,50 +23,56 @@ from glasshead_backend.statistics.chart import (
 from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jaxtyping import Float
     from torch import Tensor
 
     from glasshead_backend.statistics.chart import Panel
-    from glasshead_backend.statistics.prediction_divergence import PredictionDivergenceResult
+    from glasshead_backend.statistics.permutation import Relabelling
+    from glasshead_backend.statistics.prediction_divergence import (
+        PredictionDivergenceResult,
+        Which,
+    )
 
 _NULL_BINS = 40
-_HELP = (
-    (
-        "Positions are split by whether the model predicts the next token right. The height says "
-        "how much the sizes (log-norms) of the block’s output differ between the two groups: the "
-        "Jensen-Shannon divergence of their histograms, 0 = not at all, 0.69 nats = completely."
+_UNITS: Mapping[Which, str] = {
+    "jsd": "Jensen-Shannon divergence of log-norms, nats",
+    "notebook": "notebook’s symmetric KL of log-norms, nats per bin",
+}
+_MEANINGS: Mapping[Which, str] = {
+    "jsd": (
+        "the Jensen-Shannon divergence of their histograms, 0 = not at all, 0.69 nats = completely."
     ),
-    (
-        "The hatched band is what shuffled labels give. A filled mark lies above it more often "
-        "than chance allows. The panels show the current layer."
+    "notebook": (
+        "what some course notebooks call a symmetric KL, (½ KL(m‖p) + ½ KL(m‖q)) / bins with "
+        "m = (p + q) / 2; infinite where a bin holds values of one group only."
     ),
-    (
-        "A difference does not say that the size causes the error: both may follow from how rare "
-        "the word is. Few positions in a group make the divergence large by chance, and the band "
-        "as well."
-    ),
-)
+}
+_CHANCE: Mapping[Relabelling, str] = {
+    "shuffle": "shuffled labels",
+    "shift": "labels shifted round the text",
+}
 
 
 def divergence_chart(found: PredictionDivergenceResult) -> LayerChart:
-    """Jensen-Shannon divergence by layer, with the range that shuffled labels give."""
+    """The divergence by layer, with the range that labels by chance give."""
     low, high = quantiles(found.null.T, 0.025, 0.975)
     return LayerChart(
         title=f"{_output(found)}: right against wrong predictions",
-        unit="Jensen-Shannon divergence of log-norms, nats",
+        unit=_UNITS[found.divergence],
         layers=found.layers,
         series=[Choice(found.block, BLOCK_LABELS[found.block])],
-        mean=found.jsd[None],
+        mean=found.observed[None],
         null=Null(
             low[None],
             found.null.mean(dim=0)[None],
             high[None],
-            f"shuffled labels, mean and 95 % of {len(found.null):,} permutations",
+            f"{_CHANCE[found.relabelling]}, mean and 95 % of {_n_relabelled(found)}",
         ),
         test=_test(found),
-        help=_HELP,
+        help=_help(found),
+        note=_infinite(found),
     )
 
 
@@ -81,7 +88,7 @@ def difference_chart(found: PredictionDivergenceResult) -> LayerChart:
         mean=torch.stack([group.mean(dim=-1) for group in groups]),
         interval=Range(torch.stack(low), torch.stack(high), "quartiles over the positions"),
         test=_test(found, n_series=2),
-        help=_HELP,
+        help=_help(found),
     )
 
 
@@ -90,33 +97,89 @@ def histograms(found: PredictionDivergenceResult, layer: int) -> list[Panel]:
     if layer not in found.layers:
         return []
     at = found.layers.index(layer)
-    null, observed = found.null[:, at], float(found.jsd[at])
-    edges, n_permutations = _counted(null)
-    return [
-        Histogram(
-            title=f"Layer {layer}: log-norms",
-            x="log-norm",
-            y="share of the group",
-            edges=found.edges[at],
-            series=_groups(found),
-            values=torch.stack(
-                [found.correct[at] / found.n_correct, found.incorrect[at] / found.n_incorrect]
-            ),
-            words=f"divergence {number(observed)} nats; difference of the means "
-            f"{number(float(found.mean_correct[at] - found.mean_incorrect[at]))}",
+    observed, null = float(found.observed[at]), found.null[:, at]
+    finite = null[null.isfinite()]
+    p = (
+        f"p = {number(float(found.p[at]))}, adjusted for the number of layers "
+        f"{number(float(found.p_adjusted[at]))}"
+    )
+    size = (
+        f"divergence {number(observed)} nats; difference of the means "
+        f"{number(float(found.mean_correct[at] - found.mean_incorrect[at]))}"
+    )
+    groups = Histogram(
+        title=f"Layer {layer}: log-norms",
+        x="log-norm",
+        y="share of the group",
+        edges=found.edges[at],
+        series=_groups(found),
+        values=torch.stack(
+            [found.correct[at] / found.n_correct, found.incorrect[at] / found.n_incorrect]
         ),
+        words=size if len(finite) else f"{size}; {p}",
+    )
+    if not len(finite):
+        return [groups]
+    edges, n_permutations = _counted(finite)
+    n_infinite = len(null) - len(finite)
+    beyond = f"; {n_infinite:,} more are infinite" if n_infinite else ""
+    return [
+        groups,
         Histogram(
-            title=f"Layer {layer}: {len(null):,} permutations",
-            x="divergence with shuffled labels, nats",
-            y="permutations",
+            title=f"Layer {layer}: {_n_relabelled(found)}",
+            x=f"divergence with {_CHANCE[found.relabelling]}, nats",
+            y="permutations" if found.relabelling == "shuffle" else "shifts",
             edges=edges,
-            series=[Choice("null", "shuffled labels")],
+            series=[Choice("null", _CHANCE[found.relabelling])],
             values=n_permutations[None],
-            mark=Mark(observed, "observed"),
-            words=f"p = {number(float(found.p[at]))}, adjusted for the number of layers "
-            f"{number(float(found.p_adjusted[at]))}",
+            mark=Mark(observed, "observed") if math.isfinite(observed) else None,
+            words=f"{p}{beyond}",
         ),
     ]
+
+
+def _help(found: PredictionDivergenceResult) -> tuple[str, ...]:
+    return (
+        (
+            "Positions are split by whether the model predicts the next token right. The height "
+            "says how much the sizes (log-norms) of the block’s output differ between the two "
+            f"groups: {_MEANINGS[found.divergence]}"
+        ),
+        (
+            f"The hatched band is what {_CHANCE[found.relabelling]} give. A filled mark lies above "
+            "it more often than chance allows. The panels show the current layer."
+        ),
+        (
+            "Shuffled labels find differences too easily where neighbouring positions depend on "
+            "each other: shift the labels round the text then. With n positions p is 1 / n or more."
+        ),
+        (
+            "A difference does not say that the size causes the error: both may follow from how "
+            "rare the word is. Few positions in a group make the divergence large by chance, and "
+            "the band as well."
+        ),
+    )
+
+
+def _n_relabelled(found: PredictionDivergenceResult) -> str:
+    what = "permutations" if found.relabelling == "shuffle" else "shifts"
+    return f"{len(found.null):,} {what}"
+
+
+def _infinite(found: PredictionDivergenceResult) -> str:
+    """Say in words which layers have a divergence that cannot be drawn."""
+    infinite = [
+        str(layer)
+        for layer, is_one in zip(found.layers, found.observed.isinf(), strict=True)
+        if is_one
+    ]
+    if not infinite:
+        return ""
+    where = "every layer" if len(infinite) == len(found.layers) else f"layer {', '.join(infinite)}"
+    return (
+        f"Infinite in {where}: a bin holds values of one group only, and log 0 is infinite. Take "
+        "fewer bins, an ε above 0, or the Jensen-Shannon divergence."
+    )
 
 
 def _output(found: PredictionDivergenceResult) -> str:
@@ -133,10 +196,13 @@ def _groups(found: PredictionDivergenceResult) -> Sequence[Choice]:
 
 def _test(found: PredictionDivergenceResult, n_series: int = 1) -> Test:
     significant = (1 + found.significant.int()).expand(n_series, -1)
+    how = "permutation test"
+    if found.relabelling == "shift":
+        how = f"{_n_relabelled(found)}, p ≥ {number(1 / (1 + len(found.null)))}"
     return Test(
         significant,
         f"filled: right and wrong differ, p ≤ {found.alpha:g} after Benjamini-Hochberg "
-        f"(permutation test, {found.n_correct} right and {found.n_incorrect} wrong); open: not",
+        f"({how}, {found.n_correct} right and {found.n_incorrect} wrong); open: not",
     )
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import pandas as pd
 import torch
 
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice, LayerChart, Range, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric
+from glasshead_backend.statistics.table import table
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jaxtyping import Float
     from torch import Tensor
 
@@ -82,7 +83,7 @@ class LayerSimilarityResult(LayerSimilarity, Measured):
         low, high = quartiles(self.cosine)
         mean = self.cosine.mean(dim=-1)
         columns = {"mean": mean.numpy(), "low": low.numpy(), "high": high.numpy()}
-        return pd.DataFrame({"layer": self.layers, **columns})
+        return table({"layer": self.layers, **columns})
 
     def chart(self, quantity: str = "") -> LayerChart:
         """Return the mean cosine by layer."""

@@ -1,0 +1,205 @@
+"""All statistics where there is little: one layer, one head, results so far, blocks not known."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+import glasshead_backend.statistics
+from backend.tiny_models import TEXT, build, tokenizer
+from glasshead_backend import (
+    Lens,
+    Measured,
+    MutualInformation,
+    Norm,
+    PredictionDivergence,
+    Step,
+    prediction_divergence,
+)
+from glasshead_backend.frames.chart import chart_frame, detail_frame
+from glasshead_backend.statistics import METRICS, Metric, information, permutation
+from glasshead_backend.statistics.chart import median, quantiles
+
+if TYPE_CHECKING:
+    from glasshead_backend import Trace
+
+EVERY: list[Metric] = [
+    MutualInformation(target=[0, 3, 5, 8, 11])
+    if name == "mutual_information"
+    else PredictionDivergence(permutations=40)
+    if name == "prediction_divergence"
+    else metric()
+    for name, metric in METRICS.items()
+]
+BY_NAME = pytest.mark.parametrize("metric", EVERY, ids=lambda metric: metric.name)
+
+
+def half_right(**changes: Any) -> Trace:
+    """A text that the model knows nothing about, and what it goes on to write by itself."""
+    lens = Lens(build("llama", **changes), tokenizer())
+    return lens.generate(f"{TEXT} {TEXT}", max_new_tokens=40, min_new_tokens=40)
+
+
+def everything(trace: Trace, measured: Measured) -> None:
+    """Ask for all that a result can show."""
+    assert measured.to_frame() is not None
+    for quantity, _ in measured.quantities:
+        chart_frame(trace, "self", measured, quantity)
+    for layer in trace.layers():
+        detail_frame(measured, layer)
+
+
+# --- results so far -------------------------------------------------------------------------------
+@BY_NAME
+def test_whatever_is_there_so_far_can_be_shown(
+    metric: Metric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = half_right()
+    # As many steps as there can be.
+    monkeypatch.setattr(permutation, "_BLOCK_VALUES", {"cpu": 1})
+    monkeypatch.setattr(information, "_BLOCK_VALUES", 1)
+    n_shown = 0
+
+    def watch(step: Step) -> None:
+        nonlocal n_shown
+        partial = step.partial()
+        if partial is not None:
+            assert isinstance(partial, Measured)
+            everything(trace, partial)
+            n_shown += 1
+
+    whole = metric.measure(trace, progress=watch)
+    everything(trace, whole)
+    if metric.name in ("prediction_divergence", "mutual_information", "logit_lens", "entropy"):
+        assert n_shown > 1
+
+
+# --- little of everything -------------------------------------------------------------------------
+@BY_NAME
+def test_one_layer_with_one_head_is_enough(metric: Metric) -> None:
+    trace = half_right(num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1)
+    measured = metric.measure(trace)
+    everything(trace, measured)
+    frame = measured.to_frame()
+    assert set(frame["layer"]) == {0}
+    if "p" in frame:
+        assert frame["p"].tolist() == frame["p_adjusted"].tolist()
+
+
+def test_the_fewest_predictions_of_either_group_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = half_right()
+    predictions = trace.predictions()
+    correct = torch.zeros_like(predictions.correct)
+    correct[3], correct[7] = 1, 1
+    monkeypatch.setattr(trace, "predictions", lambda: replace(predictions, correct=correct))
+    found = prediction_divergence(trace, permutations=30)
+    assert found.n_correct == 2
+    everything(trace, found)
+    correct[7] = 0
+    with pytest.raises(ValueError, match="1 of the 79 predictions are right and 78 wrong"):
+        prediction_divergence(trace)
+    correct[:] = 1
+    with pytest.raises(ValueError, match="79 of the 79 predictions are right and 0 wrong"):
+        prediction_divergence(trace)
+
+
+def test_positions_without_a_prediction_are_in_neither_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trace = half_right()
+    predictions = trace.predictions()
+    surprisal = predictions.surprisal.clone()
+    surprisal[10:20] = torch.nan
+    monkeypatch.setattr(trace, "predictions", lambda: replace(predictions, surprisal=surprisal))
+    found = prediction_divergence(trace, permutations=9)
+    scored = [i for i in range(1, len(predictions.tokens)) if not 10 <= i < 20]
+    right = sum(int(predictions.correct[i]) == 1 for i in scored)
+    assert (found.n_correct, found.n_incorrect) == (right, len(scored) - right)
+
+
+# --- blocks that are not known --------------------------------------------------------------------
+def test_where_no_block_is_known_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = half_right()
+    monkeypatch.setattr(trace, "norms", lambda _=None: {})
+    words = "what its blocks add to the residual stream is not known"
+    assert words in Norm.lacks(trace)
+    with pytest.raises(ValueError, match=words):
+        Norm().measure(trace)
+    with pytest.raises(ValueError, match="has no 'attention' block there: none"):
+        prediction_divergence(trace)
+
+
+def test_a_block_that_some_layers_lack_is_measured_in_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trace = half_right()
+    norms = trace.norms()
+    some = {"attention": {}, "mlp": {0: norms["mlp"][0], 2: norms["mlp"][2]}}
+    monkeypatch.setattr(trace, "norms", lambda _=None: some)
+    measured = Norm().measure(trace)
+    everything(trace, measured)
+    assert measured.blocks == ("mlp",)
+    assert measured.to_frame()["layer"].tolist() == [0, 2]
+    found = prediction_divergence(trace, block="mlp", permutations=9)
+    everything(trace, found)
+    assert found.layers == (0, 2)
+    offered = PredictionDivergence.offered(trace)["block"].choices
+    assert [name for name, _ in offered] == ["mlp", "residual"]
+
+
+def test_norms_that_are_no_numbers_are_said_and_harm_no_other_layer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trace = half_right()
+    norms = {block: dict(layers) for block, layers in trace.norms().items()}
+    norms["mlp"][1] = norms["mlp"][1].clone()
+    norms["mlp"][1][5] = torch.nan
+    monkeypatch.setattr(trace, "norms", lambda _=None: norms)
+    measured = Norm().measure(trace)
+    everything(trace, measured)
+    assert measured.chart().note == "Layer 1: some values of its MLP block are not numbers."
+    assert measured.to_frame()["mean"].isna().sum() == 1
+    with pytest.raises(ValueError, match="mlp block in layer 1 are zero or not finite"):
+        prediction_divergence(trace, block="mlp")
+
+
+# --- words ----------------------------------------------------------------------------------------
+def test_a_median_is_numpys_for_even_numbers_too() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 8))
+    np.testing.assert_allclose(median(torch.from_numpy(x)), np.median(x, axis=1))
+    trace = half_right()
+    norms = [trace.norms()[block][0].numpy() for block in ("attention", "mlp")]
+    assert len(norms[0]) % 2 == 0
+    attention, mlp = (f"{np.median(of_block):.3g}" for of_block in norms)
+    panel: Any = Norm().measure(trace).detail(0)[0]
+    assert panel.words == f"median: attention {attention}, MLP {mlp}"
+
+
+def test_a_quantile_between_a_finite_and_an_infinite_value_is_infinite() -> None:
+    inf = torch.inf
+    values = torch.tensor([[1, 2, 3, inf], [1, inf, inf, inf], [1, 2, 3, 4], [inf] * 4])
+    low, high = quantiles(values, 0.25, 0.9)
+    assert low.tolist() == [1.75, inf, 1.75, inf]
+    assert high.tolist() == [inf, inf, pytest.approx(3.7), inf]
+
+
+# --- what is loaded -------------------------------------------------------------------------------
+def test_statistics_load_scipy_sklearn_and_pandas_when_they_need_them() -> None:
+    folder = Path(glasshead_backend.statistics.__file__).parent
+    for path in sorted(folder.glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            modules = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            loaded = {module.split(".")[0] for module in modules}
+            assert not loaded & {"scipy", "sklearn", "pandas"}, path.name
