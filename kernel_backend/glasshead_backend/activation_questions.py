@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
 from glasshead_backend.checks import require, several
+from glasshead_backend.contributions import ActivationBlock
 from glasshead_backend.layer_questions import LayerQuestions
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.readout import read_out
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.layers import Kind, Stack
     from glasshead_backend.prediction import NextTokenLogits
-
-ActivationBlock = Literal["attention", "cross", "mlp", "residual", "embedding"]
+    from glasshead_backend.sides import Sequence
 
 
 class ActivationQuestions(LayerQuestions):
@@ -54,7 +54,10 @@ class ActivationQuestions(LayerQuestions):
         -------
         dict
             ``{block: {layer: [tokens] float32}}``, blocks "attention", "cross" (decoders of
-            encoder-decoder models), "mlp". A layer without a block has no entry.
+            encoder-decoder models), "mlp"; in some models "mixer" (what mixes tokens without
+            attention: a state space, a convolution) and "other" (adapters, per-layer inputs). A
+            layer without a block has no entry, nor has one whose contribution is not known:
+            :meth:`unclear_blocks` says why.
         """
         stack = self._stack(kind)
         found: dict[str, dict[int, Tensor]] = {}
@@ -62,6 +65,30 @@ class ActivationQuestions(LayerQuestions):
             if of_stack == stack:
                 found.setdefault(block, {})[layer] = norm
         return {block: dict(sorted(by_layer.items())) for block, by_layer in found.items()}
+
+    def unclear_blocks(self, kind: Kind | None = None) -> dict[str, dict[int, str]]:
+        """Say which blocks' contributions to the residual stream are not known, and why.
+
+        Parameters
+        ----------
+        kind : str, optional
+            Picks the stack, as for :meth:`norms`.
+
+        Returns
+        -------
+        dict
+            ``{block: {layer: reason}}``; empty for most models.
+        """
+        stack = self._stack(kind)
+        found: dict[str, dict[int, str]] = {}
+        for (
+            of_stack,
+            layer,
+            block,
+        ), why in self.lens.anatomy.structure.contributions.unclear.items():
+            if of_stack == stack:
+                found.setdefault(block, {})[layer] = why
+        return found
 
     def activations(
         self,
@@ -84,8 +111,9 @@ class ActivationQuestions(LayerQuestions):
             Picks the stack, as for :meth:`norms`.
         heads : int or sequence of int, optional
             Of an attention block, only what these heads write: their sum of values, weighted and
-            put through the output projection, without its bias. The parts of all heads and the
-            bias make what leaves the projection.
+            put through the output projection, without its bias, and through what the model does
+            with it before it adds it (as :meth:`moved_norms` does). The parts of all heads and the
+            bias make what the block adds.
 
         Returns
         -------
@@ -106,12 +134,13 @@ class ActivationQuestions(LayerQuestions):
         if (stack, block) not in self._activations:
             self.store_activations([block], kind=kind)
         by_layer = self._activations[stack, block]
-        if block == "embedding":
-            return by_layer[0]
-        if layer not in by_layer:
-            has = ", ".join(map(str, by_layer)) or "no layer"
-            raise ValueError(f"Layer {layer} has no {block} block: {has} has one.")
-        return by_layer[layer]
+        place = 0 if block == "embedding" else layer
+        if place not in by_layer:
+            unclear = self.lens.anatomy.structure.contributions.unclear
+            has = ", ".join(map(str, sorted(by_layer))) or "no layer"
+            nothing = f"Layer {layer} has no {block} block: {has} has one."
+            raise ValueError(unclear.get((stack, place, block), nothing))
+        return by_layer[place]
 
     def store_activations(
         self,
@@ -143,17 +172,27 @@ class ActivationQuestions(LayerQuestions):
         for block in blocks:
             require(block, get_args(ActivationBlock), "block")
         missing: list[ActivationBlock] = [b for b in blocks if not self._has(stack, b, dtype)]
-        modules: dict[ActivationBlock, dict[int, nn.Module]] = {
-            block: self._modules_of(stack, block) for block in missing
-        }
-        if not any(modules.values()):
-            self._activations.update({(stack, block): {} for block in missing})
-            return
-        self._require_room_for(modules, stack, dtype)
-        stacks = self.lens.anatomy.structure.stacks.values()
-        with self._autocast(), layers_reported(stacks):
-            found = activations_of(self.lens.model, modules, self._inputs, dtype=dtype)
-        self._activations.update({(stack, block): found[block] for block in missing})
+        known = self.lens.anatomy.structure.contributions
+        wanted = [
+            writer
+            for writer in (*known.writers, *known.streams)
+            if writer.stack == stack and writer.block in missing
+        ]
+        embedding = known.embeddings.get(stack) if "embedding" in missing else None
+        found: dict[str, dict[int, Tensor]] = {}
+        if wanted or embedding:
+            self._require_room_for(missing, len(wanted) + (embedding is not None), stack, dtype)
+            stacks = self.lens.anatomy.structure.stacks.values()
+            with self._autocast(), layers_reported(stacks):
+                found = activations_of(
+                    self.lens.model,
+                    wanted,
+                    embedding,
+                    self._inputs,
+                    n_tokens=len(self._sequence_of(stack).tokens),
+                    dtype=dtype,
+                )
+        self._activations.update({(stack, block): found.get(block, {}) for block in missing})
 
     def layers_with(self, block: ActivationBlock, kind: Kind | None = None) -> list[int]:
         """Return the layers of a stack that have a block; its activations are stored by this."""
@@ -186,33 +225,24 @@ class ActivationQuestions(LayerQuestions):
             dtype is None or all(tensor.dtype == dtype for tensor in stored.values())
         )
 
-    def _modules_of(self, stack: Stack, block: ActivationBlock) -> dict[int, nn.Module]:
-        structure = self.lens.anatomy.structure
-        if block == "embedding":
-            return {0: structure.stacks[stack][0]}
-        if block == "residual":
-            return dict(enumerate(structure.stacks[stack]))
-        return {
-            writer.layer: writer.module
-            for writer in structure.writers
-            if writer.stack == stack and writer.block == block
-        }
+    def _sequence_of(self, stack: Stack) -> Sequence:
+        return self.sequences[0 if stack in ("self", "encoder") else -1]
 
     def _require_room_for(
         self,
-        modules: dict[ActivationBlock, dict[int, nn.Module]],
+        blocks: abc.Sequence[ActivationBlock],
+        n_tensors: int,
         stack: Stack,
         dtype: torch.dtype | None,
     ) -> None:
         model = self.lens.model
-        sequence = self.sequences[0 if stack in ("self", "encoder") else -1]
-        n_tensors = sum(map(len, modules.values()))
-        one = len(sequence.tokens) * model.get_input_embeddings().weight.shape[-1]
+        n_tokens = len(self._sequence_of(stack).tokens)
+        one = n_tokens * model.get_input_embeddings().weight.shape[-1]
         item = (dtype or model.dtype).itemsize
         require_room(
             n_tensors * one * item,
             budget_on(device_of(model), self.lens.memory_budget),
-            f"Storing the {' and '.join(modules)} activations of all layers",
+            f"Storing the {' and '.join(blocks)} activations of all layers",
             ["Store them in half precision: trace.store_activations(blocks, dtype=torch.float16)."]
             if item > torch.float16.itemsize
             else ["Trace a shorter text."],
@@ -239,4 +269,6 @@ class ActivationQuestions(LayerQuestions):
             gathered[place, chosen] = some.transpose(0, 1)
         flat = gathered.flatten(1).to(values.value.dtype)
         with self._autocast():
-            return values.projection(flat) - values.projection(torch.zeros_like(flat[:1]))
+            moved = values.moved(flat)
+        scale = values.behind.scale
+        return moved if scale is None else (moved * scale[:, None]).to(flat.dtype)

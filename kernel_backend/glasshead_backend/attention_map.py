@@ -83,6 +83,9 @@ class AttentionMap:
         ``[key tokens, heads, heads]``: scalar products of what the heads would move from each key
         (see :mod:`glasshead_backend.value_norms`). With it the map holds ``|| a v W_O ||`` instead
         of weights ``a``; aggregate "sum": the norm of what all heads move together.
+    row_scale : Tensor or None
+        ``[query tokens]``: what the rows of such a map are multiplied with (a norm behind the
+        block).
     what : str
         The map in words, for progress and errors: "layer 3".
     budget : int or None
@@ -98,6 +101,7 @@ class AttentionMap:
     aggregate: Aggregate | Literal["sum"] | None = None
     ignore_zeros: bool = False
     gram: Float[Tensor, "key head head"] | None = None
+    row_scale: Float[Tensor, " query"] | None = None
     scores: bool = False
     precision: Precision = "model"
     what: str = "a layer"
@@ -268,6 +272,9 @@ class AttentionMap:
         )
         if self.gram is not None:
             weights = _moved(weights, self.gram, together=self.aggregate == "sum")
+        if self.row_scale is not None:
+            tokens = torch.as_tensor(list(self.queries.tokens(rows)), device=weights.device)
+            weights = weights * self.row_scale.to(weights.device)[tokens, None]
         return fuse(weights, rows, self.queries, self.keys)
 
     def _combined(self, weights: Float[Tensor, "head row key"]) -> Float[Tensor, "map row key"]:

@@ -75,7 +75,7 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
     with (
         for_a_trace(lens.model),
         layers_reported(structure.stacks.values()),
-        norms_of(structure.writers, batch.size) as norms,
+        norms_of(structure.contributions.writers, batch.size) as norms,
         record(structure.readers, lens.model, batch.size, expected_bytes=expected) as recording,
     ):
         logits = run_for_logits(

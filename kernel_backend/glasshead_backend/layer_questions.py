@@ -193,8 +193,10 @@ class LayerQuestions(AttentionQuestions):
         The norm of the vector that a head adds to the residual stream of a query for one key: the
         weight ``a`` times the norm of the key's value, projected (Kobayashi et al. 2020), in units
         of that layer's residual stream. A token that is looked at only to look nowhere else mostly
-        moves less than its weight suggests. The values come from one more forward pass the first
-        time.
+        moves less than its weight suggests. What the model multiplies the block's output with
+        counts; where a root-mean-square norm stands between block and stream (Gemma 2, OLMo 2), its
+        scale is held at what it was for the query's whole vector, so that the shares of all heads
+        sum to what is added. The values come from one more forward pass the first time.
 
         Parameters
         ----------
@@ -214,7 +216,7 @@ class LayerQuestions(AttentionQuestions):
         ------
         ValueError
             When a layer's values or projection are not known (modules that compute attention by
-            themselves, gated outputs).
+            themselves, gated outputs), or when the norm behind them does more than to rescale.
         """
         require(aggregate, (None, "sum"), "aggregate")
         asked = self.attention_map(layer, heads, kind=kind, unit=unit)
@@ -225,7 +227,7 @@ class LayerQuestions(AttentionQuestions):
         chosen = torch.as_tensor(list(asked.heads), device=values.value.device)
         with self._autocast():
             gram = self.remembered(("gram", layer, self._kind(kind)), values.gram)
-        asked = replace(asked, gram=gram[:, chosen][:, :, chosen])
+        asked = replace(asked, gram=gram[:, chosen][:, :, chosen], row_scale=values.behind.scale)
         with reporting(progress):
             found = asked.whole(wanted)
         return found if aggregate is None else found[0]

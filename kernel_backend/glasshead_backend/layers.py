@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["self", "encoder", "decoder", "cross"]
 Stack = Literal["self", "encoder", "decoder"]
-Block = Literal["attention", "cross", "mlp"]
+Block = Literal["attention", "cross", "mlp", "mixer", "other"]
+"""What adds to the residual stream. "mixer": mixes tokens without attention (a state space, a
+convolution, linear attention); "other": none of these (adapters, Gemma 4's per-layer inputs)."""
 
 Lengths = dict[Kind, tuple[int, int]]
 """Queries and keys of every kind of attention that a model could have."""

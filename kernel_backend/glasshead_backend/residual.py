@@ -1,65 +1,46 @@
-"""What one layer adds to the residual stream, and which modules write it; found without names.
+"""What the blocks of every layer add to the residual stream, and what puts it out; without names.
 
-Among the outputs of a layer's modules some few sum to what comes out of the layer minus what went
-in. Where there is no such sum (the norm comes last), the attention block's writer is the linear
-layer that reads the attention output from its very storage, and the MLP's is the last linear layer.
+One forward is watched operation by operation (:mod:`glasshead_backend.dataflow`). From the output
+of a layer the stream is followed back to its input, through sums, scales and norms. What is added
+on the way is what the layer's blocks add: it is traced back to the modules that put it out, with
+what the model multiplies it with behind them, and compared with what was really added. It is
+attention if attention went into it since it left the stream. Where nothing of this kind is found,
+or the numbers disagree, the block is left out, with the reason.
 """
 
 from __future__ import annotations
 
-import itertools
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
-from glasshead_backend.capture import Recording, record
-from glasshead_backend.captured import CapturedCall
-from glasshead_backend.hooks import first_tensor, here, hidden_states
-from glasshead_backend.running import forward
-from glasshead_backend.tap import SoftmaxTap
+from glasshead_backend.contributions import Contributions, Part, Rows, Writer
+from glasshead_backend.dataflow import memory_of
+from glasshead_backend.layer_runs import LayerRun, Watch
+from glasshead_backend.layers import lengths_of
+from glasshead_backend.summands import UnclearError, additions, summands_of
+from glasshead_backend.text_place import first_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
-    from jaxtyping import Float
+    from torch import Tensor, nn
 
-    from glasshead_backend.layers import Block, Stack
-    from glasshead_backend.replay import Reader
+    from glasshead_backend.attention import AttentionCall
+    from glasshead_backend.layers import Block, Kind, Stack
+    from glasshead_backend.summands import Addition, Summand
 
-_SUM_TOLERANCE = 1e-4
-_MOST_WRITERS = 3
+    Named = tuple[Block, tuple[Part, ...], str]
 
-
-@dataclass
-class _BlockRun:
-    """What happened inside one residual block during the probe, in order of completion."""
-
-    taken_in: Float[Tensor, "token hidden"] | None = None
-    put_out: Float[Tensor, "token hidden"] | None = None
-    # module, its output (when it has the block's shape), storage of its input, calls made so far
-    events: list[tuple[nn.Module, Tensor | None, int, int]] = field(
-        default_factory=list[tuple[nn.Module, "Tensor | None", int, int]]
-    )
-    calls: list[int] = field(default_factory=list[int])
-    # Modules whose output has the tokens of the one sequence on its first axis.
-    tokens_first: set[int] = field(default_factory=set[int])
-    # How many events had been when each softmax was taken.
-    softmaxes: list[int] = field(default_factory=list[int])
+_WHAT = {"residual": "the residual stream behind it", "embedding": "what goes into it"}
 
 
-def find_writers(
+def find_contributions(
     model: Any,
     inputs: dict[str, Tensor],
     stacks: dict[Stack, tuple[nn.Module, ...]],
-    cross: frozenset[int],
-    readers: tuple[Reader, ...],
-) -> Iterator[tuple[Stack, int, Block, nn.Module, bool]]:
-    """Yield the modules that write to the residual stream of every layer of some stacks.
-
-    The last item says whether a module puts tokens before the batch.
+    located: dict[Kind, dict[int, AttentionCall]],
+) -> Contributions:
+    """Find out what the blocks of every layer add to the residual stream.
 
     Parameters
     ----------
@@ -68,158 +49,212 @@ def find_writers(
         A batch of one short sequence, as keyword arguments of the model's forward.
     stacks : dict
         The layers of every stack.
-    cross : frozenset of int
-        Identities of the modules that make cross-attention calls.
-    readers : tuple of Reader
-        The modules that compute attention by themselves.
+    located : dict
+        ``{kind: {layer: call}}`` of a recorded forward over the same inputs.
     """
-    runs = {id(block): _BlockRun() for blocks in stacks.values() for block in blocks}
-    entered: list[_BlockRun] = []
-
-    def mark(*_: object) -> None:
-        if entered:
-            entered[-1].softmaxes.append(len(entered[-1].events))
-
-    with ExitStack() as stack:
-        recording = stack.enter_context(record(readers, model))
-        for blocks in stacks.values():
-            for block in blocks:
-                _watch(block, runs[id(block)], recording, entered, stack)
-        stack.enter_context(SoftmaxTap(mark, mark))
-        forward(model, inputs)
-    for name, blocks in stacks.items():
-        for layer, block in enumerate(blocks):
-            for kind, module in _solve(runs[id(block)], recording, cross).items():
-                yield name, layer, kind, module, id(module) in runs[id(block)].tokens_first
-
-
-def _watch(
-    block: nn.Module,
-    run: _BlockRun,
-    recording: Recording,
-    entered: list[_BlockRun],
-    stack: ExitStack,
-) -> None:
-    """Hook a residual block and all its descendants for the time of the probe."""
-
-    def enter(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        taken_in = hidden_states(args, kwargs)
-        run.taken_in = None if taken_in is None else _flat(taken_in)
-        run.events.clear()
-        run.softmaxes.clear()
-        run.calls.clear()
-        run.calls.append(len(recording.calls))
-        entered.append(run)
-
-    def left(_: nn.Module, __: object, output: object) -> None:
-        put_out = first_tensor(output)
-        run.put_out = None if put_out is None else _flat(put_out)
-        run.calls.append(len(recording.calls))
-        entered.pop()
-
-    def inside(module: nn.Module, args: tuple[Any, ...], output: object) -> None:
-        tensor, taken_in = first_tensor(output), first_tensor(args)
-        if tensor is not None and tensor.dim() > 2 and tensor.shape[0] > tensor.shape[1]:  # noqa: PLR2004
-            run.tokens_first.add(id(module))
-        same = tensor is not None and run.taken_in is not None
-        fits = same and tensor.numel() == run.taken_in.numel()  # type: ignore[union-attr]
-        flat = _flat(tensor) if fits and tensor is not None else None
-        if flat is not None and run.taken_in is not None and flat.shape != run.taken_in.shape:
-            flat = None
-        storage = 0 if taken_in is None else taken_in.untyped_storage().data_ptr()
-        run.events.append((module, flat, storage, len(recording.calls)))
-
-    stack.callback(block.register_forward_pre_hook(here(enter), with_kwargs=True).remove)
-    stack.callback(block.register_forward_hook(here(left)).remove)
-    for module in block.modules():
-        if module is not block:
-            stack.callback(module.register_forward_hook(here(inside)).remove)
-
-
-def _flat(tensor: Tensor) -> Float[Tensor, "token hidden"]:
-    return tensor.detach().reshape(-1, tensor.shape[-1]).float()
-
-
-def _solve(run: _BlockRun, recording: Recording, cross: frozenset[int]) -> dict[Block, nn.Module]:
-    """Say which module writes what a block's attention, cross attention and MLP add."""
-    if len(run.calls) != 2:  # noqa: PLR2004  the block was not run (a layer the model skips)
-        return {}
-    calls = range(run.calls[0], run.calls[1])
-    summands = _residual_summands(run)
-    found: dict[Block, nn.Module] = {}
-    taken: list[nn.Module] = []
-    for index in calls:
-        call = recording.calls[index]
-        block: Block = "cross" if id(call.module) in cross else "attention"
-        if block in found:  # the module asks twice for one attention (differential heads)
-            continue
-        if isinstance(call, CapturedCall):
-            projection = _projection(run, index, call.output_storage)
-        else:
-            projection = _first_linear_after_softmax(run, index)
-        after = [module for module, n_calls in summands if n_calls > index and module not in taken]
-        module = after[0] if after else projection
-        if module is not None:
-            found[block] = module
-            taken.append(module)
-    rest = [module for module, _ in summands if module not in taken]
-    if not summands:
-        rest = [
-            module
-            for module, output, _, _ in run.events
-            if output is not None and is_linear(module)
-        ]
-        rest = [module for module in rest if module not in taken]
-    # A lone summand of a layer without attention is its mixer (a state-space block), not an MLP.
-    if rest and (calls or len(summands) > 1):
-        found["mlp"] = rest[-1]
+    watch = Watch(stacks, located)
+    watch.watch(model, inputs)
+    found = Contributions([], [], {}, {})
+    for stack, layers in stacks.items():
+        runs = [run for run in watch.runs if run.stack == stack]
+        rows = _rows(model, inputs, stack, runs)
+        if isinstance(rows, Rows):
+            found.embeddings[stack] = runs[0].module, rows
+        numbers = _numbers([run.module for run in runs], layers)
+        followed = False
+        for number, run in zip(numbers, runs, strict=True):
+            followed |= _look_at(run, number, rows, watch, found)
+        if not followed:
+            _leave_out_stream(found, stack, rows, len(layers))
+        elsewhere = "it is not in the list of layers that the others are in"
+        why = rows if isinstance(rows, str) else elsewhere
+        _name_those_elsewhere(found, stack, numbers, located, why)
+    name = type(model).__name__
+    for (stack, layer, block), why in found.unclear.items():
+        what = _WHAT.get(block, f"what its {block} adds to the residual stream")
+        found.unclear[stack, layer, block] = f"Layer {layer} of {name}: {what} is not known: {why}."
     return found
 
 
-def _projection(run: _BlockRun, index: int, output_storage: int) -> nn.Module | None:
-    """The output projection of an attention call: the linear layer that reads its output."""
-    later = [event for event in run.events if event[3] > index and is_linear(event[0])]
-    reads = [event for event in later if event[2] == output_storage]
-    return (reads or later)[0][0] if later else None
+def _numbers(run: Sequence[nn.Module], layers: Sequence[nn.Module]) -> list[int]:
+    """Layer numbers of the runs: places in the list, or turns where modules run more often."""
+    places: dict[int, list[int]] = {}
+    for place, layer in enumerate(layers):
+        places.setdefault(id(layer), []).append(place)
+    n_runs = Counter(map(id, run))
+    if any(n_runs[key] != len(there) for key, there in places.items() if key in n_runs):
+        return list(range(len(run)))
+    turns: Counter[int] = Counter()
+    numbers: list[int] = []
+    for module in run:
+        numbers.append(places[id(module)][turns[id(module)]])
+        turns[id(module)] += 1
+    return numbers
 
 
-def _first_linear_after_softmax(run: _BlockRun, index: int) -> nn.Module | None:
-    """The output projection of a module that computes attention by itself."""
-    begin = next((i for i, event in enumerate(run.events) if event[3] > index), len(run.events))
-    softmax = next((at for at in run.softmaxes if at >= begin), None)
-    later = run.events[softmax:] if softmax is not None else []
-    return next((module for module, *_ in later if is_linear(module)), None)
+def _rows(
+    model: Any, inputs: dict[str, Tensor], stack: Stack, runs: Sequence[LayerRun]
+) -> Rows | str:
+    """Where the tokens are in what goes from layer to layer; or why there are none."""
+    if not runs:
+        return "its layers are not called as modules"
+    n_tokens = lengths_of(inputs)[stack][0]
+    batch = inputs["input_ids"].shape[0]
+    shapes = {run.shape for run in runs}
+    if len(shapes) > 1:
+        return "its layers work on sequences of different lengths"
+    (shape,) = shapes
+    if shape[:-1] in ((batch, n_tokens), (batch * n_tokens,)):
+        return Rows()
+    if shape[:-1] == (n_tokens, batch):
+        return Rows(tokens_first=True)
+    if len(shape) == 3 and shape[0] == batch and shape[1] > n_tokens:  # noqa: PLR2004
+        name = "decoder_input_ids" if stack == "decoder" else "input_ids"
+        first = first_row(model, inputs, name, runs[0].module)
+        if first is not None:
+            return Rows(first=first)
+    sizes = " x ".join(map(str, shape)) or "no"
+    return f"from layer to layer go {sizes} numbers for {n_tokens} tokens, not a vector for each"
 
 
-def is_linear(module: nn.Module) -> bool:
-    """Whether a module multiplies by a matrix."""
-    weight = getattr(module, "weight", None)
-    is_leaf = next(module.children(), None) is None
-    return (
-        is_leaf
-        and isinstance(weight, Tensor)
-        and weight.dim() > 1
-        and not isinstance(module, nn.Embedding)
-    )
+def _look_at(
+    run: LayerRun, number: int, rows: Rows | str, watch: Watch, found: Contributions
+) -> bool:
+    """Find the writers of one layer; return whether its output is its input and what is added."""
+    blocks: set[str] = {"cross" if kind == "cross" else "attention" for kind, _ in run.calls}
+    unclear: dict[str, str] = {}
+    if isinstance(rows, str):
+        unclear = dict.fromkeys(blocks | {"mlp"}, rows)
+    else:
+        part = Part(run.module, run.run)
+        found.streams.append(Writer(run.stack, number, "residual", (part,), rows))
+        try:
+            steps = additions(run.put_out, run.given)
+        except UnclearError as error:
+            unclear = dict.fromkeys(blocks | {"mlp"}, str(error))
+        else:
+            why = _wrong_number(run, number)
+            unclear = dict.fromkeys(blocks | {"mlp"}, why) if why else {}
+            if not why:
+                parts, unclear = _blocks_of(run, steps, rows, watch)
+                unclear.update(_not_added(blocks, parts, unclear))
+                found.writers.extend(
+                    Writer(run.stack, number, block, tuple(of_block), rows)
+                    for block, of_block in parts.items()
+                    if block not in unclear
+                )
+            found.unclear.update({(run.stack, number, block): w for block, w in unclear.items()})
+            return True
+    found.unclear.update({(run.stack, number, block): why for block, why in unclear.items()})
+    return False
 
 
-def _residual_summands(run: _BlockRun) -> list[tuple[nn.Module, int]]:
-    """At most three modules of the block whose outputs sum to what the block adds, in order.
+def _wrong_number(run: LayerRun, number: int) -> str:
+    """Say why a layer's attention cannot be told by the layer's number; nothing if it can."""
+    numbers = sorted({of_call for _, of_call in run.calls})
+    if not numbers or numbers == [number]:
+        return ""
+    named = " and ".join(map(str, numbers))
+    if len(numbers) > 1:
+        return f"it holds several attention blocks, which are counted as layers {named}"
+    return f"its attention is counted as layer {named}"
 
-    Of modules with the same output (a projection, the dropout behind it, the block around both) the
-    first to finish stands for all. Empty for post-norm blocks, which have no such sum.
+
+def _blocks_of(
+    run: LayerRun, steps: Sequence[Addition], rows: Rows, watch: Watch
+) -> tuple[dict[Block, list[Part]], dict[str, str]]:
+    """Parts of what each block adds, and reasons why that is not known of some."""
+    owned = (*run.module.parameters(), *run.module.buffers())
+    parameters = {memory_of(one): one for one in owned}
+    reasons: dict[str, str] = {}
+    known: list[Summand] = []
+    for step in steps:
+        try:
+            known += summands_of(step, parameters)
+        except UnclearError as error:  # noqa: PERF203  a few steps
+            kinds = step.node.kinds or {"mlp"}
+            reasons.update(dict.fromkeys(kinds, str(error)))
+    parts: dict[Block, list[Part]] = {}
+    for block, of_block, why in _named(known, watch, rows, apart=set(reasons)):
+        if why:
+            reasons[block] = why
+        parts.setdefault(block, []).extend(of_block)
+    if reasons and "mlp" not in parts:
+        reasons.setdefault("mlp", next(iter(reasons.values())))
+    return parts, reasons
+
+
+def _not_added(
+    blocks: set[str], parts: dict[Block, Any], reasons: dict[str, str]
+) -> dict[str, str]:
+    """Say why attention that is there adds nothing."""
+    both = "one block attends to both sides, and is called attention"
+    elsewhere = "it goes into another block there, not into the residual stream itself"
+    return {
+        block: both if block == "cross" and "attention" in parts else elsewhere
+        for block in blocks - set(parts) - set(reasons)
+    }
+
+
+def _named(
+    summands: Sequence[Summand], watch: Watch, rows: Rows, *, apart: set[str]
+) -> list[Named]:
+    """Say of every summand which block's it is, and of some why that is not known.
+
+    `apart` are the blocks that are known to be there by what could not be traced back.
     """
-    if run.taken_in is None or run.put_out is None or run.put_out.shape != run.taken_in.shape:
-        return []
-    added = run.put_out - run.taken_in
-    scale = float(added.abs().max())
-    candidates: list[tuple[nn.Module, Tensor, int]] = []
-    for module, output, _, n_calls in run.events:
-        if output is not None and not any(torch.equal(output, other) for _, other, _ in candidates):
-            candidates.append((module, output, n_calls))
-    for size in range(1, _MOST_WRITERS + 1):
-        for chosen in itertools.combinations(candidates, size):
-            total = sum((output for _, output, _ in chosen[1:]), start=chosen[0][1])
-            if float((total - added).abs().max()) <= _SUM_TOLERANCE * scale:
-                return [(module, n_calls) for module, _, n_calls in chosen]
-    return []
+    named: list[Named] = [
+        (kind, one.parts, _why_not_attention(one)) for one in summands for kind in one.node.kinds
+    ]
+    rest = [one for one in summands if not one.node.kinds]
+    # Beside attention there is only one thing that it can be.
+    if len(rest) == 1 and (named or apart == {"attention"}):
+        return [*named, ("mlp", rest[0].parts, "")]
+    section: int | None = None
+    for one in rest:
+        try:
+            mixes = watch.mixes_tokens(one.node.modules[-1][0], rows)
+        except UnclearError as error:
+            named.append(("mlp", (), str(error)))
+            continue
+        block: Block = "mixer" if mixes else "mlp"
+        # What comes later, behind a norm, or is fed by more than the stream, is no MLP (adapters).
+        if not mixes and (one.node.uses_given or section not in (None, one.section)):
+            block = "other"
+        elif not mixes:
+            section = one.section
+        named.append((block, one.parts, ""))
+    return named
+
+
+def _why_not_attention(one: Summand) -> str:
+    """Say why what attention went into is not the attention block's; nothing if it is."""
+    if one.node.bent:
+        return "what attention gathers goes through an activation function before it is added"
+    return "attention to both sides is added as one" if len(one.node.kinds) > 1 else ""
+
+
+def _leave_out_stream(found: Contributions, stack: Stack, rows: Rows | str, n_layers: int) -> None:
+    """Take the stream of a stack back whose layers add nothing to what they are given."""
+    why = rows if isinstance(rows, str) else "its layers add nothing to what they are given"
+    found.streams[:] = [stream for stream in found.streams if stream.stack != stack]
+    found.embeddings.pop(stack, None)
+    found.unclear.update({(stack, layer, "residual"): why for layer in range(n_layers)})
+    found.unclear[stack, 0, "embedding"] = why
+
+
+def _name_those_elsewhere(
+    found: Contributions,
+    stack: Stack,
+    numbers: Sequence[int],
+    located: dict[Kind, dict[int, AttentionCall]],
+    why: str,
+) -> None:
+    """Say why nothing is known of attention that is not in the layers of its stack."""
+    for kind, by_layer in located.items():
+        if ("decoder" if kind == "cross" else kind) != stack:
+            continue
+        for layer in sorted(set(by_layer) - set(numbers)):
+            block = "cross" if kind == "cross" else "attention"
+            for one in (block, "mlp"):
+                found.unclear.setdefault((stack, layer, one), why)

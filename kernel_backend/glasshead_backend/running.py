@@ -12,22 +12,22 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from glasshead_backend.arena import Arena
 from glasshead_backend.as_found import for_a_trace
-from glasshead_backend.hooks import here, on_input, on_output
+from glasshead_backend.contributions import embedding_observed, observed
+from glasshead_backend.hooks import here, on_input
 from glasshead_backend.library import no_cache
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.prediction import NextTokenLogits
 from glasshead_backend.progress import is_listened_to, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from jaxtyping import Float
 
-    from glasshead_backend.activation_questions import ActivationBlock
+    from glasshead_backend.contributions import Rows, Writer
     from glasshead_backend.layers import Stack
     from glasshead_backend.lens import Lens
     from glasshead_backend.sides import Sides
-    from glasshead_backend.structure import Writer
 
     Norms = dict[tuple[Stack, int, str], Float[Tensor, "*batch token"]]
 
@@ -208,23 +208,18 @@ def run_for_logits(
 
 @contextmanager
 def norms_of(writers: Sequence[Writer], batch: int) -> Generator[Norms, None, None]:
-    """Note the L2 norm, ``[batch, tokens]``, of what each writer adds while the context is open."""
-    by_module = {id(writer.module): writer for writer in writers}
-    turns: dict[int, int] = {}
+    """Note the L2 norm, ``[batch, tokens]``, of what each writer adds while the context is open.
+
+    Of models that pad by themselves more rows than tokens; the text's own come first.
+    """
     norms: Norms = {}
     arena = Arena()
 
-    def note(module: nn.Module, output: Tensor) -> None:
-        writer = by_module[id(module)]
-        # A module shared by all layers (ALBERT) writes once per layer, in order.
-        turn = turns.get(id(module), 0)
-        turns[id(module)] = turn + 1
-        norm = output.detach().float().norm(dim=-1)
-        # Some put the batch second (FSMT), some flatten it (mixtures of experts).
-        norm = norm.t() if writer.tokens_first else norm.reshape(batch, -1)
-        norms[writer.stack, writer.layer + turn, writer.block] = arena.keep(norm)
+    def note(writer: Writer, added: Tensor) -> None:
+        norm = added.float().norm(dim=-1)
+        norms[writer.stack, writer.layer, writer.block] = arena.keep(norm)
 
-    with on_output([writer.module for writer in writers], note):
+    with observed(writers, batch, note):
         yield norms
 
 
@@ -273,46 +268,46 @@ def each_token_reported(
 
 def activations_of(
     model: Any,
-    modules: dict[ActivationBlock, dict[int, nn.Module]],
+    writers: Sequence[Writer],
+    embedding: tuple[nn.Module, Rows] | None,
     inputs: dict[str, Tensor],
     *,
+    n_tokens: int,
     dtype: torch.dtype | None = None,
-) -> dict[ActivationBlock, dict[int, Float[Tensor, "token hidden"]]]:
-    """Run the model and keep what some modules put out; of "embedding" what they take in.
+) -> dict[str, dict[int, Float[Tensor, "token hidden"]]]:
+    """Run the model and keep what blocks add, and what goes into the first layer.
 
     Parameters
     ----------
     model : PreTrainedModel
-    modules : dict
-        By block the module of every layer.
+    writers : sequence of Writer
+        Of one stack.
+    embedding : tuple, optional
+        The first layer with where its tokens are, if what goes into it is wanted.
     inputs : dict
         As :func:`inputs_of` makes them.
+    n_tokens : int
+        Of the sequence that the stack works on.
     dtype : torch.dtype, optional
         What to keep them in; default the model's own.
 
     Returns
     -------
     dict
-        ``{block: {layer: [tokens, hidden]}}``. A module shared by all layers (ALBERT) counts on.
+        ``{block: {layer: [tokens, hidden]}}``.
     """
-    kept: dict[ActivationBlock, dict[int, Tensor]] = {block: {} for block in modules}
+    kept: dict[str, dict[int, Tensor]] = {}
+
+    def keep(block: str, layer: int, rows: Tensor) -> None:
+        # A copy: the model may write into its output later on.
+        own = rows[:n_tokens].to(dtype or rows.dtype, copy=True)
+        kept.setdefault(block, {})[layer] = own
+
     with for_a_trace(model), ExitStack() as stack:
-        for block, by_layer in modules.items():
-            observed = on_input if block == "embedding" else on_output
-            keep = _keeper(kept[block], by_layer, dtype)
-            stack.enter_context(observed(list(by_layer.values()), keep))
+        seen = observed(writers, 1, lambda one, rows: keep(one.block, one.layer, rows[0]))
+        stack.enter_context(seen)
+        if embedding is not None:
+            taken_in = embedding_observed(*embedding, lambda rows: keep("embedding", 0, rows))
+            stack.enter_context(taken_in)
         forward(model, inputs)
     return kept
-
-
-def _keeper(
-    kept: dict[int, Tensor], modules: dict[int, nn.Module], dtype: torch.dtype | None
-) -> Callable[[nn.Module, Tensor], None]:
-    layers = {id(module): layer for layer, module in modules.items()}
-
-    def keep(module: nn.Module, tensor: Tensor) -> None:
-        layer = layers[id(module)]
-        layers[id(module)] += 1
-        kept[layer] = tensor.detach().reshape(-1, tensor.shape[-1]).to(dtype or tensor.dtype)
-
-    return keep

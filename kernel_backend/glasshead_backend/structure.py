@@ -19,7 +19,6 @@ from glasshead_backend.capture import record
 from glasshead_backend.captured import CapturedCall
 from glasshead_backend.hooks import here
 from glasshead_backend.layers import (
-    Block,
     Kind,
     Lengths,
     Stack,
@@ -31,7 +30,7 @@ from glasshead_backend.layers import (
     position_in_list,
 )
 from glasshead_backend.replay import Reader, Replay
-from glasshead_backend.residual import find_writers
+from glasshead_backend.residual import find_contributions
 from glasshead_backend.running import forward
 from glasshead_backend.tap import FusedAttention, SoftmaxTap, layout_of
 from glasshead_backend.text_place import first_token
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from glasshead_backend.attention import AttentionCall
+    from glasshead_backend.contributions import Contributions
     from glasshead_backend.tap import Layout
 
 _CROSS_PATH = re.compile(r"cross|encoder_attn|encdec|enc_dec", re.IGNORECASE)
@@ -58,18 +58,6 @@ class UnsupportedModelError(NotImplementedError):
 
 
 @dataclass(frozen=True)
-class Writer:
-    """A module whose output one block adds to the residual stream."""
-
-    stack: Stack
-    layer: int
-    block: Block
-    module: nn.Module
-    tokens_first: bool
-    """Whether its output is ``[tokens, batch, hidden]``."""
-
-
-@dataclass(frozen=True)
 class Structure:
     """The layers of a model, what computes their attention, and what writes to its residual stream.
 
@@ -83,8 +71,8 @@ class Structure:
         The modules that compute attention by themselves.
     unreadable : dict
         Kinds of attention that the model has and that cannot be read, with the reason.
-    writers : tuple of Writer
-        Sorted by stack, layer, block. A layer without an attention block simply has none.
+    contributions : Contributions
+        What the blocks add to the residual stream.
     layers : dict
         The layers that have attention, by kind.
     token_bytes : int
@@ -95,7 +83,7 @@ class Structure:
     cross_modules: frozenset[int]
     readers: tuple[Reader, ...]
     unreadable: dict[Kind, str]
-    writers: tuple[Writer, ...]
+    contributions: Contributions
     layers: dict[Kind, tuple[int, ...]]
     token_bytes: int
 
@@ -142,11 +130,11 @@ def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Structure:
             "model with softmax attention."
         )
     stacks = _stacks(model, located)
-    writers = tuple(Writer(*found) for found in find_writers(model, inputs, stacks, cross, readers))
+    contributions = find_contributions(model, inputs, stacks, located)
     layers: dict[Kind, tuple[int, ...]] = {k: tuple(by_layer) for k, by_layer in located.items()}
     kept = sum(call.nbytes for call in recording.calls if isinstance(call, CapturedCall))
     token_bytes = kept // inputs["input_ids"].shape[1]
-    return Structure(stacks, cross, readers, unreadable, writers, layers, token_bytes)
+    return Structure(stacks, cross, readers, unreadable, contributions, layers, token_bytes)
 
 
 class _Probe:

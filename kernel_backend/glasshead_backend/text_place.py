@@ -65,6 +65,36 @@ def first_token(
     return None if its_row is None or its_row < token else its_row - token
 
 
+def first_row(
+    model: PreTrainedModel, inputs: dict[str, Tensor], name: str, layer: nn.Module
+) -> int | None:
+    """Find the row of the first layer's input that belongs to the first token.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    inputs : dict
+        A batch of one short sequence.
+    name : str
+        Which of the inputs are the tokens.
+    layer : nn.Module
+        The first layer.
+
+    Returns
+    -------
+    int or None
+        None when a token is not one row there.
+    """
+    ids = inputs[name]
+    token = ids.shape[1] // 2
+    changed = ids.clone()
+    changed[0, token] = ids[0, token - 1]
+    before = _taken_in(model, inputs, [layer])[layer]
+    after = _taken_in(model, {**inputs, name: changed}, [layer])[layer]
+    row = _only_change(before, after)
+    return None if row is None or row < token else row - token
+
+
 def _taken_in(
     model: PreTrainedModel, inputs: dict[str, Tensor], modules: Sequence[nn.Module]
 ) -> dict[nn.Module, Float[Tensor, "batch row hidden"]]:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
-    from glasshead_backend.activation_questions import ActivationBlock
+    from glasshead_backend.contributions import ActivationBlock
     from glasshead_backend.layers import Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.targets import Target
@@ -155,7 +155,10 @@ class MutualInformation(Metric):
         layers = sorted({layer for some in having for layer in some})
         rows = [(i, layer) for i, some in enumerate(having) for layer in some]
         if not rows:
-            raise ValueError(f"No layer has a block of these: {', '.join(self.blocks)}.")
+            unclear = trace.unclear_blocks(kind)
+            why = [next(iter(unclear[block].values())) for block in self.blocks if block in unclear]
+            nothing = f"No layer has a block of these: {', '.join(self.blocks)}."
+            raise ValueError(why[0] if why else nothing)
         vectors = [
             trace.activations(layer, blocks[i], kind=kind)[list(places)] for i, layer in rows
         ]

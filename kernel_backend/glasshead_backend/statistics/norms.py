@@ -71,8 +71,8 @@ class Norm(Metric):
             by_block = trace.norms(kind)
         blocks = tuple(name for name in BLOCK_LABELS if by_block.get(name))
         if not blocks:
-            raise ValueError(_unknown(trace))
-        layers = sorted({layer for by_layer in by_block.values() for layer in by_layer})
+            raise ValueError(_unknown(trace, kind))
+        layers = sorted({layer for name in blocks for layer in by_block[name]})
         n_tokens = len(next(iter(by_block[blocks[0]].values())))
         nothing = torch.full((n_tokens,), torch.nan, dtype=torch.float32)
         rows = [
@@ -157,5 +157,7 @@ class NormResult(Norm, Measured):
         ]
 
 
-def _unknown(trace: Trace) -> str:
-    return f"{trace.lens.name}: what its blocks add to the residual stream is not known."
+def _unknown(trace: Trace, kind: Kind | None) -> str:
+    nothing = f"{trace.lens.name}: what its blocks add to the residual stream is not known."
+    unclear = trace.unclear_blocks(kind)
+    return next((why for of in unclear.values() for why in of.values()), nothing)

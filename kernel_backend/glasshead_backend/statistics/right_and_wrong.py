@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
 
-    from glasshead_backend.activation_questions import ActivationBlock
+    from glasshead_backend.contributions import ActivationBlock
     from glasshead_backend.layers import Kind
     from glasshead_backend.trace import Trace
 
@@ -83,5 +83,7 @@ def _norms(trace: Trace, block: str, kind: Kind | None) -> dict[int, Float[Tenso
     by_layer = trace.norms(kind).get(block)
     if not by_layer:
         has = ", ".join(map(repr, trace.norms(kind))) or "none"
-        raise ValueError(f"{trace.lens.name} has no {block!r} block there: {has}.")
+        nothing = f"{trace.lens.name} has no {block!r} block there: {has}."
+        unclear = trace.unclear_blocks(kind).get(block, {})
+        raise ValueError(next(iter(unclear.values()), nothing))
     return by_layer

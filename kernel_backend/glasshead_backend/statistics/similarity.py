@@ -50,8 +50,10 @@ class LayerSimilarity(Metric):
             trace.store_activations(("embedding", "residual"), kind=kind)
         layers = trace.layers_with("residual", kind)
         if not layers:
+            unclear = trace.unclear_blocks(kind).get("residual", {})
             raise ValueError(
-                f"{type(trace.lens.model).__name__} runs its layers in a way that shows no "
+                next(iter(unclear.values()), "")
+                or f"{type(trace.lens.model).__name__} runs its layers in a way that shows no "
                 "residual stream between them: their similarity is not known."
             )
         before = trace.activations(layers[0], "embedding", kind=kind)

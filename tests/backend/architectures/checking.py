@@ -10,6 +10,7 @@ import torch
 
 from backend.architectures.building import GAINS, build
 from backend.architectures.comparing import compare, row_maxima
+from backend.architectures.contributions import check_contributions, summary
 from backend.architectures.exceptions import NO_TEXT
 from backend.architectures.reference import call, run_eager
 from backend.tiny_models import TEXT, tokenizer
@@ -60,6 +61,9 @@ class Result:
         to the largest logit.
     padding : str
         The side on which the batch was padded.
+    contributions : str
+        How what the blocks add to the residual stream adds up, see
+        :mod:`backend.architectures.contributions`.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Result:
     uniform: float = float("nan")
     logits: float = float("nan")
     padding: str = ""
+    contributions: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -146,6 +151,7 @@ def _look(model: PreTrainedModel, reference: Reference, result: Result) -> None:
     for kind in alone.reported:
         if kind not in trace.kinds and alone.reported[kind]:
             result.missing[kind] = unreadable.get(kind, "not found")
+    result.contributions = summary(check_contributions(trace, inputs))
     trace.close()
     _look_at_a_batch(lens, result)
     _judge(result)
@@ -180,6 +186,8 @@ def _judge(result: Result) -> None:
             problems.append(f"{kind} differs by {worst:.1e}")
     if not result.logits <= TOLERANCE:
         problems.append(f"logits differ by {result.logits:.1e}")
+    if "wrong" in result.contributions:
+        problems.append(result.contributions)
     if not result.row_maximum >= _FAR_FROM_FLAT * result.uniform:
         problems.append("attention of the tiny model is too flat to tell")
     result.status = "differs" if problems else "exact"

@@ -50,6 +50,13 @@ How the weights come about:
 {paths}
 
 `alone` and `padded` are the largest absolute differences of any weight of any layer and head.
+
+`blocks add up` says whether a layer's input and what its blocks add to the residual stream
+(`trace.activations`) make its output, by hooks of the script's own: "closes" to float32 rounding;
+"closes behind the norm" where norms of the stream stand between the sums (post-norm: what goes into
+each norm is input + contribution); "closes, stream scaled" where the stream is multiplied by
+numbers on its way; "refused" with the reason that the lens gives, where a contribution is not
+known.
 """
 
 
@@ -123,7 +130,7 @@ def _state(results: Sequence[dict[str, Any]]) -> str:
 def _part(heading: str, results: Sequence[dict[str, Any]]) -> str:
     with_numbers = any(result.get("kinds") for result in results)
     names = ["model type", "class", "auto class"]
-    names += ["attention", "path", "alone", "padded"] if with_numbers else []
+    names += ["attention", "path", "alone", "padded", "blocks add up"] if with_numbers else []
     names += ["why"] if any(result["reason"] for result in results) else []
     lines = [
         f"## {heading}\n",
@@ -145,6 +152,7 @@ def _row(result: dict[str, Any], names: Sequence[str]) -> str:
         "path": ", ".join(dict.fromkeys("+".join(kind["paths"]) for kind in kinds.values())),
         "alone": _worst(kinds, "alone"),
         "padded": f"{_worst(kinds, 'padded')} {result.get('padding', '')}".strip(),
+        "blocks add up": result.get("contributions", ""),
         "why": result["reason"].partition(". ")[0].replace("|", "/"),
     }
     return "| " + " | ".join(cells[name] for name in names) + " |"
