@@ -61,7 +61,8 @@ class Norm(Metric):
     @classmethod
     def lacks(cls, trace: Trace) -> str:
         """Where no block is found, nothing is known."""
-        return "" if any(trace.norms().values()) else _unknown(trace)
+        norms = trace.norms()
+        return "" if any(norms.get(name) for name in BLOCK_LABELS) else _unknown(trace, None)
 
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
