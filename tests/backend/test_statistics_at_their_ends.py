@@ -153,6 +153,22 @@ def test_a_block_that_some_layers_lack_is_measured_in_the_others(
     assert [name for name, _ in offered] == ["mlp", "residual"]
 
 
+def test_why_a_contribution_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = half_right()
+    norms = {"attention": trace.norms()["attention"], "mlp": {0: trace.norms()["mlp"][0]}}
+    unclear = {"mlp": {1: "the sum does not close", 2: "the sum does not close"}}
+    monkeypatch.setattr(trace, "norms", lambda _=None: norms)
+    monkeypatch.setattr(trace, "unclear_blocks", lambda _=None: unclear)
+    assert Norm().measure(trace).chart().note == (
+        "MLP of layer 1, 2: what it adds is not known (the sum does not close)."
+    )
+    del norms["mlp"]
+    with pytest.raises(ValueError, match=r"'mlp' block adds is not known \(the sum does not close"):
+        prediction_divergence(trace, block="mlp")
+    del norms["attention"]
+    assert "is not known (the sum does not close)" in Norm.lacks(trace)
+
+
 def test_norms_that_are_no_numbers_are_said_and_harm_no_other_layer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

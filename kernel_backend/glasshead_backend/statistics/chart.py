@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jaxtyping import Float, Int
     from torch import Tensor
@@ -25,6 +25,8 @@ BLOCK_LABELS = {
     "attention": "attention",
     "cross": "cross-attention",
     "mlp": "MLP",
+    "mixer": "mixer",
+    "other": "other blocks",
     "residual": "residual stream",
 }
 
@@ -189,17 +191,38 @@ def block_series(blocks: Sequence[str]) -> tuple[Choice, ...]:
 
 
 def missing_blocks(
-    values: Float[Tensor, "series layer value"], series: Sequence[Choice], layers: Sequence[int]
+    values: Float[Tensor, "series layer value"],
+    series: Sequence[Choice],
+    layers: Sequence[int],
+    unclear: Mapping[str, Mapping[int, str]],
 ) -> str:
-    """Say in words which layers lack which block, and where single values are not a number."""
+    """Say in words which layers lack which block, and where values are not known or no numbers.
+
+    Parameters
+    ----------
+    values : Tensor
+        NaN throughout where a layer has none.
+    series, layers : sequence
+    unclear : mapping
+        As :meth:`Trace.unclear_blocks` returns it.
+    """
+    labels = dict(BLOCK_LABELS) | dict(series)
+    why = [
+        f"{label} of layer {', '.join(str(i) for i, of in by_layer.items() if of == reason)}: what "
+        f"it adds is not known ({reason})"
+        for block, by_layer in unclear.items()
+        for label in [labels.get(block, block)]
+        for reason in dict.fromkeys(by_layer.values())
+    ]
     lacking, any_lacks = values.isnan().all(dim=-1), values.isnan().any(dim=-1)
     parts = [
         f"layer {layers[j]} has no {series[i].label} block"
         if lacking[i, j]
         else f"layer {layers[j]}: some values of its {series[i].label} block are not numbers"
         for i, j in any_lacks.nonzero().tolist()
+        if layers[j] not in unclear.get(series[i].name, {})
     ]
-    text = "; ".join(parts)
+    text = "; ".join(parts + why)
     return text[0].upper() + text[1:] + "." if text else ""
 
 

@@ -42,7 +42,7 @@ from glasshead_backend.statistics.table import table
 from glasshead_backend.statistics.targets import target_positions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
     from jaxtyping import Float, Int
@@ -164,6 +164,7 @@ class MutualInformation(Metric):
         ]
         of_block = torch.tensor([i for i, _ in rows])
         of_layer = torch.tensor([layers.index(layer) for _, layer in rows])
+        unclear = trace.unclear_blocks(kind)
         found = torch.full(
             (len(rows), pairs_of(len(places)).shape[1]), torch.nan, dtype=torch.float64
         )
@@ -173,7 +174,11 @@ class MutualInformation(Metric):
             pairs = torch.full(shape, torch.nan, dtype=torch.float64)
             pairs[of_block, of_layer] = found
             return MutualInformationResult(
-                **self.values(), layers=tuple(layers), positions=places, pairs=pairs
+                **self.values(),
+                layers=tuple(layers),
+                positions=places,
+                pairs=pairs,
+                unclear={name: why for name, why in unclear.items() if name in self.blocks},
             )
 
         # Some models' blocks differ in width: those of one width together.
@@ -233,11 +238,14 @@ class MutualInformationResult(MutualInformation, Measured):
         ``[blocks, layers, pairs]`` float64: mutual information of all pairs of positions ``i < j``
         (as ``itertools.combinations`` orders them), in :attr:`unit`; NaN where a layer has no such
         block.
+    unclear : mapping
+        As :meth:`Trace.unclear_blocks` returns it: blocks that are left out, and why.
     """
 
     layers: tuple[int, ...]
     positions: tuple[int, ...]
     pairs: Float[Tensor, "block layer pair"]
+    unclear: Mapping[str, Mapping[int, str]]
 
     @property
     def quantities(self) -> tuple[Choice, ...]:

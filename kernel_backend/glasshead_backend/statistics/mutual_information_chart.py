@@ -57,7 +57,7 @@ def information_chart(found: MutualInformationResult) -> LayerChart:
         interval=Range(*quartiles(found.pairs), words) if found.n_pairs > 1 else None,
         test=_blocks_differ(found),
         help=_HELP,
-        note=f"{missing_blocks(found.pairs, series, found.layers)} {_too_few(found)}".strip(),
+        note=_note(found),
     )
 
 
@@ -73,7 +73,7 @@ def tau_chart(found: MutualInformationResult) -> LayerChart:
         mean=found.tau.statistic,
         test=None if _too_few(found) else Test(tested, _words(found, "τ is not 0", _pairs(found))),
         help=_HELP,
-        note=f"{missing_blocks(found.pairs, series, found.layers)} {_too_few(found)}".strip(),
+        note=_note(found),
     )
 
 
@@ -139,6 +139,12 @@ def _too_few(found: MutualInformationResult) -> str:
     if found.n_pairs >= max(FEWEST_FOR_TAU, FEWEST_FOR_T):
         return ""
     return f"{len(found.positions)} places make {_pairs(found)}: too few for τ and for tests."
+
+
+def _note(found: MutualInformationResult) -> str:
+    series = block_series(found.blocks)
+    missing = missing_blocks(found.pairs, series, found.layers, found.unclear)
+    return f"{missing} {_too_few(found)}".strip()
 
 
 def _target(found: MutualInformationResult) -> str:

@@ -24,6 +24,8 @@ from glasshead_backend.statistics.metric import Measured, Metric
 from glasshead_backend.statistics.table import table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from jaxtyping import Float
     from torch import Tensor
@@ -80,7 +82,12 @@ class Norm(Metric):
             torch.stack([by_block[name].get(layer, nothing).cpu() for layer in layers])
             for name in blocks
         ]
-        return NormResult(layers=tuple(layers), blocks=blocks, norms=torch.stack(rows))
+        return NormResult(
+            layers=tuple(layers),
+            blocks=blocks,
+            norms=torch.stack(rows),
+            unclear=trace.unclear_blocks(kind),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,11 +100,14 @@ class NormResult(Norm, Measured):
     blocks : tuple of str
     norms : Tensor
         ``[blocks, layers, tokens]`` float32; NaN where a layer has no such block.
+    unclear : mapping
+        As :meth:`Trace.unclear_blocks` returns it: blocks that are left out, and why.
     """
 
     layers: tuple[int, ...]
     blocks: tuple[str, ...]
     norms: Float[Tensor, "block layer token"]
+    unclear: Mapping[str, Mapping[int, str]]
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per block and layer: mean and quartiles of the norms over the tokens."""
@@ -126,7 +136,7 @@ class NormResult(Norm, Measured):
             interval=Range(*quartiles(self.norms), f"quartiles over {self.norms.shape[-1]} tokens"),
             tokens=self.norms,
             help=_HELP,
-            note=missing_blocks(self.norms, series, self.layers),
+            note=missing_blocks(self.norms, series, self.layers, self.unclear),
         )
 
     def detail(self, layer: int) -> list[Panel]:
@@ -159,6 +169,7 @@ class NormResult(Norm, Measured):
 
 
 def _unknown(trace: Trace, kind: Kind | None) -> str:
-    nothing = f"{trace.lens.name}: what its blocks add to the residual stream is not known."
     unclear = trace.unclear_blocks(kind)
-    return next((why for of in unclear.values() for why in of.values()), nothing)
+    reasons = [why for by_layer in unclear.values() for why in by_layer.values()]
+    because = f" ({reasons[0]})" if reasons else ""
+    return f"{trace.lens.name}: what its blocks add to the residual stream is not known{because}."

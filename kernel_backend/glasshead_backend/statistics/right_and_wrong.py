@@ -83,7 +83,12 @@ def _norms(trace: Trace, block: str, kind: Kind | None) -> dict[int, Float[Tenso
     by_layer = trace.norms(kind).get(block)
     if not by_layer:
         has = ", ".join(map(repr, trace.norms(kind))) or "none"
-        nothing = f"{trace.lens.name} has no {block!r} block there: {has}."
-        unclear = trace.unclear_blocks(kind).get(block, {})
-        raise ValueError(next(iter(unclear.values()), nothing))
+        unclear = trace.unclear_blocks(kind).get(block)
+        if unclear:
+            why = next(iter(unclear.values()))
+            raise ValueError(
+                f"{trace.lens.name}: what its {block!r} block adds is not known ({why}). "
+                f"Known: {has}."
+            )
+        raise ValueError(f"{trace.lens.name} has no {block!r} block there: {has}.")
     return by_layer
