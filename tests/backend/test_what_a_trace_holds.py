@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
+
 import torch
 
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens, memory
 from glasshead_backend.memory import Remembered
+
+if TYPE_CHECKING:
+    import pytest
 
 MEGABYTE = 1 << 20
 
