@@ -149,13 +149,18 @@ def work(name: str, sending: Any) -> None:
 def line(result: dict[str, Any]) -> str:
     """Say a result in a line."""
     kinds = "; ".join(
-        f"{kind} {'/'.join(one['paths'])} {one['alone']:.1e}"
-        + ("" if one["padded"] is None else f" padded {one['padded']:.1e}")
+        f"{kind} {'/'.join(one['paths'])} {errors(one['alone'])}"
+        + ("" if one["padded"] is None else f" padded {errors(one['padded'])}")
         + ("" if one["against"] == "output_attentions" else f" ({one['against']})")
         for kind, one in result.get("kinds", {}).items()
     )
     peak = result.get("row_maximum", float("nan"))
     return f"{result['status']:9} {result['name']}: {kinds} [{peak:.2f}] {result['reason']}"
+
+
+def errors(found: dict[str, float]) -> str:
+    """Say largest differences: ours in float64; ours and eager's in float32."""
+    return "{float64:.0e}, {float32:.1e}/{eager:.1e}".format(**found)
 
 
 if __name__ == "__main__":

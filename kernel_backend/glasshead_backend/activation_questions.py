@@ -259,11 +259,11 @@ class ActivationQuestions(LayerQuestions):
         values = self._values_of(layer, kind)
         chosen = several(heads, "head")
         asked = self.attention_map(layer, chosen, kind=kind)
-        value = values.value.float()
+        value = values.value.to(asked.dtype)
         # Query heads may share value heads.
         own = value[[head // (values.n_heads // len(value)) for head in chosen]]
         shape = (asked.n_rows, values.n_heads, value.shape[-1])
-        gathered = torch.zeros(shape, dtype=torch.float32, device=value.device)
+        gathered = torch.zeros(shape, dtype=value.dtype, device=value.device)
         for place, weights in asked.blocks():
             some = weights.nan_to_num_(0.0) @ own[:, : weights.shape[-1]]
             gathered[place, chosen] = some.transpose(0, 1)

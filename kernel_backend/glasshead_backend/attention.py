@@ -30,6 +30,14 @@ known values."""
 Precision = Literal["model", "float32"]
 
 
+def answer_dtype(computed_in: torch.dtype) -> torch.dtype:
+    """Return what answers are given in: float64 of a model in float64, else float32.
+
+    Half precision is what a model computes in, not what sums over it should be taken in.
+    """
+    return torch.float64 if computed_in == torch.float64 else torch.float32
+
+
 class AttentionCall(ABC):
     """One call of an attention block, able to say its weights for any heads and query rows.
 
@@ -65,6 +73,11 @@ class AttentionCall(ABC):
     @abstractmethod
     def device(self) -> torch.device:
         """Where the weights are computed."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """What the weights are given in: see :func:`answer_dtype`."""
 
     @property
     @abstractmethod
@@ -106,12 +119,12 @@ class AttentionCall(ABC):
             Return what enters the softmax instead: masked places are ``-inf``.
         precision : {"model", "float32"}
             "model": as a model in half precision computes them itself; "float32": recomputed in
-            float32 from the model's query and key. No difference for a float32 model.
+            float32 from the model's query and key. No difference for a model in float32 or float64.
 
         Returns
         -------
         Tensor
-            ``[heads, rows, keys]`` float32. A row that may look nowhere is NaN: undefined.
+            ``[heads, rows, keys]`` of :attr:`dtype`. A row that may look nowhere is NaN: undefined.
         """
         seen = self.visible_weights(heads, rows, scores=scores, precision=precision)
         n_hidden = self.n_keys - seen.shape[-1]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 
 from glasshead_backend.attention import Precision, undisturbed
-from glasshead_backend.memory import FLOAT32, budget_on, in_words, require_room
+from glasshead_backend.memory import budget_on, in_words, require_room
 from glasshead_backend.pooling import Pooling
 from glasshead_backend.progress import steps
 from glasshead_backend.units import fuse
@@ -30,13 +30,12 @@ if TYPE_CHECKING:
     from glasshead_backend.units import Units
 
 ROW_BLOCK = 256
-"""Most query tokens computed at once: 256 rows x 8,192 keys x 4 bytes = 8 MB a head."""
+"""Most query tokens computed at once: 256 rows x 8,192 keys x 4 bytes = 8 MB a head (float32)."""
 
 _BLOCK_BYTES = 64 << 20
 """Most bytes of weights in one block, as long as it has more than one row."""
 
 _POSITION_BYTES = 8
-_CELL_BYTES = FLOAT32 + 3 * _POSITION_BYTES
 
 Aggregate = Literal["mean", "max"]
 Narrow = Literal["heads", "rows", "mean", "picture"]
@@ -128,6 +127,11 @@ class AttentionMap:
         """Where it is computed."""
         return self.call.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights: float64 where the model computes in float64, else float32."""
+        return self.call.dtype
+
     def blocks(
         self, rows: Sequence[int] | None = None
     ) -> Iterator[tuple[slice, Float[Tensor, "map row visible"]]]:
@@ -156,7 +160,7 @@ class AttentionMap:
         nothing = -torch.inf if self.scores else 0.0
         shape = (self.n_maps, len(rows), self.n_columns)
         with undisturbed(self.device):
-            found = torch.empty(shape, dtype=torch.float32, device=self.device)
+            found = torch.empty(shape, dtype=self.dtype, device=self.device)
             for place, weights in self.blocks(rows):
                 found[:, place, : weights.shape[-1]] = weights
                 found[:, place, weights.shape[-1] :] = nothing
@@ -165,7 +169,7 @@ class AttentionMap:
 
     def column(self, columns: Sequence[int]) -> Float[Tensor, "map row"]:
         """Weights with which every row looks at some columns, summed over these."""
-        found = torch.zeros(self.n_maps, self.n_rows, dtype=torch.float32, device=self.device)
+        found = torch.zeros(self.n_maps, self.n_rows, dtype=self.dtype, device=self.device)
         with undisturbed(self.device):
             for place, weights in self.blocks():
                 seen = [column for column in columns if column < weights.shape[-1]]
@@ -202,9 +206,9 @@ class AttentionMap:
         """The k largest weights of every row and their columns; zeros where there are fewer."""
         rows = range(self.n_rows) if rows is None else rows
         k = min(k, self.n_columns)
-        self.require_room_for(len(rows), k, FLOAT32 + _POSITION_BYTES)
+        self.require_room_for(len(rows), k, self.dtype.itemsize + _POSITION_BYTES)
         shape = (self.n_maps, len(rows), k)
-        weights = torch.zeros(shape, dtype=torch.float32, device=self.device)
+        weights = torch.zeros(shape, dtype=self.dtype, device=self.device)
         keys = torch.zeros(shape, dtype=torch.int64, device=self.device)
         with undisturbed(self.device):
             for place, block in self.blocks(rows):
@@ -231,7 +235,7 @@ class AttentionMap:
                 found.append((of_map, row + place.start, column, seen[of_map, row, column]))
                 n_found += len(row)
                 require_room(
-                    n_found * _CELL_BYTES,
+                    n_found * (self.dtype.itemsize + 3 * _POSITION_BYTES),
                     allowed,
                     f"{self.what}: over {n_found:,} weights reach {threshold:g}, which",
                     ["Raise the threshold."],
@@ -249,7 +253,7 @@ class AttentionMap:
     def _cuts(self, rows: Sequence[int]) -> list[int]:
         """Where the blocks begin, and the number of rows: whole units, few enough tokens."""
         n_heads = self.call.n_heads if self.call.computes_all_heads else len(self.heads)
-        row_bytes = n_heads * self.keys.n_tokens * FLOAT32
+        row_bytes = n_heads * self.keys.n_tokens * self.dtype.itemsize
         most = max(1, min(ROW_BLOCK, _BLOCK_BYTES // max(1, row_bytes)))
         if self.queries.word_of_token is None:
             return [*range(0, len(rows), most), len(rows)]
@@ -300,10 +304,10 @@ class AttentionMap:
         )
 
     def require_room_for(
-        self, n_rows: int, n_columns: int | None = None, cell_bytes: int = FLOAT32
+        self, n_rows: int, n_columns: int | None = None, cell_bytes: int | None = None
     ) -> None:
         """Refuse an answer that is too large, and say which would fit."""
-        row = (n_columns or self.n_columns) * cell_bytes
+        row = (n_columns or self.n_columns) * (cell_bytes or self.dtype.itemsize)
         needed = self.n_maps * n_rows * row
         allowed = budget_on(self.device, self.budget)
         if needed <= allowed:
@@ -321,7 +325,7 @@ class AttentionMap:
         require_room(needed, allowed, f"{self.what}: {heads}{size}", said)
 
     def __repr__(self) -> str:
-        size = self.n_maps * self.n_rows * self.n_columns * FLOAT32
+        size = self.n_maps * self.n_rows * self.n_columns * self.dtype.itemsize
         return (
             f"AttentionMap({self.what}: {self.n_maps} x {self.n_rows} x {self.n_columns}, "
             f"{in_words(size)} if it were whole)"
@@ -332,7 +336,7 @@ def _moved(
     weights: Float[Tensor, "head row key"], gram: Float[Tensor, "key head head"], *, together: bool
 ) -> Float[Tensor, "head row key"]:
     """Norm of what each head moves, or of what all move together: ``|| sum_h a_h f_h ||``."""
-    of_key = gram[: weights.shape[-1]].to(weights.device)
+    of_key = gram[: weights.shape[-1]].to(weights)
     if not together:
         norms = of_key.diagonal(dim1=1, dim2=2).clamp_min(0.0).sqrt()
         return weights * norms.T[:, None]

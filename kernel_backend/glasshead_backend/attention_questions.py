@@ -75,8 +75,9 @@ class AttentionQuestions(Recorded):
         Returns
         -------
         Tensor
-            ``[heads, queries, keys]`` float32 (``[queries, keys]`` with `aggregate`). Rows sum to
-            1, or to less where the layer has attention sinks; a row that may look nowhere is NaN.
+            ``[heads, queries, keys]`` (``[queries, keys]`` with `aggregate`), float32; float64 of a
+            model in float64. Rows sum to 1, or to less where the layer has attention sinks; a row
+            that may look nowhere is NaN.
 
         Raises
         ------
@@ -243,8 +244,8 @@ class AttentionQuestions(Recorded):
         Returns
         -------
         Tensor
-            ``[layers, heads, keys or queries]`` float32, layers as :meth:`layers` lists them. A
-            layer with fewer heads than another is padded with NaN.
+            ``[layers, heads, keys or queries]``, layers as :meth:`layers` lists them; dtype as for
+            :meth:`attention`. A layer with fewer heads than another is padded with NaN.
         """
         require(direction, ("from", "to"), "direction")
         layers = self.layers(kind)

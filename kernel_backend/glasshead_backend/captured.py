@@ -3,6 +3,7 @@
 ``A = softmax(scale * q k^T -> soft-cap -> + bias -> mask)``, with a sink column dropped where the
 layer has one. The model's own eager function is the oracle: where our arithmetic differs from it
 (an unknown kind of sink, say) or where the model computes in half precision, it is the one used.
+A model in float64 is followed in float64, everything else in float32.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from glasshead_backend.attention import AttentionCall
+from glasshead_backend.attention import AttentionCall, answer_dtype
 from glasshead_backend.relative_bias import MAP_DIMS, RelativeBias
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 SINK_NAMES = ("s_aux", "sinks")
 """Names that architectures give to the extra scores of attention sinks."""
-
-_PARITY = 1e-5
-"""Largest difference between our own arithmetic and the model's eager function (float32)."""
 
 
 @dataclass(eq=False)
@@ -62,8 +60,8 @@ class CapturedCall(AttentionCall):
     output_storage : int
         Address of the storage of the call's output: how the output projection is recognised.
     difference : float
-        Largest difference between our own arithmetic and `eager` on a few rows: see
-        :mod:`glasshead_backend.oracle`.
+        Largest difference between our own arithmetic and `eager` on a few rows, as a multiple of
+        what rounding explains: see :mod:`glasshead_backend.oracle`.
     unexplained : str
         Why the weights are not known, in words; empty where they are.
     value : Tensor or None
@@ -86,7 +84,7 @@ class CapturedCall(AttentionCall):
     @property
     def own_math(self) -> bool:
         """Whether our own arithmetic reproduces `eager` on this call."""
-        return self.difference <= _PARITY
+        return self.difference <= 1
 
     @property
     def path(self) -> Path:
@@ -114,6 +112,11 @@ class CapturedCall(AttentionCall):
         return self.query.device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are given in."""
+        return answer_dtype(self.query.dtype)
+
+    @property
     def nbytes(self) -> int:
         """Bytes held by this call's query and key."""
         value = 0 if self.value is None else self.value.nbytes
@@ -135,7 +138,7 @@ class CapturedCall(AttentionCall):
     @property
     def computes_all_heads(self) -> bool:
         """The model's own eager function does."""
-        return not self.own_math or self.query.dtype != torch.float32
+        return not self.own_math or self.query.dtype != self.dtype
 
     @property
     def remainder(self) -> str:
@@ -155,10 +158,10 @@ class CapturedCall(AttentionCall):
             raise ValueError(self.unexplained)
         if scores:
             return _scores(self, heads, rows)[0]
-        as_computed = precision == "model" and self.query.dtype != torch.float32
+        as_computed = precision == "model" and self.query.dtype != self.dtype
         if self.own_math and not as_computed:
             return own_weights(self, heads, rows)[0]
-        computed = eager_rows(self, rows)[0, list(heads)].float()
+        computed = eager_rows(self, rows)[0, list(heads)].to(self.dtype)
         blind = blind_rows(self, heads, rows)
         return computed if blind is None else computed.masked_fill(blind[0, ..., None], torch.nan)
 
@@ -232,7 +235,7 @@ def own_weights(
     scores = _scores(call, heads, rows)
     if call.sinks is None:
         return torch.softmax(scores, dim=-1, out=scores)
-    sink = call.sinks.float().reshape(-1)[list(heads)].view(1, -1, 1, 1)
+    sink = call.sinks.to(call.dtype).reshape(-1)[list(heads)].view(1, -1, 1, 1)
     scores = torch.cat([scores, sink.expand(len(scores), -1, len(rows), 1)], dim=-1)
     return scores.softmax(dim=-1)[..., :-1]
 
@@ -278,14 +281,14 @@ def _products(
     chosen = list(heads)
     if chosen == list(range(call.n_heads)):
         # The few queries are scaled, not their many products.
-        query = call.query[:, :, index].float() * call.scaling
+        query = call.query[:, :, index].to(call.dtype) * call.scaling
         query = query.unflatten(1, (n_groups, per_group)).flatten(2, 3)
-        products = query @ call.key[:, :, :n_visible].float().transpose(-1, -2)
+        products = query @ call.key[:, :, :n_visible].to(call.dtype).transpose(-1, -2)
         return products.unflatten(2, (per_group, len(rows))).flatten(1, 2)
     groups = [head // per_group for head in chosen]
     query = _of_heads(call.query, chosen)[:, :, index]
-    key = _of_heads(call.key, groups if len(set(groups)) > 1 else groups[:1])
-    return (query.float() * call.scaling) @ key[:, :, :n_visible].float().transpose(-1, -2)
+    key = _of_heads(call.key, groups if len(set(groups)) > 1 else groups[:1])[:, :, :n_visible]
+    return (query.to(call.dtype) * call.scaling) @ key.to(call.dtype).transpose(-1, -2)
 
 
 def _of_heads(
@@ -300,17 +303,17 @@ def _later_keys(
 ) -> Float[Tensor, "query key"]:
     """Minus infinity where a key comes after its query, from the first of the rows on; else 0."""
     if isinstance(rows, range) and rows.step == 1 and rows.stop == n_visible:
-        return _triangle(len(rows), call.device)
+        return _triangle(len(rows), call.dtype, call.device)
     hidden = ~_visible(call, rows, range(min(rows), n_visible))
-    return torch.zeros(hidden.shape, dtype=torch.float32, device=call.device).masked_fill_(
+    return torch.zeros(hidden.shape, dtype=call.dtype, device=call.device).masked_fill_(
         hidden, -torch.inf
     )
 
 
 @lru_cache(maxsize=8)
-def _triangle(size: int, device: torch.device) -> Float[Tensor, "size size"]:
+def _triangle(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "size size"]:
     # All full blocks of rows share one, and making it costs more than applying it.
-    hidden = torch.full((size, size), -torch.inf, dtype=torch.float32, device=device)
+    hidden = torch.full((size, size), -torch.inf, dtype=dtype, device=device)
     return hidden.triu(1)
 
 

@@ -11,7 +11,7 @@ from glasshead_backend import rollout as through_layers
 from glasshead_backend.attention_map import Aggregate
 from glasshead_backend.attention_questions import AttentionQuestions
 from glasshead_backend.checks import positions, require, several
-from glasshead_backend.memory import FLOAT32, budget_on, require_room
+from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.running import require_room_to_record
 from glasshead_backend.sides import Unit
@@ -71,7 +71,7 @@ class LayerQuestions(AttentionQuestions):
         Returns
         -------
         Tensor
-            ``[queries, keys]`` float32.
+            ``[queries, keys]`` float32 (float64 of a model in float64).
         """
         require(aggregate, get_args(Aggregate), "aggregate")
         chosen = self.layers(kind) if layers is None else several(layers, "layer")
@@ -81,7 +81,7 @@ class LayerQuestions(AttentionQuestions):
             self.attention_map(layer, kind=kind, unit=unit, aggregate=aggregate) for layer in chosen
         ]
         wanted = positions(rows, maps[0].n_rows)
-        needed = 2 * FLOAT32 * len(wanted) * maps[0].n_columns
+        needed = 2 * maps[0].dtype.itemsize * len(wanted) * maps[0].n_columns
         require_room(
             needed,
             budget_on(maps[0].device, self.lens.memory_budget),
@@ -89,7 +89,7 @@ class LayerQuestions(AttentionQuestions):
             ["Ask for fewer rows (rows=)."],
         )
         shape = (len(wanted), maps[0].n_columns)
-        total = torch.zeros(shape, dtype=torch.float32, device=maps[0].device)
+        total = torch.zeros(shape, dtype=maps[0].dtype, device=maps[0].device)
         with reporting(progress):
             for one in steps(maps, "averaging over layers", len(maps)):
                 total += one.whole(wanted)[0].to(total.device)
@@ -129,7 +129,7 @@ class LayerQuestions(AttentionQuestions):
         Returns
         -------
         Tensor
-            ``[queries, keys]`` float32; each row sums to 1.
+            ``[queries, keys]`` float32 (float64 of a model in float64); each row sums to 1.
         """
         kind = self._self_kind(kind)
         maps = self._self_maps(kind, last_layer, aggregate)

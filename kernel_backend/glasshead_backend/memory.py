@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-FLOAT32 = 4
 _SHARE = 0.5
 """Of the memory that is free, what one answer may take where the user set no budget."""
 

@@ -73,6 +73,11 @@ class KeyPart(AttentionCall):
         return self.call.device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are given in."""
+        return self.call.dtype
+
+    @property
     def nbytes(self) -> int:
         """Bytes held by the whole call, which its parts share."""
         return self.call.nbytes if self.keys.start == 0 else 0

@@ -21,6 +21,7 @@ from glasshead_backend.captured import (
     eager_rows,
     own_weights,
 )
+from glasshead_backend.relative_bias import RelativeBias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,10 +51,10 @@ class Evidence:
     function : callable
         What the model called.
     names : tuple of str
-        "weights": of our arithmetic from those of the model's eager function. The others from what
-        was put out, relative to the largest of it: "eager", the eager function; "own", our
-        arithmetic; "without", ours without what a function may not heed; "itself", what the called
-        function makes of these rows alone.
+        "weights": of our arithmetic from those of the model's eager function, as a multiple of what
+        rounding explains. The others from what was put out, relative to the largest of it: "eager",
+        the eager function; "own", our arithmetic; "without", ours without what a function may not
+        heed; "itself", what the called function makes of these rows alone.
     differences : Tensor
         One for every name; NaN where there was nothing to compare.
     """
@@ -86,13 +87,13 @@ def examine(
         What the function returned beside its output.
     """
     rows = _few_rows(call)
-    exact = call.query.dtype == torch.float32
+    exact = call.query.dtype == call.dtype
     found: dict[str, Tensor] = {}
     if exact or function is not call.eager:
         own = _own(call, rows)
         theirs, their_weights = attend_again(call, call.eager, rows, value)
         if exact:
-            found["weights"] = _of_weights(own, their_weights)
+            found["weights"] = _of_weights(own, their_weights) / rounding(call, rows)
         if function is not call.eager:
             found["eager"] = _of_output(call, rows, output, theirs)
             found["own"] = _of_output(call, rows, output, _gathered(own, value))
@@ -145,18 +146,23 @@ def _tolerance(call: CapturedCall) -> float:
     return 1e-2 if call.query.dtype.itemsize >= torch.float32.itemsize else 1e-1
 
 
+_ROUNDINGS = 16
+"""Roundings of a score that two sound ways to compute the same weight may lie apart."""
+
+
 def gathers_by_weights(call: CapturedCall, value: Tensor, output: Tensor) -> bool:
     """Whether what a call puts out, ``[batch, queries, heads, size]``, is its weights times values.
 
     Some scale it besides (sinks that act on the output), which the weights do not show.
     """
     rows = _few_rows(call)
-    weights = eager_rows(call, rows).float()
-    gathered = weights @ value.repeat_interleave(call.n_heads // value.shape[1], dim=1).float()
-    there = output[:, rows].transpose(1, 2).float()
+    weights = eager_rows(call, rows).to(call.dtype)
+    values = value.repeat_interleave(call.n_heads // value.shape[1], dim=1).to(call.dtype)
+    gathered = weights @ values
+    there = output[:, rows].transpose(1, 2).to(call.dtype)
     if gathered.shape != there.shape:
         return False
-    tolerance = 1e-3 if value.dtype == torch.float32 else 5e-2
+    tolerance = 1e-3 if value.dtype == call.dtype else 5e-2
     scale = gathered.abs().amax().clamp_min(1e-6)
     return bool((gathered - there).abs().amax() <= tolerance * scale)
 
@@ -209,9 +215,9 @@ def _of_weights(own: Tensor, theirs: Tensor) -> Float[Tensor, ""]:
     if own.shape[:-1] != theirs.shape[:-1]:
         return theirs.new_tensor(torch.nan, dtype=torch.float32)
     # The last of the rows sees all keys that any of them sees.
-    theirs = theirs[..., : own.shape[-1]].float()
+    theirs = theirs[..., : own.shape[-1]].to(own.dtype)
     defined = ~own.isnan().any(dim=-1, keepdim=True)
-    return torch.where(defined, (own - theirs).abs(), 0.0).amax()
+    return torch.where(defined, (own - theirs).abs(), 0.0).amax().float()
 
 
 def _gathered(weights: Tensor, value: Tensor) -> Float[Tensor, "batch query head size"]:
@@ -220,7 +226,8 @@ def _gathered(weights: Tensor, value: Tensor) -> Float[Tensor, "batch query head
         return weights
     batch, n_heads, n_rows, n_visible = weights.shape
     groups = value.shape[1]
-    gathered = weights.view(batch, groups, -1, n_visible) @ value[:, :, :n_visible].float()
+    visible = value[:, :, :n_visible].to(weights.dtype)
+    gathered = weights.view(batch, groups, -1, n_visible) @ visible
     return gathered.view(batch, n_heads, n_rows, -1).transpose(1, 2)
 
 
@@ -228,12 +235,31 @@ def _of_output(
     call: CapturedCall, rows: Sequence[int], output: Tensor, explained: Tensor
 ) -> Float[Tensor, ""]:
     """Largest difference of some rows' output, relative to the largest of it."""
-    there = output[:, rows].float()
+    there = output[:, rows].to(call.dtype)
     if there.shape != explained.shape:
-        return there.new_tensor(torch.nan)
+        return there.new_tensor(torch.nan, dtype=torch.float32)
     defined = torch.ones((), dtype=torch.bool, device=there.device)
     blind = blind_rows(call, range(call.n_heads), rows)
     if blind is not None:
         defined = ~blind.transpose(1, 2)[..., None]
     scale = torch.where(defined, there.abs(), 0.0).amax().clamp_min(1e-6)
-    return torch.where(defined, (explained - there).abs(), 0.0).amax() / scale
+    return (torch.where(defined, (explained - there).abs(), 0.0).amax() / scale).float()
+
+
+def rounding(call: CapturedCall, rows: Sequence[int]) -> Float[Tensor, ""]:
+    """How far apart two sound ways to compute the weights of some rows may lie.
+
+    A weight is as uncertain as its scores, ``|dA| <= max |ds|``; a score as the terms it is summed
+    from, ``scale |q| |k|`` and its bias. Rounded in float32 whatever the model computes in: most
+    that run in float64 cast their softmax to float32 all the same.
+    """
+    query = call.query[:, :, list(rows)]
+    longest = [torch.linalg.vector_norm(one, dim=-1).amax() for one in (query, call.key)]
+    largest = abs(call.scaling) * longest[0] * longest[1]
+    bias = call.options.get("position_bias")
+    if bias is not None:
+        added = bias.by_distance if isinstance(bias, RelativeBias) else bias
+        # What hides keys is no score.
+        hides = added <= torch.finfo(added.dtype).min / 2
+        largest = largest + added.masked_fill(hides, 0.0).abs().amax()
+    return _ROUNDINGS * torch.finfo(torch.float32).eps * (1 + largest.float())

@@ -21,7 +21,7 @@ class Pooled(NamedTuple):
     Attributes
     ----------
     values : Tensor
-        ``[maps, rows, columns]`` float32; NaN where no row of a pixel is defined.
+        ``[maps, rows, columns]`` of the map's dtype; NaN where no row of a pixel is defined.
     per_pixel : int
         Rows and columns of the map that one pixel stands for, fewer at the last ones.
     """
@@ -52,12 +52,12 @@ class Pooling:
         self._pool = pool
         height, width = (-(-len(side) // self.per_pixel) for side in (self.rows, self.columns))
         shape = (of.n_maps, height, width)
-        self._values = torch.zeros(shape, dtype=torch.float32, device=of.device)
-        self._n_defined = torch.zeros(shape[:2], dtype=torch.float32, device=of.device)
+        self._values = torch.zeros(shape, dtype=of.dtype, device=of.device)
+        self._n_defined = torch.zeros(shape[:2], dtype=of.dtype, device=of.device)
 
     def add(self, place: slice, weights: Float[Tensor, "map row visible"]) -> None:
         """Take in one block of rows."""
-        defined = (~weights.isnan().any(dim=-1)).float()
+        defined = (~weights.isnan().any(dim=-1)).to(weights.dtype)
         part = weights[..., self.columns.start : self.columns.stop].nan_to_num(0.0)
         # Rows first: their pooling is cheap, and leaves few to pool the columns of.
         by_row = self._by_row(part, place)

@@ -18,11 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from glasshead_backend.as_found import autocast_now, for_a_trace, lock_of
-from glasshead_backend.attention import AttentionCall
+from glasshead_backend.attention import AttentionCall, answer_dtype
 from glasshead_backend.captured import CapturedCall
 from glasshead_backend.hooks import here, version_of
 from glasshead_backend.library import is_cache
-from glasshead_backend.memory import FLOAT32
 from glasshead_backend.tap import FusedAttention, Layout, SoftmaxTap, arrange, layout_of
 from glasshead_backend.unfold import LinearInValues
 
@@ -109,6 +108,13 @@ class Replay:
         """Where the module runs."""
         given = (*self.args, *self.kwargs.values())
         return next(value.device for value in given if isinstance(value, Tensor))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the module computes in: that of its hidden states."""
+        given = (*self.args, *self.kwargs.values())
+        floating = (v.dtype for v in given if isinstance(v, Tensor) and v.is_floating_point())
+        return next(floating, torch.float32)
 
     @property
     def changed(self) -> bool:
@@ -245,6 +251,11 @@ class ReplayedCall(AttentionCall):
         return self.replay.device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are given in."""
+        return answer_dtype(self.replay.dtype)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the module's kept inputs."""
         return self.replay.nbytes
@@ -257,7 +268,7 @@ class ReplayedCall(AttentionCall):
             return 0
         n_queries, n_keys = self.n_recorded
         rows = self.replay.shared.batch * n_queries * reader.n_streams
-        return 2 * FLOAT32 * self.n_heads * rows * n_keys
+        return 2 * self.dtype.itemsize * self.n_heads * rows * n_keys
 
     def visible_weights(
         self,
@@ -272,7 +283,7 @@ class ReplayedCall(AttentionCall):
         if isinstance(result, CapturedCall):
             part = result.of_sequence(self.index, self.queries, self.keys)
             return part.visible_weights(heads, rows, scores=scores, precision=precision)
-        if precision == "float32" and result[1].dtype != torch.float32:
+        if precision == "float32" and result[1].dtype.itemsize < torch.float32.itemsize:
             raise ValueError(
                 f"{type(self.module).__name__} computes its attention by itself, in "
                 f"{result[1].dtype}: there is nothing to recompute in float32. Load the model with "
@@ -285,7 +296,7 @@ class ReplayedCall(AttentionCall):
                 "unfolded, its scores before the softmax cannot. Ask with scores=False."
             )
         picked = tensor[self.index, list(heads), self.queries.start : self.queries.stop]
-        picked = picked[:, list(rows), self.keys.start : self.keys.stop].float()
+        picked = picked[:, list(rows), self.keys.start : self.keys.stop].to(self.dtype)
         if not scores:
             return picked
         # Models hide keys by scores of -10,000 and below, some of which they scale afterwards.

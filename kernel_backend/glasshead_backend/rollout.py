@@ -15,7 +15,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import maximum_flow
 
 from glasshead_backend.attention import undisturbed
-from glasshead_backend.memory import FLOAT32, budget_on, require_room
+from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.progress import steps
 
 if TYPE_CHECKING:
@@ -49,17 +49,18 @@ def rollout(maps: Sequence[AttentionMap], rows: Sequence[int]) -> Float[Tensor, 
     Returns
     -------
     Tensor
-        ``[rows, tokens]`` float32, each row sums to 1. No other T x T matrix is ever whole.
+        ``[rows, tokens]`` of the maps' dtype, each row sums to 1. No other T x T matrix is ever
+        whole.
     """
     *lower, last = maps
     n_tokens = last.n_columns
     require_room(
-        2 * len(rows) * n_tokens * FLOAT32,
+        2 * len(rows) * n_tokens * last.dtype.itemsize,
         budget_on(last.device, last.budget),
         f"Rollout of {len(rows):,} x {n_tokens:,} tokens",
         ["Ask for fewer rows (rows=)."],
     )
-    rolled = torch.zeros(len(rows), n_tokens, dtype=torch.float32, device=last.device)
+    rolled = torch.zeros(len(rows), n_tokens, dtype=last.dtype, device=last.device)
     n_seen = 0
     with undisturbed(last.device):
         for layer in steps([last, *reversed(lower)], "rolling attention out", len(maps)):

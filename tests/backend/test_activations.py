@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -148,6 +150,8 @@ def test_half_precision_takes_half_the_memory() -> None:
     before = whole.nbytes
     whole.store_activations()
     half.store_activations(dtype=torch.float16)
+    # Two blocks of three layers, 32 numbers for each token, in float32.
+    assert whole.nbytes - before == 2 * 3 * len(whole.queries()) * 32 * 4
     assert half.nbytes - before == (whole.nbytes - before) / 2
     stored = half.activations(1, "mlp")
     assert stored.dtype == torch.float16
@@ -157,7 +161,11 @@ def test_half_precision_takes_half_the_memory() -> None:
 def test_closing_the_trace_frees_them() -> None:
     trace = trace_of("gpt2")
     trace.store_activations()
+    stored = [weakref.ref(trace.activations(layer, "mlp")) for layer in trace.layers()]
+    assert all(one() is not None for one in stored)
     trace.close()
+    gc.collect()
+    assert all(one() is None for one in stored)
     with pytest.raises(ValueError, match="closed"):
         trace.activations(0, "mlp")
 

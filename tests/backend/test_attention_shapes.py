@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.architectures.checking import batch_inputs
-from backend.architectures.comparing import compare
+from backend.architectures.comparing import own_part
 from backend.architectures.reference import run_eager
+from backend.parity import EXACT, Float64Throughout, apart, in_float64
 from backend.tiny_models import WORDS, build, tokenizer
 from glasshead_backend import Lens
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from transformers import PreTrainedModel
-
-TOLERANCE = 2e-5
-"""Two steps of float32 in a score of 64, which random shapes reach, are 1.5e-5 of a weight."""
 
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=30).map(" ".join)
 
@@ -59,18 +57,29 @@ def decoder(model_type: str, shape: dict[str, int]) -> PreTrainedModel:
 
 
 def worst(model: PreTrainedModel, side: str, *many: Sequence[str]) -> float:
-    """Largest difference from eager, of all weights of all texts in one padded batch."""
-    lens = Lens(model, tokenizer())
+    """Largest difference from eager, of all weights of all texts in one padded batch.
+
+    In float64: random shapes magnify what float32 rounds as far as one likes.
+    """
+    lens = Lens(in_float64(model), tokenizer())
     lens.tokenizer.padding_side = side
-    traces = list(lens.trace_many(*many))
+    with Float64Throughout():
+        traces = list(lens.trace_many(*many))
+        left = side == "left" and lens.family == "decoder"
     sides = [[trace.sequences[i].ids for trace in traces] for i in range(len(many))]
-    left = side == "left" and lens.family == "decoder"
-    reference = run_eager(model, batch_inputs(sides, left=left))
-    return max(
-        compare(trace, kind, reference, model, index=index, left=left).alone
-        for index, trace in enumerate(traces)
-        for kind in trace.kinds
-    )
+    reference = run_eager(lens.model, batch_inputs(sides, left=left))
+    with Float64Throughout():
+        return max(
+            apart(
+                [trace.attention(layer, kind=kind) for layer in trace.layers(kind)],
+                [
+                    own_part(one, trace, kind, index, left=left)
+                    for one in reference.maps(kind, *reference.lengths[kind])
+                ],
+            )
+            for index, trace in enumerate(traces)
+            for kind in trace.kinds
+        )
 
 
 @pytest.mark.parametrize("model_type", ["gpt2", "llama", "mistral", "gemma2", "gpt_oss", "bert"])
@@ -79,7 +88,7 @@ def worst(model: PreTrainedModel, side: str, *many: Sequence[str]) -> float:
 def test_any_shape_window_and_padding_equals_eager(
     model_type: str, shape: dict[str, int], many: list[str], side: str
 ) -> None:
-    assert worst(decoder(model_type, shape), side, many) <= TOLERANCE
+    assert worst(decoder(model_type, shape), side, many) <= EXACT
 
 
 @pytest.mark.parametrize("model_type", ["t5", "bart"])
@@ -99,4 +108,4 @@ def test_sources_and_targets_of_any_length_equal_eager(
         }
     )
     model = build(model_type, **changes)
-    assert worst(model, "right", *zip(*pairs, strict=True)) <= TOLERANCE
+    assert worst(model, "right", *zip(*pairs, strict=True)) <= EXACT

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from backend.parity import EXACT, Float64Throughout, apart, in_float64
 from backend.tiny_models import ENCODER_DECODERS, ENCODERS, TEXT, build, eager_attentions, tokenizer
 from glasshead_backend import Lens
 
@@ -21,7 +22,6 @@ TEXTS = [
     "a whale at sea and the old dog",
     "the lazy dog jumps over a quick brown fox and runs away from the whale",
 ]
-CLOSE = {"rtol": 0, "atol": 1e-5}
 TARGETS = ["a dog", "the fox runs over the sea", "old whale", TEXT]
 
 
@@ -44,29 +44,31 @@ def padded(tokens: list[list[int]], side: str) -> tuple[torch.Tensor, torch.Tens
 def test_padded_texts_have_the_attention_that_eager_reports_of_the_padded_batch(
     model_type: str, side: str
 ) -> None:
-    model, words = build(model_type), tokenizer()
+    model, words = in_float64(build(model_type)), tokenizer()
     words.padding_side = side
-    traces = list(Lens(model, words).trace_many(TEXTS))
+    with Float64Throughout():
+        traces = list(Lens(model, words).trace_many(TEXTS))
     assert [trace.sides.first.text for trace in traces] == TEXTS
     ids, mask = padded([trace.sides.first.ids for trace in traces], side)
     inputs = {"input_ids": ids, "attention_mask": mask}
     if side == "left":
         inputs["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)
-    reference = eager_attentions(model, **inputs).attentions
-    for row, trace in enumerate(traces):
-        real = mask[row].bool()
-        for layer in trace.layers():
-            weights = trace.attention(layer)
-            expected = reference[layer][row][:, real][:, :, real]
-            torch.testing.assert_close(weights, expected, **CLOSE)
+    with Float64Throughout():
+        reference = eager_attentions(model, **inputs).attentions
+        for row, trace in enumerate(traces):
+            real = mask[row].bool()
+            weights = [trace.attention(layer) for layer in trace.layers()]
+            expected = [layer[row][:, real][:, :, real] for layer in reference]
+            assert apart(weights, expected) <= EXACT
 
 
 @pytest.mark.parametrize("model_type", ENCODER_DECODERS)
 def test_padded_sources_and_targets_change_nothing(model_type: str) -> None:
-    lens = Lens(build(model_type), tokenizer())
-    for together, text, target in zip(lens.trace_many(TEXTS, TARGETS), TEXTS, TARGETS, strict=True):
-        alone = lens.trace(text, target)
-        same_answers(together, alone)
+    lens = Lens(in_float64(build(model_type)), tokenizer())
+    with Float64Throughout():
+        batch = lens.trace_many(TEXTS, TARGETS)
+        for together, text, target in zip(batch, TEXTS, TARGETS, strict=True):
+            same_answers(together, lens.trace(text, target))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -74,18 +76,18 @@ def test_padded_sources_and_targets_change_nothing(model_type: str) -> None:
 def test_a_text_traced_with_others_answers_as_if_traced_alone(model_type: str, side: str) -> None:
     words = tokenizer()
     words.padding_side = side
-    lens = Lens(build(model_type), words)
-    for together, text in zip(lens.trace_many(TEXTS, batch_size=3), TEXTS, strict=True):
-        same_answers(together, lens.trace(text))
+    lens = Lens(in_float64(build(model_type)), words)
+    with Float64Throughout():
+        for together, text in zip(lens.trace_many(TEXTS, batch_size=3), TEXTS, strict=True):
+            same_answers(together, lens.trace(text))
 
 
 def same_answers(one: Trace, other: Trace) -> None:
     assert one.kinds == other.kinds
     for kind in one.kinds:
         for layer in one.layers(kind):
-            torch.testing.assert_close(
-                one.attention(layer, kind=kind), other.attention(layer, kind=kind), **CLOSE
-            )
+            weights = [trace.attention(layer, kind=kind) for trace in (one, other)]
+            assert apart(weights[:1], weights[1:]) <= EXACT
         for block, by_layer in one.norms(kind).items():
             for layer, norm in by_layer.items():
                 torch.testing.assert_close(norm, other.norms(kind)[block][layer])

@@ -7,12 +7,12 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from backend.parity import EXACT, in_float64
 from backend.test_tokens import NASTY
 from backend.tiny_models import TEXT, build, eager_attentions, tokenizer
 from backend.tokenizers import BUILDERS
 from glasshead_backend import Lens, Trace
 
-TOLERANCE = 1e-5
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses"),
     pytest.mark.filterwarnings("ignore:This sequence already has </s>"),
@@ -41,7 +41,7 @@ def test_fused_rows_sum_as_before_for_every_tokenizer_and_text(family: str) -> N
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.normal_(0, 0.4)
-    lens = Lens(model, own)
+    lens = Lens(model.double(), own)
     traced = 0
     for text in NASTY:
         if all(token.special for token in lens.tokenize(text)):
@@ -52,8 +52,8 @@ def test_fused_rows_sum_as_before_for_every_tokenizer_and_text(family: str) -> N
             ids = torch.tensor([trace.sequences[0].ids])
             eager = eager_attentions(model, input_ids=ids).attentions[1][0].numpy()
             by_word = trace.attention(1, unit="word")
-            np.testing.assert_allclose(by_word, fused(eager, words, words), atol=TOLERANCE)
-            np.testing.assert_allclose(by_word.sum(-1), 1, atol=TOLERANCE)
+            np.testing.assert_allclose(by_word, fused(eager, words, words), rtol=0, atol=EXACT)
+            np.testing.assert_allclose(by_word.sum(-1), 1, rtol=0, atol=EXACT)
             some = [0, len(trace.words()) // 2]
             part = trace.attention(1, [2], unit="word", rows=some)
             torch.testing.assert_close(part, by_word[[2]][:, some])
@@ -63,14 +63,14 @@ def test_fused_rows_sum_as_before_for_every_tokenizer_and_text(family: str) -> N
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
 def test_rows_of_cross_attention_are_grouped_by_what_they_predict(kind: str) -> None:
     pairs = {"a lazy fox": ["a lazy", "fox"], TEXT: TEXT.split(" jumps ")}
-    lens = Lens(build("bart"), tokenizer(), words=pairs.__getitem__)
+    lens = Lens(in_float64(build("bart")), tokenizer(), words=pairs.__getitem__)
     trace = lens.trace(TEXT, "a lazy fox")
     ids = [torch.tensor([sequence.ids]) for sequence in trace.sequences]
     out = eager_attentions(lens.model, input_ids=ids[0], decoder_input_ids=ids[1])
     eager = out[f"{kind}_attentions"][1][0].numpy()
     rows, columns = (word_of_token(trace, side, kind) for side in ("query", "key"))
     by_word = trace.attention(1, kind=kind, unit="word")  # type: ignore[arg-type]
-    np.testing.assert_allclose(by_word, fused(eager, rows, columns), atol=TOLERANCE)
+    np.testing.assert_allclose(by_word, fused(eager, rows, columns), rtol=0, atol=EXACT)
     if kind == "cross":
         assert [word.text for word in trace.words("query", kind="cross")][:2] == ["a lazy", "fox"]
 
@@ -78,6 +78,7 @@ def test_rows_of_cross_attention_are_grouped_by_what_they_predict(kind: str) -> 
 def test_sinks_leave_fused_rows_what_they_leave_tokens() -> None:
     trace = Lens(build("gpt_oss"), tokenizer(), words=lambda t: t.split(" fox ")).trace(TEXT)
     sums = trace.attention(1).sum(-1)
+    assert sums.min() < 0.95
     words = word_of_token(trace, "query", "self")
     expected = [sums[:, [i for i, w in enumerate(words) if w == n]].mean(1) for n in set(words)]
     torch.testing.assert_close(trace.attention(1, unit="word").sum(-1), torch.stack(expected, 1))

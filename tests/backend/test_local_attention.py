@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from backend.parity import EXACT
 from backend.tiny_models import CONFIGS, N_VOCABULARY, TEXT, tokenizer
 from glasshead_backend import Lens, UnsupportedModelError
 
@@ -22,13 +23,14 @@ SEQ2SEQ = {"attention_window": 2 * HALF_WINDOW, "max_encoder_position_embeddings
 
 
 def build(auto: Any, model_type: str, **config: Any) -> PreTrainedModel:
+    """Build a model in float64, whose eager code is then exact."""
     torch.manual_seed(0)
     model = auto.from_config(AutoConfig.for_model(model_type, **config))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1 and "emb" not in name:
                 parameter.normal_(0, 2 * parameter.shape[-1] ** -0.5)
-    return model.eval()
+    return model.eval().double()
 
 
 def led() -> PreTrainedModel:
@@ -54,7 +56,7 @@ def longt5(kind: str) -> PreTrainedModel:
 
 def from_bands(bands: torch.Tensor, n_tokens: int) -> torch.Tensor:
     """Element ``[i, j]`` of a band row lies ``j - half window`` tokens from token ``i``."""
-    full = torch.zeros(bands.shape[1], n_tokens, n_tokens)
+    full = torch.zeros(bands.shape[1], n_tokens, n_tokens, dtype=bands.dtype)
     for i in range(n_tokens):
         for j in range(bands.shape[-1]):
             if 0 <= i + j - HALF_WINDOW < n_tokens:
@@ -72,9 +74,9 @@ def test_the_bands_of_led_are_unfolded() -> None:
         assert trace.path(layer, "encoder") == "unfold"
         weights = trace.attention(layer, kind="encoder")
         expected = from_bands(reported.encoder_attentions[layer], source.shape[1])
-        torch.testing.assert_close(weights, expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(weights, expected, rtol=0, atol=EXACT)
     torch.testing.assert_close(
-        trace.attention(1, kind="cross"), reported.cross_attentions[1][0], rtol=0, atol=1e-6
+        trace.attention(1, kind="cross"), reported.cross_attentions[1][0], rtol=0, atol=EXACT
     )
 
 
@@ -86,7 +88,7 @@ def test_the_bands_of_longformer_are_unfolded() -> None:
         reported = model(ids, output_attentions=True).attentions
     for layer in trace.layers():
         expected = from_bands(reported[layer], ids.shape[1])
-        torch.testing.assert_close(trace.attention(layer), expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(trace.attention(layer), expected, rtol=0, atol=EXACT)
 
 
 def test_the_blocks_of_longt5_are_unfolded() -> None:
@@ -98,7 +100,7 @@ def test_the_blocks_of_longt5_are_unfolded() -> None:
     n_tokens = source.shape[1]
     for layer in trace.layers("encoder"):
         blocks = reported.encoder_attentions[layer][0]
-        expected = torch.zeros(blocks.shape[1], n_tokens, n_tokens)
+        expected = torch.zeros(blocks.shape[1], n_tokens, n_tokens, dtype=blocks.dtype)
         for block, start in enumerate(range(0, n_tokens, n_blocks_of)):
             for i in range(start, min(start + n_blocks_of, n_tokens)):
                 for j in range(3 * n_blocks_of):
@@ -106,7 +108,7 @@ def test_the_blocks_of_longt5_are_unfolded() -> None:
                     if 0 <= key < n_tokens:
                         expected[:, i, key] = blocks[block, :, i - start, j]
         weights = trace.attention(layer, kind="encoder")
-        torch.testing.assert_close(weights, expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(weights, expected, rtol=0, atol=EXACT)
 
 
 def test_tokens_that_stand_for_blocks_take_the_rest_of_a_row() -> None:
@@ -125,7 +127,7 @@ def test_unfolded_texts_of_a_batch_are_as_if_traced_alone() -> None:
         alone = lens.trace(text, target)
         for kind in trace.kinds:
             weights = trace.attention(1, kind=kind)
-            torch.testing.assert_close(weights, alone.attention(1, kind=kind), rtol=0, atol=1e-5)
+            torch.testing.assert_close(weights, alone.attention(1, kind=kind), rtol=0, atol=EXACT)
 
 
 def test_what_has_no_scores_says_so() -> None:

@@ -131,7 +131,7 @@ ENCODER_DECODERS = ("t5", "bart", "marian")
 
 
 def build(model_type: str, *, seed: int = 0, **changes: Any) -> PreTrainedModel:
-    """Build a tiny model whose attention is far from uniform."""
+    """Build a tiny model whose attention is far from uniform, and no parameter of which is idle."""
     config = AutoConfig.for_model(model_type, **{**CONFIGS[model_type], **changes})
     torch.manual_seed(seed)
     auto: Any = AutoModelForCausalLM
@@ -144,10 +144,14 @@ def build(model_type: str, *, seed: int = 0, **changes: Any) -> PreTrainedModel:
     gain = 1.2 if model_type == "t5" else 2.0
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if parameter.dim() > 1 and "emb" not in name:
+            if parameter.dim() > 1 and ("emb" not in name or "mapping" in name):
                 parameter.normal_(0, gain * parameter.shape[-1] ** -0.5)
             elif "sinks" in name:
                 parameter.normal_()
+        # Models start with biases of 0 and norms of 1: whoever forgot them would not be found out.
+        for parameter in model.parameters():
+            if parameter.dim() <= 1:
+                parameter.add_(0.1 * torch.randn_like(parameter))
     return model.eval()
 
 

@@ -151,7 +151,7 @@ def strongest_lines(
         query=query[order],
         key=key[order],
         head=head[order],
-        weight=weight[order],
+        weight=weight[order].float(),
         per_row=per_row,
         n_total=int(n_total),
         mass=mass,
@@ -194,7 +194,7 @@ def _pooled_to_thumbnails(heads: AttentionMap) -> UInt8[Tensor, "head thumb thum
     n_heads, n_rows, n_columns = heads.n_maps, heads.n_rows, heads.n_columns
     size = min(_THUMBNAIL, max(n_rows, n_columns))
     column = torch.arange(n_columns, device=heads.device) * size // n_columns
-    pooled = torch.zeros(n_heads, size, size, dtype=torch.float32, device=heads.device)
+    pooled = torch.zeros(n_heads, size, size, dtype=heads.dtype, device=heads.device)
     with undisturbed(heads.device):
         for place, block in heads.blocks():
             clean = block.nan_to_num_(0.0)

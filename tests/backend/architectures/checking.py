@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from backend.architectures.building import GAINS, build
-from backend.architectures.comparing import compare, row_maxima
+from backend.architectures.comparing import Both, compare, references, row_maxima
 from backend.architectures.contributions import check_contributions, summary
 from backend.architectures.exceptions import NO_TEXT
 from backend.architectures.reference import call, run_eager
+from backend.parity import EXACT, Float64Throughout, in_float64
 from backend.tiny_models import TEXT, tokenizer
 from glasshead_backend import Lens
 from glasshead_backend.structure import UnsupportedModelError
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from backend.architectures.comparing import Kind
     from backend.architectures.reference import Reference
 
-TOLERANCE = 1e-5
-"""Largest difference of any weight from eager (float32)."""
 TEXTS = (TEXT, "a lazy dog runs from the whale at sea", "the old fox and a quick whale jumps away")
 TARGETS = ("a lazy fox runs over the sea", "the dog", "a brown whale jumps at the old dog")
 _ONE_HOT = 0.8
@@ -58,7 +57,7 @@ class Result:
         Mean over rows of the reference of the largest weight; what it would be in flat rows.
     logits : float
         Largest difference of what the traced run put out from a run that nobody watches, relative
-        to the largest logit.
+        to the largest logit; in float64.
     padding : str
         The side on which the batch was padded.
     contributions : str
@@ -139,41 +138,50 @@ def _look(model: PreTrainedModel, reference: Reference, result: Result) -> None:
         result.status = "refused" if there else "none"
         result.reason = str(error)
         return
-    pair = model.config.is_encoder_decoder
-    with _Outputs(model) as outputs:
-        trace = lens.trace(TEXTS[0], *([TARGETS[0]] if pair else []))
-    inputs = batch_inputs([[sequence.ids] for sequence in trace.sequences], left=False)
-    result.logits = outputs.difference(inputs)
-    alone = run_eager(model, inputs) if pair else reference
-    for kind in trace.kinds:
-        result.kinds[kind] = compare(trace, kind, alone, model)
-    unreadable = lens.anatomy.structure.unreadable
-    for kind in alone.reported:
-        if kind not in trace.kinds and alone.reported[kind]:
-            result.missing[kind] = unreadable.get(kind, "not found")
-    result.contributions = summary(check_contributions(trace, inputs))
-    trace.close()
-    _look_at_a_batch(lens, result)
+    lenses = Both(lens, Lens(in_float64(model), tokenizer()))
+    _look_at_a_text(lenses, result)
+    _look_at_a_batch(lenses, result)
     _judge(result)
 
 
-def _look_at_a_batch(lens: Lens, result: Result) -> None:
+def _look_at_a_text(lenses: Both[Lens], result: Result) -> None:
+    """Compare the traces of one text."""
+    model = lenses.float32.model
+    given = (TEXTS[0], TARGETS[0]) if model.config.is_encoder_decoder else (TEXTS[0],)
+    with _Outputs(lenses.float64.model) as outputs:
+        traces = lenses.each(lambda lens: lens.trace(*given))
+    inputs = batch_inputs([[one.ids] for one in traces.float64.sequences], left=False)
+    with Float64Throughout():
+        result.logits = outputs.difference(inputs)
+    eager = references(Both(*(lens.model for lens in lenses)), inputs)
+    for kind in traces.float32.kinds:
+        result.kinds[kind] = compare(traces, kind, eager, model)
+    unreadable = lenses.float32.anatomy.structure.unreadable
+    for kind, reported in eager.float64.reported.items():
+        if kind not in result.kinds and reported:
+            result.missing[kind] = unreadable.get(kind, "not found")
+    result.contributions = summary(check_contributions(traces.float32, inputs))
+
+
+def _look_at_a_batch(lenses: Both[Lens], result: Result) -> None:
     """Compare the traces of a padded batch: padded left in decoders that it changes nothing in."""
-    model = lens.model
+    model = lenses.float32.model
     pair = model.config.is_encoder_decoder
-    lens.tokenizer.padding_side = "left" if lens.anatomy.pads_left else "right"
-    result.padding = lens.tokenizer.padding_side
-    traces = list(lens.trace_many(TEXTS, TARGETS) if pair else lens.trace_many(TEXTS))
-    sides = [[trace.sequences[i].ids for trace in traces] for i in range(1 + pair)]
-    left = lens.tokenizer.padding_side == "left"
-    padded = run_eager(model, batch_inputs(sides, left=left))
-    for index, trace in enumerate(traces):
-        for kind in trace.kinds:
-            there = compare(trace, kind, padded, model, index=index, left=left)
-            known = result.kinds[kind]
-            known.padded = max(known.padded or 0.0, there.alone)
+    left = all(lenses.each(lambda lens: lens.anatomy.pads_left))
+    result.padding = "left" if left else "right"
+    for lens in lenses:
+        lens.tokenizer.padding_side = result.padding
+    given = (TEXTS, TARGETS) if pair else (TEXTS,)
+    traced = lenses.each(lambda lens: list(lens.trace_many(*given)))
+    batches = [Both(*both) for both in zip(*traced, strict=True)]
+    sides = [[both.float64.sequences[i].ids for both in batches] for i in range(1 + pair)]
+    inputs = batch_inputs(sides, left=left)
+    eager = references(Both(*(lens.model for lens in lenses)), inputs)
+    for index, traces in enumerate(batches):
+        for kind, known in result.kinds.items():
+            there = compare(traces, kind, eager, model, index=index, left=left)
+            known.padded = there.alone if known.padded is None else there.alone.worse(known.padded)
             known.problem = known.problem or there.problem
-        trace.close()
 
 
 def _judge(result: Result) -> None:
@@ -181,10 +189,11 @@ def _judge(result: Result) -> None:
     for kind, compared in result.kinds.items():
         if compared.problem:
             problems.append(f"{kind}: {compared.problem}")
-        worst = max(compared.alone, compared.padded or 0.0)
-        if not worst <= TOLERANCE:
-            problems.append(f"{kind} differs by {worst:.1e}")
-    if not result.logits <= TOLERANCE:
+        if problem := compared.alone.problem:
+            problems.append(f"{kind} {problem}")
+        if compared.padded and (problem := compared.padded.problem):
+            problems.append(f"{kind}, padded, {problem}")
+    if not result.logits <= EXACT:
         problems.append(f"logits differ by {result.logits:.1e}")
     if "wrong" in result.contributions:
         problems.append(result.contributions)

@@ -3,18 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import torch
 
-from backend.architectures.reference import layers_with_attention
+from backend.architectures.reference import layers_with_attention, run_eager
+from backend.parity import Errors, Float64Throughout, apart, rounded_differently
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
     from transformers import PreTrainedModel
 
     from backend.architectures.reference import Reference
     from glasshead_backend import Trace
+
+One = TypeVar("One")
+Other = TypeVar("Other")
+
+
+class References(NamedTuple):
+    """Runs of a model's eager code: in float32, as it is and rounded differently; in float64."""
+
+    float32: list[Reference]
+    float64: Reference
+
+
+def references(models: Both[PreTrainedModel], inputs: dict[str, Tensor]) -> References:
+    """Run eager code on the same inputs."""
+    several = rounded_differently(models.float32)
+    return References(
+        [run_eager(model, inputs) for model in several], run_eager(models.float64, inputs)
+    )
+
+
+class Both(NamedTuple, Generic[One]):
+    """The same in float32 and in float64."""
+
+    float32: One
+    float64: One
+
+    def each(self, do: Callable[[One], Other]) -> Both[Other]:
+        """Do something with both, in float64 without casts to float32."""
+        single = do(self.float32)
+        with Float64Throughout():
+            return Both(single, do(self.float64))
 
 
 @dataclass
@@ -27,9 +61,9 @@ class Kind:
         The model's layer numbers.
     paths : list of str
         How the weights came about; sorted, each once.
-    alone : float
-        Largest difference from eager, one text without padding.
-    padded : float or None
+    alone : Errors
+        Largest differences, one text without padding.
+    padded : Errors or None
         The same for the real tokens of a padded batch.
     against : str
         What eager says it by: "output_attentions" or "softmax".
@@ -41,17 +75,17 @@ class Kind:
 
     layers: list[int]
     paths: list[str]
-    alone: float
-    padded: float | None = None
+    alone: Errors
+    padded: Errors | None = None
     against: str = "output_attentions"
     n_maps: int = 0
     problem: str = ""
 
 
 def compare(
-    trace: Trace,
+    traces: Both[Trace],
     kind: str,
-    reference: Reference,
+    references: References,
     model: PreTrainedModel,
     *,
     index: int = 0,
@@ -61,9 +95,9 @@ def compare(
 
     Parameters
     ----------
-    trace : Trace
+    traces : Both of Trace
     kind : str
-    reference : Reference
+    references : References
     model : PreTrainedModel
         Its configuration says which layers have attention.
     index : int
@@ -71,31 +105,51 @@ def compare(
     left : bool
         Whether that batch is padded on the left.
     """
+    trace = traces.float64
     layers = trace.layers(kind)
-    ours = [trace.attention(layer, kind=kind) for layer in layers]
-    paths = sorted({trace.path(layer, kind) for layer in layers})
-    longest_query, longest_key = reference.lengths[kind]
-    n_queries, n_keys = len(trace.queries(kind)), len(trace.keys(kind))
-
-    def real(one: Tensor) -> Tensor:
-        rows = slice(longest_query - n_queries, None) if left else slice(n_queries)
-        columns = slice(longest_key - n_keys, None) if left else slice(n_keys)
-        return one[index, :, rows, columns]
-
+    ours = traces.each(lambda one: [one.attention(layer, kind=kind) for layer in layers])
+    paths = sorted({one.path(layer, kind) for layer in layers for one in traces})
     known = layers_with_attention(model, kind)
     problem = f"layers {layers}, but the configuration has {known}"
     problem = problem if known and known != layers else ""
-    reported = reference.maps(kind, longest_query, longest_key)
-    theirs = [real(one) for one in _with_attention(reported, known)]
-    if len(theirs) == len(ours):
-        worst = max(map(_difference, ours, theirs))
-        return Kind(layers, paths, worst, n_maps=len(theirs), problem=problem)
-    softmaxes = [real(one) for one in reference.softmaxes(longest_query, longest_key)]
-    if reported and len(softmaxes) != len(ours):
-        problem = f"{len(ours)} maps, but eager takes {len(softmaxes)} softmaxes of this size"
-    n_maps = len(_with_attention(reference.reported.get(kind, []), known)) or len(softmaxes)
-    worst = _in_order(ours, softmaxes)
-    return Kind(layers, paths, worst, against="softmax", n_maps=n_maps, problem=problem)
+    whole, against = _maps(references.float64, kind, known, len(layers))
+    reported = references.float64.reported.get(kind, [])
+    if against == "softmax" and reported and len(whole) != len(layers):
+        problem = f"{len(layers)} maps, but eager takes {len(whole)} softmaxes"
+    theirs = [own_part(one, trace, kind, index, left=left) for one in whole]
+    places = _places(ours.float64, theirs)
+    exact = [theirs[place] for place in places]
+
+    def off(reference: Reference) -> float:
+        rounded, _ = _maps(reference, kind, known, len(layers))
+        meant = (rounded[place] for place in places)
+        return apart([own_part(one, trace, kind, index, left=left) for one in meant], exact)
+
+    errors = Errors(
+        float64=apart(ours.float64, exact),
+        float32=apart(ours.float32, exact),
+        eager=max(map(off, references.float32)),
+    )
+    n_maps = len(_with_attention(reported, known)) or len(theirs)
+    return Kind(layers, paths, errors, against=against, n_maps=n_maps, problem=problem)
+
+
+def own_part(batched: Tensor, trace: Trace, kind: str, index: int, *, left: bool) -> Tensor:
+    """Cut the map of one text out of that of a padded batch."""
+    n_queries, n_keys = len(trace.queries(kind)), len(trace.keys(kind))
+    own = batched[index]
+    return own[:, -n_queries:, -n_keys:] if left else own[:, :n_queries, :n_keys]
+
+
+def _maps(
+    reference: Reference, kind: str, known: list[int] | None, n_layers: int
+) -> tuple[list[Tensor], str]:
+    """Maps of a kind, and where they come from: softmaxes if too few are reported."""
+    lengths = reference.lengths[kind]
+    reported = _with_attention(reference.maps(kind, *lengths), known)
+    if len(reported) == n_layers:
+        return reported, "output_attentions"
+    return reference.softmaxes(*lengths), "softmax"
 
 
 def row_maxima(reference: Reference) -> tuple[float, float]:
@@ -121,22 +175,15 @@ def _with_attention(reported: list[Tensor | None], known: list[int] | None) -> l
     return [one for one in reported if one is not None]
 
 
-def _in_order(ours: list[Tensor], softmaxes: list[Tensor]) -> float:
-    """Find each map among the softmaxes behind that of the one before; largest difference."""
-    if len(ours) == len(softmaxes):
-        return max(map(_difference, ours, softmaxes))
-    worst, first = 0.0, 0
+def _places(ours: list[Tensor], theirs: list[Tensor]) -> list[int]:
+    """Find each map among those of the reference, behind the one before."""
+    if len(ours) == len(theirs):
+        return list(range(len(ours)))
+    places: list[int] = []
     for one in ours:
-        differences = [_difference(one, other) for other in softmaxes[first:]]
+        first = places[-1] + 1 if places else 0
+        differences = [apart([one], [other]) for other in theirs[first:]]
         if not differences:
-            return float("inf")
-        best = min(differences)
-        first += differences.index(best) + 1
-        worst = max(worst, best)
-    return worst
-
-
-def _difference(ours: Tensor, theirs: Tensor) -> float:
-    if ours.shape != theirs.shape or ours.isnan().any():
-        return float("inf")
-    return float((ours - theirs.float()).abs().max())
+            return places
+        places.append(first + differences.index(min(differences)))
+    return places

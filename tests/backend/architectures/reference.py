@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import itertools
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from backend.architectures.unfolding import unfolded
+from backend.parity import Float64Throughout
 from backend.tiny_models import as_it_runs
 
 if TYPE_CHECKING:
@@ -76,14 +78,18 @@ class Reference:
 
 
 def run_eager(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Reference:
-    """Run a copy of the model in eager mode, and keep all it says about attention."""
+    """Run a copy of the model in eager mode, and keep all it says about attention.
+
+    Of a model in float64 nothing is cast to float32 on the way.
+    """
     # Built anew: some models cannot change their implementation once they are there.
     config = copy.deepcopy(model.config)
     reference = type(model)._from_config(config, attn_implementation="eager")
     reference.load_state_dict(model.state_dict())
-    as_it_runs(model, reference).eval()
+    as_it_runs(model, reference).to(model.dtype).eval()
     tap = _Tap()
-    with torch.no_grad(), tap:
+    exactly = Float64Throughout() if model.dtype == torch.float64 else nullcontext()
+    with torch.no_grad(), exactly, tap:
         output = call(reference, inputs, output_attentions=True)
     reported = {
         kind: list(output[name])
@@ -140,7 +146,7 @@ class _Tap(TorchFunctionMode):
         result = func(*args, **kwargs)
         if func in _SOFTMAXES:
             axis = kwargs.get("dim", args[1] if len(args) > 1 else -1)
-            self.seen.append(result.detach().movedim(-1 if axis is None else axis, -1).float())
+            self.seen.append(result.detach().movedim(-1 if axis is None else axis, -1))
         return result
 
 
@@ -148,7 +154,7 @@ def _is_map(one: Tensor, n_queries: int, n_keys: int) -> bool:
     """Whether it is a distribution over keys for each query (some report scores instead)."""
     if not isinstance(one, Tensor) or one.shape[-2:] != (n_queries, n_keys) or one.dim() != 4:
         return False
-    sums = one.float().sum(-1)
+    sums = one.sum(-1)
     return bool((one >= 0).all()) and bool((sums <= 1 + 1e-3).all())
 
 

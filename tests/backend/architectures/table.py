@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from backend.architectures.checking import TOLERANCE
+from backend.parity import EXACT, NOISE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_ERRORS = {"float64": "float64", "float32": "float32", "eager float32": "eager"}
+"""Columns, and the field of :class:`backend.parity.Errors` that each shows."""
 
 _NOT_MEANT = ("not built", "no text")
 _PATHS = {
@@ -31,15 +34,19 @@ Every model type of transformers' `AutoModelForCausalLM`, `AutoModelForSeq2SeqLM
 
 **Of {n_with_attention} model types that can be built small, read text and have attention, {n_exact}
 ({share:.1f} %) show every weight of every kind of attention as transformers' own eager mode
-computes it**: largest difference ≤ {tolerance} in float32, alone and in a padded batch, and logits
-equal to those of a run that nobody watches. {n_none} more have no attention weights, and the lens
+computes it**, alone and in a padded batch: largest difference ≤ {exact} in float64; in float32 no
+further from eager's float64 than twice as far as eager's own float32, plus {noise}. Logits equal
+those of a run that nobody watches. {n_none} more have no attention weights, and the lens
 says so. Measured with transformers {transformers}, torch {torch}, on a CPU.
 
 How it is measured: each model is made tiny from its configuration class and gets random weights,
 large enough that attention is far from uniform (the largest weight of a row is {peak:.1f} times
-that of a flat row in the median, {least:.1f} times at least). A copy runs in eager mode with
-`output_attentions=True`; where that is missing or holds something else than attention weights, the
-softmaxes of the same run are taken, and bands and blocks are laid out with numpy. The lens traces
+that of a flat row in the median, {least:.1f} times at least). A copy in float64, with the very same
+numbers, runs in eager mode with `output_attentions=True`; where that is missing or holds something
+else than attention weights, the softmaxes of the same run are taken, and bands and blocks are laid
+out with numpy. What model files cast to float32 (softmax, norms) stays in float64 there, since
+peaked random heads magnify a rounding a thousandfold from layer to layer, and no two processors
+round alike. The lens traces
 the model as it is, in its default implementation, through `lens.trace` and `lens.trace_many` (three
 texts of different length in one batch, padded on the left in decoders in which that changes nothing
 about a text, on the right elsewhere). Windows, chunks and top-k selections are shorter than the
@@ -49,7 +56,10 @@ How the weights come about:
 
 {paths}
 
-`alone` and `padded` are the largest absolute differences of any weight of any layer and head.
+The numbers are largest absolute differences of any weight of any layer and head from eager's
+float64, alone and in the batch (`padded` says on which side): of ours in `float64` and in
+`float32`, and of `eager float32`. The last is the largest of a few runs, of the model and of copies
+whose weights are off by one in their last bit: a single run may be lucky on one processor.
 
 `blocks add up` says whether a layer's input and what its blocks add to the residual stream
 (`trace.activations`) make its output, by hooks of the script's own: "closes" to float32 rounding;
@@ -79,7 +89,8 @@ def document(results: Sequence[dict[str, Any]]) -> str:
         n_with_attention=with_attention,
         n_none=states["none"],
         share=100 * states["exact"] / with_attention,
-        tolerance=f"{TOLERANCE:.0e}".replace("e-0", "e-"),
+        exact=_short(EXACT),
+        noise=_short(NOISE),
         peak=statistics.median(peaks),
         least=min(peaks),
         transformers=transformers.__version__,
@@ -130,7 +141,8 @@ def _state(results: Sequence[dict[str, Any]]) -> str:
 def _part(heading: str, results: Sequence[dict[str, Any]]) -> str:
     with_numbers = any(result.get("kinds") for result in results)
     names = ["model type", "class", "auto class"]
-    names += ["attention", "path", "alone", "padded", "blocks add up"] if with_numbers else []
+    numbers = [*_ERRORS, "padded", "blocks add up"]
+    names += ["attention", "path", *numbers] if with_numbers else []
     names += ["why"] if any(result["reason"] for result in results) else []
     lines = [
         f"## {heading}\n",
@@ -150,8 +162,8 @@ def _row(result: dict[str, Any], names: Sequence[str]) -> str:
         "auto class": ", ".join(result["autos"]),
         "attention": ", ".join(_named(kind, one) for kind, one in kinds.items()),
         "path": ", ".join(dict.fromkeys("+".join(kind["paths"]) for kind in kinds.values())),
-        "alone": _worst(kinds, "alone"),
-        "padded": f"{_worst(kinds, 'padded')} {result.get('padding', '')}".strip(),
+        **{column: _worst(kinds, which) for column, which in _ERRORS.items()},
+        "padded": result.get("padding", ""),
         "blocks add up": result.get("contributions", ""),
         "why": result["reason"].partition(". ")[0].replace("|", "/"),
     }
@@ -165,7 +177,10 @@ def _named(kind: str, compared: dict[str, Any]) -> str:
 
 
 def _worst(kinds: dict[str, dict[str, Any]], which: str) -> str:
-    found = [kind[which] for kind in kinds.values() if kind[which] is not None]
-    if not found:
-        return "–"
-    return "0" if max(found) == 0 else f"{max(found):.0e}".replace("e-0", "e-")
+    errors = [kind[where] for kind in kinds.values() for where in ("alone", "padded")]
+    found = [one[which] for one in errors if one is not None]
+    return _short(max(found)) if found else "–"
+
+
+def _short(number: float) -> str:
+    return "0" if number == 0 else f"{number:.0e}".replace("e-0", "e-")

@@ -31,7 +31,7 @@ def unfolded(reported: Any, n_tokens: int, layer: int, layout: str) -> Any:
         columns (DeepSeek-V4).
     """
     if isinstance(reported, dict):
-        local = reported["local"].float().numpy()
+        local = reported["local"].numpy()
         return torch.from_numpy(_from_own_blocks(local, n_tokens, staggered=layer % 2 == 1))
     if not isinstance(reported, Tensor):
         return reported
@@ -39,9 +39,9 @@ def unfolded(reported: Any, n_tokens: int, layer: int, layout: str) -> Any:
     if layout == "summaries":
         return reported[..., :n_tokens]
     if layout == "band" and len(shape) == _MAP_DIMS and shape[3] != n_tokens:
-        return torch.from_numpy(_from_band(reported.float().numpy()))
+        return torch.from_numpy(_from_band(reported.numpy()))
     if len(shape) == _BLOCK_DIMS and shape[4] == 3 * shape[3]:
-        return torch.from_numpy(_from_blocks(reported.float().numpy(), n_tokens))
+        return torch.from_numpy(_from_blocks(reported.numpy(), n_tokens))
     return reported
 
 
