@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from glasshead_backend.layers import Kind, Stack
     from glasshead_backend.prediction import NextTokenLogits
 
+_STORE_AT_ONCE = (
+    ", or record activations at once, right behind trace = lens.trace(...): "
+    "trace.store_activations(...)"
+)
+
 ActivationBlock = Literal["attention", "cross", "mlp", "residual", "embedding"]
 
 
@@ -97,6 +102,8 @@ class ActivationQuestions(LayerQuestions):
         ------
         ValueError
             When the layer has no such block; and with `heads` as :meth:`moved_norms`.
+        ModelChangedError
+            When they are not stored yet and the model has changed since the text was traced.
         """
         self._require_open()
         require(block, get_args(ActivationBlock), "block")
@@ -137,6 +144,8 @@ class ActivationQuestions(LayerQuestions):
         ------
         MemoryBudgetError
             When they would take more memory than they may.
+        ModelChangedError
+            When the model has changed since the text was traced.
         """
         self._require_open()
         stack = self._stack(kind)
@@ -149,10 +158,11 @@ class ActivationQuestions(LayerQuestions):
         if not any(modules.values()):
             self._activations.update({(stack, block): {} for block in missing})
             return
-        self._require_room_for(modules, stack, dtype)
-        stacks = self.lens.anatomy.structure.stacks.values()
-        with self._autocast(), layers_reported(stacks):
-            found = activations_of(self.lens.model, modules, self._inputs, dtype=dtype)
+        stacks = self._anatomy.structure.stacks.values()
+        with self._model_again(_STORE_AT_ONCE) as model:
+            self._require_room_for(model, modules, stack, dtype)
+            with layers_reported(stacks):
+                found = activations_of(model, modules, self._inputs, dtype=dtype)
         self._activations.update({(stack, block): found[block] for block in missing})
 
     def layers_with(self, block: ActivationBlock, kind: Kind | None = None) -> list[int]:
@@ -163,22 +173,29 @@ class ActivationQuestions(LayerQuestions):
     @property
     def predicting_layers(self) -> tuple[nn.Module, ...]:
         """The layers of the stack that predictions come from: the decoder's, where there is one."""
-        stacks = self.lens.anatomy.structure.stacks
+        stacks = self._anatomy.structure.stacks
         return stacks.get("decoder") or next(iter(stacks.values()))
 
     def read_out(self) -> abc.Iterator[NextTokenLogits]:
-        """Yield the logits that the output of each layer would give, layer by layer."""
-        self._require_open()
-        anatomy = self.lens.anatomy
-        with self._autocast():
-            yield from read_out(
-                self.lens.model,
-                anatomy.structure,
+        """Yield the logits that the output of each layer would give, layer by layer.
+
+        Raises
+        ------
+        ModelChangedError
+            When the model has changed since the text was traced, or changes meanwhile.
+        """
+        with self._model_again() as model:
+            readouts = read_out(
+                model,
+                self._anatomy.structure,
                 self.predicting_layers,
                 self._inputs,
                 scored=range(len(self.sequences[-1].tokens)),
-                plain_unembedding=anatomy.plain_unembedding,
+                plain_unembedding=self._anatomy.plain_unembedding,
             )
+            for logits in readouts:
+                self._state.require_same(values=False)
+                yield logits
 
     def _has(self, stack: Stack, block: ActivationBlock, dtype: torch.dtype | None) -> bool:
         stored = self._activations.get((stack, block))
@@ -187,7 +204,7 @@ class ActivationQuestions(LayerQuestions):
         )
 
     def _modules_of(self, stack: Stack, block: ActivationBlock) -> dict[int, nn.Module]:
-        structure = self.lens.anatomy.structure
+        structure = self._anatomy.structure
         if block == "embedding":
             return {0: structure.stacks[stack][0]}
         if block == "residual":
@@ -200,11 +217,11 @@ class ActivationQuestions(LayerQuestions):
 
     def _require_room_for(
         self,
+        model: Any,
         modules: dict[ActivationBlock, dict[int, nn.Module]],
         stack: Stack,
         dtype: torch.dtype | None,
     ) -> None:
-        model = self.lens.model
         sequence = self.sequences[0 if stack in ("self", "encoder") else -1]
         n_tensors = sum(map(len, modules.values()))
         one = len(sequence.tokens) * model.get_input_embeddings().weight.shape[-1]
@@ -238,5 +255,5 @@ class ActivationQuestions(LayerQuestions):
             some = weights.nan_to_num_(0.0) @ own[:, : weights.shape[-1]]
             gathered[place, chosen] = some.transpose(0, 1)
         flat = gathered.flatten(1).to(values.value.dtype)
-        with self._autocast():
+        with self._model_again():
             return values.projection(flat) - values.projection(torch.zeros_like(flat[:1]))
