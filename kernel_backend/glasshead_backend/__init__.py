@@ -4,6 +4,7 @@ from glasshead_backend.lens import Lens
 from glasshead_backend.memory import MemoryBudgetError
 from glasshead_backend.prediction import Predictions
 from glasshead_backend.progress import Cancelled, Step
+from glasshead_backend.same_model import ModelChangedError
 from glasshead_backend.sides import Sequence
 from glasshead_backend.statistics import (
     AttentionSink,
@@ -62,6 +63,7 @@ __all__ = [
     "Measured",
     "MemoryBudgetError",
     "Metric",
+    "ModelChangedError",
     "MutualInformation",
     "MutualInformationResult",
     "Norm",

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from glasshead_backend.prediction import NextTokenLogits
     from glasshead_backend.sides import Sequence
 
+_STORE_AT_ONCE = (
+    ", or record activations at once, right behind trace = lens.trace(...): "
+    "trace.store_activations(...)"
+)
+
 
 class ActivationQuestions(LayerQuestions):
     """What a trace can be asked about activations."""
@@ -85,7 +90,7 @@ class ActivationQuestions(LayerQuestions):
             of_stack,
             layer,
             block,
-        ), why in self.lens.anatomy.structure.contributions.unclear.items():
+        ), why in self._anatomy.structure.contributions.unclear.items():
             if of_stack == stack:
                 found.setdefault(block, {})[layer] = why
         return found
@@ -125,6 +130,8 @@ class ActivationQuestions(LayerQuestions):
         ------
         ValueError
             When the layer has no such block; and with `heads` as :meth:`moved_norms`.
+        ModelChangedError
+            When they are not stored yet and the model has changed since the text was traced.
         """
         self._require_open()
         require(block, get_args(ActivationBlock), "block")
@@ -136,7 +143,7 @@ class ActivationQuestions(LayerQuestions):
         by_layer = self._activations[stack, block]
         place = 0 if block == "embedding" else layer
         if place not in by_layer:
-            unclear = self.lens.anatomy.structure.contributions.unclear
+            unclear = self._anatomy.structure.contributions.unclear
             has = ", ".join(map(str, sorted(by_layer))) or "no layer"
             nothing = f"Layer {layer} has no {block} block: {has} has one."
             raise ValueError(unclear.get((stack, place, block), nothing))
@@ -166,13 +173,15 @@ class ActivationQuestions(LayerQuestions):
         ------
         MemoryBudgetError
             When they would take more memory than they may.
+        ModelChangedError
+            When the model has changed since the text was traced.
         """
         self._require_open()
         stack = self._stack(kind)
         for block in blocks:
             require(block, get_args(ActivationBlock), "block")
         missing: list[ActivationBlock] = [b for b in blocks if not self._has(stack, b, dtype)]
-        known = self.lens.anatomy.structure.contributions
+        known = self._anatomy.structure.contributions
         wanted = [
             writer
             for writer in (*known.writers, *known.streams)
@@ -181,17 +190,18 @@ class ActivationQuestions(LayerQuestions):
         embedding = known.embeddings.get(stack) if "embedding" in missing else None
         found: dict[str, dict[int, Tensor]] = {}
         if wanted or embedding:
-            self._require_room_for(missing, len(wanted) + (embedding is not None), stack, dtype)
-            stacks = self.lens.anatomy.structure.stacks.values()
-            with self._autocast(), layers_reported(stacks):
-                found = activations_of(
-                    self.lens.model,
-                    wanted,
-                    embedding,
-                    self._inputs,
-                    n_tokens=len(self._sequence_of(stack).tokens),
-                    dtype=dtype,
-                )
+            n_tensors = len(wanted) + (embedding is not None)
+            with self._model_again(_STORE_AT_ONCE) as model:
+                self._require_room_for(model, missing, n_tensors, stack, dtype)
+                with layers_reported(self._anatomy.structure.stacks.values()):
+                    found = activations_of(
+                        model,
+                        wanted,
+                        embedding,
+                        self._inputs,
+                        n_tokens=len(self._sequence_of(stack).tokens),
+                        dtype=dtype,
+                    )
         self._activations.update({(stack, block): found.get(block, {}) for block in missing})
 
     def layers_with(self, block: ActivationBlock, kind: Kind | None = None) -> list[int]:
@@ -202,22 +212,29 @@ class ActivationQuestions(LayerQuestions):
     @property
     def predicting_layers(self) -> tuple[nn.Module, ...]:
         """The layers of the stack that predictions come from: the decoder's, where there is one."""
-        stacks = self.lens.anatomy.structure.stacks
+        stacks = self._anatomy.structure.stacks
         return stacks.get("decoder") or next(iter(stacks.values()))
 
     def read_out(self) -> abc.Iterator[NextTokenLogits]:
-        """Yield the logits that the output of each layer would give, layer by layer."""
-        self._require_open()
-        anatomy = self.lens.anatomy
-        with self._autocast():
-            yield from read_out(
-                self.lens.model,
-                anatomy.structure,
+        """Yield the logits that the output of each layer would give, layer by layer.
+
+        Raises
+        ------
+        ModelChangedError
+            When the model has changed since the text was traced, or changes meanwhile.
+        """
+        with self._model_again() as model:
+            readouts = read_out(
+                model,
+                self._anatomy.structure,
                 self.predicting_layers,
                 self._inputs,
                 scored=range(len(self.sequences[-1].tokens)),
-                plain_unembedding=anatomy.plain_unembedding,
+                plain_unembedding=self._anatomy.plain_unembedding,
             )
+            for logits in readouts:
+                self._state.require_same(values=False)
+                yield logits
 
     def _has(self, stack: Stack, block: ActivationBlock, dtype: torch.dtype | None) -> bool:
         stored = self._activations.get((stack, block))
@@ -230,12 +247,12 @@ class ActivationQuestions(LayerQuestions):
 
     def _require_room_for(
         self,
+        model: Any,
         blocks: abc.Sequence[ActivationBlock],
         n_tensors: int,
         stack: Stack,
         dtype: torch.dtype | None,
     ) -> None:
-        model = self.lens.model
         n_tokens = len(self._sequence_of(stack).tokens)
         one = n_tokens * model.get_input_embeddings().weight.shape[-1]
         item = (dtype or model.dtype).itemsize
@@ -268,7 +285,7 @@ class ActivationQuestions(LayerQuestions):
             some = weights.nan_to_num_(0.0) @ own[:, : weights.shape[-1]]
             gathered[place, chosen] = some.transpose(0, 1)
         flat = gathered.flatten(1).to(values.value.dtype)
-        with self._autocast():
+        with self._model_again():
             moved = values.moved(flat)
         scale = values.behind.scale
         return moved if scale is None else (moved * scale[:, None]).to(flat.dtype)

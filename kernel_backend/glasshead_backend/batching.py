@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from glasshead_backend.as_found import autocast_now, for_a_trace
+from glasshead_backend.as_found import autocast_now, for_a_trace, lock_of
 from glasshead_backend.capture import record
 from glasshead_backend.layers import lengths_of, locate_calls
+from glasshead_backend.prediction import prediction_shift, scores_together
 from glasshead_backend.running import (
     device_of,
     inputs_of,
@@ -18,6 +19,7 @@ from glasshead_backend.running import (
     require_room_to_record,
     run_for_logits,
 )
+from glasshead_backend.same_model import ModelState, storages_of
 from glasshead_backend.structure import UnsupportedModelError
 from glasshead_backend.trace import Trace
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.attention import AttentionCall
     from glasshead_backend.lens import Lens
+    from glasshead_backend.prediction import NextTokenLogits
     from glasshead_backend.running import Norms
     from glasshead_backend.sides import Sides
     from glasshead_backend.structure import Kind
@@ -72,19 +75,28 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
     structure = anatomy.structure
     expected = require_room_to_record(lens, many, "queries and keys")
     batch = batch_of(lens.model, lens.tokenizer, many, may_pad_left=anatomy.pads_left)
-    with (
-        for_a_trace(lens.model),
-        layers_reported(structure.stacks.values()),
-        norms_of(structure.contributions.writers, batch.size) as norms,
-        record(structure.readers, lens.model, batch.size, expected_bytes=expected) as recording,
-    ):
-        logits = run_for_logits(
-            lens.model,
-            batch.inputs,
-            batch.decoder,
-            wanted=anatomy.family != "encoder",
-            plain_unembedding=anatomy.plain_unembedding,
-        )
+    with lock_of(lens.model):
+        before = ModelState.of(lens.model, values=False)
+        with for_a_trace(lens.model):
+            with (
+                layers_reported(structure.stacks.values()),
+                norms_of(structure.contributions.writers, batch.size) as norms,
+                record(
+                    structure.readers, lens.model, batch.size, expected_bytes=expected
+                ) as recording,
+            ):
+                logits = run_for_logits(
+                    lens.model,
+                    batch.inputs,
+                    batch.decoder,
+                    wanted=anatomy.family != "encoder",
+                    plain_unembedding=anatomy.plain_unembedding,
+                )
+            scores = _scores_of(logits, many)
+        state = before.after_a_run()
+    storages = storages_of(lens.model)
+    for call in recording.calls:
+        call.belongs_to(state, storages)
     located = locate_calls(
         lens.model, recording.calls, structure.cross_modules, lengths_of(batch.inputs)
     )
@@ -92,9 +104,12 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
     return [
         Trace(
             lens=lens,
+            state=state,
+            anatomy=anatomy,
             sides=sides,
             calls=_calls_of(located, batch, i),
             logits=logits[i],
+            scores=scores[i],
             norms=_norms_of(norms, batch, i),
             inputs=inputs_of(
                 lens.model,
@@ -137,6 +152,16 @@ def _calls_of(
         kind: {layer: call.of_sequence(index, *sides[kind]) for layer, call in by_layer.items()}
         for kind, by_layer in located.items()
     }
+
+
+def _scores_of(logits: list[NextTokenLogits | None], many: Sequence[Sides]) -> list[Tensor | None]:
+    """How well every token was predicted, by the model as it is now."""
+    found = [of_text for of_text in logits if of_text is not None]
+    if len(found) < len(many):
+        return [None] * len(many)
+    tokens = [sides.scored.tokens[prediction_shift(sides) :] for sides in many]
+    ids = [[token.id for token in scored] for scored in tokens]
+    return list(scores_together(found, ids))
 
 
 def _norms_of(norms: Norms, batch: Batch, index: int) -> Norms:

@@ -20,18 +20,22 @@ from glasshead_backend.attention import AttentionCall, answer_dtype
 from glasshead_backend.relative_bias import MAP_DIMS, RelativeBias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from jaxtyping import Bool, Float
     from torch import nn
     from typing_extensions import Self
 
     from glasshead_backend.attention import Path, Precision
+    from glasshead_backend.same_model import ModelState
 
     AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
 
 SINK_NAMES = ("s_aux", "sinks")
 """Names that architectures give to the extra scores of attention sinks."""
+
+_SMALL = 1 << 16
+"""Most values of a parameter that is copied with every call."""
 
 
 @dataclass(eq=False)
@@ -66,6 +70,11 @@ class CapturedCall(AttentionCall):
         Why the weights are not known, in words; empty where they are.
     value : Tensor or None
         ``[batch, key_heads, keys, head_dim]``, where values were asked for.
+    as_it_was : nn.Module, optional
+        The module without what is inside it, with copies of its own small parameters (sinks): what
+        eager functions read of it. Made of `module` when it is left out.
+    model : ModelState, optional
+        The model that was recorded, for functions that read more of the module than that.
     """
 
     module: nn.Module
@@ -80,6 +89,22 @@ class CapturedCall(AttentionCall):
     difference: float = 0.0
     unexplained: str = ""
     value: Tensor | None = None
+    as_it_was: nn.Module | None = field(default=None, repr=False)
+    model: ModelState | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.as_it_was is None:
+            self.as_it_was = _alone(self.module)
+
+    def belongs_to(self, model: ModelState, storages: Container[int]) -> None:
+        """Note the model that was recorded; copy what lies in the storages of its parameters."""
+
+        def own(value: Any) -> Any:
+            shared = isinstance(value, Tensor) and value.untyped_storage().data_ptr() in storages
+            return value.clone() if shared else value
+
+        self.model, self.mask = model, own(self.mask)
+        self.options = {name: own(option) for name, option in self.options.items()}
 
     @property
     def own_math(self) -> bool:
@@ -203,22 +228,34 @@ def attend_again(
         name: _option_rows(call, option, rows) if _is_map(call, option) else option
         for name, option in call.options.items()
     }
-    output, weights = function(
-        call.module,
-        call.query[:, :, row_index(rows, call.device)],
-        call.key,
-        value,
-        _additive_mask(call, rows),
-        scaling=call.scaling,
-        dropout=0.0,
-        **options,
-    )
+    query = call.query[:, :, row_index(rows, call.device)]
+    given = query, call.key, value, _additive_mask(call, rows)
+    options |= {"scaling": call.scaling, "dropout": 0.0}
+    try:
+        output, weights = function(call.as_it_was, *given, **options)
+    except AttributeError:  # it reads what is inside the module
+        if call.model is not None:
+            call.model.require_same()
+        output, weights = function(call.module, *given, **options)
     if weights is None:
         raise RuntimeError(
             f"{type(call.module).__name__}'s own eager attention function returns no weights; "
             "Glasshead cannot show attention of this model."
         )
     return output, weights
+
+
+def _alone(module: nn.Module) -> nn.Module:
+    """Copy a module with its plain attributes and small parameters, without what is inside it."""
+    alone, own = object.__new__(type(module)), vars(module)
+    small = {
+        name: tensor.detach().clone()
+        for name, tensor in (*own["_parameters"].items(), *own["_buffers"].items())
+        if tensor is not None and tensor.numel() <= _SMALL
+    }
+    # As buffers: a parameter would have to be a Parameter again.
+    vars(alone).update(own, _parameters={}, _buffers=small, _modules={})
+    return alone
 
 
 def row_index(rows: Sequence[int], device: torch.device) -> slice | Tensor:

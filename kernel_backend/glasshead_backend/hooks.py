@@ -41,7 +41,13 @@ def here(hook: Callable[..., Any]) -> Callable[..., Any]:
         ours = _run.get() is run and threading.get_ident() == thread
         return hook(*args, **kwargs) if ours else None
 
+    only_here.__glasshead_hook__ = True  # type: ignore[attr-defined]
     return only_here
+
+
+def is_own_hook(hook: Callable[..., Any]) -> bool:
+    """Whether :func:`here` made a hook: it changes nothing about what the model computes."""
+    return getattr(hook, "__glasshead_hook__", False)
 
 
 def version_of(tensor: Tensor) -> int:

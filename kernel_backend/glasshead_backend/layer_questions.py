@@ -217,6 +217,8 @@ class LayerQuestions(AttentionQuestions):
         ValueError
             When a layer's values or projection are not known (modules that compute attention by
             themselves, gated outputs), or when the norm behind them does more than to rescale.
+        ModelChangedError
+            When the values or the projection are needed of a model that has changed since.
         """
         require(aggregate, (None, "sum"), "aggregate")
         asked = self.attention_map(layer, heads, kind=kind, unit=unit)
@@ -225,8 +227,12 @@ class LayerQuestions(AttentionQuestions):
         asked.require_room_for(len(wanted))
         values = self._values_of(layer, kind)
         chosen = torch.as_tensor(list(asked.heads), device=values.value.device)
-        with self._autocast():
-            gram = self.remembered(("gram", layer, self._kind(kind)), values.gram)
+
+        def gram_of_values() -> Tensor:
+            with self._model_again():  # for the projection
+                return values.gram()
+
+        gram = self.remembered(("gram", layer, self._kind(kind)), gram_of_values)
         asked = replace(asked, gram=gram[:, chosen][:, :, chosen], row_scale=values.behind.scale)
         with reporting(progress):
             found = asked.whole(wanted)
@@ -257,11 +263,10 @@ class LayerQuestions(AttentionQuestions):
     def _values_of(self, layer: int, kind: Kind | None) -> Values:
         self.call(layer, kind)
         if not self._values:
-            lens = self.lens
-            structure = lens.anatomy.structure
-            require_room_to_record(lens, [self.sides], "values")
-            with self._autocast():
-                self._values = find_values(lens.model, structure, self._inputs)
+            with self._model_again() as model:
+                require_room_to_record(self.lens, [self.sides], "values")
+                values = find_values(model, self._anatomy.structure, self._inputs)
+            self._values = values
         values = self._values[self._kind(kind)][layer]
         if isinstance(values, str):
             raise ValueError(values)  # noqa: TRY004  a model's trait, not a caller's type

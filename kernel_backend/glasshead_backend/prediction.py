@@ -1,12 +1,13 @@
 """What a language model predicts: surprisal, perplexity, rank, entropy and the alternatives.
 
-Nothing of size tokens x vocabulary is kept: the hidden states in front of the unembedding are, and
-logits are made from them in blocks, in float32, when somebody asks.
+Nothing of size tokens x vocabulary is kept. While a text is recorded every token is scored, in
+blocks, in float32, and the hidden states in front of the unembedding are kept: logits are made from
+them once more, in blocks, when somebody asks for alternatives.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int
 
+    from glasshead_backend.sides import Sides
     from glasshead_backend.tokens import Token
     from glasshead_backend.words import Word
 
 _BLOCK_VALUES = 1 << 24
 """Most float32 logits in memory at once (64 MB)."""
+
+_CACHED_VALUES = 1 << 20
+"""Logits scored at once on a CPU: what is made of them stays in its cache."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,8 @@ class Predictions:
     tokens : tuple of Token
         The predicted tokens.
     surprisal : Tensor
-        ``-log p(token | what comes before)``, nats, ``[tokens]`` float32; NaN where the model makes
-        no prediction.
+        ``-log p(token | what comes before)``, nats. It is ``[tokens]`` float32 as all that follow,
+        and as they NaN where the model makes no prediction: means are ``tensor.nanmean()``.
     probability : Tensor
         ``exp(-surprisal)``.
     perplexity : Tensor
@@ -46,9 +51,9 @@ class Predictions:
     entropy : Tensor
         Entropy of the predictive distribution, nats.
     rank : Tensor
-        Place of the true token among all, 1 = best; int64, -1 where there is no prediction.
+        Place of the true token among all, 1 = best; whole numbers.
     correct : Tensor
-        Whether the true token is the model's first choice: int8 0 or 1, -1 for no prediction.
+        Whether the true token is the model's first choice: 0 or 1.
     reason : str
         Why some tokens (or all) have no prediction, in words; empty when all have one.
     """
@@ -58,20 +63,33 @@ class Predictions:
     probability: Float[Tensor, " token"]
     perplexity: Float[Tensor, " token"]
     entropy: Float[Tensor, " token"]
-    rank: Int[Tensor, " token"]
-    correct: Int[Tensor, " token"]
+    rank: Float[Tensor, " token"]
+    correct: Float[Tensor, " token"]
     reason: str = ""
 
     @property
     def n_scored(self) -> int:
         """Number of tokens that have a prediction."""
-        return int((self.rank > 0).sum())
+        return int((~self.surprisal.isnan()).sum())
 
     @property
     def mean_perplexity(self) -> float:
-        """Perplexity of the whole sequence: ``exp(mean surprisal)`` over the scored tokens."""
-        scored = self.rank > 0
-        return float(self.surprisal[scored].double().mean().exp())
+        """Perplexity of the whole sequence: ``exp(mean surprisal)`` over the scored tokens.
+
+        Raises
+        ------
+        ValueError
+            When no token has a prediction; the message says why.
+        """
+        if not self.n_scored:
+            raise ValueError(f"There is no perplexity. {self.reason}")
+        return float(self.surprisal.double().nanmean().exp())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the measures."""
+        measures = self.surprisal, self.probability, self.perplexity, self.entropy
+        return sum(tensor.nbytes for tensor in (*measures, self.rank, self.correct))
 
     def by_word(self, words: Sequence[Word]) -> pd.DataFrame:
         """Return one row per word: the surprisal of a word is the sum over its tokens.
@@ -108,7 +126,10 @@ class Predictions:
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per token; surprisal and entropy in nats."""
+        """Return one row per token; surprisal and entropy in nats.
+
+        Where there is no prediction, values are missing: pandas' means leave them out.
+        """
         return pd.DataFrame(
             {
                 "token": [token.text for token in self.tokens],
@@ -117,8 +138,8 @@ class Predictions:
                 "probability": self.probability.numpy(),
                 "perplexity": self.perplexity.numpy(),
                 "entropy": self.entropy.numpy(),
-                "rank": self.rank.numpy(),
-                "correct": self.correct.numpy(),
+                "rank": pd.Series(self.rank.numpy()).astype("Int64"),
+                "correct": pd.Series(self.correct.numpy()).astype("boolean"),
             }
         )
 
@@ -166,18 +187,135 @@ class NextTokenLogits:
             stop = min(start + size, n_positions)
             yield start, stop, self.rows(start, stop)
 
+    def of(self, rows: Sequence[int]) -> Float[Tensor, "position vocabulary"]:
+        """Logits of any positions in float32, in their order."""
+        index = list(rows)
+        chosen = replace(
+            self,
+            hidden=None if self.hidden is None else self.hidden[index],
+            logits=None if self.logits is None else self.logits[index],
+        )
+        shape = (len(index), self.n_vocabulary)
+        found = torch.empty(shape, dtype=torch.float32, device=self.device)
+        for start, stop, block in chosen.blocks(len(index)):
+            found[start:stop] = block
+        return found
+
+    @property
+    def device(self) -> torch.device:
+        """Where logits are made."""
+        return (self.hidden if self.logits is None else self.logits).device  # type: ignore[union-attr]
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether logits are made by the model's unembedding when they are asked for."""
+        return self.logits is None
+
     @property
     def nbytes(self) -> int:
         """Bytes held."""
         return sum(held.nbytes for held in (self.hidden, self.logits) if held is not None)
 
 
+def prediction_shift(sides: Sides) -> int:
+    """The token that position 0 predicts: the next one, or label 0 in an encoder-decoder."""
+    return 1 if sides.decoder is None else 0
+
+
 def no_predictions(tokens: Sequence[Token], reason: str) -> Predictions:
-    """Return predictions of a model that makes none: NaN and -1 everywhere, with the reason."""
+    """Return predictions of a model that makes none: NaN everywhere, with the reason."""
     nothing = torch.full((len(tokens),), torch.nan, dtype=torch.float32)
-    none = torch.full((len(tokens),), -1)
+    return Predictions(tuple(tokens), nothing, nothing, nothing, nothing, nothing, nothing, reason)
+
+
+@torch.no_grad()
+def scores_of(logits: NextTokenLogits, ids: Sequence[int]) -> Float[Tensor, "score token"]:
+    """Score tokens by the positions that predict them.
+
+    Parameters
+    ----------
+    logits : NextTokenLogits
+    ids : sequence of int
+        The true tokens: the first is predicted by position 0, and so on.
+
+    Returns
+    -------
+    Tensor
+        ``[4, tokens]`` float32 on the model's device: surprisal and entropy (nats), rank, and 1
+        where the token is the first choice.
+    """
+    found = [torch.empty(4, 0)]
+    for start, stop, block in logits.blocks(len(ids)):
+        targets = torch.tensor(ids[start:stop], device=block.device)
+        size = max(1, _CACHED_VALUES // block.shape[-1]) if block.device.type == "cpu" else stop
+        with torch.autocast(block.device.type, enabled=False):
+            found += map(_scores, block.split(size), targets.split(size))
+    return torch.cat(found[1:] or found, dim=1)
+
+
+def scores_together(
+    many: Sequence[NextTokenLogits], ids: Sequence[Sequence[int]]
+) -> list[Float[Tensor, "score token"]]:
+    """Score the tokens of several texts as :func:`scores_of` does, by one unembedding."""
+    if any(not logits.needs_model for logits in many):
+        return [scores_of(logits, own) for logits, own in zip(many, ids, strict=True)]
+    parts = [logits.hidden[: len(own)] for logits, own in zip(many, ids, strict=True)]  # type: ignore[index]
+    first = many[0]
+    joined = NextTokenLogits(torch.cat(parts), first.unembedding, None, first.n_vocabulary)
+    scores = scores_of(joined, [id_ for own in ids for id_ in own])
+    return list(scores.split([len(own) for own in ids], dim=1))
+
+
+def _scores(
+    logits: Float[Tensor, "token vocabulary"], targets: Int[Tensor, " token"]
+) -> Float[Tensor, "score token"]:
+    best = logits.max(dim=-1, keepdim=True)
+    true = logits.gather(1, targets[:, None])
+    # Bytes are summed many times faster than truth values.
+    n_better = (logits > true).view(torch.uint8).sum(dim=-1, dtype=torch.int32)
+    below = logits - best.values
+    share = below.exp()
+    total = share.sum(dim=-1)
+    # A token that is ruled out (-inf) adds nothing: 0 times infinity is left out.
+    mean_below = below.mul_(share).nansum(dim=-1) / total
+    surprisal = total.log() - (true - best.values)[:, 0]
+    rank, correct = (1 + n_better).float(), (best.indices[:, 0] == targets).float()
+    found = torch.stack([surprisal, total.log() - mean_below, rank, correct])
+    # Of logits that are no numbers nothing can be said.
+    return found.masked_fill_(surprisal.isnan(), torch.nan)
+
+
+def predictions_of(
+    scores: Float[Tensor, "score token"], tokens: Sequence[Token], reason: str
+) -> Predictions:
+    """Make predictions of the scores of the last tokens.
+
+    Parameters
+    ----------
+    scores : Tensor
+        As :func:`scores_of` makes them.
+    tokens : sequence of Token
+        All tokens; in a decoder-only model the first is predicted by nothing.
+    reason : str
+        Why the tokens before have no prediction.
+
+    Returns
+    -------
+    Predictions
+        On the CPU.
+    """
+    n_before = len(tokens) - scores.shape[1]
+    padded = nn.functional.pad(scores.cpu(), (n_before, 0), value=torch.nan)
+    surprisal, entropy, rank, correct = padded.unbind()
     return Predictions(
-        tuple(tokens), nothing, nothing, nothing, nothing, none, none.to(torch.int8), reason
+        tokens=tuple(tokens),
+        surprisal=surprisal,
+        probability=(-surprisal).exp(),
+        perplexity=surprisal.exp(),
+        entropy=entropy,
+        rank=rank,
+        correct=correct,
+        reason=reason if n_before else "",
     )
 
 
@@ -203,37 +341,10 @@ def score(
     Predictions
         On the CPU.
     """
-    n_tokens, n_scored = len(tokens), len(tokens) - first_position
-    if n_scored <= 0:
+    ids = [token.id for token in tokens[first_position:]]
+    if not ids:
         return no_predictions(tokens, reason)
-    columns: dict[str, list[Tensor]] = {"surprisal": [], "entropy": [], "rank": [], "correct": []}
-    targets = torch.tensor([token.id for token in tokens[first_position:]])
-    for start, stop, block in logits.blocks(n_scored):
-        target = targets[start:stop, None].to(block.device)
-        log_probability = block.log_softmax(dim=-1)
-        true_logit = block.gather(1, target)
-        columns["surprisal"].append(-log_probability.gather(1, target)[:, 0])
-        columns["entropy"].append(-(log_probability.exp() * log_probability).nansum(dim=-1))
-        columns["rank"].append(1 + (block > true_logit).sum(dim=-1))
-        columns["correct"].append(block.argmax(dim=-1) == target[:, 0])
-    surprisal = torch.full((n_tokens,), torch.nan, dtype=torch.float32)
-    entropy = surprisal.clone()
-    rank = torch.full((n_tokens,), -1)
-    correct = rank.to(torch.int8)
-    surprisal[first_position:] = torch.cat(columns["surprisal"]).cpu()
-    entropy[first_position:] = torch.cat(columns["entropy"]).cpu()
-    rank[first_position:] = torch.cat(columns["rank"]).cpu()
-    correct[first_position:] = torch.cat(columns["correct"]).cpu().to(torch.int8)
-    return Predictions(
-        tokens=tuple(tokens),
-        surprisal=surprisal,
-        probability=(-surprisal).exp(),
-        perplexity=surprisal.exp(),
-        entropy=entropy,
-        rank=rank,
-        correct=correct,
-        reason=reason if first_position else "",
-    )
+    return predictions_of(scores_of(logits, ids), tokens, reason)
 
 
 def top_alternatives(

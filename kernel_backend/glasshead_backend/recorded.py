@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from glasshead_backend.memory import Remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Generator, Hashable
     from contextlib import AbstractContextManager
 
+    from jaxtyping import Float
     from torch import Tensor
     from typing_extensions import Self
 
-    from glasshead_backend.anatomy import Family
+    from glasshead_backend.anatomy import Anatomy, Family
     from glasshead_backend.attention import AttentionCall, Path
     from glasshead_backend.layers import Kind, Stack
     from glasshead_backend.lens import Lens
     from glasshead_backend.prediction import NextTokenLogits
     from glasshead_backend.running import Norms
+    from glasshead_backend.same_model import ModelState
     from glasshead_backend.sides import Sequence, Side, Sides
     from glasshead_backend.tokens import Token
     from glasshead_backend.words import Word
@@ -33,12 +36,18 @@ class Recorded:
     ----------
     lens : Lens
         What was run.
+    state : ModelState
+        What the model was while it ran.
+    anatomy : Anatomy
+        What had been found out about it.
     sides : Sides
         The sequences, by the role they play in each kind of attention.
     calls : dict
         ``{kind: {layer: call}}``.
     logits : NextTokenLogits or None
-        What predictions are made from; None for models that predict no next token.
+        What alternatives are made from; None for models that predict no next token.
+    scores : Tensor or None
+        How well each token was predicted, see :func:`glasshead_backend.prediction.scores_of`.
     norms : dict
         L2 norms of what each block adds to the residual stream.
     inputs : dict
@@ -51,17 +60,24 @@ class Recorded:
         self,
         *,
         lens: Lens,
+        state: ModelState,
+        anatomy: Anatomy,
         sides: Sides,
         calls: dict[Kind, dict[int, AttentionCall]],
         logits: NextTokenLogits | None,
+        scores: Float[Tensor, "score token"] | None,
         norms: Norms,
         inputs: dict[str, Tensor],
         autocast: Callable[[], AbstractContextManager[object]],
     ) -> None:
         self.lens = lens
+        self._anatomy = anatomy
+        self._state = state
+        self._model_class = type(lens.model).__name__
         self.sides = sides
         self._calls = calls
         self._logits = logits
+        self._scores = scores
         self._norms = norms
         self._inputs = inputs
         self._autocast = autocast
@@ -84,7 +100,7 @@ class Recorded:
     def close(self) -> None:
         """Free what was recorded. Questions asked afterwards raise ``ValueError``."""
         self._calls, self._norms, self._inputs = {}, {}, {}
-        self._logits = None
+        self._logits = self._scores = None
         self._remembered = Remembered()
         self._closed = True
 
@@ -94,18 +110,35 @@ class Recorded:
         calls = sum(call.nbytes for by_layer in self._calls.values() for call in by_layer.values())
         norms = sum(norm.nbytes for norm in self._norms.values())
         logits = self._logits.nbytes if self._logits else 0
-        return calls + norms + logits + self._remembered.nbytes
+        scores = 0 if self._scores is None else self._scores.nbytes
+        return calls + norms + logits + scores + self._remembered.nbytes
 
     def remembered(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
         """Return a small result, computed the first time that it is asked for."""
         return self._remembered.get(key, make)
+
+    @contextmanager
+    def _model_again(self, way_out: str = "") -> Generator[Any, None, None]:
+        """The model, to compute something once more: it has to be what it was, up to the end.
+
+        Raises
+        ------
+        ModelChangedError
+            When it is another by now.
+        """
+        self._require_open()
+        model = self._state.require_same(way_out)
+        with self._autocast():
+            yield model
+        # A training loop in another thread, say.
+        self._state.require_same(way_out)
 
     # ---- what there is ------------------------------------------------------------------------
 
     @property
     def family(self) -> Family:
         """What the model is: "decoder", "encoder-decoder" or "encoder"."""
-        return self.lens.family
+        return self._anatomy.family
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -176,7 +209,7 @@ class Recorded:
             return self.default_kind
         if kind not in self.kinds:
             names = ", ".join(repr(name) for name in self.kinds)
-            unreadable = self.lens.anatomy.structure.unreadable
+            unreadable = self._anatomy.structure.unreadable
             reason = next((why for of, why in unreadable.items() if of == kind), None)
             if reason is not None:
                 raise ValueError(f"{reason} What can be read: {names}.")

@@ -26,12 +26,13 @@ from glasshead_backend.tap import FusedAttention, Layout, SoftmaxTap, arrange, l
 from glasshead_backend.unfold import LinearInValues
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Container, Generator, Iterator, Sequence
 
     from jaxtyping import Float
     from typing_extensions import Self
 
     from glasshead_backend.attention import Path, Precision
+    from glasshead_backend.same_model import ModelState
 
 _WHOLE = 0.999
 """A row that sums to less has looked at something else than the tokens, too."""
@@ -80,6 +81,8 @@ class Replays:
 
     model: Any
     batch: int
+    # What the model was when it was recorded; none while it is being probed.
+    state: ModelState | None = None
     # Of the replay only a weak reference: it holds this, and both should go at once.
     last: tuple[weakref.ref[Replay], CapturedCall | tuple[Tensor | None, Tensor]] | None = None
 
@@ -121,15 +124,21 @@ class Replay:
         """Whether something was written into the inputs since they were kept."""
         return self._versions() != self.versions
 
+    def belongs_to(self, model: ModelState, storages: Container[int]) -> None:
+        """Note the model that was recorded: it must be the same when the module runs again."""
+        del storages  # that model's parameters may be among the inputs
+        self.shared.state = model
+
     def _versions(self) -> tuple[int, ...]:
-        given = (*self.args, *self.kwargs.values())
-        return tuple(version_of(value) for value in given if isinstance(value, Tensor))
+        return tuple(map(version_of, _tensors_in((self.args, self.kwargs))))
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the inputs; masks and position encodings that layers share count each time."""
-        given = (*self.args, *self.kwargs.values())
-        return sum(value.nbytes for value in given if isinstance(value, Tensor))
+        """Bytes of the inputs, and of the last result; what layers share counts each time."""
+        last = self.shared.last
+        result = last[1] if last is not None and last[0]() is self else ()
+        made = result.nbytes if isinstance(result, CapturedCall) else _bytes_in(result)
+        return _bytes_in((self.args, self.kwargs)) + made
 
     def result(self, n_queries: int, n_keys: int) -> CapturedCall | tuple[Tensor | None, Tensor]:
         """Run the module, unless it was the last one that ran.
@@ -145,6 +154,8 @@ class Replay:
             if last is None or last[0]() is not self:
                 self.shared.last = None  # free it before the next one is made
                 this: weakref.ref[Replay] = weakref.ref(self)
+                if self.shared.state is not None:
+                    self.shared.state.require_same()
                 self.shared.last = last = (this, self._run(n_queries, n_keys))
             return last[1]
 
@@ -342,6 +353,19 @@ def keep_inputs(
             handle = reader.module.register_forward_pre_hook(here(hook), with_kwargs=True)
             stack.callback(handle.remove)
         yield
+
+
+def _tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors of arguments, those in tuples (rotary embeddings) and the like, too."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (tuple, list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors_in(item)
+
+
+def _bytes_in(value: Any) -> int:
+    return sum(tensor.nbytes for tensor in _tensors_in(value))
 
 
 def _kept(value: Any) -> Any:

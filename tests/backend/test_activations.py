@@ -117,15 +117,18 @@ def test_norms_are_the_lengths_of_activations() -> None:
 
 
 # --- storing --------------------------------------------------------------------------------------
-def count_forwards(trace: Trace) -> list[int]:
+def counted(model_type: str) -> tuple[Trace, list[int]]:
+    """A trace, and a list that grows with every forward pass from then on."""
     forwards: list[int] = []
-    trace.lens.model.register_forward_pre_hook(lambda *_: forwards.append(1))
-    return forwards
+    model = build(model_type)
+    model.register_forward_pre_hook(lambda *_: forwards.append(1))
+    trace = Lens(model, tokenizer()).trace(TEXT)
+    forwards.clear()
+    return trace, forwards
 
 
 def test_one_forward_stores_all_layers_of_all_blocks() -> None:
-    trace = trace_of("llama")
-    forwards = count_forwards(trace)
+    trace, forwards = counted("llama")
     trace.store_activations(["attention", "mlp", "residual", "embedding"])
     for layer in trace.layers():
         for block in ("attention", "mlp", "residual", "embedding"):
@@ -135,8 +138,7 @@ def test_one_forward_stores_all_layers_of_all_blocks() -> None:
 
 
 def test_a_block_that_was_not_stored_costs_one_forward_once() -> None:
-    trace = trace_of("llama")
-    forwards = count_forwards(trace)
+    trace, forwards = counted("llama")
     first = trace.activations(0, "mlp")
     trace.activations(2, "mlp")
     assert len(forwards) == 1

@@ -11,7 +11,7 @@ import torch
 from accelerate import cpu_offload, disk_offload, dispatch_model
 
 from backend.tiny_models import TEXT, build, eager_attentions, tokenizer
-from glasshead_backend import Lens, Trace
+from glasshead_backend import Lens, ModelChangedError, Trace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,10 @@ def worst(trace: Trace, reference: dict[str, Any]) -> float:
     )
 
 
+def decoder_inputs(model: Any) -> list[str]:
+    return ["decoder_input_ids"] if model.config.is_encoder_decoder else []
+
+
 @pytest.mark.parametrize("model_type", OFFLOADED)
 def test_weights_on_disk(model_type: str, tmp_path: Path) -> None:
     model = build(model_type)
@@ -60,6 +64,7 @@ def test_weights_on_disk(model_type: str, tmp_path: Path) -> None:
     assert worst(trace, reference) <= TOLERANCE
     assert all(parameter.is_meta for parameter in model.parameters()), "put back afterwards"
     assert trace.activations(1, "mlp").isfinite().all()
+    assert trace.logits(-1).isfinite().all()
     assert trace.predictions().perplexity.nan_to_num(1).isfinite().all()
 
 
@@ -67,8 +72,16 @@ def test_weights_on_disk(model_type: str, tmp_path: Path) -> None:
 def test_weights_in_memory_that_visit_the_device(model_type: str) -> None:
     model = build(model_type)
     reference = expected(model, trace_of(model))
+    weights = dict(model.named_parameters())
     cpu_offload(model, execution_device=torch.device("cpu"))
-    assert worst(trace_of(model), reference) <= TOLERANCE
+    trace = trace_of(model)
+    assert worst(trace, reference) <= TOLERANCE
+    model(**{name: torch.tensor([[5, 6]]) for name in ("input_ids", *decoder_inputs(model))})
+    assert trace.logits().isfinite().all(), "weights that come and go are no other model"
+    with torch.no_grad():
+        next(weight for name, weight in weights.items() if "mlp" in name or "fc1" in name).mul_(2)
+    with pytest.raises(ModelChangedError, match="was written to"):
+        trace.logits()
 
 
 def test_a_device_map_with_some_layers_on_disk(tmp_path: Path) -> None:
@@ -113,6 +126,7 @@ def test_compiled_models(model_type: str, how: str) -> None:
         trace = trace_of(compiled)
         assert worst(trace, reference) <= TOLERANCE
         torch.testing.assert_close(compiled(**inputs).logits, plain(**inputs).logits)
+        assert trace.activations(1, "mlp").isfinite().all(), "compiling changes no model"
     assert torch._dynamo.eval_frame._stance.stance == "default"
 
 
@@ -140,6 +154,8 @@ def test_quantised_linear_layers(bits: int) -> None:
     model = quantised(build("llama", hidden_size=64, head_dim=16), bits)
     trace = trace_of(model)
     reference = expected(model, trace)
+    assert trace.activations(1, "mlp").isfinite().all(), "the model has not changed meanwhile"
+    assert trace.logits().isfinite().all()
     first = (trace.attention(0) - reference["self"][0][0]).abs().max()
     assert first <= TOLERANCE
     for layer in trace.layers():

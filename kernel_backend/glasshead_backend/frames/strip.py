@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from glasshead_backend.frames.pack import pack
+from glasshead_backend.same_model import ModelChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +119,10 @@ def pieces(tokens: Sequence[Token], text: str) -> tuple[list[str], list[str]]:
 
 
 def _alternatives(trace: Trace) -> dict[str, Any] | None:
-    top = trace.top_alternatives(_TOP_TOKENS, _TOP_K)
+    try:
+        top = trace.top_alternatives(_TOP_TOKENS, _TOP_K)
+    except ModelChangedError:
+        return None  # the text is shown; whoever asks for alternatives is told why there are none
     if top is None:
         return None
     ids, probability = top

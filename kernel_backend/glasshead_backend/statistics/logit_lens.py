@@ -91,8 +91,7 @@ class LogitLens(Metric):
         n_layers, n_scored = len(trace.predicting_layers), len(tokens) - shift
         shape = (n_layers, len(tokens))
         surprisal = torch.full(shape, torch.nan, dtype=torch.float32)
-        rank = torch.full(shape, -1)
-        correct = torch.full(shape, -1, dtype=torch.int8)
+        rank, correct = surprisal.clone(), surprisal.clone()
         top_ids = torch.full((*shape, self.k), -1)
 
         def result() -> LogitLensResult:
@@ -138,9 +137,9 @@ class LogitLensResult(LogitLens, Measured):
     surprisal : Tensor
         ``[layers, tokens]`` float32, nats; NaN where there is no prediction.
     rank : Tensor
-        ``[layers, tokens]`` int64, 1 = best, -1 where there is no prediction.
+        ``[layers, tokens]`` float32, 1 = best; NaN where there is no prediction.
     correct : Tensor
-        ``[layers, tokens]`` int8, -1 where there is no prediction.
+        ``[layers, tokens]`` float32, 0 or 1; NaN where there is no prediction.
     top_ids : Tensor
         ``[layers, tokens, k]`` int64, best first.
     words : callable
@@ -150,8 +149,8 @@ class LogitLensResult(LogitLens, Measured):
     layers: tuple[int, ...]
     tokens: tuple[Token, ...]
     surprisal: Float[Tensor, "layer token"]
-    rank: Int[Tensor, "layer token"]
-    correct: Int[Tensor, "layer token"]
+    rank: Float[Tensor, "layer token"]
+    correct: Float[Tensor, "layer token"]
     top_ids: Int[Tensor, "layer token k"]
     words: Callable[[Sequence[int]], list[str]]
 
@@ -195,7 +194,7 @@ class LogitLensResult(LogitLens, Measured):
                 "position": where[1],
                 "token": [self.tokens[i].text for i in where[1]],
                 "surprisal": self.surprisal[layer, position].numpy(),
-                "rank": self.rank[layer, position].numpy(),
+                "rank": self.rank[layer, position].int().numpy(),
                 "correct": self.correct[layer, position].bool().numpy(),
                 "top": [self._spelled(i, j) for i, j in zip(*where, strict=True)],
             }
