@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import torch
 
 from glasshead_backend.checks import at_least_one, several, whole
 from glasshead_backend.checks import positions as checked_positions
