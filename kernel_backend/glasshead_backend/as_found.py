@@ -66,9 +66,25 @@ def for_a_trace(model: Any) -> Generator[None, None, None]:
     with ExitStack() as stack:
         stack.enter_context(_evaluated(model))
         stack.enter_context(masked_attention(model))
+        stack.enter_context(_with_names(model))
         stack.enter_context(_not_compiled())
         stack.enter_context(own_run())
         yield
+
+
+@contextmanager
+def _with_names(model: nn.Module) -> Generator[None, None, None]:
+    """Let a model return its outputs by name, where its configuration asks for tuples."""
+    there: list[Any] = [getattr(module, "config", None) for module in model.modules()]
+    configs = {id(config): config for config in there}
+    tuples = [one for one in configs.values() if getattr(one, "return_dict", True) is False]
+    for config in tuples:
+        config.return_dict = True
+    try:
+        yield
+    finally:
+        for config in tuples:
+            config.return_dict = False
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from glasshead_backend.as_found import autocast_now, for_a_trace, lock_of
+from glasshead_backend.body import outcome_of
 from glasshead_backend.capture import record
 from glasshead_backend.layers import lengths_of, locate_calls
 from glasshead_backend.prediction import prediction_shift, scores_together
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from glasshead_backend.attention import AttentionCall
+    from glasshead_backend.body import Outcome
     from glasshead_backend.lens import Lens
+    from glasshead_backend.padding import PadSide
     from glasshead_backend.prediction import NextTokenLogits
     from glasshead_backend.running import Norms
     from glasshead_backend.sides import Sides
@@ -58,13 +62,19 @@ class Batch:
         return len(self.first)
 
 
-def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
+def trace_together(
+    lens: Lens, many: Sequence[Sides], side: PadSide = "right", outcome: Outcome | None = None
+) -> list[Trace]:
     """Run the model once over several sequences and record a trace of each.
 
     Parameters
     ----------
     lens : Lens
     many : sequence of Sides
+    side : {"right", "left"}
+        Where texts of different length are padded.
+    outcome : Outcome, optional
+        Gets what the model made of the tokens.
 
     Returns
     -------
@@ -74,12 +84,13 @@ def trace_together(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
     anatomy = lens.anatomy
     structure = anatomy.structure
     expected = require_room_to_record(lens, many, "queries and keys")
-    batch = batch_of(lens.model, lens.tokenizer, many, may_pad_left=anatomy.pads_left)
+    batch = batch_of(lens.model, lens.tokenizer, many, side)
     with lock_of(lens.model):
         before = ModelState.of(lens.model, values=False)
         with for_a_trace(lens.model):
             with (
                 layers_reported(structure.stacks.values()),
+                nullcontext() if outcome is None else outcome_of(lens.model, outcome),
                 norms_of(structure.contributions.writers, batch.size) as norms,
                 record(
                     structure.readers, lens.model, batch.size, expected_bytes=expected
@@ -174,22 +185,20 @@ def _norms_of(norms: Norms, batch: Batch, index: int) -> Norms:
 
 
 @torch.inference_mode(mode=False)
-def batch_of(model: Any, tokenizer: Any, many: Sequence[Sides], *, may_pad_left: bool) -> Batch:
+def batch_of(model: Any, tokenizer: Any, many: Sequence[Sides], side: PadSide) -> Batch:
     """Pad sequences to one length.
 
     Parameters
     ----------
     model : PreTrainedModel
     tokenizer : PreTrainedTokenizerBase
-        Its ``padding_side`` is kept to where `may_pad_left`; all else is padded at the end.
     many : sequence of Sides
-    may_pad_left : bool
-        Whether padding before a text changes nothing, when positions are counted from the first
-        real token as ``generate()`` does.
+    side : {"right", "left"}
+        On the left, positions are counted from the first real token as ``generate()`` does.
     """
     # What stands at a masked place is never looked at; any id that the model knows will do.
     pad = tokenizer.pad_token_id or 0
-    left = may_pad_left and getattr(tokenizer, "padding_side", "right") == "left"
+    left = side == "left"
     ids = [sides.first.ids for sides in many]
     first, mask, where = _padded(ids, pad, left=left, device=device_of(model))
     inputs = {"input_ids": first}

@@ -67,10 +67,10 @@ def locate_calls(
         ``{kind: {layer: call}}`` in the order in which the model ran, with the model's own layer
         numbers: the position in the ``ModuleList``, also where only some layers have attention.
     """
-    encoder = encoder_modules(model)
+    encoder = encoder_modules(model, lengths)
     by_kind: dict[Kind, list[AttentionCall]] = {}
     for call in calls:
-        kind = kind_of(model, id(call.module), encoder, cross_modules)
+        kind = kind_of(id(call.module), encoder, cross_modules, lengths)
         for part_kind, part in _parts(call, kind, lengths):
             by_kind.setdefault(part_kind, []).append(part)
     return {
@@ -79,20 +79,18 @@ def locate_calls(
     }
 
 
-def kind_of(
-    model: PreTrainedModel, module: int, encoder: frozenset[int], cross: frozenset[int]
-) -> Kind:
+def kind_of(module: int, encoder: frozenset[int], cross: frozenset[int], lengths: Lengths) -> Kind:
     """Kind of attention that a module computes, by where it stands."""
-    if not model.config.is_encoder_decoder:
+    if "self" in lengths:
         return "self"
     if module in encoder:
         return "encoder"
     return "cross" if module in cross else "decoder"
 
 
-def encoder_modules(model: PreTrainedModel) -> frozenset[int]:
+def encoder_modules(model: PreTrainedModel, lengths: Lengths) -> frozenset[int]:
     """Identities of an encoder-decoder model's encoder modules."""
-    if not model.config.is_encoder_decoder:
+    if "self" in lengths:
         return frozenset()
     encoder = model.get_encoder()
     # transformers answers with the model itself when it finds no encoder.
@@ -117,6 +115,21 @@ def layers_around(model: nn.Module, path: str) -> tuple[nn.Module, ...]:
             return tuple(module)
         module = module.get_submodule(name)
     return ()
+
+
+def _note_positions(
+    module: nn.Module, position: int | None, positions: dict[int, list[int]]
+) -> None:
+    """Note the position in the outermost ``ModuleList`` on every way to some modules."""
+    # named_children() would leave out a module's second place.
+    for name, child in vars(module)["_modules"].items():
+        if child is None:
+            continue
+        counts = position is None and isinstance(module, nn.ModuleList)
+        there = int(name) if counts else position
+        if there is not None and id(child) in positions:
+            positions[id(child)].append(there)
+        _note_positions(child, there, positions)
 
 
 def _parts(
@@ -160,11 +173,8 @@ def _own_keys_first(call: CapturedCall, n_keys: int) -> bool:
 
 def _layer_numbers(model: nn.Module, modules: list[nn.Module]) -> list[int]:
     """Layer number of every call of one kind, in the order in which the model ran."""
-    positions: dict[int, list[int]] = {}
-    for path, module in model.named_modules(remove_duplicate=False):
-        position = position_in_list(model, path)
-        if position is not None:
-            positions.setdefault(id(module), []).append(position)
+    positions: dict[int, list[int]] = {id(module): [] for module in modules}
+    _note_positions(model, None, positions)
     n_calls = Counter(map(id, modules))
     turn: Counter[int] = Counter()
     numbers: list[int | None] = []

@@ -10,13 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForMaskedLM,
-    AutoModelForSeq2SeqLM,
-    AutoTokenizer,
-)
 from transformers.utils import logging
 
 from glasshead_backend.anatomy import Anatomy, Family, examine
@@ -28,9 +21,12 @@ from glasshead_backend.demo import TOY_NOTICE, demo_path
 from glasshead_backend.generation import writing
 from glasshead_backend.given import Reading, given, given_pair
 from glasshead_backend.given_texts import read, write
+from glasshead_backend.loading import load
 from glasshead_backend.many_texts import numbered_sides, paired, trace_by_length
+from glasshead_backend.module_tree import ModuleTree
 from glasshead_backend.progress import reporting
-from glasshead_backend.running import device_of, n_embeddings, window
+from glasshead_backend.refusals import require_text_model
+from glasshead_backend.running import device_of, n_embeddings
 from glasshead_backend.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -101,7 +97,7 @@ class Lens:
         self._memory_budget: int | None = None
         self.notice = ""
         self.name = _display_name(self.model)
-        self._anatomy: Anatomy | None = None
+        self._anatomy: tuple[ModuleTree, Anatomy] | None = None
         if not isinstance(self.model, nn.Module) or not hasattr(self.model, "config"):
             raise TypeError(
                 f"Lens needs a transformers model first, got {type(model).__name__}: "
@@ -112,6 +108,7 @@ class Lens:
                 f"Lens needs a transformers tokenizer second, got {type(tokenizer).__name__}: "
                 "Lens(model, tokenizer)."
             )
+        require_text_model(self.model)
         known = n_embeddings(self.model)
         if len(tokenizer) > known:
             raise ValueError(
@@ -130,7 +127,10 @@ class Lens:
         words: Cut | None = None,
         **kwargs: Any,
     ) -> Lens:
-        """Load a model and its tokenizer with transformers' Auto classes.
+        """Load a model and its tokenizer with transformers' classes.
+
+        The model is of the class that the checkpoint names (a classifier stays one); a checkpoint
+        of the layers alone becomes a language model where its unembedding is its embedding.
 
         Parameters
         ----------
@@ -143,18 +143,10 @@ class Lens:
         words : callable, optional
             As for :class:`Lens`.
         **kwargs
-            Passed on to the model's ``from_pretrained``.
+            Passed on to the model's ``from_pretrained``. What says where files lie (``revision``,
+            ``subfolder``, ``token`` ...) and ``trust_remote_code`` hold for its tokenizer as well.
         """
-        config = AutoConfig.from_pretrained(name_or_path)
-        architecture = next(iter(config.architectures or []), "")
-        if config.is_encoder_decoder:
-            auto: Any = AutoModelForSeq2SeqLM
-        elif "MaskedLM" in architecture or "PreTraining" in architecture:
-            auto = AutoModelForMaskedLM
-        else:
-            auto = AutoModelForCausalLM
-        model = auto.from_pretrained(name_or_path, dtype=dtype, **kwargs)
-        tokenizer = AutoTokenizer.from_pretrained(name_or_path)
+        model, tokenizer = load(name_or_path, dtype, **kwargs)
         return cls(model if device is None else model.to(device), tokenizer, words=words)
 
     @classmethod
@@ -194,20 +186,21 @@ class Lens:
 
     @property
     def anatomy(self) -> Anatomy:
-        """What a probe of 16 tokens finds out about the model; run once."""
-        if self._anatomy is None:
+        """What a probe of 13 tokens finds out about the model; anew when its modules change."""
+        if self._anatomy is None or not self._anatomy[0].is_of(self.model):
             # Its forwards are over 13 tokens: for a small model they are faster on one thread, on a
             # busy machine many times.
             small = sum(p.numel() for p in self.model.parameters()) < _ONE_THREAD_WEIGHTS
             threads = undisturbed(device_of(self.model)) if small else nullcontext()
+            tree = ModuleTree(self.model)
             with for_a_trace(self.model), threads:
-                self._anatomy = examine(self.model)
-        return self._anatomy
+                self._anatomy = tree, examine(self.model)
+        return self._anatomy[1]
 
     @property
     def window(self) -> int | None:
         """Most tokens that the model reads at once; None when its positions have no end."""
-        return window(self.model)
+        return self.anatomy.window
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -303,7 +296,9 @@ class Lens:
         """Trace many texts, several in one forward pass, and yield the traces in their order.
 
         Texts of similar length are padded together, on the side that the tokenizer pads; a trace
-        holds nothing of the padding. At most ``4 * batch_size`` traces are held back at once, so
+        holds nothing of the padding. Batches are checked against some of their texts run alone:
+        models whose outputs padding changes (ConvBERT, Nystromformer, Doge ...) read one text at a
+        time. At most ``4 * batch_size`` traces are held back at once, so
         a stream without end can be traced; close each when you are done with it.
 
         Parameters

@@ -147,12 +147,6 @@ def _has_config(module: nn.Module) -> bool:
     return hasattr(getattr(module, "config", None), "_attn_implementation_internal")
 
 
-def no_cache(model: Any) -> dict[str, bool]:
-    """Return what a model's forward takes to make no cache; encoders of old cannot be told."""
-    takes_cache = "use_cache" in inspect.signature(model.forward).parameters
-    return {"use_cache": False} if takes_cache else {}
-
-
 def is_cache(name: str, value: object) -> bool:
     """Whether an argument of an attention module is a cache, by its name or its type."""
     return name in _CACHES or isinstance(value, Cache)

@@ -6,13 +6,18 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, cast
 
 from glasshead_backend.batching import trace_together
+from glasshead_backend.body import Outcome
+from glasshead_backend.padding import same
 from glasshead_backend.progress import steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Sequence
+
+    from torch import Tensor
 
     from glasshead_backend.given import TextLike
     from glasshead_backend.lens import Lens
+    from glasshead_backend.padding import PadSide
     from glasshead_backend.sides import Sides
     from glasshead_backend.trace import Trace
 
@@ -46,16 +51,65 @@ def trace_by_length(
     lens: Lens, sides: list[Sides], batch_size: int, *, first: int
 ) -> dict[int, Trace]:
     """Trace texts in batches of similar length; by their place in the list."""
-    by_length = sorted(range(len(sides)), key=lambda i: _size(sides[i]))
+    # The longest first: they show whether padding changes anything, and whether all fits.
+    by_length = sorted(range(len(sides)), key=lambda i: _size(sides[i]), reverse=True)
     starts = range(0, len(sides), batch_size)
     what = f"running the model on texts {first}-{first + len(sides) - 1}"
     traces: dict[int, Trace] = {}
     for start in steps(starts, what, len(starts)):
         chosen = by_length[start : start + batch_size]
-        together = trace_together(lens, [sides[i] for i in chosen])
+        together = trace_each(lens, [sides[i] for i in chosen])
         traces.update(zip(chosen, together, strict=True))
     return traces
 
 
+def trace_each(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
+    """Record a trace of each of several texts, all in one forward pass if the model allows it.
+
+    Parameters
+    ----------
+    lens : Lens
+    many : sequence of Sides
+
+    Returns
+    -------
+    list of Trace
+        As if each text had been traced alone, but for rounding.
+    """
+    padding = lens.anatomy.padding
+    wanted = getattr(lens.tokenizer, "padding_side", "right")
+    while len(many) > 1 and (side := padding.side(wanted)) is not None:
+        outcome = Outcome()
+        traces = trace_together(lens, many, side, outcome)
+        sizes = [_size(sides) for sides in many]
+        unproved = padding.unproved(side, sizes)
+        hidden = outcome.hidden
+        if all(_as_alone(lens, many[i], _own_rows(hidden, sizes, i, side)) for i in unproved):
+            padding.proved(side, sizes)
+            return traces
+        padding.rule_out(side)
+        for trace in traces:
+            trace.close()
+    return [trace_together(lens, [sides])[0] for sides in many]
+
+
 def _size(sides: Sides) -> tuple[int, ...]:
+    """Tokens of a text, or of source and target."""
     return tuple(len(sequence.tokens) for sequence in sides.all)
+
+
+def _as_alone(lens: Lens, sides: Sides, together: Tensor | None) -> bool:
+    outcome = Outcome()
+    trace_together(lens, [sides], outcome=outcome)[0].close()
+    alone = outcome.hidden
+    return together is not None and alone is not None and same(alone[0], together)
+
+
+def _own_rows(
+    hidden: Tensor | None, sizes: Sequence[tuple[int, ...]], index: int, side: PadSide
+) -> Tensor | None:
+    """Hidden states of one text; None where they are not those of the batch's tokens."""
+    own, most = sizes[index][-1], max(size[-1] for size in sizes)
+    if hidden is None or hidden.shape[:2] != (len(sizes), most):
+        return None
+    return hidden[index, most - own :] if side == "left" else hidden[index, :own]

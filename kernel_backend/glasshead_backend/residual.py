@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from glasshead_backend.contributions import Contributions, Part, Rows, Writer
 from glasshead_backend.dataflow import memory_of
-from glasshead_backend.layer_runs import LayerRun, Watch
 from glasshead_backend.layers import lengths_of
 from glasshead_backend.summands import UnclearError, additions, summands_of
 from glasshead_backend.text_place import first_row
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from glasshead_backend.attention import AttentionCall
+    from glasshead_backend.layer_runs import LayerRun, Watch
     from glasshead_backend.layers import Block, Kind, Stack
     from glasshead_backend.summands import Addition, Summand
 
@@ -39,6 +39,7 @@ def find_contributions(
     inputs: dict[str, Tensor],
     stacks: dict[Stack, tuple[nn.Module, ...]],
     located: dict[Kind, dict[int, AttentionCall]],
+    watch: Watch,
 ) -> Contributions:
     """Find out what the blocks of every layer add to the residual stream.
 
@@ -51,9 +52,9 @@ def find_contributions(
         The layers of every stack.
     located : dict
         ``{kind: {layer: call}}`` of a recorded forward over the same inputs.
+    watch : Watch
+        Of these layers, when it has watched a forward over these inputs.
     """
-    watch = Watch(stacks, located)
-    watch.watch(model, inputs)
     found = Contributions([], [], {}, {})
     for stack, layers in stacks.items():
         runs = [run for run in watch.runs if run.stack == stack]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,9 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from glasshead_backend.arena import Arena
 from glasshead_backend.as_found import for_a_trace
+from glasshead_backend.body import accepts, body_of, short_unembedding, unembedding_of
 from glasshead_backend.contributions import embedding_observed, observed
-from glasshead_backend.hooks import here, on_input
-from glasshead_backend.library import no_cache
+from glasshead_backend.hooks import on_input
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.prediction import NextTokenLogits
 from glasshead_backend.progress import is_listened_to, steps
@@ -94,14 +93,13 @@ def require_room_to_record(lens: Lens, many: Sequence[Sides], what: str) -> int:
 
 def forward(model: Any, inputs: dict[str, Tensor]) -> Any:
     """Run one forward pass; without a cache, which would hold a second copy of every key."""
-    return model(**inputs, **no_cache(model))
+    body = body_of(model)
+    return body(**inputs, use_cache=False) if accepts(model, "use_cache") else body(**inputs)
 
 
 def takes_token_types(model: Any) -> bool:
     """Whether the model is told which tokens belong to which sentence of a pair."""
-    # Adapters (PEFT) hide the model's own signature.
-    own = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return "token_type_ids" in inspect.signature(own.forward).parameters
+    return accepts(model, "token_type_ids")
 
 
 def n_embeddings(model: Any) -> int:
@@ -118,7 +116,8 @@ def start_of_decoder(model: Any, labels: Sequence[int]) -> int:
     if hasattr(model, "prepare_decoder_input_ids_from_labels"):
         ids = torch.tensor([list(labels)], device=device_of(model))
         return int(model.prepare_decoder_input_ids_from_labels(ids)[0, 0])
-    for source in (model.config, model.generation_config):
+    # What has no language-model head has no settings for generating.
+    for source in (model.config, getattr(model, "generation_config", None)):
         start = getattr(source, "decoder_start_token_id", None)
         if start is not None:
             return int(start)
@@ -141,22 +140,6 @@ def window(model: Any) -> int | None:
     most = getattr(config, "max_position_embeddings", None)
     # XLNet says -1 for "no end".
     return most if isinstance(most, int) and most > 0 else None
-
-
-@contextmanager
-def short_unembedding(unembedding: nn.Module) -> Generator[list[Tensor], None, None]:
-    """Keep what the unembedding is given, and let it compute the last position only."""
-    kept: list[Tensor] = []
-
-    def shorten(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        kept.append(args[0].detach())
-        return (args[0][:, -1:], *args[1:])
-
-    handle = unembedding.register_forward_pre_hook(here(shorten))
-    try:
-        yield kept
-    finally:
-        handle.remove()
 
 
 def run_for_logits(
@@ -186,7 +169,7 @@ def run_for_logits(
     list
         One for every sequence; None for a model that predicts no next token.
     """
-    unembedding = model.get_output_embeddings()
+    unembedding = unembedding_of(model)
     if not wanted or unembedding is None:
         forward(model, inputs)
         return [None] * len(scored)

@@ -34,16 +34,20 @@ class SoftmaxTap(TorchFunctionMode):
     on_fused : callable
         Gets the arguments of ``scaled_dot_product_attention`` as a call that weights can be
         computed from.
+    on_lookup : callable, optional
+        Gets ``(ids, table)`` of every embedding that is looked up.
     """
 
     def __init__(
         self,
         on_softmax: Callable[[Tensor, Tensor], None],
         on_fused: Callable[[FusedAttention], None],
+        on_lookup: Callable[[Tensor, Tensor], None] | None = None,
     ) -> None:
         super().__init__()
         self._on_softmax = on_softmax
         self._on_fused = on_fused
+        self._on_lookup = on_lookup
 
     def __torch_function__(
         self,
@@ -63,6 +67,9 @@ class SoftmaxTap(TorchFunctionMode):
             self._on_softmax(scores.movedim(axis, -1), result.movedim(axis, -1))
         elif func is nn.functional.scaled_dot_product_attention:
             self._on_fused(FusedAttention(*args, **kwargs))
+        elif func is nn.functional.embedding and self._on_lookup is not None:
+            given = {**dict(zip(("input", "weight"), args, strict=False)), **kwargs}
+            self._on_lookup(given["input"], given["weight"])
         return result
 
 

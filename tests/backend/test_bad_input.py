@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -34,7 +32,8 @@ def test_one_token_is_shown_though_nothing_predicts_it(lens: Lens) -> None:
     trace = lens.trace("whale")
     assert trace.attention(0).tolist() == [[[1.0]]] * 4
     assert trace.predictions().surprisal.isnan().all()
-    assert math.isnan(trace.perplexity)
+    with pytest.raises(ValueError, match="There is no perplexity. The first token has no value"):
+        _ = trace.perplexity
 
 
 def test_a_text_longer_than_the_window(lens: Lens) -> None:

@@ -31,16 +31,17 @@ def test_block_outputs_are_those_of_the_modules_that_write_them(
     model_type: str, attention: str, mlp: str
 ) -> None:
     model = build(model_type)
-    trace = Lens(model, tokenizer()).trace(TEXT)
     written: dict[str, torch.Tensor] = {}
 
     def keep(name: str) -> object:
         return lambda _, __, output: written.__setitem__(name, output[0])
 
+    # Before the trace: a hook that comes later is a change of the model.
     for layer in range(3):
         for path in (attention, mlp):
             name = path.format(layer)
             model.get_submodule(name).register_forward_hook(keep(name))
+    trace = Lens(model, tokenizer()).trace(TEXT)
     with torch.no_grad():
         model(input_ids=torch.tensor([[token.id for token in trace.queries()]]))
     norms = trace.norms()

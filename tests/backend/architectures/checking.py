@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
     from transformers import PreTrainedModel
-    from typing_extensions import Self
 
     from backend.architectures.building import Case
     from backend.architectures.comparing import Kind
@@ -148,8 +147,8 @@ def _look_at_a_text(lenses: Both[Lens], result: Result) -> None:
     """Compare the traces of one text."""
     model = lenses.float32.model
     given = (TEXTS[0], TARGETS[0]) if model.config.is_encoder_decoder else (TEXTS[0],)
-    with _Outputs(lenses.float64.model) as outputs:
-        traces = lenses.each(lambda lens: lens.trace(*given))
+    outputs = _Outputs(lenses.float64.model)
+    traces = lenses.each(lambda lens: lens.trace(*given))
     inputs = batch_inputs([[one.ids] for one in traces.float64.sequences], left=False)
     with Float64Throughout():
         result.logits = outputs.difference(inputs)
@@ -167,7 +166,7 @@ def _look_at_a_batch(lenses: Both[Lens], result: Result) -> None:
     """Compare the traces of a padded batch: padded left in decoders that it changes nothing in."""
     model = lenses.float32.model
     pair = model.config.is_encoder_decoder
-    left = all(lenses.each(lambda lens: lens.anatomy.pads_left))
+    left = all(lenses.each(lambda lens: "left" in lens.anatomy.padding.sides))
     result.padding = "left" if left else "right"
     for lens in lenses:
         lens.tokenizer.padding_side = result.padding
@@ -204,29 +203,24 @@ def _judge(result: Result) -> None:
 
 
 class _Outputs:
-    """Keeps the last logits that a model puts out."""
+    """Keeps the last logits that a model puts out, from now on: a hook taken away is a change."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
         self.last: Tensor | None = None
-
-    def __enter__(self) -> Self:
-        self._handle = self.model.register_forward_hook(self._keep)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._handle.remove()
+        model.register_forward_hook(self._keep)
 
     def _keep(self, _: object, __: object, output: Any) -> None:
         self.last = output.logits
 
     def difference(self, inputs: dict[str, Tensor]) -> float:
         """Relative difference from an unwatched run; a trace may ask for the last rows only."""
+        traced = self.last
+        assert traced is not None
         with torch.no_grad():
             plain = call(self.model, inputs).logits
-        assert self.last is not None
-        there = plain[:, -self.last.shape[1] :]
-        return float((there - self.last).abs().max() / plain.abs().max().clamp_min(1e-6))
+        there = plain[:, -traced.shape[1] :]
+        return float((there - traced).abs().max() / plain.abs().max().clamp_min(1e-6))
 
 
 def _first_inputs(model: Any) -> dict[str, Tensor]:

@@ -1,0 +1,87 @@
+"""Loading a checkpoint as the model that it says it is, with all of its weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import transformers
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+
+    import torch
+
+_OF_THE_FILES = (
+    "cache_dir",
+    "force_download",
+    "local_files_only",
+    "revision",
+    "subfolder",
+    "token",
+    "trust_remote_code",
+)
+"""Arguments that say where files lie, or whether they may be run: they hold for all of them."""
+
+
+def load(
+    name_or_path: str | PathLike[str], dtype: str | torch.dtype, **kwargs: Any
+) -> tuple[Any, Any]:
+    """Load a model and its tokenizer.
+
+    A checkpoint says which class its weights belong to. A classifier that is loaded as a language
+    model gets an unembedding of random numbers, and would show predictions that nobody trained.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+    dtype : str or torch.dtype
+    **kwargs
+        For the model's ``from_pretrained``.
+
+    Returns
+    -------
+    (PreTrainedModel, PreTrainedTokenizerBase)
+    """
+    of_files = {name: kwargs[name] for name in _OF_THE_FILES if name in kwargs}
+    config = kwargs.get("config") or AutoConfig.from_pretrained(name_or_path, **of_files)
+    first, *others = _classes(config)
+    model, about = _loaded(first, name_or_path, dtype=dtype, **kwargs)
+    if others and about["missing_keys"]:
+        model, _ = _loaded(others[0], name_or_path, dtype=dtype, **kwargs)
+    return model, AutoTokenizer.from_pretrained(name_or_path, **of_files)
+
+
+def _loaded(auto: Any, name_or_path: str | PathLike[str], **kwargs: Any) -> tuple[Any, Any]:
+    return auto.from_pretrained(name_or_path, output_loading_info=True, **kwargs)
+
+
+def _classes(config: Any) -> Iterator[Any]:
+    """Yield the classes to try, until one has all of its weights in the checkpoint."""
+    name = next(iter(config.architectures or []), "")
+    own = getattr(transformers, name, None)
+    if own is not None and "For" in name and not _is_language_model(name):
+        yield own
+        return
+    if config.is_encoder_decoder and not name.endswith("EncoderModel"):
+        yield AutoModelForSeq2SeqLM
+    elif "MaskedLM" in name or "PreTraining" in name:
+        yield AutoModelForMaskedLM
+    else:
+        yield AutoModelForCausalLM
+    # A checkpoint of the layers alone: as a language model where the unembedding is the embedding.
+    if own is not None:
+        yield own
+
+
+def _is_language_model(name: str) -> bool:
+    return any(
+        part in name for part in ("CausalLM", "LMHead", "MaskedLM", "Generation", "PreTraining")
+    )
