@@ -32,7 +32,7 @@ def test_one_token_is_shown_though_nothing_predicts_it(lens: Lens) -> None:
     trace = lens.trace("whale")
     assert trace.attention(0).tolist() == [[[1.0]]] * 4
     assert trace.predictions().surprisal.isnan().all()
-    with pytest.raises(ValueError, match="There is no perplexity. The first token has no value"):
+    with pytest.raises(ValueError, match=r"There is no perplexity\. The first token has no value"):
         _ = trace.perplexity
 
 
