@@ -73,7 +73,15 @@ class Set:
 
 
 SETS: dict[str, Set] = {
-    "oldest": Set(("transformers==4.57.6", TOKENIZERS, "huggingface-hub==0.36.2")),
+    "oldest": Set(
+        (
+            "transformers==4.57.6",
+            TOKENIZERS,
+            "huggingface-hub==0.36.2",
+            "anywidget==0.9.18",
+            "regex==2024.11.6",
+        )
+    ),
     "5.0": Set(("transformers==5.0.0", TOKENIZERS, HUB)),
     "5.1": Set(("transformers==5.1.0", TOKENIZERS, HUB)),
     "5.10": Set(("transformers==5.10.4", TOKENIZERS, HUB)),
@@ -213,7 +221,7 @@ def page(outcomes: list[Outcome]) -> str:
         "",
         "Tests of backend and widgets on other versions of what Glasshead stands on. Made by",
         "`make versions` (`python scripts/versions.py`), which lays a set of packages before those",
-        "of the development environment. *All* tests, the *core* that versions matter most to, or a",
+        "of the development environment: *all* tests, the *core* that versions matter most to, a",
         "*few* of those. What cannot run on a version is skipped, and the reasons stand below.",
         "",
         "| set | tests | passed | failed | skipped | " + " | ".join(LISTED) + " | Python |",
