@@ -187,7 +187,8 @@ def eager_copy(model: PreTrainedModel) -> PreTrainedModel:
         return as_it_runs(model, reference)
     # Built anew: on transformers 5.15 to 5.19 a T5 that goes over to eager reports no attention.
     config = copy.deepcopy(model.config)
-    reference = type(model)._from_config(config, attn_implementation="eager")
+    with torch.random.fork_rng():  # weights are drawn, and thrown away
+        reference = type(model)._from_config(config, attn_implementation="eager")
     reference.load_state_dict(model.state_dict())
     return reference.to(model.dtype).eval()
 
