@@ -88,7 +88,7 @@ SETS: dict[str, Set] = {
     "5.1": Set(("transformers==5.1.0", TOKENIZERS, HUB)),
     "5.10": Set(("transformers==5.10.4", TOKENIZERS, HUB)),
     "colab": Set(COLAB),
-    "5.17": Set(("transformers==5.17.0", *NEW)),
+    "5.17": Set(("transformers==5.17.0", "tokenizers==0.23.3", HUB)),
     "5.20": Set(("transformers==5.20.2", *NEW)),
     "newest": Set(("transformers==5.24.0", *NEW), python=(3, 11)),
     "torch": Set(("torch==2.6.0", "transformers==5.1.0", TOKENIZERS, HUB), large=True),
