@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -147,8 +148,10 @@ def install(name: str) -> Path:
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return folder
     print(f"{name}: installing {', '.join(SETS[name].requirements)}", flush=True)
+    # What an older list of the set left there would still be found.
+    shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--target", str(folder), "--upgrade"]
+    command += ["--target", str(folder)]
     if not SETS[name].large:
         command.append("--no-deps")
     subprocess.run([*command, *SETS[name].requirements], check=True)
