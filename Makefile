@@ -17,8 +17,8 @@ HEADLESS = $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname
 ROOT_USER = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-python check-js test-js test-python gallery architectures build \
-  clean chromium
+.PHONY: help demo test lint check-python check-js test-js test-python test-versions versions gallery \
+  architectures build clean chromium
 .DELETE_ON_ERROR:
 
 help: ## list what can be made
@@ -29,7 +29,7 @@ demo: $(VENV)/.demo $(BUNDLE) ## open the quickstart notebook in JupyterLab
 	$(BIN)/jupyter lab $(HEADLESS) $(ROOT_USER) --LabApp.default_url=/lab/tree/quickstart.ipynb \
 	  $(LAB_ARGS) examples/quickstart.ipynb
 
-test: lint test-js test-python ## run all checks and tests, browser included
+test: lint test-js test-python test-versions ## run all checks and tests, browser included
 
 lint: check-python check-js ## ruff, pyright, biome, tsc
 
@@ -46,6 +46,12 @@ test-js: node_modules/.installed
 
 test-python: $(VENV)/.dev $(BUNDLE) chromium
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-versions: $(VENV)/.dev $(BUNDLE)
+	$(BIN)/python scripts/versions.py --check
+
+versions: $(VENV)/.dev $(BUNDLE) ## test on other versions of transformers and widgets: docs/versions.md
+	$(BIN)/python scripts/versions.py
 
 gallery: $(VENV)/.dev $(BUNDLE) ## build the page that shows every view in its named states
 	$(BIN)/python gallery/record.py

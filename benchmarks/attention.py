@@ -7,6 +7,9 @@ CPU seconds of one thread, medians, modes interleaved in one run, so that the ra
 machine. Peak memory is taken in processes of their own, from when the model is loaded (Linux). The
 reference is what other tools do: eager attention with ``output_attentions=True``; beyond 2,048
 tokens it is left out (4 bytes x 30 layers x 9 heads x T x T: 18 GB at 4,096, 72 GB at 8,192).
+
+``--device cuda`` runs the model on a GPU: times are then those of the clock, with the device waited
+for, and memory is the device's.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ LONGEST_EAGER = 2048
 MODES = ("idle", "plain", "trace", "eager")
 
 
-def smollm2_shape() -> Lens:
+def smollm2_shape(device: str) -> Lens:
     """Build a model of SmolLM2-135M's shape with random weights."""
     tokenizer = Lens.demo("decoder").tokenizer
     torch.manual_seed(0)
@@ -50,7 +53,7 @@ def smollm2_shape() -> Lens:
         max_position_embeddings=8192,
         tie_word_embeddings=True,
     )
-    return Lens(LlamaForCausalLM(config).eval(), tokenizer)
+    return Lens(LlamaForCausalLM(config).eval().to(device), tokenizer)
 
 
 def text_of(lens: Lens, n_tokens: int) -> str:
@@ -62,7 +65,8 @@ def text_of(lens: Lens, n_tokens: int) -> str:
 
 def ids_of(lens: Lens, text: str) -> torch.Tensor:
     """Token ids of a text, ``[1, tokens]``."""
-    return torch.tensor([[token.id for token in lens.tokenize(text)]])
+    ids = [[token.id for token in lens.tokenize(text)]]
+    return torch.tensor(ids, device=lens.model.device)
 
 
 @torch.no_grad()
@@ -82,19 +86,25 @@ def bare_head(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor) -> tor
     return (query @ key.T * query.shape[-1] ** -0.5 + mask).softmax(dim=-1)
 
 
-def cpu_seconds(work: Callable[[], Any]) -> float:
-    """CPU time of doing something once."""
-    start = time.process_time()
+def seconds_of(work: Callable[[], Any]) -> float:
+    """CPU time of doing something once; where there is a GPU in use, time of the clock."""
+    if not torch.cuda.is_initialized():
+        start = time.process_time()
+        work()
+        return time.process_time() - start
+    torch.cuda.synchronize()
+    start = time.perf_counter()
     work()
-    return time.process_time() - start
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
 
 
 def medians(works: dict[str, Callable[[], Any]], repetitions: int) -> dict[str, float]:
-    """Median CPU seconds of each work, done in turns."""
+    """Median seconds of each work, done in turns."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repetitions):
         for name, work in works.items():
-            seconds[name].append(cpu_seconds(work))
+            seconds[name].append(seconds_of(work))
     return {name: statistics.median(taken) for name, taken in seconds.items()}
 
 
@@ -117,8 +127,8 @@ def record_and_ask(lens: Lens, n_tokens: int) -> dict[str, float]:
         figures["eager / trace"] = figures["eager"] / figures["trace"]
     figures["trace / plain"] = figures["trace"] / figures["plain"]
     with lens.trace(text) as trace:
-        query, key = torch.randn(n_tokens, 64), torch.randn(n_tokens, 64)
-        mask = torch.full((n_tokens, n_tokens), -torch.inf).triu(1)
+        query, key = torch.randn(2, n_tokens, 64, device=lens.model.device)
+        mask = torch.full((n_tokens, n_tokens), -torch.inf, device=query.device).triu(1)
         figures |= medians(
             {
                 "bare head": lambda: bare_head(query, key, mask),
@@ -137,9 +147,9 @@ def record_and_ask(lens: Lens, n_tokens: int) -> dict[str, float]:
     return figures
 
 
-def peak_memory(mode: str, n_tokens: int) -> float:
+def peak_memory(mode: str, n_tokens: int, device: str) -> float:
     """Peak memory, MB, of a process that runs one mode once."""
-    command = [sys.executable, __file__, "--peak", mode, str(n_tokens)]
+    command = [sys.executable, __file__, "--device", device, "--peak", mode, str(n_tokens)]
     out = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(out.stdout.strip().splitlines()[-1])
 
@@ -147,13 +157,15 @@ def peak_memory(mode: str, n_tokens: int) -> float:
 def forget_peak() -> None:
     """Give freed memory back, and start counting the peak from here."""
     gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-def run_once(mode: str, n_tokens: int) -> None:
+def run_once(mode: str, n_tokens: int, device: str) -> None:
     """Run one mode and print the process's peak memory in MB."""
-    lens = smollm2_shape()
+    lens = smollm2_shape(device)
     text = text_of(lens, n_tokens)
     ids = ids_of(lens, text)
     _ = lens.anatomy
@@ -166,6 +178,9 @@ def run_once(mode: str, n_tokens: int) -> None:
     elif mode == "eager":
         lens.model.set_attn_implementation("eager")
         eager(lens.model, ids)
+    if torch.cuda.is_initialized():
+        print(torch.cuda.max_memory_allocated() / 1e6)
+        return
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     print(int(peak.split()[1]) * 1024 / 1e6)
@@ -184,18 +199,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tokens", type=int, nargs="*", default=[512, 2048, 8192])
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--device", default="cpu", help="where the model lies: cpu or cuda")
     parser.add_argument("--peak", nargs=2, metavar=("MODE", "TOKENS"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.peak:
-        run_once(asked.peak[0], int(asked.peak[1]))
+        run_once(asked.peak[0], int(asked.peak[1]), asked.device)
         return
-    lens = smollm2_shape()
+    lens = smollm2_shape(asked.device)
     everything: dict[int, dict[str, float]] = {}
     for n_tokens in asked.tokens:
         figures = record_and_ask(lens, n_tokens)
         modes = MODES if n_tokens <= LONGEST_EAGER else MODES[:-1]
-        peaks = {f"peak {mode} MB": peak_memory(mode, n_tokens) for mode in modes}
+        peaks = {f"peak {mode} MB": peak_memory(mode, n_tokens, asked.device) for mode in modes}
         figures |= peaks
         weights = peaks["peak idle MB"]
         figures["peak trace / peak plain"] = peaks["peak trace MB"] / peaks["peak plain MB"]

@@ -139,14 +139,19 @@ def short_unembedding(unembedding: nn.Module) -> Generator[list[Tensor], None, N
 @contextmanager
 def shortened(model: Any, before: Outcome) -> Generator[None, None, None]:
     """Let the unembedding compute the last position only, if the run before called it once."""
-    unembedding = unembedding_of(model)
+    unembedding, logits = unembedding_of(model), before.logits
     # FSMT has none: it multiplies with the input embedding itself.
-    plain = unembedding is not None and not isinstance(unembedding, nn.Embedding)
-    if plain and unembedding is not None and len(before.given) == 1 and before.logits is not None:
+    if (
+        unembedding is None
+        or isinstance(unembedding, nn.Embedding)
+        or logits is None
+        # ProphetNet's reads several streams of predictions at once.
+        or [given.shape[:2] for given in before.given] != [logits.shape[:2]]
+    ):
+        yield
+    else:
         with short_unembedding(unembedding):
             yield
-    else:
-        yield
 
 
 def difference(one: Tensor | None, other: Tensor | None) -> float:

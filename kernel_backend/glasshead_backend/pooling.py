@@ -86,7 +86,10 @@ class Pooling:
         """Rows of each pixel. Pixels that reach into other blocks are filled up with zeros."""
         before, after = place.start % self.per_pixel, -place.stop % self.per_pixel
         if before or after:
-            rows = torch.nn.functional.pad(rows, (0, 0, before, after))
+            # Rows may see no column at all, and torch 2.6 pads nothing of size 0.
+            whole = rows.new_zeros(rows.shape[0], before + rows.shape[1] + after, rows.shape[2])
+            whole[:, before : before + rows.shape[1]] = rows
+            rows = whole
         return rows.unflatten(1, (-1, self.per_pixel))
 
     def _by_row(

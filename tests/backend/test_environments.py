@@ -125,7 +125,10 @@ def test_compiled_models(model_type: str, how: str) -> None:
         compiled(**inputs)  # compiled before the trace
         trace = trace_of(compiled)
         assert worst(trace, reference) <= TOLERANCE
-        torch.testing.assert_close(compiled(**inputs).logits, plain(**inputs).logits)
+        # It still runs compiled, where sums are taken in another order.
+        torch.testing.assert_close(
+            compiled(**inputs).logits, plain(**inputs).logits, rtol=1e-4, atol=1e-4
+        )
         assert trace.activations(1, "mlp").isfinite().all(), "compiling changes no model"
     assert torch._dynamo.eval_frame._stance.stance == "default"
 

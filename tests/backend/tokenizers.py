@@ -158,21 +158,17 @@ def _metaspace_bpe() -> tuple[dict[str, int], list[tuple[str, str]]]:
 def llama2() -> PreTrainedTokenizerBase:
     """SentencePiece-style BPE with byte fallback and a start token."""
     vocab, merges = _metaspace_bpe()
-    tokenizer = (
-        _llama_of_transformers_4(vocab, merges)
-        if _FROM_FILES
-        else LlamaTokenizer(vocab=vocab, merges=merges)
-    )
+    tokenizer = _llama(vocab, merges)
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", 1)]
     )
     return tokenizer
 
 
-def _llama_of_transformers_4(
-    vocab: dict[str, int], merges: list[tuple[str, str]]
-) -> PreTrainedTokenizerBase:
-    """Make what its converter makes of a SentencePiece model with ``legacy=False``."""
+def _llama(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Any:
+    """Llama's tokenizer; for transformers 4 what its converter makes of a SentencePiece model."""
+    if not _FROM_FILES:
+        return LlamaTokenizer(vocab=vocab, merges=merges)
     backend = Tokenizer(
         models.BPE(vocab, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
     )
@@ -417,7 +413,7 @@ def fsmt() -> PreTrainedTokenizerBase:
 def phi3_like() -> PreTrainedTokenizerBase:
     """SentencePiece-style BPE with added tokens that swallow the space beside them."""
     vocab, merges = _metaspace_bpe()
-    tokenizer = LlamaTokenizer(vocab=vocab, merges=merges)
+    tokenizer = _llama(vocab, merges)
     ends = [AddedToken(name, rstrip=True, special=True) for name in ("<|user|>", "<|end|>")]
     tokenizer.add_tokens(ends, special_tokens=True)
     tokenizer.add_tokens(

@@ -163,24 +163,34 @@ def _look_at_a_text(lenses: Both[Lens], result: Result) -> None:
 
 
 def _look_at_a_batch(lenses: Both[Lens], result: Result) -> None:
-    """Compare the traces of a padded batch: padded left in decoders that it changes nothing in."""
+    """Compare the traces of several texts: with a padded batch, where that is how they are run."""
     model = lenses.float32.model
     pair = model.config.is_encoder_decoder
-    left = all(lenses.each(lambda lens: "left" in lens.anatomy.padding.sides))
-    result.padding = "left" if left else "right"
-    for lens in lenses:
-        lens.tokenizer.padding_side = result.padding
     given = (TEXTS, TARGETS) if pair else (TEXTS,)
+    for lens in lenses:
+        lens.tokenizer.padding_side = "left"
     traced = lenses.each(lambda lens: list(lens.trace_many(*given)))
     batches = [Both(*both) for both in zip(*traced, strict=True)]
+    # What padding changed has been found out by now.
+    side, other = lenses.each(lambda lens: lens.anatomy.padding.side("left"))
+    result.padding = side or "one by one"
     sides = [[both.float64.sequences[i].ids for both in batches] for i in range(1 + pair)]
-    inputs = batch_inputs(sides, left=left)
-    eager = references(Both(*(lens.model for lens in lenses)), inputs)
+    models = Both(*(lens.model for lens in lenses))
     for index, traces in enumerate(batches):
+        if side is None:
+            inputs = batch_inputs([[ids[index]] for ids in sides], left=False)
+            eager, place = references(models, inputs), 0
+        elif index == 0:
+            inputs = batch_inputs(sides, left=side == "left")
+            eager, place = references(models, inputs), 0
+        else:
+            place = index
         for kind, known in result.kinds.items():
-            there = compare(traces, kind, eager, model, index=index, left=left)
+            there = compare(traces, kind, eager, model, index=place, left=side == "left")
             known.padded = there.alone if known.padded is None else there.alone.worse(known.padded)
             known.problem = known.problem or there.problem
+            if side != other:
+                known.problem = f"padded on the {side} in float32, on the {other} in float64"
 
 
 def _judge(result: Result) -> None:

@@ -1,6 +1,6 @@
 """What the statistics cost, against the loops that a course notebook would write.
 
-Run with ``python benchmarks/statistics.py`` (``--json FILE`` writes the figures to a file;
+Run with ``python benchmarks/layer_statistics.py`` (``--json FILE`` writes the figures to a file;
 ``--threads N`` is for machines with nothing else to do).
 
 Permutation test: 36 layers x 1,000 permutations x 1,024 tokens x 1,280 dimensions. The notebook's
@@ -21,24 +21,20 @@ import argparse
 import ctypes
 import gc
 import json
+import subprocess
 import sys
 import time
 from itertools import combinations
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
-# This file is called like a module of the standard library, and its folder stands first.
-sys.path = [folder for folder in sys.path if Path(folder).resolve() != Path(__file__).parent]
+import numpy as np
+import torch
+from scipy.stats import entropy, zscore
 
-import subprocess  # noqa: E402
-from statistics import median  # noqa: E402
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from scipy.stats import entropy, zscore  # noqa: E402
-
-from glasshead_backend.statistics.information import pairwise_information  # noqa: E402
-from glasshead_backend.statistics.permutation import (  # noqa: E402
+from glasshead_backend.statistics.information import pairwise_information
+from glasshead_backend.statistics.permutation import (
     divergences,
     null_divergences,
     p_values,
