@@ -176,17 +176,16 @@ def _look_at_a_batch(lenses: Both[Lens], result: Result) -> None:
     result.padding = side or "one by one"
     sides = [[both.float64.sequences[i].ids for both in batches] for i in range(1 + pair)]
     models = Both(*(lens.model for lens in lenses))
-    for index, traces in enumerate(batches):
-        if side is None:
-            inputs = batch_inputs([[ids[index]] for ids in sides], left=False)
-            eager, place = references(models, inputs), 0
-        elif index == 0:
-            inputs = batch_inputs(sides, left=side == "left")
-            eager, place = references(models, inputs), 0
-        else:
-            place = index
+    left = side == "left"
+    if side is None:
+        alone = [[[ids[index]] for ids in sides] for index in range(len(batches))]
+        eager = [(references(models, batch_inputs(one, left=False)), 0) for one in alone]
+    else:
+        together = references(models, batch_inputs(sides, left=left))
+        eager = [(together, index) for index in range(len(batches))]
+    for traces, (reference, index) in zip(batches, eager, strict=True):
         for kind, known in result.kinds.items():
-            there = compare(traces, kind, eager, model, index=place, left=side == "left")
+            there = compare(traces, kind, reference, model, index=index, left=left)
             known.padded = there.alone if known.padded is None else there.alone.worse(known.padded)
             known.problem = known.problem or there.problem
             if side != other:
