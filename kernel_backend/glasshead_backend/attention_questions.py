@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -16,11 +15,13 @@ from glasshead_backend.pooling import Pool
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.recorded import Recorded
 from glasshead_backend.sides import Unit
+from glasshead_backend.table import table
 from glasshead_backend.units import Units
 
 if TYPE_CHECKING:
     from collections import abc
 
+    import pandas as pd
     from jaxtyping import Float
 
     from glasshead_backend.attention import AttentionCall
@@ -307,7 +308,7 @@ class AttentionQuestions(Recorded):
         sources = self.sides.labels("query", kind, unit)
         targets = self.sides.labels("key", kind, unit)
         row, column = found.row.tolist(), found.column.tolist()
-        pairs = pd.DataFrame(
+        pairs = table(
             {
                 "source": [sources[i] for i in row],
                 "target": [targets[i] for i in column],

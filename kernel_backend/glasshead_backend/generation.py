@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import GenerationConfig
+import transformers
 
 from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.checks import at_least_one
@@ -74,7 +74,7 @@ def writing(
         if options.get("max_new_tokens") is None and options.get("max_length") is None:
             options["max_new_tokens"] = NEW_TOKENS
         return of_options(model, options)
-    if not isinstance(generation_config, GenerationConfig):
+    if not isinstance(generation_config, transformers.GenerationConfig):
         raise TypeError(
             "generation_config is a transformers.GenerationConfig; got "
             f"{type(generation_config).__name__}. Give single options as keywords of generate()."
@@ -96,7 +96,7 @@ def of_options(model: Any, options: dict[str, Any]) -> Writing:
         When several sequences are asked for.
     """
     # Older versions of transformers fill in what nobody has said.
-    nothing = GenerationConfig()
+    nothing = transformers.GenerationConfig()
 
     def said(name: str, *sources: Any) -> int | None:
         values = (s.get(name) if isinstance(s, dict) else getattr(s, name, None) for s in sources)

@@ -19,20 +19,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import transformers
-from transformers.cache_utils import Cache
-
-try:
-    from transformers.modeling_utils import AttentionInterface
-except ImportError as error:
-    raise ImportError(
-        "Glasshead needs transformers 4.57 or newer, whose models ask for their attention; "
-        f"this is {transformers.__version__}. Install a newer one: pip install -U transformers"
-    ) from error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from torch import Tensor, nn
+    from transformers.modeling_utils import AttentionInterface
 
     AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
     Wrap = Callable[[AttentionFunction, AttentionFunction | None], AttentionFunction]
@@ -63,15 +55,28 @@ def hook_attention(model: Any, wrap: Wrap) -> Generator[None, None, None]:
         where it is not known yet: ask :func:`eager_of`); returns what is called instead. The same
         for all contexts.
     """
+    interface = _interface()
     with ExitStack() as stack:
-        if hasattr(AttentionInterface, _ASKS):
-            stack.enter_context(_bound(AttentionInterface, _ASKS, _asking(wrap)))
+        if hasattr(interface, _ASKS):
+            stack.enter_context(_bound(interface, _ASKS, _asking(wrap)))
         else:
-            stack.enter_context(_bound(AttentionInterface, _LOOKS_UP, _looking_up(wrap)))
+            stack.enter_context(_bound(interface, _LOOKS_UP, _looking_up(wrap)))
             for file in {_file_of(type(module)) for module in model.modules()}:
                 if hasattr(file, _EAGER):
                     stack.enter_context(_bound(file, _EAGER, _called_directly(wrap)))
         yield
+
+
+def _interface() -> type[AttentionInterface]:
+    """Return what models ask; only here, since loading it takes a second and a half."""
+    try:
+        from transformers.modeling_utils import AttentionInterface  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError(
+            "Glasshead needs transformers 4.57 or newer, whose models ask for their attention; "
+            f"this is {transformers.__version__}. Install a newer one: pip install -U transformers"
+        ) from error
+    return AttentionInterface
 
 
 def eager_of(module: nn.Module) -> AttentionFunction | None:
@@ -149,7 +154,7 @@ def _has_config(module: nn.Module) -> bool:
 
 def is_cache(name: str, value: object) -> bool:
     """Whether an argument of an attention module is a cache, by its name or its type."""
-    return name in _CACHES or isinstance(value, Cache)
+    return name in _CACHES or isinstance(value, transformers.Cache)
 
 
 @dataclass

@@ -5,13 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import transformers
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForMaskedLM,
-    AutoModelForSeq2SeqLM,
-    AutoTokenizer,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,12 +44,14 @@ def load(
     (PreTrainedModel, PreTrainedTokenizerBase)
     """
     of_files = {name: kwargs[name] for name in _OF_THE_FILES if name in kwargs}
-    config = kwargs.get("config") or AutoConfig.from_pretrained(name_or_path, **of_files)
+    config = kwargs.get("config") or transformers.AutoConfig.from_pretrained(
+        name_or_path, **of_files
+    )
     first, *others = _classes(config)
     model, about = _loaded(first, name_or_path, dtype=dtype, **kwargs)
     if others and about["missing_keys"]:
         model, _ = _loaded(others[0], name_or_path, dtype=dtype, **kwargs)
-    return model, AutoTokenizer.from_pretrained(name_or_path, **of_files)
+    return model, transformers.AutoTokenizer.from_pretrained(name_or_path, **of_files)
 
 
 def _loaded(auto: Any, name_or_path: str | PathLike[str], **kwargs: Any) -> tuple[Any, Any]:
@@ -71,11 +66,11 @@ def _classes(config: Any) -> Iterator[Any]:
         yield own
         return
     if config.is_encoder_decoder and not name.endswith("EncoderModel"):
-        yield AutoModelForSeq2SeqLM
+        yield transformers.AutoModelForSeq2SeqLM
     elif "MaskedLM" in name or "PreTraining" in name:
-        yield AutoModelForMaskedLM
+        yield transformers.AutoModelForMaskedLM
     else:
-        yield AutoModelForCausalLM
+        yield transformers.AutoModelForCausalLM
     # A checkpoint of the layers alone: as a language model where the unembedding is the embedding.
     if own is not None:
         yield own

@@ -10,16 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from glasshead_backend.as_found import autocast_now
+from glasshead_backend.table import nullable, table
 from glasshead_backend.words import token_to_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import pandas as pd
     from jaxtyping import Float, Int
 
     from glasshead_backend.sides import Sides
@@ -113,7 +114,7 @@ class Predictions:
         """
         word = token_to_word(words, len(self.tokens))
         surprisal = torch.zeros(len(words), dtype=torch.float32).index_add_(0, word, self.surprisal)
-        return pd.DataFrame(
+        return table(
             {
                 "word": [one.text for one in words],
                 "start": [one.start for one in words],
@@ -130,7 +131,7 @@ class Predictions:
 
         Where there is no prediction, values are missing: pandas' means leave them out.
         """
-        return pd.DataFrame(
+        return table(
             {
                 "token": [token.text for token in self.tokens],
                 "id": [token.id for token in self.tokens],
@@ -138,8 +139,8 @@ class Predictions:
                 "probability": self.probability.numpy(),
                 "perplexity": self.perplexity.numpy(),
                 "entropy": self.entropy.numpy(),
-                "rank": pd.Series(self.rank.numpy()).astype("Int64"),
-                "correct": pd.Series(self.correct.numpy()).astype("boolean"),
+                "rank": nullable(self.rank.numpy(), "Int64"),
+                "correct": nullable(self.correct.numpy(), "boolean"),
             }
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 
 from glasshead_backend.checks import at_least_one, several, whole
@@ -18,12 +17,14 @@ from glasshead_backend.prediction import (
     top_alternatives,
 )
 from glasshead_backend.recorded import Recorded
+from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     from collections import abc
     from collections.abc import Generator
     from typing import SupportsIndex
 
+    import pandas as pd
     from jaxtyping import Float, Int
     from torch import Tensor
 
@@ -164,7 +165,7 @@ class PredictionQuestions(Recorded):
             block = logits.rows(row, row + 1)[0]
         top = block.softmax(dim=-1).topk(min(k, len(block)))
         ids = top.indices.tolist()
-        return pd.DataFrame(
+        return table(
             {"token": self.decode(ids), "id": ids, "probability": top.values.cpu().numpy()}
         )
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import maximum_flow
 
 from glasshead_backend.attention import undisturbed
 from glasshead_backend.memory import budget_on, require_room
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from jaxtyping import Float
+    from scipy.sparse import csr_array
     from torch import Tensor
 
     from glasshead_backend.attention_map import AttentionMap
@@ -101,6 +100,8 @@ def flow(maps: Sequence[AttentionMap], row: int, keys: Sequence[int]) -> Float[T
             f"Name a few keys, up to {max(1, _MOST_VISITS // network.nnz):,} (keys=), or take "
             "rollout()."
         )
+    from scipy.sparse.csgraph import maximum_flow  # noqa: PLC0415  loaded when it is needed
+
     n_tokens = maps[0].n_columns
     source = len(maps) * n_tokens + row
     flows = [
@@ -142,6 +143,8 @@ def _network(maps: Sequence[AttentionMap], row: int) -> csr_array:
                 first = rows[place][0]
                 tails.append((tail + first + level * n_tokens).cpu().numpy())
                 heads.append((head + (level - 1) * n_tokens).cpu().numpy())
+    from scipy.sparse import coo_array  # noqa: PLC0415  loaded when it is needed
+
     edges = np.concatenate(tails), np.concatenate(heads)
     return coo_array((np.concatenate(capacities), edges), shape=(n_nodes, n_nodes)).tocsr()
 

@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+import transformers
 from torch import Tensor, nn
-from transformers import StoppingCriteria, StoppingCriteriaList
 
 from glasshead_backend.arena import Arena
 from glasshead_backend.as_found import for_a_trace
@@ -236,13 +236,15 @@ def each_token_reported(
         return
     tokens = steps(range(total), "generating", total)
 
-    class Report(StoppingCriteria):
+    class Report(transformers.StoppingCriteria):
         def __call__(self, input_ids: Tensor, *_: object, **__: object) -> Any:
             """Stop nothing."""
             next(tokens, None)
             return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
-    criteria = StoppingCriteriaList([*(options.get("stopping_criteria") or ()), Report()])
+    criteria = transformers.StoppingCriteriaList(
+        [*(options.get("stopping_criteria") or ()), Report()]
+    )
     try:
         yield {**options, "stopping_criteria": criteria}
     finally:

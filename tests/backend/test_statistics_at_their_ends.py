@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
-import glasshead_backend.statistics
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import (
     Lens,
@@ -206,16 +203,3 @@ def test_a_quantile_between_a_finite_and_an_infinite_value_is_infinite() -> None
 
 
 # --- what is loaded -------------------------------------------------------------------------------
-def test_statistics_load_scipy_sklearn_and_pandas_when_they_need_them() -> None:
-    folder = Path(glasshead_backend.statistics.__file__).parent
-    for path in sorted(folder.glob("*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            modules = (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-            loaded = {module.split(".")[0] for module in modules}
-            assert not loaded & {"scipy", "sklearn", "pandas"}, path.name

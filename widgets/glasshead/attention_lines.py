@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 import torch
 import traitlets
 
@@ -12,8 +11,11 @@ from glasshead.questions import question
 from glasshead.view import TraceView, bundle
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.lines import fan, lines_frame, strongest_lines
+from glasshead_backend.table import table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from glasshead.questions import Answer
 
 
@@ -53,7 +55,7 @@ class AttentionLines(TraceView):
         query, key = lines.query[drawn].tolist(), lines.key[drawn].tolist()
         sources = self.trace.sides.labels("query", *self._shown[2:])
         targets = self.trace.sides.labels("key", *self._shown[2:])
-        frame = pd.DataFrame(
+        frame = table(
             {
                 "source": [sources[i] for i in query],
                 "target": [targets[i] for i in key],

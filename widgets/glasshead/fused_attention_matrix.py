@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 import traitlets
 
@@ -16,6 +15,8 @@ from glasshead_backend.frames.matrix import matrix_frame, matrix_tile
 
 if TYPE_CHECKING:
     from typing import ClassVar
+
+    import pandas as pd
 
     from glasshead.questions import Answer
 
@@ -50,6 +51,8 @@ class FusedAttentionMatrix(TraceView):
 
     def to_frame(self) -> pd.DataFrame:
         """Return the matrix with its words (or tokens) as index and columns."""
+        import pandas as pd  # noqa: PLC0415  loaded when it is needed
+
         layer, heads, kind, unit = self._shown
         weights = self.trace.attention(
             layer, heads or None, kind=kind, unit=unit, aggregate=self._aggregate

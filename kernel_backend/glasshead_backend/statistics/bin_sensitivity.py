@@ -19,7 +19,7 @@ from glasshead_backend.statistics.right_and_wrong import (
     block_parameter,
     labelled_log_norms,
 )
-from glasshead_backend.statistics.table import table
+from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

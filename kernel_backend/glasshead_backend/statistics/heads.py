@@ -11,7 +11,7 @@ from torch import Tensor
 from glasshead_backend.attention import undisturbed
 from glasshead_backend.entropy import row_entropy
 from glasshead_backend.progress import reporting, steps
-from glasshead_backend.statistics.table import table
+from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

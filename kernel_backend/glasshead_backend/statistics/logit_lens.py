@@ -13,7 +13,7 @@ from glasshead_backend.prediction import score, top_alternatives
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, median, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric, parameter
-from glasshead_backend.statistics.table import table
+from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

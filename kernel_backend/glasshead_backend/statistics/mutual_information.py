@@ -38,8 +38,8 @@ from glasshead_backend.statistics.significance import (
     compare_taus,
     kendall,
 )
-from glasshead_backend.statistics.table import table
 from glasshead_backend.statistics.targets import target_positions
+from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

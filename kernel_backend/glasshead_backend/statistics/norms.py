@@ -21,7 +21,7 @@ from glasshead_backend.statistics.chart import (
 )
 from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
 from glasshead_backend.statistics.metric import Measured, Metric
-from glasshead_backend.statistics.table import table
+from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -41,7 +41,7 @@ from glasshead_backend.statistics.right_and_wrong import (
     labelled_log_norms,
 )
 from glasshead_backend.statistics.significance import benjamini_hochberg
-from glasshead_backend.statistics.table import table
+from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,23 @@
+"""Importing Glasshead costs a moment: what is large is loaded by what needs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+LARGE = ("pandas", "scipy", "sklearn", "transformers.modeling_utils")
+CODE = f"""
+import sys
+import torch, transformers
+before = set(sys.modules)
+import glasshead
+print([name for name in {LARGE} if name in set(sys.modules) - before])
+"""
+
+
+def test_nothing_large_is_loaded_beside_torch_and_transformers() -> None:
+    paths = {"PYTHONPATH": ":".join(sys.path)}
+    found = subprocess.run(
+        [sys.executable, "-c", CODE], env=paths, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"
