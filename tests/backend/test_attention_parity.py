@@ -81,7 +81,8 @@ def test_all_three_kinds_of_an_encoder_decoder_equal_eager(model_type: str) -> N
         ("gpt2", EXACT),
         ("bert", EXACT),
         ("t5", EXACT),
-        ("gptj", EXACT),
+        # From 5.24 on its file casts its softmax, too.
+        ("gptj", EXACT if older_than("5.24") else NOISE),
         # These files cast their softmax to float32.
         ("llama", NOISE),
         ("phi3", NOISE),
