@@ -38,7 +38,9 @@ def body_of(model: Any) -> Any:
         return model
     # Adapters (PEFT) stand around the model; what they changed lies inside.
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return getattr(inner, "base_model", inner)
+    body = getattr(inner, "base_model", inner)
+    # Perceiver's takes its tokens by another name than the model around it.
+    return body if "input_ids" in _arguments(body) else model
 
 
 def accepts(model: Any, name: str) -> bool:
