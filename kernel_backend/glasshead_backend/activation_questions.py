@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
+from glasshead_backend.attention import undisturbed
 from glasshead_backend.checks import require, several
 from glasshead_backend.contributions import ActivationBlock
 from glasshead_backend.layer_questions import LayerQuestions
@@ -281,9 +282,10 @@ class ActivationQuestions(LayerQuestions):
         own = value[[head // (values.n_heads // len(value)) for head in chosen]]
         shape = (asked.n_rows, values.n_heads, value.shape[-1])
         gathered = torch.zeros(shape, dtype=value.dtype, device=value.device)
-        for place, weights in asked.blocks():
-            some = weights.nan_to_num_(0.0) @ own[:, : weights.shape[-1]]
-            gathered[place, chosen] = some.transpose(0, 1)
+        with undisturbed(value.device):
+            for place, weights in asked.blocks():
+                some = weights.nan_to_num_(0.0) @ own[:, : weights.shape[-1]]
+                gathered[place, chosen] = some.transpose(0, 1)
         flat = gathered.flatten(1).to(values.value.dtype)
         with self._model_again():
             moved = values.moved(flat)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from glasshead_backend.arena import Arena
+from glasshead_backend.as_found import autocast_now
 from glasshead_backend.captured import CapturedCall, default_scaling
 from glasshead_backend.hooks import version_of
 from glasshead_backend.library import eager_of, hook_attention
@@ -211,6 +212,7 @@ def _capturing(
             eager=eager,
             options=keep,
             output_storage=output.untyped_storage().data_ptr(),
+            autocast=autocast_now(query.device),
         )
         recording.take(call, function, value, output, weights)
         return output, weights

@@ -9,6 +9,7 @@ A model in float64 is followed in float64, everything else in float32.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from glasshead_backend.relative_bias import MAP_DIMS, RelativeBias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
+    from contextlib import AbstractContextManager
 
     from jaxtyping import Bool, Float
     from torch import nn
@@ -75,6 +77,8 @@ class CapturedCall(AttentionCall):
         eager functions read of it. Made of `module` when it is left out.
     model : ModelState, optional
         The model that was recorded, for functions that read more of the module than that.
+    autocast : callable
+        Makes the state of autocast that the call was made in.
     """
 
     module: nn.Module
@@ -89,6 +93,7 @@ class CapturedCall(AttentionCall):
     difference: float = 0.0
     unexplained: str = ""
     value: Tensor | None = None
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     as_it_was: nn.Module | None = field(default=None, repr=False)
     model: ModelState | None = field(default=None, repr=False)
 
@@ -231,12 +236,13 @@ def attend_again(
     query = call.query[:, :, row_index(rows, call.device)]
     given = query, call.key, value, _additive_mask(call, rows)
     options |= {"scaling": call.scaling, "dropout": 0.0}
-    try:
-        output, weights = function(call.as_it_was, *given, **options)
-    except AttributeError:  # it reads what is inside the module
-        if call.model is not None:
-            call.model.require_same()
-        output, weights = function(call.module, *given, **options)
+    with call.autocast():
+        try:
+            output, weights = function(call.as_it_was, *given, **options)
+        except AttributeError:  # it reads what is inside the module
+            if call.model is not None:
+                call.model.require_same()
+            output, weights = function(call.module, *given, **options)
     if weights is None:
         raise RuntimeError(
             f"{type(call.module).__name__}'s own eager attention function returns no weights; "

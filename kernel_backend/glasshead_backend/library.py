@@ -79,6 +79,13 @@ def _interface() -> type[AttentionInterface]:
     return AttentionInterface
 
 
+def registered_function(implementation: str | None) -> object:
+    """Return what stands for the name of an attention implementation; None for "eager"."""
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS  # noqa: PLC0415
+
+    return ALL_ATTENTION_FUNCTIONS.get(implementation or "")
+
+
 def eager_of(module: nn.Module) -> AttentionFunction | None:
     """Return the eager attention function of the file that a module's code stands in, if any."""
     file = _file_of(type(module))

@@ -15,15 +15,23 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from glasshead_backend.as_found import lock_of
 from glasshead_backend.hooks import is_own_hook, version_of
+from glasshead_backend.library import registered_function
 
 _PLAIN = frozenset({bool, int, float, str})
 _GROUPS = frozenset({list, tuple, set, dict})
 _NO_SETTINGS = frozenset(
-    {*vars(nn.Module()), "gradient_checkpointing", "_output_capturing_hooks_installed"}
+    {
+        *vars(nn.Module()),
+        "forward",
+        "gradient_checkpointing",
+        "_gradient_checkpointing_func",
+        "_output_capturing_hooks_installed",
+    }
 )
 """Attributes of modules that are looked at in their own way, or change nothing in evaluation."""
 
@@ -178,7 +186,10 @@ class ModelState:
             yield f"hooks on {now.name((at, ''))} were added or removed"
         for at in _differing(self.settings, now.settings):
             before, after = self.settings.get(at), now.settings.get(at)
-            yield f"{now.name(at)} is {after!r}, not {before!r} as it was"
+            if isinstance(before or after, weakref.ref):
+                yield f"{now.name(at)} was replaced"
+            else:
+                yield f"{now.name(at)} is {after!r}, not {before!r} as it was"
         for at in _differing(self.weights, now.weights):
             yield f"{now.name(at)} {_how(self.weights.get(at), now.weights.get(at))}"
         if self.values and now.values and not all(map(torch.equal, self.values, now.values)):
@@ -235,15 +246,19 @@ def _is_harmless(hook: Any) -> bool:
     return is_own_hook(hook) or str(getattr(hook, "__module__", "")).startswith("transformers.")
 
 
-def _forward(module: nn.Module) -> object:
-    """The forward of a module's own (accelerate's, a patch), else its class's."""
+def _forward(module: nn.Module) -> tuple[type[nn.Module], object]:
+    """A module's class, and the forward of its own (accelerate's, a patch), else its class's."""
     own = vars(module).get("forward")
-    return type(module).forward if own is None else weakref.ref(own)
+    return type(module), type(module).forward if own is None else weakref.ref(own)
 
 
 def _settings(modules: list[nn.Module]) -> Iterator[tuple[_Place, object]]:
-    """Plain attributes of modules, and how they compute attention."""
+    """Plain attributes and functions of modules, and how they compute attention."""
     implementations: dict[int, object] = {}
+    # Torch's own two dictionaries of hooks on all modules have no public name.
+    everywhere: Any = torch_module
+    hooks = everywhere._global_forward_pre_hooks, everywhere._global_forward_hooks  # noqa: SLF001
+    yield (0, "global hooks"), tuple(number for some in hooks for number in some)
     for place, module in enumerate(modules):
         own = vars(module)
         for name in () if _is_set_by_length(module) else own.keys() - _NO_SETTINGS:
@@ -258,10 +273,24 @@ def _settings(modules: list[nn.Module]) -> Iterator[tuple[_Place, object]]:
                 items = (*value, *value.values()) if kind is dict else value
                 if all(type(item) in _PLAIN for item in items):
                     yield (place, name), repr(value)
+            elif callable(value) and (place or name[0] != "_"):
+                # Activation functions, and methods that somebody has put in the place of others.
+                yield (place, name), _identity(value)
         if (config := own.get("config")) is not None and id(config) not in implementations:
             implementation = getattr(config, "_attn_implementation", None)
             implementations[id(config)] = implementation
             yield (place, "attn_implementation"), implementation
+            function = registered_function(implementation)
+            if function is not None:
+                yield (place, "attn_implementation function"), _identity(function)
+
+
+def _identity(value: object) -> object:
+    """Return what is equal for the very same function only; holds none alive."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return id(value)
 
 
 def _is_set_by_length(module: nn.Module) -> bool:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from backend.architectures.building import all_cases
 from backend.architectures.building import build as build_case
@@ -24,7 +26,7 @@ from backend.tiny_models import TEXT, build, eager_attentions, tokenizer
 from glasshead_backend import Lens, ModelChangedError, Trace, logit_lens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from transformers import PreTrainedModel
 
@@ -148,6 +150,57 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "no device": (lambda m: m.to("meta"), "lies on meta, not on cpu"),
     "there and back": (lambda m: m.half().float(), "was replaced|was written to"),
 }
+
+
+# --- and ways that leave no trace in weights, hooks and forwards ----------------------------------
+def another_activation_function(model: Any) -> Iterator[None]:
+    for module in model.modules():
+        if callable(vars(module).get("act")):
+            module.act = torch.tanh
+    yield
+
+
+def a_method_patched(model: Any) -> Iterator[None]:
+    attention = model.transformer.h[2].attn
+    stock = attention._attn
+    attention._attn = lambda *args, **options: tuple(1.5 * x for x in stock(*args, **options))
+    yield
+
+
+def another_class(model: Any) -> Iterator[None]:
+    mlp = model.model.layers[2].mlp
+
+    class Doubled(type(mlp)):  # type: ignore[misc]
+        def __call__(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * super().__call__(x)
+
+    mlp.__class__ = Doubled
+    yield
+
+
+def a_hook_on_all_modules(_: Any) -> Iterator[None]:
+    handle = register_module_forward_hook(lambda *_: None)
+    yield
+    handle.remove()
+
+
+def another_registered_function(_: Any) -> Iterator[None]:
+    ALL_ATTENTION_FUNCTIONS["sdpa"] = partial(ALL_ATTENTION_FUNCTIONS["sdpa"])
+    yield
+    del ALL_ATTENTION_FUNCTIONS["sdpa"]  # what transformers registered is behind it
+
+
+SILENT: dict[str, tuple[str, Callable[[Any], Iterator[None]], str]] = {
+    "an activation function": ("bert", another_activation_function, r"\.act was replaced"),
+    "a method": ("gptj", a_method_patched, "_attn was replaced"),
+    "a class": ("llama", another_class, r"model\.layers\.2\.mlp was replaced"),
+    "a hook on all modules": ("gpt2", a_hook_on_all_modules, "global hooks is"),
+    "a registered function": (
+        "llama",
+        another_registered_function,
+        "attn_implementation function was",
+    ),
+}
 NEEDS_THE_MODEL: dict[str, Callable[[Trace], Any]] = {
     "activations": lambda trace: trace.activations(1, "mlp"),
     "activations of heads": lambda trace: trace.activations(1, "attention", heads=0),
@@ -221,6 +274,21 @@ def test_what_was_recorded_is_answered_whatever_happens_to_the_model(change: str
 
 
 # --- what needs the model -------------------------------------------------------------------------
+@pytest.mark.parametrize("change", SILENT)
+def test_what_is_put_in_the_place_of_functions_is_seen(change: str) -> None:
+    model_type, replace, words = SILENT[change]
+    model = build(model_type)
+    trace = trace_of(model)
+    assert trace.activations(2, "residual").isfinite().all(), "nothing has changed so far"
+    replaced = replace(model)
+    next(replaced)
+    try:
+        with pytest.raises(ModelChangedError, match=words):
+            trace.activations(2, "mlp")
+    finally:
+        next(replaced, None)
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_would_be_of_another_model_is_refused_in_words(change: str) -> None:
     model = build("llama")
