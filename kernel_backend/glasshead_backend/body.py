@@ -38,7 +38,13 @@ def body_of(model: Any) -> Any:
         return model
     # Adapters (PEFT) stand around the model; what they changed lies inside.
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return getattr(inner, "base_model", inner)
+    body = getattr(inner, "base_model", inner)
+    # A head around a head (DPR's reader).
+    while (base := getattr(body, "base_model", body)) is not body and "input_ids" in _arguments(
+        base
+    ):
+        body = base
+    return body
 
 
 def accepts(model: Any, name: str) -> bool:

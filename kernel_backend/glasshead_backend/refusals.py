@@ -17,6 +17,7 @@ _MEDIA = {
     "input_values": "audio",
     "audio_values": "audio",
     "speech_values": "audio",
+    "decoder_input_values": "audio",
 }
 """What models read, by the argument that they are given it in."""
 
@@ -38,18 +39,35 @@ def require_text_model(model: Any) -> None:
             "without them, Lens(model.get_base_model(), tokenizer), or use an adapter that "
             "changes weights (LoRA)."
         )
-    if not _takes_tokens(model):
-        main = getattr(model, "main_input_name", "")
+    if _takes_tokens(model):
+        return
+    main = getattr(model, "main_input_name", "")
+    if main != "input_ids":
         reads = _MEDIA.get(main) or f"`{main}`"
         raise UnsupportedModelError(
             f"{name} reads {reads}, not text: Glasshead shows how language models read tokens."
         )
+    others = _other_media(model)
+    if others:
+        raise UnsupportedModelError(
+            f"{name} reads {' and '.join(others)} besides text. Load the part of it that reads "
+            "text."
+        )
+    raise UnsupportedModelError(
+        f"{name} keeps no table of token embeddings that Glasshead could find "
+        "(get_input_embeddings): it is no language model."
+    )
+
+
+def _other_media(model: Any) -> list[str]:
+    """What a model reads besides text."""
+    takes = inspect.signature(model.forward).parameters
+    return sorted({words for argument, words in _MEDIA.items() if argument in takes})
 
 
 def refused_text(model: Any, error: Exception) -> UnsupportedModelError | None:
     """Say why a model did not run on text alone; None when nothing about the model says so."""
-    takes = inspect.signature(model.forward).parameters
-    others = sorted({words for argument, words in _MEDIA.items() if argument in takes})
+    others = _other_media(model)
     if not others:
         return None
     return UnsupportedModelError(
