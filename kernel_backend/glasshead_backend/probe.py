@@ -69,6 +69,8 @@ class Probed:
         The recorded calls of the probe, by kind and layer.
     window : int or None
         Fewest tokens of the tables of positions; None where positions are in no table.
+    selects : bool
+        Whether the best tokens are selected from all: of equals other ones in a padded text.
     recorded, unrecorded : Outcome
         What came out while attention was recorded, and while it was not. Of the second the model's
         unembedding may have had the last position only.
@@ -77,6 +79,7 @@ class Probed:
     structure: Structure
     calls: dict[Kind, dict[int, AttentionCall]]
     window: int | None
+    selects: bool
     recorded: Outcome
     unrecorded: Outcome
 
@@ -145,7 +148,7 @@ def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Probed:
         layers=layers,
         token_bytes=kept // inputs["input_ids"].shape[1],
     )
-    return Probed(structure, located, seen.window, recorded, unrecorded)
+    return Probed(structure, located, seen.window, seen.selects, recorded, unrecorded)
 
 
 class _Probe:
@@ -161,6 +164,7 @@ class _Probe:
         self.fused: dict[nn.Module, FusedAttention] = {}
         self._entered: list[nn.Module] = []
         self.window: int | None = None
+        self.selects = False
 
     def run(self, inputs: dict[str, Tensor]) -> list[CapturedCall]:
         """Run the model under observation; return the calls made through the interface."""
@@ -171,7 +175,8 @@ class _Probe:
                 stack.callback(handle.remove)
                 stack.callback(module.register_forward_hook(leave).remove)
             recording = stack.enter_context(record((), self.model))
-            stack.enter_context(SoftmaxTap(self._on_softmax, self._on_fused, self._on_lookup))
+            seen = (self._on_softmax, self._on_fused, self._on_lookup, self._on_selection)
+            stack.enter_context(SoftmaxTap(*seen))
             forward(self.model, inputs)
         return [call for call in recording.calls if isinstance(call, CapturedCall)]
 
@@ -200,6 +205,9 @@ class _Probe:
         if torch.equal(rows, torch.arange(first, first + n_tokens, device=ids.device)[None]):
             fits = table.shape[0] - first
             self.window = fits if self.window is None else min(self.window, fits)
+
+    def _on_selection(self, n_candidates: int) -> None:
+        self.selects |= any(n_candidates in lengths for lengths in self.lengths.values())
 
     def _on_fused(self, call: FusedAttention) -> None:
         module = self._innermost()
