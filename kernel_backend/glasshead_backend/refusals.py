@@ -41,8 +41,8 @@ def require_text_model(model: Any) -> None:
         )
     if _takes_tokens(model):
         return
-    main = getattr(model, "main_input_name", "")
-    if main != "input_ids":
+    if "input_ids" not in inspect.signature(model.forward).parameters:
+        main = getattr(model, "main_input_name", "")
         reads = _MEDIA.get(main) or f"`{main}`"
         raise UnsupportedModelError(
             f"{name} reads {reads}, not text: Glasshead shows how language models read tokens."

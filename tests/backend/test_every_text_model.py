@@ -203,6 +203,7 @@ def test_gemma_2_in_float64_is_read_though_its_own_padded_rows_are_undefined() -
         ("ViTForImageClassification", "vit", "reads images, not text"),
         ("CLIPModel", "clip", "reads images besides text"),
         ("CLIPVisionModel", "clip_vision_model", "reads images, not text"),
+        ("BlipForConditionalGeneration", "blip", "reads images besides text"),
         ("SiglipModel", "siglip", "reads images besides text"),
         ("ClapModel", "clap", "reads audio besides text"),
         ("ViltModel", "vilt", "reads images besides text"),
