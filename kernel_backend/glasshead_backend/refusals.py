@@ -11,6 +11,7 @@ _MEDIA = {
     "pixel_values": "images",
     "flattened_patches": "images",
     "images": "images",
+    "visual_feats": "images",
     "bbox": "the layout of pages",
     "pixel_values_videos": "videos",
     "input_features": "audio",
@@ -54,8 +55,8 @@ def require_text_model(model: Any) -> None:
             "text."
         )
     raise UnsupportedModelError(
-        f"{name} keeps no table of token embeddings that Glasshead could find "
-        "(get_input_embeddings): it is no language model."
+        f"{name} keeps no table of token embeddings (get_input_embeddings): Glasshead shows how "
+        "language models read tokens that they look up in one."
     )
 
 

@@ -207,6 +207,7 @@ def test_gemma_2_in_float64_is_read_though_its_own_padded_rows_are_undefined() -
         ("SiglipModel", "siglip", "reads images besides text"),
         ("ClapModel", "clap", "reads audio besides text"),
         ("ViltModel", "vilt", "reads images besides text"),
+        ("LxmertForQuestionAnswering", "lxmert", "reads images besides text"),
         ("VitsModel", "vits", "keeps no table of token embeddings"),
         ("DecisionTransformerModel", "decision_transformer", "reads `states`, not text"),
     ],
@@ -217,6 +218,12 @@ def test_a_model_of_something_else_is_refused_with_what_it_reads(
     model = fresh(class_name, model_type)
     with pytest.raises(UnsupportedModelError, match=rf"^{class_name} {reads}"):
         Lens(model, tokenizer()).trace(TEXT)
+
+
+def test_a_classifier_around_layers_that_take_no_ids_is_run_as_a_whole() -> None:
+    lens = Lens(fresh("PerceiverForSequenceClassification", "perceiver"), tokenizer())
+    with pytest.raises(UnsupportedModelError, match="is no map of tokens by tokens"):
+        lens.trace(TEXT)
 
 
 def test_learned_virtual_tokens_before_the_text_are_refused_by_name() -> None:
