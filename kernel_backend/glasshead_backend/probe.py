@@ -70,7 +70,8 @@ class Probed:
     window : int or None
         Fewest tokens of the tables of positions; None where positions are in no table.
     selects : bool
-        Whether the best tokens are selected from all: of equals other ones in a padded text.
+        Whether the best tokens are selected from all, or rows are made of several tokens: in a
+        padded text other ones.
     recorded, unrecorded : Outcome
         What came out while attention was recorded, and while it was not. Of the second the model's
         unembedding may have had the last position only.
@@ -148,7 +149,8 @@ def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Probed:
         layers=layers,
         token_bytes=kept // inputs["input_ids"].shape[1],
     )
-    return Probed(structure, located, seen.window, seen.selects, recorded, unrecorded)
+    selects = seen.selects or seen.pools(calls)
+    return Probed(structure, located, seen.window, selects, recorded, unrecorded)
 
 
 class _Probe:
@@ -194,6 +196,17 @@ class _Probe:
 
     def _on_softmax(self, _: Tensor, weights: Tensor) -> None:
         self.tapped.setdefault(self._innermost(), []).append(tuple(weights.shape))
+
+    def pools(self, calls: list[CapturedCall]) -> bool:
+        """Whether fewer queries than there are tokens look at all keys anywhere (Funnel)."""
+        captured = {id(call.module) for call in calls}
+        lengths = {n for pair in self.lengths.values() for n in pair}
+        return any(
+            shape[-1] in lengths and shape[-2] < min(lengths) and lengths.isdisjoint(shape[:-1])
+            for module, shapes in self.tapped.items()
+            for shape in shapes
+            if id(module) not in captured and len(shape) == _BANDED_DIMS
+        )
 
     def _on_lookup(self, ids: Tensor, table: Tensor) -> None:
         """Note how many tokens a table of positions has places for."""

@@ -12,7 +12,15 @@ import torch
 from backend.architectures.building import build as build_case
 from backend.architectures.versions import case_or_skip
 from backend.parity import EXACT, Float64Throughout, apart, in_float64
-from backend.tiny_models import ENCODER_DECODERS, ENCODERS, TEXT, build, eager_attentions, tokenizer
+from backend.tiny_models import (
+    ENCODER_DECODERS,
+    ENCODERS,
+    TEXT,
+    WORDS,
+    build,
+    eager_attentions,
+    tokenizer,
+)
 from glasshead_backend import Lens
 
 if TYPE_CHECKING:
@@ -119,6 +127,15 @@ def test_a_text_among_others_is_as_alone_where_padding_changes_the_models_own_ou
         for together, text in zip(lens.trace_many(TEXTS), TEXTS, strict=True):
             same_answers(together, lens.trace(text))
     assert forwards_of(lens) == len(TEXTS), "one by one"
+
+
+def test_a_text_among_others_is_as_alone_where_rows_are_pooled_from_neighbours() -> None:
+    # Funnel pools pairs, and cuts what is left over: that depends on the length of the batch.
+    lens = Lens(in_float64(build_case(case_or_skip("funnel/FunnelForMaskedLM"))), tokenizer())
+    texts = [" ".join(WORDS[:n]) for n in (17, 16, 15, 13, 10, 8, 7, 6, 5)]
+    with Float64Throughout():
+        for together, text in zip(lens.trace_many(texts, batch_size=9), texts, strict=True):
+            same_answers(together, lens.trace(text))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
