@@ -85,12 +85,13 @@ def examine(model: Any) -> Anatomy:
     probed = _probe(model, inputs)
     _require_unchanged(model, probed)
     family = _family(probed)
+    may_be_left = family == "decoder" and accepts(model, "position_ids")
     return Anatomy(
         structure=probed.structure,
         family=family,
         plain_unembedding=_has_plain_unembedding(model, probed.unrecorded),
         window=known if probed.window is None else probed.window,
-        padding=Padding.of(may_be_left=family == "decoder" and accepts(model, "position_ids")),
+        padding=Padding([]) if probed.selects else Padding.of(may_be_left=may_be_left),
     )
 
 

@@ -38,9 +38,11 @@ def body_of(model: Any) -> Any:
         return model
     # Adapters (PEFT) stand around the model; what they changed lies inside.
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    body = getattr(inner, "base_model", inner)
-    # Perceiver's takes its tokens by another name than the model around it.
-    return body if "input_ids" in _arguments(body) else model
+    # Heads stand around heads (DPR's reader), and around what takes no ids (Perceiver).
+    base = getattr(inner, "base_model", inner)
+    while base is not inner and "input_ids" in _arguments(base):
+        inner, base = base, getattr(base, "base_model", base)
+    return inner
 
 
 def accepts(model: Any, name: str) -> bool:

@@ -65,13 +65,16 @@ def _classes(config: Any) -> Iterator[Any]:
     if own is not None and "For" in name and not _is_language_model(name):
         yield own
         return
+    auto, known = transformers.AutoModelForCausalLM, transformers.MODEL_FOR_CAUSAL_LM_MAPPING
     if config.is_encoder_decoder and not name.endswith("EncoderModel"):
-        yield transformers.AutoModelForSeq2SeqLM
+        auto = transformers.AutoModelForSeq2SeqLM
+        known = transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
     elif "MaskedLM" in name or "PreTraining" in name:
-        yield transformers.AutoModelForMaskedLM
-    else:
-        yield transformers.AutoModelForCausalLM
-    # A checkpoint of the layers alone: as a language model where the unembedding is the embedding.
+        auto, known = transformers.AutoModelForMaskedLM, transformers.MODEL_FOR_MASKED_LM_MAPPING
+    # A checkpoint of the layers alone: as a language model where the unembedding is the embedding;
+    # not where there is no such class (DistilBERT's, T5's encoder).
+    if own is None or type(config) in known:
+        yield auto
     if own is not None:
         yield own
 

@@ -2,9 +2,10 @@
 
 Most models heed the mask, so that what stands behind or before a text changes nothing about it.
 Some do not: a convolution reads on into the padding (ConvBERT), landmarks are means over it
-(Nystromformer), a selection of the best keys picks from it, which shows only in texts that are
-longer than the selection (DeepSeek-V3.2). So every batch that is longer than those before it is
-checked by running two of its texts alone; where that shows another result the side is ruled out.
+(Nystromformer), a selection of the best keys picks from it, or among equal ones other keys than
+without it (DeepSeek-V3.2, HY-V4): a model that is seen to select reads every text alone. Some
+select in long texts only (Doge). So every batch that is longer than those before it is checked by
+running two of its texts alone; where that shows another result the side is ruled out.
 """
 
 from __future__ import annotations

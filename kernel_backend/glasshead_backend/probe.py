@@ -69,6 +69,9 @@ class Probed:
         The recorded calls of the probe, by kind and layer.
     window : int or None
         Fewest tokens of the tables of positions; None where positions are in no table.
+    selects : bool
+        Whether the best tokens are selected from all, or rows are made of several tokens: in a
+        padded text other ones.
     recorded, unrecorded : Outcome
         What came out while attention was recorded, and while it was not. Of the second the model's
         unembedding may have had the last position only.
@@ -77,6 +80,7 @@ class Probed:
     structure: Structure
     calls: dict[Kind, dict[int, AttentionCall]]
     window: int | None
+    selects: bool
     recorded: Outcome
     unrecorded: Outcome
 
@@ -145,7 +149,8 @@ def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Probed:
         layers=layers,
         token_bytes=kept // inputs["input_ids"].shape[1],
     )
-    return Probed(structure, located, seen.window, recorded, unrecorded)
+    selects = seen.selects or seen.pools(calls)
+    return Probed(structure, located, seen.window, selects, recorded, unrecorded)
 
 
 class _Probe:
@@ -161,6 +166,7 @@ class _Probe:
         self.fused: dict[nn.Module, FusedAttention] = {}
         self._entered: list[nn.Module] = []
         self.window: int | None = None
+        self.selects = False
 
     def run(self, inputs: dict[str, Tensor]) -> list[CapturedCall]:
         """Run the model under observation; return the calls made through the interface."""
@@ -171,7 +177,8 @@ class _Probe:
                 stack.callback(handle.remove)
                 stack.callback(module.register_forward_hook(leave).remove)
             recording = stack.enter_context(record((), self.model))
-            stack.enter_context(SoftmaxTap(self._on_softmax, self._on_fused, self._on_lookup))
+            seen = (self._on_softmax, self._on_fused, self._on_lookup, self._on_selection)
+            stack.enter_context(SoftmaxTap(*seen))
             forward(self.model, inputs)
         return [call for call in recording.calls if isinstance(call, CapturedCall)]
 
@@ -190,6 +197,17 @@ class _Probe:
     def _on_softmax(self, _: Tensor, weights: Tensor) -> None:
         self.tapped.setdefault(self._innermost(), []).append(tuple(weights.shape))
 
+    def pools(self, calls: list[CapturedCall]) -> bool:
+        """Whether fewer queries than there are tokens look at all keys anywhere (Funnel)."""
+        captured = {id(call.module) for call in calls}
+        lengths = {n for pair in self.lengths.values() for n in pair}
+        return any(
+            shape[-1] in lengths and shape[-2] < min(lengths) and lengths.isdisjoint(shape[:-1])
+            for module, shapes in self.tapped.items()
+            for shape in shapes
+            if id(module) not in captured and len(shape) == _BANDED_DIMS
+        )
+
     def _on_lookup(self, ids: Tensor, table: Tensor) -> None:
         """Note how many tokens a table of positions has places for."""
         n_tokens = ids.shape[-1] if ids.dim() else 0
@@ -200,6 +218,9 @@ class _Probe:
         if torch.equal(rows, torch.arange(first, first + n_tokens, device=ids.device)[None]):
             fits = table.shape[0] - first
             self.window = fits if self.window is None else min(self.window, fits)
+
+    def _on_selection(self, n_candidates: int) -> None:
+        self.selects |= any(n_candidates in lengths for lengths in self.lengths.values())
 
     def _on_fused(self, call: FusedAttention) -> None:
         module = self._innermost()

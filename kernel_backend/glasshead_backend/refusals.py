@@ -11,12 +11,14 @@ _MEDIA = {
     "pixel_values": "images",
     "flattened_patches": "images",
     "images": "images",
+    "visual_feats": "images",
     "bbox": "the layout of pages",
     "pixel_values_videos": "videos",
     "input_features": "audio",
     "input_values": "audio",
     "audio_values": "audio",
     "speech_values": "audio",
+    "decoder_input_values": "audio",
 }
 """What models read, by the argument that they are given it in."""
 
@@ -38,18 +40,35 @@ def require_text_model(model: Any) -> None:
             "without them, Lens(model.get_base_model(), tokenizer), or use an adapter that "
             "changes weights (LoRA)."
         )
-    if not _takes_tokens(model):
+    if _takes_tokens(model):
+        return
+    if "input_ids" not in inspect.signature(model.forward).parameters:
         main = getattr(model, "main_input_name", "")
         reads = _MEDIA.get(main) or f"`{main}`"
         raise UnsupportedModelError(
             f"{name} reads {reads}, not text: Glasshead shows how language models read tokens."
         )
+    others = _other_media(model)
+    if others:
+        raise UnsupportedModelError(
+            f"{name} reads {' and '.join(others)} besides text. Load the part of it that reads "
+            "text."
+        )
+    raise UnsupportedModelError(
+        f"{name} keeps no table of token embeddings (get_input_embeddings): Glasshead shows how "
+        "language models read tokens that they look up in one."
+    )
+
+
+def _other_media(model: Any) -> list[str]:
+    """What a model reads besides text."""
+    takes = inspect.signature(model.forward).parameters
+    return sorted({words for argument, words in _MEDIA.items() if argument in takes})
 
 
 def refused_text(model: Any, error: Exception) -> UnsupportedModelError | None:
     """Say why a model did not run on text alone; None when nothing about the model says so."""
-    takes = inspect.signature(model.forward).parameters
-    others = sorted({words for argument, words in _MEDIA.items() if argument in takes})
+    others = _other_media(model)
     if not others:
         return None
     return UnsupportedModelError(

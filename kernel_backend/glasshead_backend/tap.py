@@ -21,6 +21,7 @@ Layout = Literal["bhqk", "bqhk", "qbhk", "(bh)qk"]
 
 # F.softmax has to be listed by itself: while it runs, the mode is off for what it calls.
 _SOFTMAXES = (nn.functional.softmax, torch.softmax, Tensor.softmax)
+_SELECTIONS = (torch.topk, Tensor.topk)
 _MAP_DIMS, _FLAT_DIMS = 4, 3
 
 
@@ -36,6 +37,8 @@ class SoftmaxTap(TorchFunctionMode):
         computed from.
     on_lookup : callable, optional
         Gets ``(ids, table)`` of every embedding that is looked up.
+    on_selection : callable, optional
+        Gets the length of the axis that the largest are selected from, of every ``topk``.
     """
 
     def __init__(
@@ -43,11 +46,13 @@ class SoftmaxTap(TorchFunctionMode):
         on_softmax: Callable[[Tensor, Tensor], None],
         on_fused: Callable[[FusedAttention], None],
         on_lookup: Callable[[Tensor, Tensor], None] | None = None,
+        on_selection: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
         self._on_softmax = on_softmax
         self._on_fused = on_fused
         self._on_lookup = on_lookup
+        self._on_selection = on_selection
 
     def __torch_function__(
         self,
@@ -70,6 +75,9 @@ class SoftmaxTap(TorchFunctionMode):
         elif func is nn.functional.embedding and self._on_lookup is not None:
             given = {**dict(zip(("input", "weight"), args, strict=False)), **kwargs}
             self._on_lookup(given["input"], given["weight"])
+        elif func in _SELECTIONS and self._on_selection is not None:
+            given = {**dict(zip(("input", "k", "dim"), args, strict=False)), **kwargs}
+            self._on_selection(given["input"].shape[given.get("dim", -1)])
         return result
 
 

@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from backend.architectures.building import build as build_case
+from backend.architectures.versions import case_or_skip
 from backend.parity import EXACT, Float64Throughout, apart, in_float64
-from backend.tiny_models import ENCODER_DECODERS, ENCODERS, TEXT, build, eager_attentions, tokenizer
+from backend.tiny_models import (
+    ENCODER_DECODERS,
+    ENCODERS,
+    TEXT,
+    WORDS,
+    build,
+    eager_attentions,
+    tokenizer,
+)
 from glasshead_backend import Lens
 
 if TYPE_CHECKING:
@@ -80,6 +90,66 @@ def test_a_text_traced_with_others_answers_as_if_traced_alone(model_type: str, s
     with Float64Throughout():
         for together, text in zip(lens.trace_many(TEXTS, batch_size=3), TEXTS, strict=True):
             same_answers(together, lens.trace(text))
+
+
+PADDING_CHANGES = [
+    "convbert/ConvBertForMaskedLM",
+    "nystromformer/NystromformerForMaskedLM",
+    "doge/DogeForCausalLM",
+    "deepseek_v32/DeepseekV32ForCausalLM",
+    "glm_moe_dsa/GlmMoeDsaForCausalLM",
+    "axk2/AXK2ForCausalLM",
+    "dots3_note_text/Dots3NoteForCausalLM",
+    "hy_v4/HYV4ForCausalLM",
+    "cpmant/CpmAntForCausalLM",
+]
+
+
+def forwards_of(lens: Lens) -> int:
+    """How many forwards it takes to trace the texts once more."""
+    seen: list[int] = []
+    handle = lens.model.register_forward_pre_hook(lambda *_: seen.append(1))
+    for trace in lens.trace_many(TEXTS):
+        trace.close()
+    handle.remove()
+    return len(seen)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("name", PADDING_CHANGES)
+def test_a_text_among_others_is_as_alone_where_padding_changes_the_models_own_output(
+    name: str, side: str
+) -> None:
+    words = tokenizer()
+    words.padding_side = side
+    lens = Lens(in_float64(build_case(case_or_skip(name))), words)
+    with Float64Throughout():
+        for together, text in zip(lens.trace_many(TEXTS), TEXTS, strict=True):
+            same_answers(together, lens.trace(text))
+    assert forwards_of(lens) == len(TEXTS), "one by one"
+
+
+def test_a_text_among_others_is_as_alone_where_rows_are_pooled_from_neighbours() -> None:
+    # Funnel pools pairs, and cuts what is left over: that depends on the length of the batch.
+    lens = Lens(in_float64(build_case(case_or_skip("funnel/FunnelForMaskedLM"))), tokenizer())
+    texts = [" ".join(WORDS[:n]) for n in (17, 16, 15, 13, 10, 8, 7, 6, 5)]
+    with Float64Throughout():
+        for together, text in zip(lens.trace_many(texts, batch_size=9), texts, strict=True):
+            same_answers(together, lens.trace(text))
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("model_type", ["gpt2", "qwen3"])
+def test_where_padding_changes_nothing_texts_stay_in_one_forward(
+    model_type: str, side: str
+) -> None:
+    words = tokenizer()
+    words.padding_side = side
+    lens = Lens(build(model_type), words)
+    assert lens.family == "decoder"
+    assert forwards_of(lens) == 3, "one of all, and two texts alone to see that it may be"
+    assert lens.anatomy.padding.side(side) == side
+    assert forwards_of(lens) == 1
 
 
 def same_answers(one: Trace, other: Trace) -> None:
