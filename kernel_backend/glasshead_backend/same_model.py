@@ -138,6 +138,7 @@ class ModelState:
         }
         if notepads:
             now = ModelState.of(model, notepads=frozenset(notepads))
+            _notepads.setdefault(model, set()).update(notepads)
         # Thousands of texts may be traced with one model: they share what it is.
         before = _last_states.get(model)
         if before is not None and before.notepads == now.notepads and not before.differs(now):
@@ -184,7 +185,12 @@ class ModelState:
             yield f"the forward of {now.name((at, ''))} was replaced"
         for at in _differing(self.hooks, now.hooks):
             yield f"hooks on {now.name((at, ''))} were added or removed"
+        model = self.model
+        # A run over as many tokens as the one before leaves the notes as they were.
+        known = set[_Place]() if model is None else _notepads.get(model, set[_Place]())
         for at in _differing(self.settings, now.settings):
+            if at in known:
+                continue
             before, after = self.settings.get(at), now.settings.get(at)
             if isinstance(before or after, weakref.ref):
                 yield f"{now.name(at)} was replaced"
@@ -203,6 +209,7 @@ class ModelState:
         return ".".join(filter(None, (path, place[1]))) or type(model).__name__
 
 
+_notepads: weakref.WeakKeyDictionary[nn.Module, set[_Place]] = weakref.WeakKeyDictionary()
 _last_states: weakref.WeakKeyDictionary[nn.Module, ModelState] = weakref.WeakKeyDictionary()
 
 

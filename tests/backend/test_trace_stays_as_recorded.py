@@ -274,6 +274,16 @@ def test_what_was_recorded_is_answered_whatever_happens_to_the_model(change: str
 
 
 # --- what needs the model -------------------------------------------------------------------------
+def test_notes_that_a_model_takes_of_every_text_are_no_change() -> None:
+    # Funnel keeps the length of the last text: 13 tokens, as the probe's before it.
+    case = next(case for case in all_cases() if case.name == "funnel/FunnelForMaskedLM")
+    lens = Lens(build_case(case), tokenizer())
+    trace = lens.trace(" ".join(TEXT.split()[:13]))
+    expected = lens.trace(" ".join(TEXT.split()[:13])).attention(0)
+    lens.trace(" ".join(TEXT.split()[:9]))
+    assert torch.equal(trace.attention(0), expected)
+
+
 @pytest.mark.parametrize("change", SILENT)
 def test_what_is_put_in_the_place_of_functions_is_seen(change: str) -> None:
     model_type, replace, words = SILENT[change]
