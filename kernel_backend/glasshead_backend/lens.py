@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+import transformers
 from torch import nn
 from transformers.utils import logging
 
@@ -21,7 +22,7 @@ from glasshead_backend.demo import TOY_NOTICE, demo_path
 from glasshead_backend.generation import writing
 from glasshead_backend.given import Reading, given, given_pair
 from glasshead_backend.given_texts import read, write
-from glasshead_backend.loading import load
+from glasshead_backend.loading import load, load_model
 from glasshead_backend.many_texts import numbered_sides, paired, trace_by_length
 from glasshead_backend.module_tree import ModuleTree
 from glasshead_backend.progress import reporting
@@ -158,8 +159,11 @@ class Lens:
         Their cards stand beside the weights.
         """
         # A progress bar for a megabyte of weights would be noise in a notebook.
+        path = demo_path(name)
         with _no_progress_bar():
-            lens = cls.from_pretrained(demo_path(name), dtype=torch.float32)
+            model = load_model(path, torch.float32)
+        # Not by the model's type: that would ask for packages which its own tokenizer needs.
+        lens = cls(model, transformers.PreTrainedTokenizerFast.from_pretrained(path))
         lens.notice = TOY_NOTICE[name]
         lens.name = f"demo {name}"
         return lens

@@ -27,7 +27,14 @@ _OF_THE_FILES = (
 def load(
     name_or_path: str | PathLike[str], dtype: str | torch.dtype, **kwargs: Any
 ) -> tuple[Any, Any]:
-    """Load a model and its tokenizer.
+    """Load a model and its tokenizer; see :func:`load_model`."""
+    of_files = {name: kwargs[name] for name in _OF_THE_FILES if name in kwargs}
+    model = load_model(name_or_path, dtype, **kwargs)
+    return model, transformers.AutoTokenizer.from_pretrained(name_or_path, **of_files)
+
+
+def load_model(name_or_path: str | PathLike[str], dtype: str | torch.dtype, **kwargs: Any) -> Any:
+    """Load a model.
 
     A checkpoint says which class its weights belong to. A classifier that is loaded as a language
     model gets an unembedding of random numbers, and would show predictions that nobody trained.
@@ -41,7 +48,7 @@ def load(
 
     Returns
     -------
-    (PreTrainedModel, PreTrainedTokenizerBase)
+    PreTrainedModel
     """
     of_files = {name: kwargs[name] for name in _OF_THE_FILES if name in kwargs}
     config = kwargs.get("config") or transformers.AutoConfig.from_pretrained(
@@ -51,7 +58,7 @@ def load(
     model, about = _loaded(first, name_or_path, dtype=dtype, **kwargs)
     if others and about["missing_keys"]:
         model, _ = _loaded(others[0], name_or_path, dtype=dtype, **kwargs)
-    return model, transformers.AutoTokenizer.from_pretrained(name_or_path, **of_files)
+    return model
 
 
 def _loaded(auto: Any, name_or_path: str | PathLike[str], **kwargs: Any) -> tuple[Any, Any]:

@@ -128,6 +128,24 @@ def test_a_mean_of_divergences_is_called_that(lens: Lens) -> None:
     assert ";" not in over_texts(lens, some_texts(2), "norm").chart().unit
 
 
+def test_the_divergence_that_was_asked_for_is_in_the_table() -> None:
+    lens = Lens.demo("decoder")
+    metric = PredictionDivergence(
+        block="mlp", divergence="notebook", epsilon=1e-6, bins=5, permutations=20
+    )
+    texts = [DECODER_LONG_TEXT[start : start + 250] for start in (0, 80, 170)]
+    alone = singles(lens, texts, metric).groupby("layer")["notebook"].mean()
+    frame = over_texts(lens, texts, metric).to_frame()
+    np.testing.assert_allclose(frame["notebook"], alone)
+    assert (frame["notebook_low"] < frame["notebook"]).all()
+
+
+def test_a_trace_in_the_place_of_the_lens_is_refused_in_words(lens: Lens) -> None:
+    trace: Any = lens.trace(some_texts(1)[0])
+    with pytest.raises(TypeError, match="it takes a lens first, got Trace"):
+        over_texts(trace, some_texts(2), "norm")
+
+
 def test_batches_change_nothing(lens: Lens) -> None:
     frames = [
         over_texts(lens, some_texts(9), LogitLens(), batch_size=size).to_frame() for size in (1, 4)

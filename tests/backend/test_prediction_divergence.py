@@ -302,7 +302,7 @@ def test_the_notebooks_divergence_can_be_finite_and_infinite(decoder: Trace) -> 
     assert not frame["null_high"].isna().any()
     panels = many.detail(layer)
     assert [panel.type for panel in panels][:1] == ["histogram"]
-    assert "divergence ∞ nats" in panels[0].words
+    assert "divergence ∞ nats per bin" in panels[0].words
 
 
 @pytest.mark.parametrize(("bins", "epsilon"), [(4, 0.0), (30, 1e-10)])

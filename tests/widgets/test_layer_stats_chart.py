@@ -127,7 +127,7 @@ def test_an_infinite_divergence_travels_and_is_said(trace: Trace) -> None:
     assert np.isinf(unpack(chart.frame["mean"])).all()
     assert chart.frame["note"].startswith("Infinite in every layer: a bin holds values of one")
     (groups,) = chart.detail["panels"]
-    assert groups["words"].startswith("divergence ∞ nats")
+    assert groups["words"].startswith("divergence ∞ nats per bin")
     assert groups["words"].endswith("p = 1, adjusted for the number of layers 1")
     json.dumps(chart.detail, default=len, allow_nan=False)
 

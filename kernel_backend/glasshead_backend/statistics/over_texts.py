@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from glasshead_backend.trace import Trace
 
 _KEYS = ("layer", "block", "head", "bins")
-_NO_MEANS = re.compile(r"(tau_)?p|p_adjusted|(tau_)?significant|n_pairs|null_.*|kl_.*|notebook")
+_NO_MEANS = re.compile(r"(tau_)?p|p_adjusted|(tau_)?significant|n_pairs|null_.*|kl_.*")
 """Columns whose mean over texts would say nothing: a p-value is no average, nor is a quantile of a
 null distribution, and KL is infinite where a bin is empty."""
 
@@ -317,5 +317,10 @@ def over_texts(
     ValueError
         When no text has the statistic. Single texts that lack it are in ``.skipped``, with why.
     """
+    if not hasattr(lens, "trace_many"):
+        raise TypeError(
+            "over_texts traces the texts itself: it takes a lens first, got "
+            f"{type(lens).__name__}. Say over_texts(lens, texts, metric)."
+        )
     asked = OverTexts(of=metric, texts=texts, **parameters)
     return asked.measure_with(lens, kind, progress=progress)

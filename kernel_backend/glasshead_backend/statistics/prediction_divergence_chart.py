@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     )
 
 _NULL_BINS = 40
-_UNITS: Mapping[Which, str] = {
-    "jsd": "Jensen-Shannon divergence of log-norms, nats",
-    "notebook": "notebook’s symmetric KL of log-norms, nats per bin",
+_NAMES: Mapping[Which, str] = {
+    "jsd": "Jensen-Shannon divergence",
+    "notebook": "notebook’s symmetric KL",
 }
+_UNITS: Mapping[Which, str] = {"jsd": "nats", "notebook": "nats per bin"}
 _MEANINGS: Mapping[Which, str] = {
     "jsd": (
         "the Jensen-Shannon divergence of their histograms, 0 = not at all, 0.69 nats = completely."
@@ -60,7 +61,7 @@ def divergence_chart(found: PredictionDivergenceResult) -> LayerChart:
     low, high = quantiles(found.null.T, 0.025, 0.975)
     return LayerChart(
         title=f"{_output(found)}: right against wrong predictions",
-        unit=_UNITS[found.divergence],
+        unit=f"{_NAMES[found.divergence]} of log-norms, {_UNITS[found.divergence]}",
         layers=found.layers,
         series=[Choice(found.block, BLOCK_LABELS[found.block])],
         mean=found.observed[None],
@@ -104,7 +105,7 @@ def histograms(found: PredictionDivergenceResult, layer: int) -> list[Panel]:
         f"{number(float(found.p_adjusted[at]))}"
     )
     size = (
-        f"divergence {number(observed)} nats; difference of the means "
+        f"divergence {number(observed)} {_UNITS[found.divergence]}; difference of the means "
         f"{number(float(found.mean_correct[at] - found.mean_incorrect[at]))}"
     )
     groups = Histogram(
@@ -127,7 +128,7 @@ def histograms(found: PredictionDivergenceResult, layer: int) -> list[Panel]:
         groups,
         Histogram(
             title=f"Layer {layer}: {_n_relabelled(found)}",
-            x=f"divergence with {_CHANCE[found.relabelling]}, nats",
+            x=f"divergence with {_CHANCE[found.relabelling]}, {_UNITS[found.divergence]}",
             y="permutations" if found.relabelling == "shuffle" else "shifts",
             edges=edges,
             series=[Choice("null", _CHANCE[found.relabelling])],
