@@ -80,11 +80,14 @@ class Outcome:
     ----------
     given : list of Tensor
         What the unembedding was given, each time that it was called.
+    unembedded : Tensor or None
+        A copy of what the unembedding put out for the last position, the last time.
     output : object
         What the body put out.
     """
 
     given: list[Tensor] = field(default_factory=list[Tensor])
+    unembedded: Float[Tensor, "batch 1 vocabulary"] | None = None
     output: Any = None
 
     @property
@@ -112,6 +115,11 @@ def outcome_of(model: Any, outcome: Outcome | None = None) -> Generator[Outcome,
         if given is not None:
             outcome.given.append(given.detach())
 
+    def keep_unembedded(_: nn.Module, __: object, output: object) -> None:
+        tensor = first_tensor(output)
+        if tensor is not None and tensor.dim() > 1:
+            outcome.unembedded = tensor.detach()[:, -1:].clone()
+
     def keep_output(_: nn.Module, __: object, output: Any) -> None:
         outcome.output = output
 
@@ -120,6 +128,8 @@ def outcome_of(model: Any, outcome: Outcome | None = None) -> Generator[Outcome,
         stack.callback(body.register_forward_hook(here(keep_output)).remove)
         if unembedding is not None:
             handle = unembedding.register_forward_pre_hook(here(keep_given))
+            stack.callback(handle.remove)
+            handle = unembedding.register_forward_hook(here(keep_unembedded))
             stack.callback(handle.remove)
         yield outcome
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,8 @@ from glasshead_backend.relative_bias import RelativeBias, relative
 from glasshead_backend.replay import Reader, Replay, keep_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
+    from contextlib import AbstractContextManager
 
     from torch import nn
 
@@ -60,6 +61,8 @@ class Recording:
     output: Tensor | None = field(default=None, repr=False)
     version: int = 0
     evidence: list[Evidence] = field(default_factory=list[Evidence], repr=False)
+    # Opened while our own arithmetic runs: whoever watches the model's has no use for it.
+    aside: Callable[[], AbstractContextManager[object]] = field(default=nullcontext, repr=False)
     _last: tuple[nn.Module, weakref.ref[Tensor], weakref.ref[Tensor]] | None = None
     # Layers share one position bias (T5): what it was recognised as, while the model holds it.
     _biases: list[tuple[weakref.ref[Tensor], RelativeBias | None]] = field(
@@ -84,7 +87,8 @@ class Recording:
         That is now: all weights of the module are where it computes (offloaded models), and the
         values are there.
         """
-        evidence = examine(call, function, value, output, weights)
+        with self.aside():
+            evidence = examine(call, function, value, output, weights)
         if self.keep_values:
             settle([evidence])
             gathers = not call.unexplained and gathers_by_weights(call, value, output)

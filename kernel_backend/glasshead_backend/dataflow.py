@@ -147,11 +147,12 @@ class Dataflow(TorchDispatchMode):
         here = self._known.get(memory_of(tensor))
         if here is None:
             return None
-        found = here.get(_geometry(tensor))
+        own = _geometry(tensor)
+        found = here.get(own)
         if found is None:
             # Somebody wrote into a part of it.
             node = _derived(tensor.numel(), tuple(node for _, node in here.values()))
-            found = here[_geometry(tensor)] = tensor, node
+            found = here[own] = tensor, node
         return found[1]
 
     def __torch_dispatch__(
@@ -166,15 +167,16 @@ class Dataflow(TorchDispatchMode):
         kwargs = kwargs or {}
         if not self.active:
             return func(*args, **kwargs)
-        name = func.overloadpacket.__name__
         given = tensors_in((*args, *kwargs.values()) if kwargs else args)
-        found = [self.node_of(one) for one in given]
-        sources = tuple(node for node in found if node is not None)
+        sources = tuple(node for one in given if (node := self.node_of(one)) is not None)
+        inside = self._inside()
+        if not sources and inside is None:  # weights, positions
+            return func(*args, **kwargs)
+        name = func.overloadpacket.__name__
         # Before it is written into.
         added = self._copy_of_added(args) if name in _SUMS and sources else None
         terms = self._terms(name, args, kwargs) if sources else ()
         result = func(*args, **kwargs)
-        inside = self._inside()
         marks = _marks(name, inside)
         if not sources and not marks:
             return result
@@ -239,11 +241,16 @@ class Dataflow(TorchDispatchMode):
         return other.detach().clone() if first != second and isinstance(other, Tensor) else None
 
 
+_NUMBERS = frozenset({int, float, bool, str})
+
+
 def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
     """All tensors in nested lists, tuples and dicts."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
+        elif value is None or type(value) in _NUMBERS:
+            continue
         elif isinstance(value, (tuple, list)):
             yield from tensors_in(value)
         elif isinstance(value, dict):
@@ -259,7 +266,7 @@ def memory_of(tensor: Tensor) -> int:
 
 
 def _geometry(tensor: Tensor) -> _Geometry:
-    return tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
+    return tensor.storage_offset(), tensor.shape, tensor.stride()
 
 
 def _derived(

@@ -178,7 +178,8 @@ class _Probe:
                 stack.callback(module.register_forward_hook(leave).remove)
             recording = stack.enter_context(record((), self.model))
             seen = (self._on_softmax, self._on_fused, self._on_lookup, self._on_selection)
-            stack.enter_context(SoftmaxTap(*seen))
+            tap = SoftmaxTap(*seen)
+            recording.aside = stack.enter_context(tap).aside
             forward(self.model, inputs)
         return [call for call in recording.calls if isinstance(call, CapturedCall)]
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.overrides import (
+    TorchFunctionMode,
+    _get_current_function_mode,  # pyright: ignore[reportPrivateUsage]
+    _pop_mode_temporarily,  # pyright: ignore[reportPrivateUsage]
+)
 
 from glasshead_backend.captured import CapturedCall, default_scaling
 from glasshead_backend.oracle import plain_attention
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from jaxtyping import Float
 
@@ -22,6 +27,8 @@ Layout = Literal["bhqk", "bqhk", "qbhk", "(bh)qk"]
 # F.softmax has to be listed by itself: while it runs, the mode is off for what it calls.
 _SOFTMAXES = (nn.functional.softmax, torch.softmax, Tensor.softmax)
 _SELECTIONS = (torch.topk, Tensor.topk)
+_FUSED, _LOOKUP = nn.functional.scaled_dot_product_attention, nn.functional.embedding
+_HEEDED = frozenset({*_SOFTMAXES, *_SELECTIONS, _FUSED, _LOOKUP})
 _MAP_DIMS, _FLAT_DIMS = 4, 3
 
 
@@ -54,6 +61,15 @@ class SoftmaxTap(TorchFunctionMode):
         self._on_lookup = on_lookup
         self._on_selection = on_selection
 
+    @contextmanager
+    def aside(self) -> Generator[None, None, None]:
+        """See nothing of what is done in this context: each function seen costs its time."""
+        if _get_current_function_mode() is not self:
+            yield
+            return
+        with _pop_mode_temporarily():
+            yield
+
     def __torch_function__(
         self,
         func: Any,
@@ -65,14 +81,16 @@ class SoftmaxTap(TorchFunctionMode):
         del types
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
+        if func not in _HEEDED:
+            return result
         if func in _SOFTMAXES:
             scores = args[0] if args else kwargs["input"]
             axis = args[1] if len(args) > 1 else kwargs.get("dim")
             axis = -1 if axis is None else axis
             self._on_softmax(scores.movedim(axis, -1), result.movedim(axis, -1))
-        elif func is nn.functional.scaled_dot_product_attention:
+        elif func is _FUSED:
             self._on_fused(FusedAttention(*args, **kwargs))
-        elif func is nn.functional.embedding and self._on_lookup is not None:
+        elif func is _LOOKUP and self._on_lookup is not None:
             given = {**dict(zip(("input", "weight"), args, strict=False)), **kwargs}
             self._on_lookup(given["input"], given["weight"])
         elif func in _SELECTIONS and self._on_selection is not None:
