@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from glasshead_backend.alike import build_of, copy_of, only_adds
 from glasshead_backend.captured import CapturedCall
 from glasshead_backend.dataflow import Dataflow, tensors_in
 from glasshead_backend.hooks import first_tensor, here, hidden_states
@@ -15,6 +16,8 @@ from glasshead_backend.running import forward
 from glasshead_backend.summands import UnclearError
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from torch import Tensor, nn
 
     from glasshead_backend.attention import AttentionCall
@@ -42,6 +45,11 @@ class LayerRun:
         What it is given and what it puts out.
     calls : set
         The attention calls inside: the kind, and the layer number that it goes by.
+    like : LayerRun or None
+        Of a layer that was not watched, a run of one that is built alike and was.
+    taken_in, left, outputs : Tensor, Tensor, dict
+        Copies, of a layer that was not watched: of what it was given and put out, and of the
+        outputs of its modules that are of the same size and ran once.
     """
 
     stack: Stack
@@ -51,6 +59,10 @@ class LayerRun:
     given: Node | None
     put_out: Node | None = None
     calls: set[tuple[Kind, int]] = field(default_factory=set["tuple[Kind, int]"])
+    like: LayerRun | None = None
+    taken_in: Tensor | None = None
+    left: Tensor | None = None
+    outputs: dict[int, Tensor] = field(default_factory=dict[int, "Tensor"])
 
 
 class Watch:
@@ -62,6 +74,8 @@ class Watch:
         The layers of every stack.
     located : dict
         ``{kind: {layer: call}}`` of a recorded forward over the same inputs.
+    every_layer : bool
+        Watch also those that are built like one that was watched.
 
     Attributes
     ----------
@@ -73,8 +87,16 @@ class Watch:
         self,
         stacks: dict[Stack, tuple[nn.Module, ...]],
         located: dict[Kind, dict[int, AttentionCall]],
+        *,
+        every_layer: bool = False,
     ) -> None:
         self.runs: list[LayerRun] = []
+        self._every_layer = every_layer
+        self._watched: dict[Hashable, LayerRun] = {}
+        self._only_adds: dict[int, bool] = {}
+        # The run of a layer that is being made, and what closes the watch on it.
+        self._open: LayerRun | None = None
+        self._closing = ExitStack()
         self._stack_of: dict[int, Stack] = {
             id(layer): stack for stack, layers in stacks.items() for layer in layers
         }
@@ -113,43 +135,85 @@ class Watch:
                 handle = module.register_forward_pre_hook(enter, with_kwargs=True)
                 stack.callback(handle.remove)
                 stack.callback(module.register_forward_hook(leave).remove)
-            stack.enter_context(self._flow)
+            stack.callback(self._close)
             forward(model, inputs)
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         key = id(module)
         if key in self._stack_of:
-            given = hidden_states(args, kwargs)
-            node, shape = None, ()
-            if given is not None:
-                others = [one for one in tensors_in((args, kwargs)) if one is not given]
-                node, shape = self._flow.begin(given, others), tuple(given.shape)
-            run = self._n_runs[key]
-            self.runs.append(LayerRun(self._stack_of[key], module, run, shape, node))
+            self._begin(module, args, kwargs)
         if key in self._attention:
             self._inside.append(key)
             numbers, turn = self._numbers[key], self._n_runs[key]
-            if self.runs and self._flow.active and turn < len(numbers):
-                self.runs[-1].calls.update(numbers[turn])
+            if self._open is not None and turn < len(numbers):
+                self._open.calls.update(numbers[turn])
         if self._flow.active:
             self._given_to[key] = args, kwargs
+
+    def _begin(self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        key, given = id(layer), hidden_states(args, kwargs)
+        shape = () if given is None else tuple(given.shape)
+        run = LayerRun(self._stack_of[key], layer, self._n_runs[key], shape, None)
+        self.runs.append(run)
+        self._open = run
+        run.like = None if given is None else self._like(run)
+        if given is not None and run.like is not None:
+            run.taken_in = copy_of(given)
+        elif given is not None:
+            self._closing.enter_context(self._flow)
+            others = [one for one in tensors_in((args, kwargs)) if one is not given]
+            run.given = self._flow.begin(given, others)
+
+    def _like(self, run: LayerRun) -> LayerRun | None:
+        """Return a watched run of another layer that is built alike and only adds to its input."""
+        if self._every_layer:
+            return None
+        like = self._watched.setdefault((run.stack, run.shape, build_of(run.module)), run)
+        if like is run or like.module is run.module:
+            return None
+        if id(like) not in self._only_adds:
+            self._only_adds[id(like)] = only_adds(like)
+        return like if self._only_adds[id(like)] else None
+
+    def _close(self) -> None:
+        self._flow.end()
+        self._closing.close()
+        self._open = None
 
     def _leave(self, module: nn.Module, _: object, output: object) -> None:
         key = id(module)
         if self._inside and self._inside[-1] == key:
             self._inside.pop()
-        node, tensor = None, first_tensor(output)
-        if self._flow.active and tensor is not None:
-            node = self._flow.node_of(tensor)
+        tensor, run = first_tensor(output), self._open
+        if run is not None and run.like is not None:
+            self._keep(run, module, tensor)
+        elif run is not None:
+            self._note(run, module, tensor)
         if key in self._stack_of:
-            self.runs[-1].put_out = node
-            self._flow.end()
+            self._close()
+        self._n_runs[key] += 1
+
+    def _note(self, run: LayerRun, module: nn.Module, tensor: Tensor | None) -> None:
+        """Note in a watched layer which tensor a module has put out."""
+        node = self._flow.node_of(tensor) if self._flow.active else None
+        if module is run.module:
+            run.put_out = node
         elif node is not None and tensor is not None and not node.in_stream:
-            node.modules.append((module, self._n_runs[key]))
+            node.modules.append((module, self._n_runs[id(module)]))
             if node.value is None:
                 with self._flow.paused():
-                    node.value = tensor.detach().clone()
-        self._n_runs[key] += 1
+                    node.value = copy_of(tensor)
+
+    def _keep(self, run: LayerRun, module: nn.Module, tensor: Tensor | None) -> None:
+        """Keep what a module of another layer has put out, if that may be what a block adds."""
+        if tensor is None or run.taken_in is None or tensor.numel() != run.taken_in.numel():
+            return
+        if module is run.module:
+            run.left = copy_of(tensor)
+        elif self._n_runs[id(module)] == 0:
+            run.outputs[id(module)] = copy_of(tensor)
+        else:
+            run.outputs.pop(id(module), None)
 
     def mixes_tokens(self, module: nn.Module, rows: Rows) -> bool:
         """Whether a module lets one token change what it puts out at the next one."""

@@ -11,10 +11,13 @@ or the numbers disagree, the block is left out, with the reason.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from glasshead_backend.alike import NotAlikeError, writers_like
 from glasshead_backend.contributions import Contributions, Part, Rows, Writer
 from glasshead_backend.dataflow import memory_of
+from glasshead_backend.layer_runs import Watch
 from glasshead_backend.layers import lengths_of
 from glasshead_backend.summands import UnclearError, additions, summands_of
 from glasshead_backend.text_place import first_row
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from glasshead_backend.attention import AttentionCall
-    from glasshead_backend.layer_runs import LayerRun, Watch
+    from glasshead_backend.layer_runs import LayerRun
     from glasshead_backend.layers import Block, Kind, Stack
     from glasshead_backend.summands import Addition, Summand
 
@@ -55,6 +58,21 @@ def find_contributions(
     watch : Watch
         Of these layers, when it has watched a forward over these inputs.
     """
+    try:
+        return _find(model, inputs, stacks, located, watch)
+    except NotAlikeError:
+        watch = Watch(stacks, located, every_layer=True)
+        watch.watch(model, inputs)
+        return _find(model, inputs, stacks, located, watch)
+
+
+def _find(
+    model: Any,
+    inputs: dict[str, Tensor],
+    stacks: dict[Stack, tuple[nn.Module, ...]],
+    located: dict[Kind, dict[int, AttentionCall]],
+    watch: Watch,
+) -> Contributions:
     found = Contributions([], [], {}, {})
     for stack, layers in stacks.items():
         runs = [run for run in watch.runs if run.stack == stack]
@@ -64,7 +82,10 @@ def find_contributions(
         numbers = _numbers([run.module for run in runs], layers)
         followed = False
         for number, run in zip(numbers, runs, strict=True):
-            followed |= _look_at(run, number, rows, watch, found)
+            if run.like is not None and isinstance(rows, Rows):
+                _look_at_one_alike(run, run.like, number, found)
+            else:
+                followed |= _look_at(run, number, rows, watch, found)
         if not followed:
             _leave_out_stream(found, stack, rows, len(layers))
         elsewhere = "it is not in the list of layers that the others are in"
@@ -148,6 +169,24 @@ def _look_at(
             return True
     found.unclear.update({(run.stack, number, block): why for block, why in unclear.items()})
     return False
+
+
+def _look_at_one_alike(run: LayerRun, like: LayerRun, number: int, found: Contributions) -> None:
+    """Find the writers of a layer that is built like one that was looked at."""
+    watched = (like.module, like.run)
+    (stream,) = [one for one in found.streams if _place(one) == watched]
+    known = [one for one in found.writers if (one.stack, one.layer) == (like.stack, stream.layer)]
+    unclear = any(place[:2] == (like.stack, stream.layer) for place in found.unclear)
+    alike = {kind for kind, _ in run.calls} == {kind for kind, _ in like.calls}
+    if unclear or not alike or _wrong_number(run, number):
+        raise NotAlikeError
+    found.streams.append(replace(stream, layer=number, parts=(Part(run.module, run.run),)))
+    found.writers.extend(writers_like(known, run, like, number))
+
+
+def _place(stream: Writer) -> tuple[nn.Module | None, int]:
+    (part,) = stream.parts
+    return part.module, part.run
 
 
 def _wrong_number(run: LayerRun, number: int) -> str:
