@@ -47,7 +47,7 @@ class Anatomy:
         "decoder", "encoder-decoder" or "encoder".
     plain_unembedding : bool
         Whether logits are the output of the unembedding, unchanged.
-    window : int or None
+    window, target_window : int or None
         Most tokens that it reads at once; None when its positions have no end.
     padding : Padding
         On which side texts of different length may be padded; found out as they come.
@@ -57,6 +57,7 @@ class Anatomy:
     family: Family
     plain_unembedding: bool
     window: int | None
+    target_window: int | None
     padding: Padding
 
 
@@ -81,7 +82,9 @@ def examine(model: Any) -> Anatomy:
     n_tokens = min(_PROBE_TOKENS, known or _PROBE_TOKENS)
     ids = [(7 * i + 5) % n_embeddings(model) for i in range(n_tokens)]
     # Source and target of different length, so that rows are told from columns.
-    inputs = inputs_of(model, ids, ids[:-2] if reads_pairs(model) else None)
+    target = ids[:-2] if reads_pairs(model) else None
+    n_target = n_tokens if target is None else len(target)
+    inputs = inputs_of(model, ids, target)
     probed = _probe(model, inputs)
     _require_unchanged(model, probed)
     family = _family(probed)
@@ -90,7 +93,8 @@ def examine(model: Any) -> Anatomy:
         structure=probed.structure,
         family=family,
         plain_unembedding=_has_plain_unembedding(model, probed.unrecorded),
-        window=known if probed.window is None else probed.window,
+        window=probed.windows.get(n_tokens, known),
+        target_window=probed.windows.get(n_target, known),
         padding=Padding([]) if probed.selects else Padding.of(may_be_left=may_be_left),
     )
 

@@ -72,6 +72,10 @@ def reads_pairs(model: Any) -> bool:
     return bool(model.config.is_encoder_decoder) and accepts(model, "decoder_input_ids")
 
 
+_DIMS = 3
+"""Hidden states are ``[batch, tokens, hidden]``."""
+
+
 @dataclass
 class Outcome:
     """What one forward pass made of the tokens; of several passes that of the last one.
@@ -94,6 +98,19 @@ class Outcome:
     def logits(self) -> Float[Tensor, "batch token vocabulary"] | None:
         """The logits, where there are some."""
         return getattr(self.output, "logits", None)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether logits are of the last position, and the unembedding was given all of one text.
+
+        ProphetNet's is given several streams of predictions at once.
+        """
+        logits = self.logits
+        return (
+            [one.dim() for one in self.given] == [_DIMS]
+            and logits is not None
+            and logits.shape[:2] == (self.given[0].shape[0], 1)
+        )
 
     @property
     def hidden(self) -> Float[Tensor, "batch token hidden"] | None:
@@ -151,17 +168,10 @@ def short_unembedding(unembedding: nn.Module) -> Generator[list[Tensor], None, N
 
 
 @contextmanager
-def shortened(model: Any, before: Outcome) -> Generator[None, None, None]:
-    """Let the unembedding compute the last position only, if the run before called it once."""
-    unembedding, logits = unembedding_of(model), before.logits
-    # FSMT has none: it multiplies with the input embedding itself.
-    if (
-        unembedding is None
-        or isinstance(unembedding, nn.Embedding)
-        or logits is None
-        # ProphetNet's reads several streams of predictions at once.
-        or [given.shape[:2] for given in before.given] != [logits.shape[:2]]
-    ):
+def shortened(model: Any) -> Generator[None, None, None]:
+    """Let the unembedding, if there is one, compute the last position only."""
+    unembedding = unembedding_of(model)
+    if unembedding is None:
         yield
     else:
         with short_unembedding(unembedding):

@@ -158,7 +158,7 @@ def _require_runnable(lens: Lens, encoded: Encoded, what: str) -> None:
             f"Token {unknown.text!r} has id {unknown.id:,}, but the model has only "
             f"{known:,} embeddings: tokenizer and model do not belong together."
         )
-    most = lens.window
+    most = lens.target_window if what == "target" else lens.window
     if most is not None and len(tokens) > most:
         raise ValueError(
             f"The {what} has {len(tokens):,} tokens, but {lens.name} reads at most {most:,} "

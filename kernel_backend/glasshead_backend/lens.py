@@ -203,8 +203,16 @@ class Lens:
 
     @property
     def window(self) -> int | None:
-        """Most tokens that the model reads at once; None when its positions have no end."""
+        """Most tokens that the model reads at once; None when its positions have no end.
+
+        Of an encoder-decoder model, most tokens of a source: see :attr:`target_window`.
+        """
         return self.anatomy.window
+
+    @property
+    def target_window(self) -> int | None:
+        """Most tokens of a target that an encoder-decoder model reads; of others their window."""
+        return self.anatomy.target_window
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

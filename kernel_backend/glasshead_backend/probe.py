@@ -8,14 +8,14 @@ layer numbers). Names decide only one thing, as a second opinion: what is cross 
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from glasshead_backend.body import Outcome, outcome_of, shortened
+from glasshead_backend.body import Outcome, outcome_of, shortened, unembedding_of
 from glasshead_backend.capture import record
 from glasshead_backend.captured import CapturedCall
 from glasshead_backend.hooks import here
@@ -55,6 +55,9 @@ _BANDED_DIMS = 4
 _FEWEST_POSITIONS = 3
 """Shorter rows of consecutive ids may be chance."""
 
+_NEVER_ATTEND = frozenset({nn.Linear, nn.LayerNorm, nn.Embedding, nn.Dropout})
+"""Modules that take no softmax and are given no other side: nobody need watch them."""
+
 _CROSS_ARGUMENTS = ("key_value_states", "encoder_hidden_states")
 
 
@@ -67,8 +70,9 @@ class Probed:
     structure : Structure
     calls : dict
         The recorded calls of the probe, by kind and layer.
-    window : int or None
-        Fewest tokens of the tables of positions; None where positions are in no table.
+    windows : dict
+        By the length of a sequence, fewest tokens of the tables that its positions were looked up
+        in; source and target have different lengths.
     selects : bool
         Whether the best tokens are selected from all, or rows are made of several tokens: in a
         padded text other ones.
@@ -79,7 +83,7 @@ class Probed:
 
     structure: Structure
     calls: dict[Kind, dict[int, AttentionCall]]
-    window: int | None
+    windows: dict[int, int]
     selects: bool
     recorded: Outcome
     unrecorded: Outcome
@@ -106,9 +110,7 @@ def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Probed:
         When no attention at all can be read.
     """
     lengths = lengths_of(inputs)
-    seen = _Probe(model, lengths)
-    with outcome_of(model) as recorded:
-        calls = seen.run(inputs)
+    seen, calls, recorded = _first_run(model, inputs, lengths)
     cross = frozenset(
         id(module)
         for module in [*(call.module for call in calls), *seen.tapped]
@@ -118,7 +120,8 @@ def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Probed:
     readers += _unfolding_readers(model, inputs, seen, calls, readers)
     made: list[CapturedCall | Replay] = [*calls]
     if readers:
-        with record(readers, model) as recording, outcome_of(model) as recorded:
+        short = shortened(model) if recorded.is_short else nullcontext()
+        with record(readers, model) as recording, outcome_of(model) as recorded, short:
             forward(model, inputs)
         made = recording.calls
         readers = tuple(
@@ -136,7 +139,8 @@ def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Probed:
         )
     stacks = _stacks(model, located)
     watch = Watch(stacks, located)
-    with outcome_of(model) as unrecorded, shortened(model, recorded):
+    short = shortened(model) if recorded.is_short else nullcontext()
+    with outcome_of(model) as unrecorded, short:
         watch.watch(model, inputs)
     layers: dict[Kind, tuple[int, ...]] = {k: tuple(by_layer) for k, by_layer in located.items()}
     kept = sum(call.nbytes for call in made if isinstance(call, CapturedCall))
@@ -150,7 +154,23 @@ def probe(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Probed:
         token_bytes=kept // inputs["input_ids"].shape[1],
     )
     selects = seen.selects or seen.pools(calls)
-    return Probed(structure, located, seen.window, selects, recorded, unrecorded)
+    return Probed(structure, located, seen.windows, selects, recorded, unrecorded)
+
+
+def _first_run(
+    model: PreTrainedModel, inputs: dict[str, Tensor], lengths: Lengths
+) -> tuple[_Probe, list[CapturedCall], Outcome]:
+    """Run the model under observation, its unembedding at one position if it takes that."""
+    if unembedding_of(model) is not None:
+        seen = _Probe(model, lengths)
+        # There are as many kinds of errors as heads that read all positions or none.
+        with suppress(Exception), outcome_of(model) as recorded, shortened(model):
+            calls = seen.run(inputs)
+            if recorded.is_short:
+                return seen, calls, recorded
+    seen = _Probe(model, lengths)
+    with outcome_of(model) as recorded:
+        return seen, seen.run(inputs), recorded
 
 
 class _Probe:
@@ -165,7 +185,7 @@ class _Probe:
         self.tapped: dict[nn.Module, list[tuple[int, ...]]] = {}
         self.fused: dict[nn.Module, FusedAttention] = {}
         self._entered: list[nn.Module] = []
-        self.window: int | None = None
+        self.windows: dict[int, int] = {}
         self.selects = False
 
     def run(self, inputs: dict[str, Tensor]) -> list[CapturedCall]:
@@ -173,6 +193,8 @@ class _Probe:
         enter, leave = here(self._enter), here(self._leave)
         with ExitStack() as stack:
             for module in self.model.modules():
+                if type(module) in _NEVER_ATTEND:
+                    continue
                 handle = module.register_forward_pre_hook(enter, with_kwargs=True)
                 stack.callback(handle.remove)
                 stack.callback(module.register_forward_hook(leave).remove)
@@ -218,7 +240,7 @@ class _Probe:
         first = int(rows[0, 0])
         if torch.equal(rows, torch.arange(first, first + n_tokens, device=ids.device)[None]):
             fits = table.shape[0] - first
-            self.window = fits if self.window is None else min(self.window, fits)
+            self.windows[n_tokens] = min(fits, self.windows.get(n_tokens, fits))
 
     def _on_selection(self, n_candidates: int) -> None:
         self.selects |= any(n_candidates in lengths for lengths in self.lengths.values())

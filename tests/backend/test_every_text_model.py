@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 import transformers
-from transformers import AutoModel
+from transformers import AutoModel, AutoModelForSeq2SeqLM
 
 from backend.architectures.building import build as build_case
 from backend.architectures.shrinking import tiny_config
@@ -237,37 +237,52 @@ def test_learned_virtual_tokens_before_the_text_are_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "window"),
+    ("name", "window", "target"),
     [
         # Tables of 128 places: from behind the padding index 0; all; ProphetNet from 2 on.
-        ("ibert/IBertForMaskedLM", 127),
-        ("roberta/RobertaForMaskedLM", 127),
-        ("nystromformer/NystromformerForMaskedLM", 128),
-        ("mpnet/MPNetForMaskedLM", 126),
-        ("prophetnet/ProphetNetForCausalLM", 126),
-        ("prophetnet/ProphetNetForConditionalGeneration", 126),
+        ("ibert/IBertForMaskedLM", 127, 0),
+        ("roberta/RobertaForMaskedLM", 127, 0),
+        ("nystromformer/NystromformerForMaskedLM", 128, 0),
+        ("mpnet/MPNetForMaskedLM", 126, 0),
+        ("prophetnet/ProphetNetForCausalLM", 126, 0),
+        ("prophetnet/ProphetNetForConditionalGeneration", 127, 126),
     ],
 )
 def test_a_text_that_fills_the_window_runs_and_one_more_token_is_refused(
-    name: str, window: int
+    name: str, window: int, target: int
 ) -> None:
     lens = Lens(build_case(case_or_skip(name)), tokenizer())
     two = lens.family == "encoder-decoder"
-    assert lens.window == window
-    full = " ".join((WORDS * 8)[:window])
-    trace = lens.trace(full, full if two else None)
+    assert (lens.window, lens.target_window) == (window, target or window)
+    words = WORDS * 8
+    full, full_target = " ".join(words[:window]), " ".join(words[:target])
+    trace = lens.trace(full, full_target if two else None)
     for kind in trace.kinds:
         maps = trace.attention(0, kind=kind)
-        assert maps.shape[1:] == (window, window)
+        n_queries = window if kind in ("self", "encoder") else target
+        assert maps.shape[1:] == (n_queries, target if kind == "decoder" else window)
         assert maps.isfinite().all()
-    told = f"has {window + 1} tokens, but .* reads at most {window} \\(its window\\)"
-    with pytest.raises(ValueError, match=f"The text {told}"):
+    told = "has {} tokens, but .* reads at most {} \\(its window\\)"
+    with pytest.raises(ValueError, match="The text " + told.format(window + 1, window)):
         lens.trace(f"{full} fox", "a fox" if two else None)
     if two:
-        with pytest.raises(ValueError, match=f"The target {told}"):
-            lens.trace("a fox", f"{full} fox")
+        with pytest.raises(ValueError, match="The target " + told.format(target + 1, target)):
+            lens.trace("a fox", f"{full_target} fox")
     # The model itself can do no more.
-    ids = torch.full((1, window + 1), 5)
-    inputs = {"input_ids": ids, "decoder_input_ids": ids} if two else {"input_ids": ids}
-    with pytest.raises((IndexError, RuntimeError)), torch.no_grad():
-        lens.model(**inputs)
+    for n_source, n_target in ((window + 1, 3), (3, target + 1)):
+        inputs = {"input_ids": torch.full((1, n_source), 5)}
+        if two:
+            inputs["decoder_input_ids"] = torch.full((1, n_target), 5)
+        if two or n_source > window:
+            with pytest.raises((IndexError, RuntimeError)), torch.no_grad():
+                lens.model(**inputs)
+
+
+def test_a_source_may_be_longer_than_the_decoders_table_of_positions() -> None:
+    # LED reads 16 times as many tokens as it writes.
+    config = tiny_config("led", max_decoder_position_embeddings=32)
+    lens = Lens(AutoModelForSeq2SeqLM.from_config(config).eval(), tokenizer())
+    trace = lens.trace(" ".join((WORDS * 8)[:100]), "a fox")
+    assert len(trace.keys("cross")) == 100
+    with pytest.raises(ValueError, match=r"The target has 33 tokens, but .* at most 32"):
+        lens.trace("a fox", " ".join((WORDS * 2)[:33]))
