@@ -24,7 +24,7 @@ from glasshead_backend.captured import (
 from glasshead_backend.relative_bias import RelativeBias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from jaxtyping import Float
     from torch import nn
@@ -95,14 +95,15 @@ def examine(
         if exact:
             found["weights"] = _of_weights(own, their_weights) / rounding(call, rows)
         if function is not call.eager:
-            found["eager"] = _of_output(call, rows, output, theirs)
-            found["own"] = _of_output(call, rows, output, _gathered(own, value))
+            apart = _apart_from(call, rows, output)
+            found["eager"] = apart(theirs)
+            found["own"] = apart(_gathered(own, value))
             if any(call.options.get(name) is not None for name in _LEFT_OUT):
                 less = _gathered(_own(_without(call), rows), value)
-                found["without"] = _of_output(call, rows, output, less)
+                found["without"] = apart(less)
             if weights is not None:
                 by_itself = attend_again(call, function, rows, value)[0]
-                found["itself"] = _of_output(call, rows, output, by_itself)
+                found["itself"] = apart(by_itself)
     numbers = torch.stack(list(found.values())) if found else torch.empty(0)
     return Evidence(call, function, tuple(found), numbers)
 
@@ -231,19 +232,26 @@ def _gathered(weights: Tensor, value: Tensor) -> Float[Tensor, "batch query head
     return gathered.view(batch, n_heads, n_rows, -1).transpose(1, 2)
 
 
-def _of_output(
-    call: CapturedCall, rows: Sequence[int], output: Tensor, explained: Tensor
-) -> Float[Tensor, ""]:
-    """Largest difference of some rows' output, relative to the largest of it."""
+def _apart_from(
+    call: CapturedCall, rows: Sequence[int], output: Tensor
+) -> Callable[[Tensor], Float[Tensor, ""]]:
+    """Return what measures the largest difference from some rows' output, relative to them."""
     there = output[:, rows].to(call.dtype)
-    if there.shape != explained.shape:
-        return there.new_tensor(torch.nan, dtype=torch.float32)
-    defined = torch.ones((), dtype=torch.bool, device=there.device)
     blind = blind_rows(call, range(call.n_heads), rows)
-    if blind is not None:
-        defined = ~blind.transpose(1, 2)[..., None]
-    scale = torch.where(defined, there.abs(), 0.0).amax().clamp_min(1e-6)
-    return (torch.where(defined, (explained - there).abs(), 0.0).amax() / scale).float()
+    blind = None if blind is None else blind.transpose(1, 2)[..., None]
+
+    def largest(numbers: Tensor) -> Tensor:
+        numbers = numbers.abs()
+        return (numbers if blind is None else numbers.masked_fill(blind, 0.0)).amax()
+
+    scale = largest(there).clamp_min(1e-6)
+
+    def apart(explained: Tensor) -> Tensor:
+        if there.shape != explained.shape:
+            return there.new_tensor(torch.nan, dtype=torch.float32)
+        return (largest(explained - there) / scale).float()
+
+    return apart
 
 
 def rounding(call: CapturedCall, rows: Sequence[int]) -> Float[Tensor, ""]:
