@@ -215,7 +215,6 @@ def _capturing(
             scaling=default_scaling(query) if scaling is None else float(scaling),
             eager=eager,
             options=keep,
-            output_storage=output.untyped_storage().data_ptr(),
             autocast=autocast_now(query.device),
         )
         recording.take(call, function, value, output, weights)

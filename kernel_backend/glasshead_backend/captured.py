@@ -63,8 +63,6 @@ class CapturedCall(AttentionCall):
         The model file's own eager attention function.
     options : dict
         The remaining keyword arguments of the call (soft-cap, position bias, sinks, ...).
-    output_storage : int
-        Address of the storage of the call's output: how the output projection is recognised.
     difference : float
         Largest difference between our own arithmetic and `eager` on a few rows, as a multiple of
         what rounding explains: see :mod:`glasshead_backend.oracle`.
@@ -89,7 +87,6 @@ class CapturedCall(AttentionCall):
     scaling: float
     eager: AttentionFunction
     options: dict[str, Any] = field(repr=False)
-    output_storage: int = 0
     difference: float = 0.0
     unexplained: str = ""
     value: Tensor | None = None

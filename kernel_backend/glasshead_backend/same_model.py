@@ -131,14 +131,15 @@ class ModelState:
         """Return what the model is now, after it has run once since this state."""
         model = self.model
         assert model is not None
-        now = ModelState.of(model)
-        notepads = {
+        known = frozenset(_notepads.get(model, ()))
+        now = ModelState.of(model, notepads=known)
+        new = {
             *_differing(self.settings, now.settings),
             *_differing(self.weights, now.weights),
-        }
-        if notepads:
-            now = ModelState.of(model, notepads=frozenset(notepads))
-            _notepads.setdefault(model, set()).update(notepads)
+        } - known
+        if new:
+            now = ModelState.of(model, notepads=known | new)
+            _notepads.setdefault(model, set()).update(new)
         # Thousands of texts may be traced with one model: they share what it is.
         before = _last_states.get(model)
         if before is not None and before.notepads == now.notepads and not before.differs(now):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from backend.adapters import LowRank
 from backend.architectures.building import all_cases
 from backend.architectures.building import build as build_case
 from backend.architectures.checking import batch_inputs
@@ -375,24 +376,6 @@ def test_a_norm_that_does_more_than_rescale_is_refused_by_name() -> None:
     assert trace.moved_norms(0).shape == (4, 20, 20)
     with pytest.raises(ValueError, match="LayerNorm stands behind the projection"):
         trace.moved_norms(1)
-
-
-class LowRank(torch.nn.Module):
-    """A linear layer with an adapter beside it, as LoRA wraps it."""
-
-    def __init__(self, base: nn.Linear) -> None:
-        super().__init__()
-        self.base_layer = base
-        self.lora_a = torch.nn.Linear(base.in_features, 4, bias=False)
-        self.lora_b = torch.nn.Linear(4, base.out_features, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        result = self.base_layer(x)
-        result += 2.0 * self.lora_b(self.lora_a(x))
-        return result
-
-    def merged(self) -> Tensor:
-        return self.base_layer.weight + 2.0 * self.lora_b.weight @ self.lora_a.weight
 
 
 def test_an_adapter_on_the_output_projection_is_part_of_it() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from backend.adapters import LowRank
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens
 
@@ -15,19 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
-
-
-class LowRank(nn.Module):
-    """A linear layer with an adapter beside it, as LoRA wraps it."""
-
-    def __init__(self, base: nn.Linear) -> None:
-        super().__init__()
-        self.base_layer = base
-        self.lora_a = nn.Linear(base.in_features, 4, bias=False)
-        self.lora_b = nn.Linear(4, base.out_features, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.base_layer(x) + 2.0 * self.lora_b(self.lora_a(x))
 
 
 class Doubled(nn.Module):
