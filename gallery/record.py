@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from glasshead.view import TraceView
-    from glasshead_backend.layers import Kind
+    from glasshead_backend.asking import Kind
 
 RECORDED = Path(__file__).parent / "recorded"
 MAX_FANS = 160

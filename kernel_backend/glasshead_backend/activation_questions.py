@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
-from glasshead_backend.attention import undisturbed
+from glasshead_backend.as_found import for_a_trace
+from glasshead_backend.asking import ActivationBlock
 from glasshead_backend.checks import require, several
-from glasshead_backend.contributions import ActivationBlock
+from glasshead_backend.contributions import Rows, Writer, embedding_observed, observed
+from glasshead_backend.forward import device_of, forward
 from glasshead_backend.layer_questions import LayerQuestions
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.readout import read_out
-from glasshead_backend.running import activations_of, device_of, layers_reported
+from glasshead_backend.reporting import layers_reported
+from glasshead_backend.threads import undisturbed
 
 if TYPE_CHECKING:
     from collections import abc
@@ -20,14 +24,61 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor, nn
 
-    from glasshead_backend.layers import Kind, Stack
-    from glasshead_backend.prediction import NextTokenLogits
+    from glasshead_backend.asking import Kind, Stack
+    from glasshead_backend.logits import NextTokenLogits
     from glasshead_backend.sides import Sequence
 
 _STORE_AT_ONCE = (
     ", or record activations at once, right behind trace = lens.trace(...): "
     "trace.store_activations(...)"
 )
+
+
+def activations_of(
+    model: Any,
+    writers: abc.Sequence[Writer],
+    embedding: tuple[nn.Module, Rows] | None,
+    inputs: dict[str, Tensor],
+    *,
+    n_tokens: int,
+    dtype: torch.dtype | None = None,
+) -> dict[str, dict[int, Float[Tensor, "token hidden"]]]:
+    """Run the model and keep what blocks add, and what goes into the first layer.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    writers : sequence of Writer
+        Of one stack.
+    embedding : tuple, optional
+        The first layer with where its tokens are, if what goes into it is wanted.
+    inputs : dict
+        As :func:`inputs_of` makes them.
+    n_tokens : int
+        Of the sequence that the stack works on.
+    dtype : torch.dtype, optional
+        What to keep them in; default the model's own.
+
+    Returns
+    -------
+    dict
+        ``{block: {layer: [tokens, hidden]}}``.
+    """
+    kept: dict[str, dict[int, Tensor]] = {}
+
+    def keep(block: str, layer: int, rows: Tensor) -> None:
+        # A copy: the model may write into its output later on.
+        own = rows[:n_tokens].to(dtype or rows.dtype, copy=True)
+        kept.setdefault(block, {})[layer] = own
+
+    with for_a_trace(model), ExitStack() as stack:
+        seen = observed(writers, 1, lambda one, rows: keep(one.block, one.layer, rows[0]))
+        stack.enter_context(seen)
+        if embedding is not None:
+            taken_in = embedding_observed(*embedding, lambda rows: keep("embedding", 0, rows))
+            stack.enter_context(taken_in)
+        forward(model, inputs)
+    return kept
 
 
 class ActivationQuestions(LayerQuestions):

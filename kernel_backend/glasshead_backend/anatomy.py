@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -16,18 +16,17 @@ from glasshead_backend.body import (
     unembedding_of,
 )
 from glasshead_backend.captured import CapturedCall
+from glasshead_backend.forward import inputs_of, n_embeddings, window
 from glasshead_backend.padding import Padding
 from glasshead_backend.probe import Probed, probe
 from glasshead_backend.refusals import refused_text
-from glasshead_backend.running import inputs_of, n_embeddings, window
 from glasshead_backend.structure import Structure, UnsupportedModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from glasshead_backend.asking import Family
     from glasshead_backend.attention import AttentionCall
-
-Family = Literal["decoder", "encoder-decoder", "encoder"]
 
 _PROBE_TOKENS = 13
 """A prime, so that no number of heads, experts or the like is taken for it."""
@@ -70,7 +69,7 @@ def examine(model: Any) -> Anatomy:
     Parameters
     ----------
     model : PreTrainedModel
-        As :func:`glasshead_backend.running.for_a_trace` makes it.
+        As :func:`glasshead_backend.forward.for_a_trace` makes it.
 
     Raises
     ------

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
-from glasshead_backend.attention import Precision, undisturbed
 from glasshead_backend.memory import budget_on, in_words, require_room
 from glasshead_backend.pooling import Pooling
 from glasshead_backend.progress import steps
+from glasshead_backend.threads import undisturbed
 from glasshead_backend.units import fuse
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
+    from glasshead_backend.asking import Aggregate, Pool, Precision
     from glasshead_backend.attention import AttentionCall
-    from glasshead_backend.pooling import Pool, Pooled
+    from glasshead_backend.pooling import Pooled
     from glasshead_backend.units import Units
 
 ROW_BLOCK = 256
@@ -37,7 +38,6 @@ _BLOCK_BYTES = 64 << 20
 
 _POSITION_BYTES = 8
 
-Aggregate = Literal["mean", "max"]
 Narrow = Literal["heads", "rows", "mean", "picture"]
 
 

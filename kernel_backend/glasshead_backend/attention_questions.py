@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 from torch import Tensor
 
-from glasshead_backend.attention import Precision
-from glasshead_backend.attention_map import Aggregate, AttentionMap
+from glasshead_backend.asking import Aggregate, Pool, Precision, Unit
+from glasshead_backend.attention_map import AttentionMap
 from glasshead_backend.checks import at_least_one, positions, require, run_of, several
-from glasshead_backend.pooling import Pool
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.recorded import Recorded
-from glasshead_backend.sides import Unit
 from glasshead_backend.table import table
 from glasshead_backend.units import Units
 
@@ -24,12 +22,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float
 
+    from glasshead_backend.asking import Kind, Side
     from glasshead_backend.attention import AttentionCall
     from glasshead_backend.attention_map import Strongest
-    from glasshead_backend.layers import Kind
     from glasshead_backend.pooling import Pooled
     from glasshead_backend.progress import Progress
-    from glasshead_backend.sides import Side
 
 
 class AttentionQuestions(Recorded):

@@ -11,17 +11,14 @@ import torch
 from glasshead_backend.as_found import autocast_now, for_a_trace, lock_of
 from glasshead_backend.body import outcome_of
 from glasshead_backend.capture import record
+from glasshead_backend.contributions import norms_of
+from glasshead_backend.forward import device_of, inputs_of
 from glasshead_backend.layers import lengths_of, locate_calls
-from glasshead_backend.prediction import prediction_shift, scores_together
-from glasshead_backend.running import (
-    device_of,
-    inputs_of,
-    layers_reported,
-    norms_of,
-    require_room_to_record,
-    run_for_logits,
-)
+from glasshead_backend.logits import run_for_logits
+from glasshead_backend.reporting import layers_reported
+from glasshead_backend.room import require_room_to_record
 from glasshead_backend.same_model import ModelState, storages_of
+from glasshead_backend.scores import prediction_shift, scores_together
 from glasshead_backend.structure import UnsupportedModelError
 from glasshead_backend.trace import Trace
 
@@ -30,14 +27,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from glasshead_backend.asking import Kind
     from glasshead_backend.attention import AttentionCall
     from glasshead_backend.body import Outcome
+    from glasshead_backend.contributions import Norms
     from glasshead_backend.lens import Lens
+    from glasshead_backend.logits import NextTokenLogits
     from glasshead_backend.padding import PadSide
-    from glasshead_backend.prediction import NextTokenLogits
-    from glasshead_backend.running import Norms
     from glasshead_backend.sides import Sides
-    from glasshead_backend.structure import Kind
 
 
 @dataclass(frozen=True)

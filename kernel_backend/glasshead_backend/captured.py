@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from torch import nn
     from typing_extensions import Self
 
-    from glasshead_backend.attention import Path, Precision
+    from glasshead_backend.asking import Precision
+    from glasshead_backend.attention import Path
     from glasshead_backend.same_model import ModelState
 
     AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]

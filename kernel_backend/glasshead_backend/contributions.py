@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from glasshead_backend.arena import Arena
 from glasshead_backend.hooks import on_input, on_output
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor, nn
 
-    from glasshead_backend.layers import Stack
+    from glasshead_backend.asking import ActivationBlock, Stack
 
-ActivationBlock = Literal["attention", "cross", "mlp", "mixer", "other", "residual", "embedding"]
+    Norms = dict[tuple[Stack, int, str], Float[Tensor, "*batch token"]]
 
 
 @dataclass(frozen=True)
@@ -170,3 +171,20 @@ def embedding_observed(
 
     with on_input([layer], see):
         yield
+
+
+@contextmanager
+def norms_of(writers: Sequence[Writer], batch: int) -> Generator[Norms, None, None]:
+    """Note the L2 norm, ``[batch, tokens]``, of what each writer adds while the context is open.
+
+    Of models that pad by themselves more rows than tokens; the text's own come first.
+    """
+    norms: Norms = {}
+    arena = Arena()
+
+    def note(writer: Writer, added: Tensor) -> None:
+        norm = added.float().norm(dim=-1)
+        norms[writer.stack, writer.layer, writer.block] = arena.keep(norm)
+
+    with observed(writers, batch, note):
+        yield norms

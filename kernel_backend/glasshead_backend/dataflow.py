@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-    from glasshead_backend.layers import Block
+    from glasshead_backend.asking import Block
 
     Factor = float | Tensor
     _Geometry = tuple[object, tuple[int, ...], tuple[int, ...]]

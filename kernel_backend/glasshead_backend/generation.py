@@ -11,7 +11,8 @@ import transformers
 
 from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.checks import at_least_one
-from glasshead_backend.running import each_token_reported, inputs_of
+from glasshead_backend.forward import inputs_of
+from glasshead_backend.reporting import each_token_reported
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glasshead_backend.running import n_embeddings, takes_token_types
+from glasshead_backend.forward import n_embeddings, takes_token_types
 from glasshead_backend.tokens import (
     PAIR_SEPARATOR,
     Encoded,

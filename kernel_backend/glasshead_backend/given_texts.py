@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from glasshead_backend.forward import n_embeddings, start_of_decoder
 from glasshead_backend.generation import generate, of_options
 from glasshead_backend.given import given, given_pair
-from glasshead_backend.running import n_embeddings, start_of_decoder
 from glasshead_backend.sides import Sequence, Sides
 from glasshead_backend.tokens import Encoded, Token, tokens_of_ids
 

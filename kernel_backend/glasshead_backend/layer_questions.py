@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 
 from glasshead_backend import rollout as through_layers
-from glasshead_backend.attention_map import Aggregate
+from glasshead_backend.asking import Aggregate, Unit
 from glasshead_backend.attention_questions import AttentionQuestions
 from glasshead_backend.checks import positions, require, several
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.progress import reporting, steps
-from glasshead_backend.running import require_room_to_record
-from glasshead_backend.sides import Unit
+from glasshead_backend.room import require_room_to_record
 from glasshead_backend.units import fuse
 from glasshead_backend.value_norms import Values, find_values
 
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
+    from glasshead_backend.asking import Kind
     from glasshead_backend.attention_map import AttentionMap
-    from glasshead_backend.layers import Kind
     from glasshead_backend.progress import Progress
 
 

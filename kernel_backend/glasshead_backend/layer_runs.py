@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from glasshead_backend.alike import build_of, copy_of, only_adds
 from glasshead_backend.captured import CapturedCall
 from glasshead_backend.dataflow import Dataflow, tensors_in
+from glasshead_backend.forward import forward
 from glasshead_backend.hooks import first_tensor, here, hidden_states
 from glasshead_backend.merged import KeyPart
-from glasshead_backend.running import forward
 from glasshead_backend.summands import UnclearError
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from glasshead_backend.asking import Block, Kind, Stack
     from glasshead_backend.attention import AttentionCall
     from glasshead_backend.contributions import Rows
     from glasshead_backend.dataflow import Node
-    from glasshead_backend.layers import Block, Kind, Stack
 
 _MIXING_TOLERANCE = 1e-4
 """Relative change of one row by another that is no rounding."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from glasshead_backend.asking import Kind
 from glasshead_backend.merged import KeyPart
 from glasshead_backend.replay import Replay, ReplayedCall
 
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
     from glasshead_backend.attention import AttentionCall
     from glasshead_backend.captured import CapturedCall
-
-Kind = Literal["self", "encoder", "decoder", "cross"]
-Stack = Literal["self", "encoder", "decoder"]
-Block = Literal["attention", "cross", "mlp", "mixer", "other"]
-"""What adds to the residual stream. "mixer": mixes tokens without attention (a state space, a
-convolution, linear attention); "other": none of these (adapters, Gemma 4's per-layer inputs)."""
 
 Lengths = dict[Kind, tuple[int, int]]
 """Queries and keys of every kind of attention that a model could have."""

@@ -13,12 +13,12 @@ import transformers
 from torch import nn
 from transformers.utils import logging
 
-from glasshead_backend.anatomy import Anatomy, Family, examine
+from glasshead_backend.anatomy import Anatomy, examine
 from glasshead_backend.as_found import for_a_trace
-from glasshead_backend.attention import undisturbed
 from glasshead_backend.batching import trace_together
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.demo import TOY_NOTICE, demo_path
+from glasshead_backend.forward import device_of, n_embeddings
 from glasshead_backend.generation import writing
 from glasshead_backend.given import Reading, given, given_pair
 from glasshead_backend.given_texts import read, write
@@ -27,7 +27,7 @@ from glasshead_backend.many_texts import numbered_sides, paired, trace_by_length
 from glasshead_backend.module_tree import ModuleTree
 from glasshead_backend.progress import reporting
 from glasshead_backend.refusals import require_text_model
-from glasshead_backend.running import device_of, n_embeddings
+from glasshead_backend.threads import undisturbed
 from glasshead_backend.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+    from glasshead_backend.asking import Family
     from glasshead_backend.given import TextLike
     from glasshead_backend.progress import Progress
     from glasshead_backend.sides import Sides

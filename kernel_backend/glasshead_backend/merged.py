@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from typing_extensions import Self
 
-    from glasshead_backend.attention import Path, Precision
+    from glasshead_backend.asking import Precision
+    from glasshead_backend.attention import Path
 
 
 @dataclass(eq=False)

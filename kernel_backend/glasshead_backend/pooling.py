@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -10,9 +10,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
+    from glasshead_backend.asking import Pool
     from glasshead_backend.attention_map import AttentionMap
-
-Pool = Literal["max", "mean"]
 
 
 class Pooled(NamedTuple):

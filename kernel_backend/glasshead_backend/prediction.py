@@ -7,31 +7,25 @@ them once more, in blocks, when somebody asks for alternatives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from glasshead_backend.as_found import autocast_now
+from glasshead_backend.scores import scores_of
 from glasshead_backend.table import nullable, table
 from glasshead_backend.words import token_to_word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
     from jaxtyping import Float, Int
 
-    from glasshead_backend.sides import Sides
+    from glasshead_backend.logits import NextTokenLogits
     from glasshead_backend.tokens import Token
     from glasshead_backend.words import Word
-
-_BLOCK_VALUES = 1 << 24
-"""Most float32 logits in memory at once (64 MB)."""
-
-_CACHED_VALUES = 1 << 20
-"""Logits scored at once on a CPU: what is made of them stays in its cache."""
 
 
 @dataclass(frozen=True)
@@ -145,145 +139,10 @@ class Predictions:
         )
 
 
-@dataclass
-class NextTokenLogits:
-    """The logits of every position, held as hidden states or (where needed) as they are.
-
-    Parameters
-    ----------
-    hidden : Tensor or None
-        ``[positions, hidden]``: what the unembedding was called with.
-    unembedding : nn.Module or None
-        Maps hidden states to logits.
-    logits : Tensor or None
-        ``[positions, vocabulary]`` in the model's dtype, for models that change the logits behind
-        the unembedding (soft-cap, scale, bias).
-    """
-
-    hidden: Float[Tensor, "position hidden"] | None = None
-    unembedding: nn.Module | None = None
-    logits: Float[Tensor, "position vocabulary"] | None = None
-    n_vocabulary: int = field(default=1)
-
-    def __post_init__(self) -> None:
-        self._autocast = None if self.hidden is None else autocast_now(self.hidden.device)
-
-    @torch.no_grad()
-    def rows(self, start: int, stop: int) -> Float[Tensor, "position vocabulary"]:
-        """Logits of some positions in float32."""
-        if self.logits is not None:
-            return self.logits[start:stop].float()
-        assert self.hidden is not None
-        assert self.unembedding is not None
-        assert self._autocast is not None
-        with self._autocast():
-            return self.unembedding(self.hidden[start:stop]).float()
-
-    def blocks(
-        self, n_positions: int
-    ) -> Iterator[tuple[int, int, Float[Tensor, "position vocabulary"]]]:
-        """Yield ``(start, stop, logits)`` so that a block stays within 64 MB."""
-        size = max(1, _BLOCK_VALUES // self.n_vocabulary)
-        for start in range(0, n_positions, size):
-            stop = min(start + size, n_positions)
-            yield start, stop, self.rows(start, stop)
-
-    def of(self, rows: Sequence[int]) -> Float[Tensor, "position vocabulary"]:
-        """Logits of any positions in float32, in their order."""
-        index = list(rows)
-        chosen = replace(
-            self,
-            hidden=None if self.hidden is None else self.hidden[index],
-            logits=None if self.logits is None else self.logits[index],
-        )
-        shape = (len(index), self.n_vocabulary)
-        found = torch.empty(shape, dtype=torch.float32, device=self.device)
-        for start, stop, block in chosen.blocks(len(index)):
-            found[start:stop] = block
-        return found
-
-    @property
-    def device(self) -> torch.device:
-        """Where logits are made."""
-        return (self.hidden if self.logits is None else self.logits).device  # type: ignore[union-attr]
-
-    @property
-    def needs_model(self) -> bool:
-        """Whether logits are made by the model's unembedding when they are asked for."""
-        return self.logits is None
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        return sum(held.nbytes for held in (self.hidden, self.logits) if held is not None)
-
-
-def prediction_shift(sides: Sides) -> int:
-    """The token that position 0 predicts: the next one, or label 0 in an encoder-decoder."""
-    return 1 if sides.decoder is None else 0
-
-
 def no_predictions(tokens: Sequence[Token], reason: str) -> Predictions:
     """Return predictions of a model that makes none: NaN everywhere, with the reason."""
     nothing = torch.full((len(tokens),), torch.nan, dtype=torch.float32)
     return Predictions(tuple(tokens), nothing, nothing, nothing, nothing, nothing, nothing, reason)
-
-
-@torch.no_grad()
-def scores_of(logits: NextTokenLogits, ids: Sequence[int]) -> Float[Tensor, "score token"]:
-    """Score tokens by the positions that predict them.
-
-    Parameters
-    ----------
-    logits : NextTokenLogits
-    ids : sequence of int
-        The true tokens: the first is predicted by position 0, and so on.
-
-    Returns
-    -------
-    Tensor
-        ``[4, tokens]`` float32 on the model's device: surprisal and entropy (nats), rank, and 1
-        where the token is the first choice.
-    """
-    found = [torch.empty(4, 0)]
-    for start, stop, block in logits.blocks(len(ids)):
-        targets = torch.tensor(ids[start:stop], device=block.device)
-        size = max(1, _CACHED_VALUES // block.shape[-1]) if block.device.type == "cpu" else stop
-        with torch.autocast(block.device.type, enabled=False):
-            found += map(_scores, block.split(size), targets.split(size))
-    return torch.cat(found[1:] or found, dim=1)
-
-
-def scores_together(
-    many: Sequence[NextTokenLogits], ids: Sequence[Sequence[int]]
-) -> list[Float[Tensor, "score token"]]:
-    """Score the tokens of several texts as :func:`scores_of` does, by one unembedding."""
-    if any(not logits.needs_model for logits in many):
-        return [scores_of(logits, own) for logits, own in zip(many, ids, strict=True)]
-    parts = [logits.hidden[: len(own)] for logits, own in zip(many, ids, strict=True)]  # type: ignore[index]
-    first = many[0]
-    joined = NextTokenLogits(torch.cat(parts), first.unembedding, None, first.n_vocabulary)
-    scores = scores_of(joined, [id_ for own in ids for id_ in own])
-    return list(scores.split([len(own) for own in ids], dim=1))
-
-
-def _scores(
-    logits: Float[Tensor, "token vocabulary"], targets: Int[Tensor, " token"]
-) -> Float[Tensor, "score token"]:
-    best = logits.max(dim=-1, keepdim=True)
-    true = logits.gather(1, targets[:, None])
-    # Bytes are summed many times faster than truth values.
-    n_better = (logits > true).view(torch.uint8).sum(dim=-1, dtype=torch.int32)
-    below = logits - best.values
-    share = below.exp()
-    total = share.sum(dim=-1)
-    # A token that is ruled out (-inf) adds nothing: 0 times infinity is left out.
-    mean_below = below.mul_(share).nansum(dim=-1) / total
-    surprisal = total.log() - (true - best.values)[:, 0]
-    rank, correct = (1 + n_better).float(), (best.indices[:, 0] == targets).float()
-    found = torch.stack([surprisal, total.log() - mean_below, rank, correct])
-    # Of logits that are no numbers nothing can be said.
-    return found.masked_fill_(surprisal.isnan(), torch.nan)
 
 
 def predictions_of(

@@ -10,13 +10,9 @@ import torch
 from glasshead_backend.checks import at_least_one, several, whole
 from glasshead_backend.checks import positions as checked_positions
 from glasshead_backend.memory import budget_on, require_room
-from glasshead_backend.prediction import (
-    no_predictions,
-    prediction_shift,
-    predictions_of,
-    top_alternatives,
-)
+from glasshead_backend.prediction import no_predictions, predictions_of, top_alternatives
 from glasshead_backend.recorded import Recorded
+from glasshead_backend.scores import prediction_shift
 from glasshead_backend.table import table
 
 if TYPE_CHECKING:
@@ -28,7 +24,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
-    from glasshead_backend.prediction import NextTokenLogits, Predictions
+    from glasshead_backend.logits import NextTokenLogits
+    from glasshead_backend.prediction import Predictions
 
 _FIRST_TOKEN = (
     "The first token has no value: nothing stands before it that the model could predict it from."

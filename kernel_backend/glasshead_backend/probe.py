@@ -18,12 +18,11 @@ from torch import Tensor, nn
 from glasshead_backend.body import Outcome, outcome_of, shortened, unembedding_of
 from glasshead_backend.capture import record
 from glasshead_backend.captured import CapturedCall
+from glasshead_backend.forward import forward
 from glasshead_backend.hooks import here
 from glasshead_backend.layer_runs import Watch
 from glasshead_backend.layers import (
-    Kind,
     Lengths,
-    Stack,
     encoder_modules,
     kind_of,
     layers_around,
@@ -33,7 +32,6 @@ from glasshead_backend.layers import (
 )
 from glasshead_backend.replay import Reader, Replay
 from glasshead_backend.residual import find_contributions
-from glasshead_backend.running import forward
 from glasshead_backend.structure import Structure, UnsupportedModelError
 from glasshead_backend.tap import FusedAttention, SoftmaxTap, layout_of
 from glasshead_backend.text_place import first_token
@@ -42,6 +40,7 @@ from glasshead_backend.unfold import LinearInValues
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from glasshead_backend.asking import Kind, Stack
     from glasshead_backend.attention import AttentionCall
     from glasshead_backend.tap import Layout
 

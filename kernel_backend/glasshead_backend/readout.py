@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from glasshead_backend.as_found import for_a_trace
+from glasshead_backend.forward import forward
 from glasshead_backend.hooks import first_tensor, here
-from glasshead_backend.running import forward, run_for_logits
+from glasshead_backend.logits import run_for_logits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from glasshead_backend.prediction import NextTokenLogits
+    from glasshead_backend.logits import NextTokenLogits
     from glasshead_backend.structure import Structure
 
 
@@ -47,7 +48,7 @@ def read_out(
     scored : range
         The positions that predict.
     plain_unembedding : bool
-        As for :func:`glasshead_backend.running.run_for_logits`.
+        As for :func:`glasshead_backend.logits.run_for_logits`.
     """
     everything = [layer for stack in structure.stacks.values() for layer in stack]
     outputs = _outputs(model, everything, inputs)

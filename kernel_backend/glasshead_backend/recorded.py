@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import Self
 
-    from glasshead_backend.anatomy import Anatomy, Family
+    from glasshead_backend.anatomy import Anatomy
+    from glasshead_backend.asking import Family, Kind, Side, Stack
     from glasshead_backend.attention import AttentionCall, Path
-    from glasshead_backend.layers import Kind, Stack
+    from glasshead_backend.contributions import Norms
     from glasshead_backend.lens import Lens
-    from glasshead_backend.prediction import NextTokenLogits
-    from glasshead_backend.running import Norms
+    from glasshead_backend.logits import NextTokenLogits
     from glasshead_backend.same_model import ModelState
-    from glasshead_backend.sides import Sequence, Side, Sides
+    from glasshead_backend.sides import Sequence, Sides
     from glasshead_backend.tokens import Token
     from glasshead_backend.words import Word
 
@@ -47,7 +47,7 @@ class Recorded:
     logits : NextTokenLogits or None
         What alternatives are made from; None for models that predict no next token.
     scores : Tensor or None
-        How well each token was predicted, see :func:`glasshead_backend.prediction.scores_of`.
+        How well each token was predicted, see :func:`glasshead_backend.scores.scores_of`.
     norms : dict
         L2 norms of what each block adds to the residual stream.
     inputs : dict

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from typing_extensions import Self
 
-    from glasshead_backend.attention import Path, Precision
+    from glasshead_backend.asking import Precision
+    from glasshead_backend.attention import Path
     from glasshead_backend.same_model import ModelState
 
 _WHOLE = 0.999

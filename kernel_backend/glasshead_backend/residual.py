@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from glasshead_backend.asking import Block, Kind, Stack
     from glasshead_backend.attention import AttentionCall
     from glasshead_backend.layer_runs import LayerRun
-    from glasshead_backend.layers import Block, Kind, Stack
     from glasshead_backend.summands import Addition, Summand
 
     Named = tuple[Block, tuple[Part, ...], str]

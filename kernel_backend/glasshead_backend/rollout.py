@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from glasshead_backend.attention import undisturbed
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.progress import steps
+from glasshead_backend.threads import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

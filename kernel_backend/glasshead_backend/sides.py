@@ -14,12 +14,9 @@ if TYPE_CHECKING:
     from jaxtyping import Int
     from torch import Tensor
 
-    from glasshead_backend.layers import Kind
+    from glasshead_backend.asking import Kind, Side, Unit
     from glasshead_backend.tokens import Token
     from glasshead_backend.words import Cut, Word
-
-Side = Literal["query", "key"]
-Unit = Literal["token", "word"]
 
 
 @dataclass(frozen=True, eq=False)

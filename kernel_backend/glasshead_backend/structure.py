@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
+    from glasshead_backend.asking import Kind, Stack
     from glasshead_backend.contributions import Contributions
-    from glasshead_backend.layers import Kind, Stack
     from glasshead_backend.replay import Reader
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from glasshead_backend.running import forward
+from glasshead_backend.forward import forward
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence

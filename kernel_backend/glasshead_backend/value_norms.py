@@ -21,18 +21,18 @@ from torch import Tensor, nn
 from glasshead_backend.as_found import for_a_trace
 from glasshead_backend.capture import record
 from glasshead_backend.captured import CapturedCall
+from glasshead_backend.forward import forward
 from glasshead_backend.hooks import first_tensor, here, version_of
 from glasshead_backend.layers import lengths_of, locate_calls
-from glasshead_backend.running import forward
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Float
 
+    from glasshead_backend.asking import Kind
     from glasshead_backend.capture import Recording
     from glasshead_backend.contributions import Part, Writer
-    from glasshead_backend.layers import Kind
     from glasshead_backend.structure import Structure
 
 _BLOCK_VALUES = 1 << 24

@@ -11,7 +11,10 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import entropy
 
 from backend.tiny_models import TEXT, build, tokenizer
-from glasshead_backend import Lens, MemoryBudgetError, prediction
+from glasshead_backend import Lens, MemoryBudgetError
+from glasshead_backend import logits as logits_module
+from glasshead_backend.logits import NextTokenLogits
+from glasshead_backend.scores import scores_of
 
 
 def logits_of(model: torch.nn.Module, **inputs: torch.Tensor) -> np.ndarray:
@@ -159,16 +162,14 @@ def test_means_over_a_frame_leave_out_what_has_no_prediction() -> None:
 
 def test_of_logits_that_are_no_numbers_nothing_is_said() -> None:
     logits = torch.full((2, 7), torch.nan)
-    held = prediction.NextTokenLogits(logits=logits, n_vocabulary=7)
-    assert prediction.scores_of(held, [1, 2]).isnan().all()
+    held = NextTokenLogits(logits=logits, n_vocabulary=7)
+    assert scores_of(held, [1, 2]).isnan().all()
 
 
 def test_a_token_that_is_ruled_out_leaves_the_entropy_of_the_others() -> None:
     logits = torch.randn(5, 7)
     logits[:, 2] = -torch.inf
-    scores = prediction.scores_of(
-        prediction.NextTokenLogits(logits=logits, n_vocabulary=7), [1] * 5
-    )
+    scores = scores_of(NextTokenLogits(logits=logits, n_vocabulary=7), [1] * 5)
     others = softmax(np.delete(logits.double().numpy(), 2, axis=1), axis=1)
     np.testing.assert_allclose(scores[1], entropy(others, axis=1), rtol=1e-5)
 
@@ -176,7 +177,7 @@ def test_a_token_that_is_ruled_out_leaves_the_entropy_of_the_others() -> None:
 def test_blocks_over_the_text_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     lens = Lens(build("llama"), tokenizer())
     whole = lens.trace(TEXT).predictions()
-    monkeypatch.setattr(prediction, "_BLOCK_VALUES", 96 * 3)
+    monkeypatch.setattr(logits_module, "_BLOCK_VALUES", 96 * 3)
     blocks = lens.trace(TEXT).predictions()
     torch.testing.assert_close(whole.surprisal, blocks.surprisal, equal_nan=True)
     torch.testing.assert_close(whole.rank, blocks.rank, rtol=0, atol=0, equal_nan=True)

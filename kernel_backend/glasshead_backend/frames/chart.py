@@ -13,7 +13,7 @@ from glasshead_backend.frames.pack import pack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glasshead_backend.layers import Kind
+    from glasshead_backend.asking import Kind
     from glasshead_backend.statistics.chart import Choice, LayerChart, Null, Panel
     from glasshead_backend.statistics.metric import Measured
     from glasshead_backend.trace import Trace

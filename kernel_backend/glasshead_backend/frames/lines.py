@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from glasshead_backend.attention import undisturbed
 from glasshead_backend.checks import positions
 from glasshead_backend.frames.pack import index_dtype, pack
+from glasshead_backend.threads import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Bool, Float, Int, UInt8
 
+    from glasshead_backend.asking import Kind, Side, Unit
     from glasshead_backend.attention_map import AttentionMap
-    from glasshead_backend.layers import Kind
-    from glasshead_backend.sides import Side, Unit
     from glasshead_backend.trace import Trace
 
 LINE_BUDGET = 20_000

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from glasshead_backend.attention import undisturbed
 from glasshead_backend.entropy import row_entropy
 from glasshead_backend.frames.pack import pack, quantise_rows
 from glasshead_backend.frames.scene import is_causal
 from glasshead_backend.pooling import Pooling
+from glasshead_backend.threads import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Float
 
-    from glasshead_backend.attention_map import Aggregate, AttentionMap
+    from glasshead_backend.asking import Aggregate, Kind, Unit
+    from glasshead_backend.attention_map import AttentionMap
     from glasshead_backend.frames.pack import Packed
-    from glasshead_backend.layers import Kind
-    from glasshead_backend.sides import Unit
     from glasshead_backend.trace import Trace
 
 TILE = 512

@@ -9,8 +9,7 @@ import torch
 from glasshead_backend.frames.pack import pack
 
 if TYPE_CHECKING:
-    from glasshead_backend.layers import Kind
-    from glasshead_backend.sides import Side, Unit
+    from glasshead_backend.asking import Kind, Side, Unit
     from glasshead_backend.trace import Trace
 
 _TITLES: dict[Kind, str] = {

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from glasshead_backend.attention import undisturbed
 from glasshead_backend.entropy import row_entropy
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.table import table
+from glasshead_backend.threads import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
-    from glasshead_backend.layers import Kind
+    from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.trace import Trace
 

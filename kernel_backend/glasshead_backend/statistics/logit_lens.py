@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
-    from glasshead_backend.layers import Kind
+    from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.chart import Panel
     from glasshead_backend.tokens import Token

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from glasshead_backend.layers import Kind
+    from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.chart import LayerChart, Panel
     from glasshead_backend.trace import Trace

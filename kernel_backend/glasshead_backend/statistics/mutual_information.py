@@ -48,8 +48,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
-    from glasshead_backend.contributions import ActivationBlock
-    from glasshead_backend.layers import Kind
+    from glasshead_backend.asking import ActivationBlock, Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.targets import Target
     from glasshead_backend.trace import Trace

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from glasshead_backend.layers import Kind
+    from glasshead_backend.asking import Kind
     from glasshead_backend.lens import Lens
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.chart import Choice, Panel

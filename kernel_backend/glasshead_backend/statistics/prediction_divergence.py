@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
-    from glasshead_backend.layers import Kind
+    from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.chart import LayerChart, Panel
     from glasshead_backend.statistics.permutation import Divergence

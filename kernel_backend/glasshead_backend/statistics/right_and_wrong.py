@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
 
-    from glasshead_backend.contributions import ActivationBlock
-    from glasshead_backend.layers import Kind
+    from glasshead_backend.asking import ActivationBlock, Kind
     from glasshead_backend.trace import Trace
 
 BLOCKS = ("attention", "cross", "mlp", "residual")
