@@ -1,11 +1,11 @@
 """Glasshead's analysis, usable without Jupyter: record a model's run, then ask about it."""
 
+from glasshead_backend.anatomy.structure import UnsupportedModelError
 from glasshead_backend.lens import Lens
 from glasshead_backend.memory import MemoryBudgetError
-from glasshead_backend.prediction import Predictions
 from glasshead_backend.progress import Cancelled, Step
-from glasshead_backend.same_model import ModelChangedError
-from glasshead_backend.sides import Sequence
+from glasshead_backend.questions.predictions import Predictions
+from glasshead_backend.running.same_model import ModelChangedError
 from glasshead_backend.statistics import (
     AttentionSink,
     BinSensitivity,
@@ -40,10 +40,10 @@ from glasshead_backend.statistics import (
     over_texts,
     prediction_divergence,
 )
-from glasshead_backend.structure import UnsupportedModelError
-from glasshead_backend.tokens import Token
+from glasshead_backend.text.sequences import Sequence
+from glasshead_backend.text.tokens import Token
+from glasshead_backend.text.words import Word
 from glasshead_backend.trace import Trace
-from glasshead_backend.words import Word
 
 __all__ = [
     "AttentionSink",

@@ -13,22 +13,22 @@ import transformers
 from torch import nn
 from transformers.utils import logging
 
-from glasshead_backend.anatomy import Anatomy, examine
-from glasshead_backend.as_found import for_a_trace
-from glasshead_backend.batching import trace_together
+from glasshead_backend.anatomy.examine import Anatomy, examine
+from glasshead_backend.anatomy.module_tree import ModuleTree
+from glasshead_backend.anatomy.refusals import require_text_model
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.demo import TOY_NOTICE, demo_path
-from glasshead_backend.forward import device_of, n_embeddings
-from glasshead_backend.generation import writing
-from glasshead_backend.given import Reading, given, given_pair
-from glasshead_backend.given_texts import read, write
-from glasshead_backend.loading import load, load_model
-from glasshead_backend.many_texts import numbered_sides, paired, trace_by_length
-from glasshead_backend.module_tree import ModuleTree
 from glasshead_backend.progress import reporting
-from glasshead_backend.refusals import require_text_model
-from glasshead_backend.threads import undisturbed
-from glasshead_backend.vocabulary import Vocabulary
+from glasshead_backend.running.as_found import for_a_trace
+from glasshead_backend.running.forward import device_of, n_embeddings
+from glasshead_backend.running.generation import writing
+from glasshead_backend.running.loading import load, load_model
+from glasshead_backend.running.threads import undisturbed
+from glasshead_backend.text.vocabulary import Vocabulary
+from glasshead_backend.tracing.given import Reading, given, given_pair
+from glasshead_backend.tracing.many_texts import numbered_sides, paired, trace_by_length
+from glasshead_backend.tracing.reading import read, write
+from glasshead_backend.tracing.together import trace_together
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from glasshead_backend.asking import Family
-    from glasshead_backend.given import TextLike
     from glasshead_backend.progress import Progress
-    from glasshead_backend.sides import Sides
-    from glasshead_backend.tokens import Token
+    from glasshead_backend.text.sequences import Sides
+    from glasshead_backend.text.tokens import Token
+    from glasshead_backend.text.words import Cut
     from glasshead_backend.trace import Trace
-    from glasshead_backend.words import Cut
+    from glasshead_backend.tracing.given import TextLike
 
 
 _ONE_THREAD_WEIGHTS = 500_000_000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from glasshead_backend.activation_questions import ActivationQuestions
-from glasshead_backend.prediction_questions import PredictionQuestions
+from glasshead_backend.questions.activations import ActivationQuestions
+from glasshead_backend.questions.prediction_questions import PredictionQuestions
 
 
 class Trace(ActivationQuestions, PredictionQuestions):

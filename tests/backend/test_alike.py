@@ -8,16 +8,17 @@ import pytest
 import torch
 
 from backend.tiny_models import TEXT, build, tokenizer
-from glasshead_backend import Lens, residual
-from glasshead_backend.anatomy import examine
-from glasshead_backend.as_found import for_a_trace
-from glasshead_backend.layer_runs import Watch
+from glasshead_backend import Lens
+from glasshead_backend.anatomy import writers as residual
+from glasshead_backend.anatomy.examine import examine
+from glasshead_backend.anatomy.layer_runs import Watch
+from glasshead_backend.running.as_found import for_a_trace
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from glasshead_backend.contributions import Contributions, Writer
+    from glasshead_backend.anatomy.contributions import Contributions, Writer
 
 LAYERS = 6
 

@@ -16,7 +16,7 @@ from backend import tokenizers
 from backend.tiny_models import TEXT, build, eager_attentions, tokenizer
 from glasshead_backend import Lens
 from glasshead_backend.frames.scene import axes
-from glasshead_backend.tokens import encode_pair
+from glasshead_backend.text.tokens import encode_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable

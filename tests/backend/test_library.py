@@ -13,7 +13,7 @@ from transformers.models.llama import modeling_llama
 
 from backend.tiny_models import TEXT, as_it_runs, build, eager_copy, tokenizer, without_cache
 from glasshead_backend import Lens
-from glasshead_backend.capture import record
+from glasshead_backend.capture.recording import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from transformers.modeling_utils import AttentionInterface
 
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens
-from glasshead_backend.capture import record
+from glasshead_backend.capture.recording import record
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,9 +12,9 @@ from scipy.stats import entropy
 
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens, MemoryBudgetError
-from glasshead_backend import logits as logits_module
-from glasshead_backend.logits import NextTokenLogits
-from glasshead_backend.scores import scores_of
+from glasshead_backend.running import logits as logits_module
+from glasshead_backend.running.logits import NextTokenLogits
+from glasshead_backend.tracing.scores import scores_of
 
 
 def logits_of(model: torch.nn.Module, **inputs: torch.Tensor) -> np.ndarray:

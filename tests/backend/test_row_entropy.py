@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import entropy
 
-from glasshead_backend.entropy import row_entropy
+from glasshead_backend.maps.entropy import row_entropy
 
 
 def test_entropy_is_of_the_row_as_a_distribution_over_its_keys() -> None:

@@ -17,9 +17,9 @@ from backend import tokenizers
 from backend.lines_run import lines_run
 from backend.tokenizers import BUILDERS, SPELLING_OUT
 from glasshead_backend.frames.strip import pieces
-from glasshead_backend.spelling import show_bytes
-from glasshead_backend.tokens import Token, encode, tokenize, tokens_of_ids
-from glasshead_backend.words import group_words
+from glasshead_backend.text.spelling import show_bytes
+from glasshead_backend.text.tokens import Token, encode, tokenize, tokens_of_ids
+from glasshead_backend.text.words import group_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ from backend.tiny_models import build
 from backend.tiny_models import tokenizer as tiny_tokenizer
 from backend.tokenizers import BUILDERS, SPELLING_OUT
 from glasshead_backend import Lens
-from glasshead_backend.tokens import Token, tokenize, tokens_of_ids
-from glasshead_backend.words import Cut, Word, group_words, token_to_word
+from glasshead_backend.text.tokens import Token, tokenize, tokens_of_ids
+from glasshead_backend.text.words import Cut, Word, group_words, token_to_word
 
 families = pytest.mark.parametrize("family", BUILDERS)
 pytestmark = [

@@ -19,9 +19,9 @@ from glasshead import (
     PerplexityStrip,
     head_statistics,
 )
-from glasshead_backend import attention_map
 from glasshead_backend.frames import lines as lines_module
 from glasshead_backend.frames import matrix as matrix_module
+from glasshead_backend.maps import attention_map
 from widgets.frames import unpack
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from glasshead_backend.checks import positions
 from glasshead_backend.frames.pack import index_dtype, pack
-from glasshead_backend.threads import undisturbed
+from glasshead_backend.running.threads import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, UInt8
 
     from glasshead_backend.asking import Kind, Side, Unit
-    from glasshead_backend.attention_map import AttentionMap
+    from glasshead_backend.maps.attention_map import AttentionMap
     from glasshead_backend.trace import Trace
 
 LINE_BUDGET = 20_000

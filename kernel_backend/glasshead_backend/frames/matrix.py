@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from glasshead_backend.entropy import row_entropy
 from glasshead_backend.frames.pack import pack, quantise_rows
 from glasshead_backend.frames.scene import is_causal
-from glasshead_backend.pooling import Pooling
-from glasshead_backend.threads import undisturbed
+from glasshead_backend.maps.entropy import row_entropy
+from glasshead_backend.maps.pooling import Pooling
+from glasshead_backend.running.threads import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from glasshead_backend.asking import Aggregate, Kind, Unit
-    from glasshead_backend.attention_map import AttentionMap
     from glasshead_backend.frames.pack import Packed
+    from glasshead_backend.maps.attention_map import AttentionMap
     from glasshead_backend.trace import Trace
 
 TILE = 512
@@ -45,9 +45,9 @@ def matrix_frame(
     dict
         ``values`` (uint8) and ``row_scale``: weight = byte * scale of its row. Maps with more than
         512 units on an axis are max-pooled; ``cells_per_pixel`` says by how much. ``row_entropy``
-        is in bits (:func:`~glasshead_backend.entropy.row_entropy`), ``column_mass`` the mean weight
-        that a column gets, ``largest`` the strongest cells, strongest first; all from the exact
-        weights. ``causal``: no row looks ahead. The first row of such a map can look only at
+        is in bits (:func:`~glasshead_backend.maps.entropy.row_entropy`), ``column_mass`` the mean
+        weight that a column gets, ``largest`` the strongest cells, strongest first; all from the
+        exact weights. ``causal``: no row looks ahead. The first row of such a map can look only at
         itself, which says nothing: ``largest`` is without it.
     """
     weights = trace.attention_map(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from glasshead_backend.frames.pack import pack
-from glasshead_backend.same_model import ModelChangedError
+from glasshead_backend.running.same_model import ModelChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from glasshead_backend.frames.pack import Packed
-    from glasshead_backend.prediction import Predictions
-    from glasshead_backend.tokens import Token
+    from glasshead_backend.questions.predictions import Predictions
+    from glasshead_backend.text.tokens import Token
     from glasshead_backend.trace import Trace
 
 _TOP_TOKENS = 512

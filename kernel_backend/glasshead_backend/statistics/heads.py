@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from glasshead_backend.entropy import row_entropy
+from glasshead_backend.maps.entropy import row_entropy
 from glasshead_backend.progress import reporting, steps
+from glasshead_backend.running.threads import undisturbed
 from glasshead_backend.table import table
-from glasshead_backend.threads import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ class HeadStatistics:
         Kind of attention.
     entropy : Tensor
         Entropy of a row as a distribution over its keys, bits: 0 = one key only. What an attention
-        sink takes is left out (see :func:`glasshead_backend.entropy.row_entropy`).
+        sink takes is left out (see :func:`glasshead_backend.maps.entropy.row_entropy`).
     distance : Tensor
         Distance looked, tokens: ``sum_k A[q, k] |q - k|``. NaN for cross-attention.
     sink : Tensor

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from glasshead_backend.checks import at_least_one
-from glasshead_backend.prediction import score, top_alternatives
 from glasshead_backend.progress import reporting, steps
+from glasshead_backend.questions.predictions import score, top_alternatives
 from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, median, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric, parameter
 from glasshead_backend.table import table
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.chart import Panel
-    from glasshead_backend.tokens import Token
+    from glasshead_backend.text.tokens import Token
     from glasshead_backend.trace import Trace
 
 _TOLERANCE = 1e-2

@@ -10,7 +10,7 @@ from glasshead_backend.checks import positions, several
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from glasshead_backend.sides import Sequence
+    from glasshead_backend.text.sequences import Sequence
 
     Target = str | Iterable[SupportsIndex]
 

@@ -16,7 +16,7 @@ from backend.architectures.reference import call, run_eager
 from backend.parity import EXACT, Float64Throughout, in_float64
 from backend.tiny_models import TEXT, tokenizer
 from glasshead_backend import Lens
-from glasshead_backend.structure import UnsupportedModelError
+from glasshead_backend.anatomy.structure import UnsupportedModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""Where things are in a model: layers, attention, what adds to the residual stream."""

@@ -1,0 +1,229 @@
+"""Recording what goes into every softmax while a model runs as it always does.
+
+A transformers model asks for the function that computes its attention (SDPA, eager, ...). While a
+recording is open it is handed the very same function, wrapped so that the query and key it is
+called with are kept by reference (:mod:`glasshead_backend.running.library` gets between). The model
+keeps its implementation name, its masks and its speed; nothing of size T x T is stored. Weights are
+recomputed later, for the heads and rows somebody asks for (see
+:mod:`glasshead_backend.capture.captured`).
+
+The model file's own eager function is kept with every call as the oracle of how its weights are
+meant; what was put out decides whether that is what ran (:mod:`glasshead_backend.capture.oracle`).
+
+Modules that do not ask for a function have their inputs kept instead (see
+:mod:`glasshead_backend.capture.replay`).
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from contextlib import ExitStack, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from glasshead_backend.capture.captured import CapturedCall, default_scaling
+from glasshead_backend.capture.oracle import (
+    Evidence,
+    examine,
+    gathers_by_weights,
+    plain_attention,
+    settle,
+)
+from glasshead_backend.capture.relative_bias import RelativeBias, relative
+from glasshead_backend.capture.replay import Reader, Replay, keep_inputs
+from glasshead_backend.running.arena import Arena
+from glasshead_backend.running.as_found import autocast_now
+from glasshead_backend.running.hooks import version_of
+from glasshead_backend.running.library import eager_of, hook_attention
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+    from contextlib import AbstractContextManager
+
+    from torch import nn
+
+    from glasshead_backend.capture.captured import AttentionFunction
+
+
+@dataclass(eq=False)
+class Recording:
+    """The attention calls of the forward passes made while the recording was open, in order."""
+
+    calls: list[CapturedCall | Replay] = field(default_factory=list["CapturedCall | Replay"])
+    thread: int = field(default_factory=threading.get_ident)
+    arena: Arena = field(default_factory=Arena, repr=False)
+    keep_values: bool = False
+    # With the values: what the last call put out, until its projection is found.
+    output: Tensor | None = field(default=None, repr=False)
+    version: int = 0
+    evidence: list[Evidence] = field(default_factory=list[Evidence], repr=False)
+    # Opened while our own arithmetic runs: whoever watches the model's has no use for it.
+    aside: Callable[[], AbstractContextManager[object]] = field(default=nullcontext, repr=False)
+    _last: tuple[nn.Module, weakref.ref[Tensor], weakref.ref[Tensor]] | None = None
+    # Layers share one position bias (T5): what it was recognised as, while the model holds it.
+    _biases: list[tuple[weakref.ref[Tensor], RelativeBias | None]] = field(
+        default_factory=list["tuple[weakref.ref[Tensor], RelativeBias | None]"]
+    )
+
+    def note(self, replay: Replay) -> None:
+        """Keep a module's inputs, unless another thread is running the same model."""
+        if _recording() is self:
+            self.calls.append(replay)
+
+    def take(
+        self,
+        call: CapturedCall,
+        function: AttentionFunction,
+        value: Tensor,
+        output: Tensor,
+        weights: Tensor | None,
+    ) -> None:
+        """Keep a call, with what is known about it at once.
+
+        That is now: all weights of the module are where it computes (offloaded models), and the
+        values are there.
+        """
+        with self.aside():
+            evidence = examine(call, function, value, output, weights)
+        if self.keep_values:
+            settle([evidence])
+            gathers = not call.unexplained and gathers_by_weights(call, value, output)
+            call.value = self.arena.keep(value) if gathers else None
+            # The trace has them already; what is needed here is their number.
+            call.query, call.key = _shape_of(call.query), _shape_of(call.key)
+            self.output, self.version = output, version_of(output)
+        else:
+            kept = self.arena.keep(evidence.differences)
+            self.evidence.append(replace(evidence, differences=kept))
+        self.calls.append(call)
+
+    def is_repeated(self, module: nn.Module, query: Tensor, key: Tensor) -> bool:
+        """Whether the last call asked for this very attention, for other values (DiffLlama)."""
+        last, self._last = self._last, (module, weakref.ref(query), weakref.ref(key))
+        return last is not None and (last[0] is module and last[1]() is query and last[2]() is key)
+
+    def compact(self, bias: Tensor) -> Tensor | RelativeBias:
+        """Return a position bias as a vector by distance, where it is one."""
+        for known, recognised in self._biases:
+            if known() is bias:
+                return bias if recognised is None else recognised
+        recognised = relative(bias.detach())
+        self._biases.append((weakref.ref(bias), recognised))
+        return bias.detach() if recognised is None else recognised
+
+
+_active: ContextVar[Recording | None] = ContextVar("glasshead_recording", default=None)
+
+
+@contextmanager
+def record(
+    readers: Sequence[Reader],
+    model: Any,
+    batch: int = 1,
+    *,
+    keep_values: bool = False,
+    expected_bytes: int = 0,
+) -> Generator[Recording, None, None]:
+    """Record the attention calls of every forward pass made in this context.
+
+    Only forwards of the calling context are recorded (a ``ContextVar``): other threads run
+    untouched. The hook is installed while at least one recording is open, and removed on any exit.
+
+    Parameters
+    ----------
+    readers : sequence of Reader
+        Modules of `model` that compute attention by themselves: their inputs are kept.
+    model : PreTrainedModel
+    batch : int
+        Sequences in a forward pass.
+    keep_values : bool
+        Keep the values of every call instead of its query and key, and the last one's output.
+    expected_bytes : int
+        What queries and keys will take, as far as is known.
+
+    Yields
+    ------
+    Recording
+        Filled as the model runs.
+    """
+    recording = Recording(arena=Arena(expected_bytes), keep_values=keep_values)
+    token = _active.set(recording)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(hook_attention(model, _recorded))
+            if readers:
+                stack.enter_context(keep_inputs(readers, model, batch, recording.note))
+            yield recording
+    finally:
+        _active.reset(token)
+    settle(recording.evidence)
+    recording.evidence.clear()
+
+
+def _recording() -> Recording | None:
+    """The recording that is open here; a thread may inherit the context, but not the recording."""
+    recording = _active.get()
+    return recording if recording and recording.thread == threading.get_ident() else None
+
+
+def _recorded(function: AttentionFunction, eager: AttentionFunction | None) -> AttentionFunction:
+    """What the model calls instead of a function: the same, and recorded where a recording is."""
+    recording = _recording()
+    return function if recording is None else _capturing(function, eager, recording)
+
+
+def _capturing(
+    function: AttentionFunction, known_eager: AttentionFunction | None, recording: Recording
+) -> AttentionFunction:
+    """Wrap the model's attention function so that it also keeps what it was called with."""
+
+    @functools.wraps(function)
+    def attend(
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        **options: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        output, weights = function(module, query, key, value, attention_mask, **options)
+        if recording.is_repeated(module, query, key):
+            return output, weights
+        eager = known_eager or eager_of(module) or plain_attention
+        # The stock SDPA function is causal by flag when it gets no mask; eager functions never are.
+        flag = options.get("is_causal")
+        by_flag = getattr(module, "is_causal", True) if flag is None else flag
+        causal = function is not eager and attention_mask is None and query.shape[2] > 1 and by_flag
+        scaling = options.get("scaling")
+        keep = {
+            name: option.detach() if isinstance(option, Tensor) else option
+            for name, option in options.items()
+            if name not in ("scaling", "dropout", "is_causal")
+        }
+        if isinstance(options.get("position_bias"), Tensor):
+            keep["position_bias"] = recording.compact(options["position_bias"])
+        call = CapturedCall(
+            module=module,
+            query=query.detach() if recording.keep_values else recording.arena.keep(query),
+            key=key.detach() if recording.keep_values else recording.arena.keep(key),
+            mask=attention_mask,
+            causal=bool(causal),
+            scaling=default_scaling(query) if scaling is None else float(scaling),
+            eager=eager,
+            options=keep,
+            autocast=autocast_now(query.device),
+        )
+        recording.take(call, function, value, output, weights)
+        return output, weights
+
+    return attend
+
+
+def _shape_of(tensor: Tensor) -> Tensor:
+    """Return a tensor of the same shape that takes no memory."""
+    return tensor.new_empty(1).expand(tensor.shape)

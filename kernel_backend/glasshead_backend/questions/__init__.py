@@ -1,0 +1,1 @@
+"""What can be asked of a recorded run, as plain functions; `trace.py` is their manual."""

@@ -1,0 +1,225 @@
+"""What a language model predicts: surprisal, perplexity, rank, entropy and the alternatives.
+
+Nothing of size tokens x vocabulary is kept. While a text is recorded every token is scored, in
+blocks, in float32, and the hidden states in front of the unembedding are kept: logits are made from
+them once more, in blocks, when somebody asks for alternatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from glasshead_backend.table import nullable, table
+from glasshead_backend.text.words import token_to_word
+from glasshead_backend.tracing.scores import scores_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from jaxtyping import Float, Int
+
+    from glasshead_backend.running.logits import NextTokenLogits
+    from glasshead_backend.text.tokens import Token
+    from glasshead_backend.text.words import Word
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """How well the model predicted every token of a sequence.
+
+    Attributes
+    ----------
+    tokens : tuple of Token
+        The predicted tokens.
+    surprisal : Tensor
+        ``-log p(token | what comes before)``, nats. It is ``[tokens]`` float32 as all that follow,
+        and as they NaN where the model makes no prediction: means are ``tensor.nanmean()``.
+    probability : Tensor
+        ``exp(-surprisal)``.
+    perplexity : Tensor
+        ``exp(surprisal)`` of each token.
+    entropy : Tensor
+        Entropy of the predictive distribution, nats.
+    rank : Tensor
+        Place of the true token among all, 1 = best; whole numbers.
+    correct : Tensor
+        Whether the true token is the model's first choice: 0 or 1.
+    reason : str
+        Why some tokens (or all) have no prediction, in words; empty when all have one.
+    """
+
+    tokens: tuple[Token, ...]
+    surprisal: Float[Tensor, " token"]
+    probability: Float[Tensor, " token"]
+    perplexity: Float[Tensor, " token"]
+    entropy: Float[Tensor, " token"]
+    rank: Float[Tensor, " token"]
+    correct: Float[Tensor, " token"]
+    reason: str = ""
+
+    @property
+    def n_scored(self) -> int:
+        """Number of tokens that have a prediction."""
+        return int((~self.surprisal.isnan()).sum())
+
+    @property
+    def mean_perplexity(self) -> float:
+        """Perplexity of the whole sequence: ``exp(mean surprisal)`` over the scored tokens.
+
+        Raises
+        ------
+        ValueError
+            When no token has a prediction; the message says why.
+        """
+        if not self.n_scored:
+            raise ValueError(f"There is no perplexity. {self.reason}")
+        return float(self.surprisal.double().nanmean().exp())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the measures."""
+        measures = self.surprisal, self.probability, self.perplexity, self.entropy
+        return sum(tensor.nbytes for tensor in (*measures, self.rank, self.correct))
+
+    def by_word(self, words: Sequence[Word]) -> pd.DataFrame:
+        """Return one row per word: the surprisal of a word is the sum over its tokens.
+
+        Parameters
+        ----------
+        words : sequence of Word
+            Words that these tokens make: ``trace.words()``, in an encoder-decoder model
+            ``trace.words("query", kind="cross")``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``word``, ``start``, ``end``, ``n_tokens``, ``surprisal`` (nats),
+            ``probability``, ``perplexity``; NaN where a token of the word has no prediction.
+
+        Raises
+        ------
+        ValueError
+            When the words are not of these tokens.
+        """
+        word = token_to_word(words, len(self.tokens))
+        surprisal = torch.zeros(len(words), dtype=torch.float32).index_add_(0, word, self.surprisal)
+        return table(
+            {
+                "word": [one.text for one in words],
+                "start": [one.start for one in words],
+                "end": [one.end for one in words],
+                "n_tokens": [len(one.tokens) for one in words],
+                "surprisal": surprisal.numpy(),
+                "probability": surprisal.neg().exp().numpy(),
+                "perplexity": surprisal.exp().numpy(),
+            }
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per token; surprisal and entropy in nats.
+
+        Where there is no prediction, values are missing: pandas' means leave them out.
+        """
+        return table(
+            {
+                "token": [token.text for token in self.tokens],
+                "id": [token.id for token in self.tokens],
+                "surprisal": self.surprisal.numpy(),
+                "probability": self.probability.numpy(),
+                "perplexity": self.perplexity.numpy(),
+                "entropy": self.entropy.numpy(),
+                "rank": nullable(self.rank.numpy(), "Int64"),
+                "correct": nullable(self.correct.numpy(), "boolean"),
+            }
+        )
+
+
+def no_predictions(tokens: Sequence[Token], reason: str) -> Predictions:
+    """Return predictions of a model that makes none: NaN everywhere, with the reason."""
+    nothing = torch.full((len(tokens),), torch.nan, dtype=torch.float32)
+    return Predictions(tuple(tokens), nothing, nothing, nothing, nothing, nothing, nothing, reason)
+
+
+def predictions_of(
+    scores: Float[Tensor, "score token"], tokens: Sequence[Token], reason: str
+) -> Predictions:
+    """Make predictions of the scores of the last tokens.
+
+    Parameters
+    ----------
+    scores : Tensor
+        As :func:`scores_of` makes them.
+    tokens : sequence of Token
+        All tokens; in a decoder-only model the first is predicted by nothing.
+    reason : str
+        Why the tokens before have no prediction.
+
+    Returns
+    -------
+    Predictions
+        On the CPU.
+    """
+    n_before = len(tokens) - scores.shape[1]
+    padded = nn.functional.pad(scores.cpu(), (n_before, 0), value=torch.nan)
+    surprisal, entropy, rank, correct = padded.unbind()
+    return Predictions(
+        tokens=tuple(tokens),
+        surprisal=surprisal,
+        probability=(-surprisal).exp(),
+        perplexity=surprisal.exp(),
+        entropy=entropy,
+        rank=rank,
+        correct=correct,
+        reason=reason if n_before else "",
+    )
+
+
+def score(
+    logits: NextTokenLogits, tokens: Sequence[Token], first_position: int, reason: str
+) -> Predictions:
+    """Score every token by the position that predicts it.
+
+    Parameters
+    ----------
+    logits : NextTokenLogits
+        One row per position.
+    tokens : sequence of Token
+        The true tokens.
+    first_position : int
+        The token predicted by position 0: 1 for a decoder-only model (its first token is predicted
+        by nothing), 0 for an encoder-decoder model (label ``i`` is predicted by row ``i``).
+    reason : str
+        Why the tokens before `first_position` have no prediction.
+
+    Returns
+    -------
+    Predictions
+        On the CPU.
+    """
+    ids = [token.id for token in tokens[first_position:]]
+    if not ids:
+        return no_predictions(tokens, reason)
+    return predictions_of(scores_of(logits, ids), tokens, reason)
+
+
+def top_alternatives(
+    logits: NextTokenLogits, n_positions: int, k: int
+) -> tuple[Int[Tensor, "position k"], Float[Tensor, "position k"]]:
+    """Return ids and probabilities of the k most probable tokens at the first positions.
+
+    Returns
+    -------
+    ids, probabilities : Tensor
+        ``[n_positions, k]`` on the CPU, best first.
+    """
+    ids, probabilities = [], []
+    for _, _, block in logits.blocks(n_positions):
+        top = block.softmax(dim=-1).topk(min(k, block.shape[-1]), dim=-1)
+        ids.append(top.indices.cpu())
+        probabilities.append(top.values.cpu())
+    return torch.cat(ids), torch.cat(probabilities)

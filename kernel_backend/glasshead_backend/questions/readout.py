@@ -1,0 +1,136 @@
+"""What the model would predict if it stopped after some layer.
+
+The model itself reads out: its forward runs with every layer replaced by what that layer has put
+out before, and the last one by the hidden states to be read. So whatever stands behind the layers
+(final norm, projections, scale, soft-cap, bias) is the model's own, in any architecture, and costs
+no layer a second run.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from glasshead_backend.running.as_found import for_a_trace
+from glasshead_backend.running.forward import forward
+from glasshead_backend.running.hooks import first_tensor, here
+from glasshead_backend.running.logits import run_for_logits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from glasshead_backend.anatomy.structure import Structure
+    from glasshead_backend.running.logits import NextTokenLogits
+
+
+def read_out(
+    model: Any,
+    structure: Structure,
+    layers: Sequence[nn.Module],
+    inputs: dict[str, Tensor],
+    *,
+    scored: range,
+    plain_unembedding: bool,
+) -> Iterator[NextTokenLogits]:
+    """Yield the logits that each layer's output would give, layer by layer.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    structure : Structure
+        Of the model.
+    layers : sequence of nn.Module
+        The stack that predicts.
+    inputs : dict
+        Keyword arguments of the model's forward, over one sequence.
+    scored : range
+        The positions that predict.
+    plain_unembedding : bool
+        As for :func:`glasshead_backend.running.logits.run_for_logits`.
+    """
+    everything = [layer for stack in structure.stacks.values() for layer in stack]
+    outputs = _outputs(model, everything, inputs)
+    outputs = {layer: of_layer for layer, of_layer in outputs.items() if of_layer}
+    last = [layer for layer in layers if layer in outputs][-1]
+    for state in _states(outputs, layers):
+        with for_a_trace(model), _replaced(outputs, last, state):
+            (logits,) = run_for_logits(
+                model, inputs, [scored], wanted=True, plain_unembedding=plain_unembedding
+            )
+        assert logits is not None
+        yield logits
+
+
+def _outputs(
+    model: Any, layers: Sequence[nn.Module], inputs: dict[str, Tensor]
+) -> dict[nn.Module, list[Any]]:
+    """Run the model and keep all that the layers put out; several where a layer runs repeatedly."""
+    kept: dict[nn.Module, list[Any]] = {layer: [] for layer in layers}
+
+    def keep(layer: nn.Module, _: object, output: Any) -> None:
+        kept[layer].append(output)
+
+    with for_a_trace(model), ExitStack() as stack:
+        for layer in kept:
+            stack.callback(layer.register_forward_hook(here(keep)).remove)
+        forward(model, inputs)
+    return kept
+
+
+def _states(outputs: dict[nn.Module, list[Any]], layers: Sequence[nn.Module]) -> Iterator[Tensor]:
+    """Yield what stands behind each layer; one that is passed over changes nothing."""
+    turns: dict[nn.Module, int] = {}
+    state = first_tensor(next(iter(outputs[layer] for layer in layers if layer in outputs))[0])
+    for layer in layers:
+        if layer in outputs:
+            turn = turns.get(layer, 0)
+            turns[layer] = turn + 1
+            state = first_tensor(outputs[layer][min(turn, len(outputs[layer]) - 1)])
+        assert state is not None
+        yield state
+
+
+@contextmanager
+def _replaced(
+    outputs: dict[nn.Module, list[Any]], last: nn.Module, state: Tensor
+) -> Generator[None, None, None]:
+    """Let every layer return what it did before, and the last one the state to be read."""
+    with ExitStack() as stack:
+        for layer, of_layer in outputs.items():
+            result = _with_first(of_layer[-1], state) if layer is last else of_layer[-1]
+            stack.callback(_restore(layer))
+            layer.forward = _constant(result)
+        yield
+
+
+def _restore(layer: nn.Module) -> Callable[[], None]:
+    """Return what puts a layer's forward back: its class's, or its own (accelerate)."""
+    own = layer.__dict__.get("forward")
+
+    def restore() -> None:
+        if own is None:
+            del layer.forward
+        else:
+            layer.forward = own
+
+    return restore
+
+
+def _constant(result: Any) -> Callable[..., Any]:
+    def forward_again(*_: object, **__: object) -> Any:
+        return result
+
+    return forward_again
+
+
+def _with_first(output: Any, state: Tensor) -> Any:
+    """Put another tensor in the place of the first one of a layer's output."""
+    if isinstance(output, Tensor):
+        return state
+    if isinstance(output, dict):
+        first = next(name for name, value in output.items() if isinstance(value, Tensor))
+        return type(output)({**output, first: state})
+    at = next(i for i, value in enumerate(output) if isinstance(value, Tensor))
+    return type(output)([*output[:at], state, *output[at + 1 :]])
