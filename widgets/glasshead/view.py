@@ -14,7 +14,9 @@ from glasshead.long_work import LongWork
 from glasshead.names import did_you_mean, is_declared, no_such_name, settable_traits
 from glasshead.questions import reply
 from glasshead_backend import Cancelled, Trace
+from glasshead_backend.asking import Selection
 from glasshead_backend.frames import axes, scene
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -223,7 +225,7 @@ class TraceView(anywidget.AnyWidget):
 
     def _draw(self, is_wanted: Callable[[], bool]) -> None:
         """Compute labels and frame, and show them if nobody has asked for others meanwhile."""
-        key, labelled = self._state_key(), self._shown[2:]
+        key, labelled = self._state_key(), (self._kind, self._unit)
         # The view shows what went wrong, whatever it was, and keeps its last good picture.
         try:
             frame = self._make_frame() if self._drawn != key else self._whole
@@ -270,7 +272,7 @@ class TraceView(anywidget.AnyWidget):
                     self.set_trait("frame", self._whole)
 
     def _is_long(self) -> bool:
-        call = self.trace.call(self.layer, self._kind)
+        call = run_of(self.trace).call(self.layer, self._kind)
         return call.n_heads * call.n_queries * call.n_keys > _BUSY_WEIGHTS
 
     @property
@@ -279,9 +281,15 @@ class TraceView(anywidget.AnyWidget):
         return self.kind
 
     @property
-    def _shown(self) -> tuple[int, list[int], Any, Any]:
-        """Layer, heads, kind and unit, as the functions that make frames take them."""
-        return self.layer, self.heads, self.kind, self.unit
+    def _selection(self) -> Selection:
+        """What is shown, as the functions that make frames take it."""
+        aggregate = getattr(self, "aggregate", None)
+        return Selection(self._kind, self.layer, tuple(self.heads), self._unit, aggregate)
+
+    @property
+    def _unit(self) -> Any:
+        """The unit as the trace's type; the trait holds a plain string."""
+        return self.unit
 
     # ---- validation ---------------------------------------------------------------------------
 
@@ -298,7 +306,7 @@ class TraceView(anywidget.AnyWidget):
     def _valid_layer(self, proposal: dict[str, Any]) -> int:
         # The trace knows which layers there are, and says so.
         try:
-            self.trace.call(proposal["value"], self._kind)
+            run_of(self.trace).call(proposal["value"], self._kind)
         except ValueError as error:
             raise traitlets.TraitError(str(error)) from None
         return proposal["value"]

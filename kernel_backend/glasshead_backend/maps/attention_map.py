@@ -196,11 +196,29 @@ class AttentionMap:
             What a pixel says of the cells that it stands for. Rows that may look nowhere are left
             out.
         """
-        pooling = Pooling(self, rows, columns, size, pool)
+        pooling = self.pooling(rows, columns, size=size, pool=pool)
         with undisturbed(self.device):
             for place, weights in self.blocks(pooling.rows):
                 pooling.add(place, weights)
         return pooling.result()
+
+    def pooling(
+        self,
+        rows: range | None = None,
+        columns: range | None = None,
+        *,
+        size: int = 512,
+        pool: Pool = "max",
+    ) -> Pooling:
+        """Return what pools the blocks of these rows as they come; see :meth:`pooled`."""
+        return Pooling(
+            self.n_maps,
+            range(self.n_rows) if rows is None else rows,
+            range(self.n_columns) if columns is None else columns,
+            size=size,
+            pool=pool,
+            like=torch.empty(0, dtype=self.dtype, device=self.device),
+        )
 
     def strongest(self, k: int, rows: Sequence[int] | None = None) -> Strongest:
         """The k largest weights of every row and their columns; zeros where there are fewer."""
