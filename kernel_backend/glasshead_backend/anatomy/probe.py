@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from glasshead_backend.anatomy.first_token import first_token
-from glasshead_backend.anatomy.layer_runs import Watch
 from glasshead_backend.anatomy.locate import (
     Lengths,
     encoder_modules,
@@ -27,6 +26,7 @@ from glasshead_backend.anatomy.locate import (
     position_in_list,
 )
 from glasshead_backend.anatomy.structure import Structure, UnsupportedModelError
+from glasshead_backend.anatomy.watch import Watch
 from glasshead_backend.anatomy.writers import find_contributions
 from glasshead_backend.capture.captured import CapturedCall
 from glasshead_backend.capture.recording import record
