@@ -84,7 +84,7 @@ def values_of(run: Run, layer: int, kind: Kind) -> Values:
     if of_all is None:
         with run.model_again() as model:
             require_room_to_record(run.subject, [run.sides], "values")
-            of_all = find_values(model, run.anatomy.structure, run.inputs)
+            of_all = find_values(model, run.anatomy.structure, run.inputs, run.calls)
         run.store.keep("values", of_all)
     values = of_all[kind][layer]
     if isinstance(values, str):

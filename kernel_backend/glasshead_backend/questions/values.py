@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from glasshead_backend.anatomy.locate import lengths_of, locate_calls
 from glasshead_backend.capture.captured import CapturedCall
-from glasshead_backend.capture.recording import record
+from glasshead_backend.capture.recording import record_values
 from glasshead_backend.running.as_found import for_a_trace
 from glasshead_backend.running.forward import forward
 from glasshead_backend.running.hooks import first_tensor, here, version_of
@@ -33,7 +32,8 @@ if TYPE_CHECKING:
     from glasshead_backend.anatomy.contributions import Part, Writer
     from glasshead_backend.anatomy.structure import Structure
     from glasshead_backend.asking import Kind
-    from glasshead_backend.capture.recording import Recording
+    from glasshead_backend.capture.call import AttentionCall
+    from glasshead_backend.capture.recording import Gathered, ValueRecording
 
 _BLOCK_VALUES = 1 << 24
 """Most float32 numbers at once while values are projected (64 MB)."""
@@ -110,7 +110,10 @@ class Behind:
 
 
 def find_values(
-    model: Any, structure: Structure, inputs: dict[str, Tensor]
+    model: Any,
+    structure: Structure,
+    inputs: dict[str, Tensor],
+    located: dict[Kind, dict[int, AttentionCall]],
 ) -> dict[Kind, dict[int, Values | str]]:
     """Run the model once more and keep the values of every attention call.
 
@@ -120,6 +123,8 @@ def find_values(
     structure : Structure
     inputs : dict
         Keyword arguments of the model's forward, over one sequence.
+    located : dict
+        ``{kind: {layer: call}}`` of a recorded forward over the same.
 
     Returns
     -------
@@ -127,22 +132,42 @@ def find_values(
         ``{kind: {layer: values}}``; words that say why, where a layer's cannot be known.
     """
     with for_a_trace(model), ExitStack() as stack:
-        recording = stack.enter_context(record(structure.readers, model, keep_values=True))
+        recording = stack.enter_context(record_values(model))
         follow = _Follow(recording, structure.contributions.writers)
         layers = [layer for of_stack in structure.stacks.values() for layer in of_stack]
         follow.watch({id(inner): inner for layer in layers for inner in layer.modules()}, stack)
         forward(model, inputs)
-    located = locate_calls(model, recording.calls, structure.cross_modules, lengths_of(inputs))
+    again = _Again(recording.gathered)
     return {
-        kind: {layer: follow.values_of(call) for layer, call in by_layer.items()}
+        kind: {layer: follow.values_of(call, again.of(call)) for layer, call in by_layer.items()}
         for kind, by_layer in located.items()
     }
+
+
+class _Again:
+    """What recorded calls have gathered, by the module and its turn: it runs as it did before."""
+
+    def __init__(self, gathered: Sequence[Gathered]) -> None:
+        self._of_module: dict[tuple[nn.Module, tuple[int, int]], list[Gathered]] = {}
+        for one in gathered:
+            self._of_module.setdefault((one.module, one.lengths), []).append(one)
+        self._turns: Counter[tuple[nn.Module, tuple[int, int]]] = Counter()
+
+    def of(self, call: AttentionCall) -> Gathered | None:
+        """Return what a call gathered; None for one that reads no query and key of its own."""
+        key = call.module, (call.n_queries, call.n_keys)
+        made = self._of_module.get(key)
+        if made is None or not isinstance(call, CapturedCall):
+            return None
+        turn = self._turns[key]
+        self._turns[key] += 1
+        return made[turn] if turn < len(made) else None
 
 
 class _Follow:
     """Follows what attention has put out through its projection to what is added to the stream."""
 
-    def __init__(self, recording: Recording, writers: Sequence[Writer]) -> None:
+    def __init__(self, recording: ValueRecording, writers: Sequence[Writer]) -> None:
         self._recording = recording
         self._writers = {
             (id(part.module), part.run): (writer, part)
@@ -171,8 +196,8 @@ class _Follow:
         given, output = first_tensor(args), self._recording.output
         if self._asking or given is None or output is None:
             return
-        if self._call != len(self._recording.calls):
-            self._call = len(self._recording.calls)
+        if self._call != len(self._recording.gathered):
+            self._call = len(self._recording.gathered)
             self._given, self._projected = {}, {}
         # The output is held, so that nothing else can lie at its place; and nobody wrote into it.
         same_place = given.untyped_storage().data_ptr() == output.untyped_storage().data_ptr()
@@ -200,7 +225,7 @@ class _Follow:
             found = self._between(module, first_tensor(args), put_out, writer, part)
         finally:
             self._asking = False
-        self._found[id(self._recording.calls[self._call - 1])] = found
+        self._found[id(self._recording.gathered[self._call - 1])] = found
         self._given, self._projected = {}, {}
         self._recording.output = None
 
@@ -236,16 +261,16 @@ class _Follow:
             return projection, Behind(part, gain, writer.rows.of(scale[..., None], 1)[0, :, 0])
         return ""
 
-    def values_of(self, call: object) -> Values | str:
+    def values_of(self, call: AttentionCall, gathered: Gathered | None) -> Values | str:
         """Values of a call, or words that say why they cannot be known."""
-        name = type(getattr(call, "module", call)).__name__
-        if not isinstance(call, CapturedCall) or call.value is None:
+        name = type(call.module).__name__
+        if gathered is None or gathered.value is None:
             return (
                 f"{name} computes attention by itself, over more than these tokens, or scales what "
                 "it gathers: what its heads move is not known. Ask for the weights: "
                 "trace.attention()."
             )
-        found = self._found.get(id(call))
+        found = self._found.get(id(gathered))
         if not found:
             return (
                 f"{name} gates or normalises what its heads have gathered before projecting it, so "
@@ -256,7 +281,7 @@ class _Follow:
                 f"{found}, so a head's share of what {name} adds cannot be told. Ask for the "
                 "weights themselves: trace.attention()."
             )
-        return Values(call.value[0], found[0], call.n_heads, found[1])
+        return Values(gathered.value[0], found[0], gathered.n_heads, found[1])
 
 
 def _is_affine(module: nn.Module, given: Tensor) -> bool:
