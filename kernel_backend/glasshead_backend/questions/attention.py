@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
 from glasshead_backend.asking import Aggregate, Pool, Precision, Selection, Unit
 from glasshead_backend.checks import at_least_one, positions, require, several, stretch
-from glasshead_backend.maps.attention_map import AttentionMap
+from glasshead_backend.maps.attention_map import Answer, AttentionMap, Cell, Combine
 from glasshead_backend.maps.units import Units
 from glasshead_backend.progress import steps
 from glasshead_backend.table import table
@@ -91,12 +90,9 @@ def attention_map(
         heads=asked.heads or range(call.n_heads),
         queries=units_of(run, "query", asked.kind, asked.unit),
         keys=units_of(run, "key", asked.kind, asked.unit),
-        aggregate=asked.aggregate,
-        ignore_zeros=ignore_zeros,
-        scores=scores,
-        precision=precision,
-        what=f"{asked.kind} attention of layer {asked.layer}",
-        budget=run.subject.memory_budget,
+        cell=Cell(scores, precision),
+        combine=Combine(asked.aggregate, ignore_zeros),
+        answer=Answer(f"{asked.kind} attention of layer {asked.layer}", run.subject.memory_budget),
     )
 
 
@@ -117,7 +113,7 @@ def attention(
 ) -> Float[Tensor, "*head query key"]:
     """Compute the weights of some rows, or all; see :meth:`Trace.attention`."""
     of = attention_map(run, asked, scores=scores, precision=precision)
-    of = replace(of, narrows=("heads", "mean", "rows", "picture"))
+    of = of.narrowing("heads", "mean", "rows", "picture")
     found = of.whole(positions(rows, of.n_rows))
     return found if asked.aggregate is None else found[0]
 
@@ -145,7 +141,7 @@ def strongest_keys(
 ) -> Strongest:
     """Find what every query looks at most; see :meth:`Trace.strongest_keys`."""
     k = at_least_one(k, "k", "key of every row")
-    of = replace(attention_map(run, asked), narrows=("heads", "mean", "rows"))
+    of = attention_map(run, asked).narrowing("heads", "mean", "rows")
     return of.strongest(k, positions(rows, of.n_rows))
 
 

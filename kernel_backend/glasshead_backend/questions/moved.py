@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from glasshead_backend.checks import positions, require
+from glasshead_backend.maps.attention_map import Cell, Combine, Moved
 from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.questions.values import Values, find_values
 from glasshead_backend.running.threads import undisturbed
@@ -32,7 +33,8 @@ def moved_norms(
 ) -> Float[Tensor, "*head query key"]:
     """Compute the norms of what heads move, ``|| a v W_O ||``; see :meth:`Trace.moved_norms`."""
     require(aggregate, (None, "sum"), "aggregate")
-    of = replace(attention_map(run, asked), aggregate=aggregate, narrows=("heads", "rows"))
+    of = attention_map(run, asked).narrowing("heads", "rows")
+    of = replace(of, combine=Combine(aggregate))
     wanted = positions(rows, of.n_rows)
     of.require_room_for(len(wanted))
     values = values_of(run, asked.layer, asked.kind)
@@ -43,7 +45,8 @@ def moved_norms(
             return values.gram()
 
     gram = run.store.remember(("gram", asked.layer, asked.kind), gram_of_values)
-    of = replace(of, gram=gram[:, chosen][:, :, chosen], row_scale=values.behind.scale)
+    moved = Moved(gram[:, chosen][:, :, chosen], values.behind.scale)
+    of = replace(of, cell=Cell(moved=moved))
     found = of.whole(wanted)
     return found if aggregate is None else found[0]
 
