@@ -3,27 +3,19 @@
  *
  * node js/build.mjs [--watch] [view …]      (all views unless some are named)
  */
-import { existsSync } from "node:fs";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { context, transform } from "esbuild";
+import { JS, sheetsOf, VIEWS } from "./folders.mjs";
 
-const JS = dirname(fileURLToPath(import.meta.url));
 const STATIC = join(JS, "..", "widgets", "glasshead", "static");
 /** Every instance of a widget carries its module to the browser, hence the limit. */
 const MAX_BYTES = 100_000;
-const VIEWS = [
-  "attention_lines",
-  "fused_attention_matrix",
-  "perplexity_strip",
-  "layer_stats_chart",
-];
 
 /** Writes theme.css + the view's own style.css as one sheet; the cascade order is that order. */
 async function buildStyle(view) {
-  const parts = [join(JS, "shared", "theme.css"), join(JS, view, "style.css")];
-  const source = (await Promise.all(parts.map((path) => readFile(path, "utf8")))).join("\n");
+  const parts = sheetsOf([view]).map((path) => readFile(path, "utf8"));
+  const source = (await Promise.all(parts)).join("\n");
   const { code } = await transform(source, { loader: "css", minify: true, target: "es2022" });
   await writeFile(join(STATIC, `${view}.css`), code);
   return code.length;
@@ -47,7 +39,7 @@ const report = (view) => ({
     build.onLoad({ filter: /index\.ts$/ }, async ({ path }) => ({
       contents: await readFile(path, "utf8"),
       loader: "ts",
-      watchFiles: [join(JS, "shared", "theme.css"), join(JS, view, "style.css")],
+      watchFiles: sheetsOf([view]),
     }));
   },
 });
@@ -66,8 +58,8 @@ const options = (view) => ({
 await mkdir(STATIC, { recursive: true });
 const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 const views = named.length ? named : VIEWS;
-const missing = views.filter((view) => !existsSync(join(JS, view, "index.ts")));
-if (missing.length) throw new Error(`No index.ts for: ${missing.join(", ")}`);
+const unknown = views.filter((view) => !VIEWS.includes(view));
+if (unknown.length) throw new Error(`No index.ts for: ${unknown.join(", ")}`);
 const contexts = await Promise.all(views.map((view) => context(options(view))));
 if (process.argv.includes("--watch")) {
   await Promise.all(contexts.map((bundle) => bundle.watch()));

@@ -1,7 +1,7 @@
 /** Pointer, wheel and keys of the matrix, as what they mean: hover, pin, zoom, pan. */
 
-import type { Side } from "../shared/axis_text";
 import { handled, inField } from "../shared/keys";
+import { type At, labelAt } from "../shared/map/pin";
 import { cellAt, type Plot, pan, reveal, type Viewport, WHOLE, zoomAt } from "./geometry";
 import type { Cell } from "./readout";
 
@@ -12,9 +12,9 @@ export interface Actions {
   /** The cell under the crosshair, if any. */
   cell(): Cell | null;
   hover(cell: Cell | null): void;
-  hoverLabel(side: Side, unit: number): void;
+  hoverLabel(at: At): void;
   pin(cell: Cell): void;
-  pinLabel(side: Side, unit: number): void;
+  pinLabel(at: At): void;
 }
 
 export interface Gestures {
@@ -69,17 +69,17 @@ export function createGestures(
   };
   const onMove = (event: PointerEvent): void => {
     if (dragged(event)) return;
-    const label = labelOf(event);
-    if (label) actions.hoverLabel(label.side, label.unit);
+    const label = labelAt(event);
+    if (label) actions.hoverLabel(label);
     else actions.hover(cellOf(event));
   };
   const onClick = (event: MouseEvent): void => {
     const moved = drag?.moved ?? false;
     drag = null;
     if (moved) return;
-    const label = labelOf(event);
+    const label = labelAt(event);
     const cell = label ? null : cellOf(event);
-    if (label) actions.pinLabel(label.side, label.unit);
+    if (label) actions.pinLabel(label);
     else if (cell) actions.pin(cell);
   };
   const onWheel = (event: WheelEvent): void => {
@@ -127,10 +127,4 @@ export function createGestures(
       handled(event);
     },
   };
-}
-
-function labelOf(event: MouseEvent): { side: Side; unit: number } | null {
-  const label = event.target instanceof Element ? event.target.closest("[data-unit]") : null;
-  if (!(label instanceof HTMLElement)) return null;
-  return { side: label.dataset.side === "key" ? "key" : "query", unit: Number(label.dataset.unit) };
 }

@@ -1,11 +1,10 @@
 /** The panel beside the matrix: the exact cell under the crosshair, or the largest cells. */
 
-import { unitName } from "../shared/axis_text";
 import { type Child, fill, h, svg } from "../shared/dom";
+import { rowName, unitName } from "../shared/map/axis";
 import { approximately, formatSum, formatWeight, roundUp } from "../shared/numbers";
 import { css, headColour, type Theme } from "../shared/palette";
 import type { Axes } from "../shared/state";
-import { quote } from "../shared/token_text";
 import { isMasked, type Matrix } from "./grid";
 
 /** What the colour of a head depends on. */
@@ -31,15 +30,8 @@ export interface CellValue extends Cell {
   weights: ArrayLike<number>;
 }
 
-/** A row as "‘le’ → ‘chat’" where rows predict. */
-function rowName(axes: Axes, unit: number): string {
-  const label = quote(axes.query.labels[unit] ?? "");
-  const predicted = axes.query.predicted?.[unit];
-  return predicted === undefined ? label : `${label} → ${quote(predicted)}`;
-}
-
 export function pairWords(axes: Axes, cell: Cell): string {
-  return `${rowName(axes, cell.query)} looks at ${unitName(axes.key, cell.key)}`;
+  return `${rowName(axes.query, cell.query)} looks at ${unitName(axes.key, cell.key)}`;
 }
 
 /** "0.4123", or "≈ 0.412 ± 0.002" while the exact value is on its way or cannot be had. */
@@ -51,7 +43,7 @@ export function valueWords({ weight, error, pooled }: CellValue): string {
 
 /** Why a cell has no weight, as a sentence; null when it has one. */
 export function noValue(matrix: Matrix, axes: Axes, cell: Cell): string | null {
-  const row = rowName(axes, cell.query);
+  const row = rowName(axes.query, cell.query);
   if (matrix.undefinedRows[cell.query]) {
     return `${row} is fully masked: its attention is undefined`;
   }

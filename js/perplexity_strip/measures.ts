@@ -2,8 +2,7 @@
 
 import { unpack } from "../shared/arrays";
 import { endOf, formatCount, percent } from "../shared/numbers";
-import type { StripFrame } from "../shared/state";
-import type { Measure } from "./state";
+import type { Measure, StripFrame } from "./state";
 
 /** Every measure of every token; NaN where the model has no value. */
 export type Values = Readonly<Record<Measure, Float32Array>>;

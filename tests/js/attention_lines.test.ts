@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { unpackLines } from "../../js/attention_lines/lines";
-import type { LinesState } from "../../js/attention_lines/state";
+import type { LinesFrame, LinesState } from "../../js/attention_lines/state";
 import { AttentionLinesView } from "../../js/attention_lines/view";
 import { lineWords } from "../../js/attention_lines/words";
-import type { Axes, LinesFrame } from "../../js/shared/state";
-import type { Answer } from "../../js/shared/view";
+import type { Answer } from "../../js/shared/host/host";
+import type { Axes } from "../../js/shared/state";
 import {
   type Asked,
   axis,

@@ -1,8 +1,9 @@
 /** A host without Jupyter, and small made-up frames to look at. */
 
 import type { NdArray } from "../../js/shared/arrays";
+import type { Answer, Host, HostStatus } from "../../js/shared/host/host";
 import type { Axes, Axis, Dtype, KindInfo, Packed, Scene, Unit } from "../../js/shared/state";
-import type { Answer, Host, HostStatus, View } from "../../js/shared/view";
+import type { View } from "../../js/shared/view";
 
 // jsdom has no canvas; views must do without a context.
 HTMLCanvasElement.prototype.getContext = () => null;

@@ -2,10 +2,10 @@ import { beforeEach, expect, test, vi } from "vitest";
 import { fitPlot, WHOLE, xOf, zoomAt } from "../../js/fused_attention_matrix/geometry";
 import { readMatrix, shade, weightAt } from "../../js/fused_attention_matrix/grid";
 import { labelledUnits } from "../../js/fused_attention_matrix/labels";
-import type { MatrixState } from "../../js/fused_attention_matrix/state";
+import type { MatrixFrame, MatrixState } from "../../js/fused_attention_matrix/state";
 import { FusedAttentionMatrixView } from "../../js/fused_attention_matrix/view";
-import type { Axes, MatrixFrame } from "../../js/shared/state";
-import type { Answer } from "../../js/shared/view";
+import type { Answer } from "../../js/shared/host/host";
+import type { Axes } from "../../js/shared/state";
 import {
   type Asked,
   common,

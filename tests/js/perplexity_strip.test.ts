@@ -1,10 +1,9 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { colourScale, flatWords, formatValue, quantile } from "../../js/perplexity_strip/measures";
-import type { Measure, StripState } from "../../js/perplexity_strip/state";
+import type { Measure, StripFrame, StripState } from "../../js/perplexity_strip/state";
 import { tokenNodes } from "../../js/perplexity_strip/text";
 import { PerplexityStripView } from "../../js/perplexity_strip/view";
 import { inkOn, type Rgb, sequentialTable, tableColour } from "../../js/shared/palette";
-import type { StripFrame } from "../../js/shared/state";
 import {
   type Asked,
   common,
