@@ -5,42 +5,34 @@
  */
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { context, transform } from "esbuild";
-import { JS, sheetsOf, VIEWS } from "./folders.mjs";
+import { context } from "esbuild";
+import { bundleStyle, JS, VIEWS } from "./folders.mjs";
 
 const STATIC = join(JS, "..", "widgets", "glasshead", "static");
 /** Every instance of a widget carries its module to the browser, hence the limit. */
 const MAX_BYTES = 100_000;
 
-/** Writes theme.css + the view's own style.css as one sheet; the cascade order is that order. */
-async function buildStyle(view) {
-  const parts = sheetsOf([view]).map((path) => readFile(path, "utf8"));
-  const source = (await Promise.all(parts)).join("\n");
-  const { code } = await transform(source, { loader: "css", minify: true, target: "es2022" });
-  await writeFile(join(STATIC, `${view}.css`), code);
-  return code.length;
-}
-
 /** An esbuild plugin that writes the style sheet with the module and reports both sizes. */
 const report = (view) => ({
   name: "report",
   setup(build) {
+    let style;
     build.onEnd(async (result) => {
       if (result.errors.length) return;
-      const css = await buildStyle(view);
+      await writeFile(join(STATIC, `${view}.css`), style.text);
       const { size } = await stat(join(STATIC, `${view}.js`));
       const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
-      console.log(`${view.padEnd(24)} js ${kilobytes(size).padStart(8)}   css ${kilobytes(css)}`);
+      const sizes = `js ${kilobytes(size).padStart(8)}   css ${kilobytes(style.text.length)}`;
+      console.log(`${view.padEnd(24)} ${sizes}`);
       if (size > MAX_BYTES) {
         throw new Error(`${view}.js is ${kilobytes(size)}; the limit is ${kilobytes(MAX_BYTES)}`);
       }
     });
     // The style sheet is not imported by the module: name it, so that --watch sees its changes.
-    build.onLoad({ filter: /index\.ts$/ }, async ({ path }) => ({
-      contents: await readFile(path, "utf8"),
-      loader: "ts",
-      watchFiles: sheetsOf([view]),
-    }));
+    build.onLoad({ filter: /index\.ts$/ }, async ({ path }) => {
+      style = await bundleStyle([view]);
+      return { contents: await readFile(path, "utf8"), loader: "ts", watchFiles: style.files };
+    });
   },
 });
 

@@ -1,13 +1,13 @@
 /** The header of AttentionLines: what all maps have, and the threshold; and the legend. */
 
 import { unpack } from "../shared/arrays";
-import { slider } from "../shared/controls";
 import { h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { type HeadPictures, mapHeader } from "../shared/map/header";
 import { formatWeight, percent } from "../shared/numbers";
 import type { Theme } from "../shared/palette";
 import type { Shell } from "../shared/shell";
+import { slider } from "../shared/slider";
 import { hasFrame } from "../shared/state";
 import { type Fan, type Shown, strongestLine } from "./lines";
 import type { LinesFrame, LinesState } from "./state";

@@ -1,7 +1,7 @@
 /** The header of FusedAttentionMatrix, and its legend. */
 
 import { type Choice, segmented } from "../shared/controls";
-import { fill, h } from "../shared/dom";
+import { button, fill, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { mapHeader } from "../shared/map/header";
 import { endOf, formatWeight } from "../shared/numbers";
@@ -59,25 +59,24 @@ function zoomButtons(zooming: Zooming): {
   element: HTMLElement;
   setZoomed(zoomed: boolean): void;
 } {
-  const button = (sign: string, label: string, action: string, on: () => void): HTMLButtonElement =>
-    h(
-      "button",
+  const zoom = (sign: string, label: string, action: string, on: () => void): HTMLButtonElement =>
+    button(
+      "gh-button",
+      on,
       {
-        class: "gh-button",
-        attrs: { type: "button", title: label },
+        attrs: { title: label },
         data: { action },
         aria: { label },
-        on: { click: on },
       },
       sign,
     );
-  const out = button("−", "Zoom out", "zoom-out", () => zooming.by(1 / 1.6));
-  const whole = button("Whole", "Show the whole matrix", "zoom-reset", zooming.reset);
+  const out = zoom("−", "Zoom out", "zoom-out", () => zooming.by(1 / 1.6));
+  const whole = zoom("Whole", "Show the whole matrix", "zoom-reset", zooming.reset);
   const element = h(
     "div",
     { class: "fm-zoom", attrs: { role: "group" }, aria: { label: "Zoom" } },
     out,
-    button("+", "Zoom in", "zoom-in", () => zooming.by(1.6)),
+    zoom("+", "Zoom in", "zoom-in", () => zooming.by(1.6)),
     whole,
   );
   return {

@@ -59,9 +59,12 @@ export function readout(): {
   showLargest(axes: Axes, matrix: Matrix): void;
 } {
   const element = h("aside", { class: "fm-readout" });
+  /** Whose largest cells are shown now. */
+  let shown: Matrix | null = null;
   return {
     element,
     showCell(axes, matrix, cell, value, paint) {
+      shown = null;
       const none = noValue(matrix, axes, cell);
       const title = h("div", { class: "fm-pair" }, none ?? pairWords(axes, cell));
       if (none) fill(element, title);
@@ -69,6 +72,8 @@ export function readout(): {
       else fill(element, title);
     },
     showLargest(axes, matrix) {
+      if (shown === matrix) return;
+      shown = matrix;
       const cells = matrix.largest;
       if (!cells.length) {
         fill(element, h("div", { class: "gh-caption" }, "Hover a cell for its exact weight."));

@@ -12,7 +12,7 @@ import { createShell, type Shell } from "../shared/shell";
 import { hasAxes, hasFrame } from "../shared/state";
 import { quote } from "../shared/token_text";
 import type { View } from "../shared/view";
-import { drawSummary, drawToken, type Room, type TokenCard, tieWords } from "./card";
+import { createCard, type TokenCard, tieWords } from "./card";
 import { type StripData, sameText, stripData } from "./data";
 import { HELP } from "./help";
 import { legendNodes } from "./legend";
@@ -44,10 +44,7 @@ export class PerplexityStripView implements View<StripState> {
     class: "gh-strip-scroller",
     attrs: { role: "group", tabindex: 0 },
   });
-  readonly #card = h("aside", {
-    class: "gh-strip-card",
-    aria: { label: "The token in numbers" },
-  });
+  readonly #card = createCard();
   readonly #strip: HTMLElement;
   readonly #profile;
   readonly #questions;
@@ -73,7 +70,7 @@ export class PerplexityStripView implements View<StripState> {
     this.#questions = createQuestions(host, signal, () => this.#mark());
     controls.append(this.#layers.element, this.#measures.element);
     const main = h("div", { class: "gh-strip-main" }, this.#texts, this.#profile.element);
-    this.#strip = h("div", { class: "gh-strip" }, main, this.#card);
+    this.#strip = h("div", { class: "gh-strip" }, main, this.#card.element);
     body.append(this.#strip);
     this.#listen(root, signal);
     this.#drawAll();
@@ -134,7 +131,8 @@ export class PerplexityStripView implements View<StripState> {
     this.#texts.setAttribute("aria-label", `Text of ${frame.texts.length} tokens`);
     // Without predictions there is nothing to draw along the text, nor to say of a token.
     this.#strip.classList.toggle("is-plain", frame.n_scored === 0);
-    for (const part of [this.#profile.element, this.#card]) part.hidden = frame.n_scored === 0;
+    for (const part of [this.#profile.element, this.#card.element])
+      part.hidden = frame.n_scored === 0;
   }
 
   #paint(): void {
@@ -178,11 +176,13 @@ export class PerplexityStripView implements View<StripState> {
     this.#source?.mark(hoveredSource, new Set(state.selected_source));
     const position = state.hovered ?? state.selected.at(-1) ?? null;
     const pointed = position !== null && data.frame.texts[position] !== undefined;
+    const { values, frame } = data;
+    this.#card.keep({ values, k: state.k, looks: frame.source !== null });
     if (pointed) this.#showToken(data, position);
     else this.#showSummary(data);
     this.#shell.setStatus(...this.#statusWords(data, pointed));
-    const { layer, heads } = data.frame.key;
-    const kind = data.frame.source ? "cross" : state.kind;
+    const { layer, heads } = frame.key;
+    const kind = frame.source ? "cross" : state.kind;
     this.#shell.drawn({ layer: layer ?? state.layer, heads, unit: state.unit, kind });
   }
 
@@ -204,11 +204,7 @@ export class PerplexityStripView implements View<StripState> {
       figure(right, "of its tokens were the model’s first guess"),
       `${formatCount(n_scored)} of ${formatCount(texts.length)} tokens scored`,
     ];
-    drawSummary(this.#card, lines, this.#room(data));
-  }
-
-  #room({ values, frame }: StripData): Room {
-    return { values, k: this.#host.state.k, looks: frame.source !== null };
+    this.#card.showSummary(lines);
   }
 
   #showToken(data: StripData, position: number): void {
@@ -233,7 +229,7 @@ export class PerplexityStripView implements View<StripState> {
       reason: scored ? "" : frame.undefined || "The model has no value here.",
       alternatives: scored ? this.#questions.alternatives(data, position, k) : [],
     };
-    drawToken(this.#card, card, this.#room(data));
+    this.#card.showToken(card);
     const numbers = scored
       ? `${formatValue("surprisal", values.surprisal[position] ?? 0)}, probability ` +
         `${percent(values.probability[position] ?? 0)}, rank ` +

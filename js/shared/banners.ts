@@ -1,6 +1,6 @@
 /** What the user must know before believing a picture: errors, no kernel, work that goes on. */
 
-import { type Child, fill, h } from "./dom";
+import { button, type Child, fill, h } from "./dom";
 import type { Host } from "./host/host";
 import { type CommonState, hasFrame } from "./state";
 
@@ -65,13 +65,11 @@ function stack<S extends CommonState>(
 ): { element: HTMLElement; show(stale: boolean): void } {
   const element = h("div", { class: "gh-banners" });
   const words = { error: h("span"), busy: h("span") };
-  const cancel = h(
-    "button",
+  const cancel = button(
+    "gh-button gh-cancel",
+    () => host.stop(),
     {
-      class: "gh-button gh-cancel",
-      attrs: { type: "button" },
       data: { action: "cancel" },
-      on: { click: () => host.stop() },
     },
     "Cancel",
   );

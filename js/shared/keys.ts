@@ -1,8 +1,8 @@
 /** Keys that mean the same in every view. Only handled keys are stopped. */
 
-import { neighbour, toggleHead } from "./controls";
+import { neighbour } from "./controls";
 import type { Host } from "./host/host";
-import { headsOf, layerNumbers } from "./scene";
+import { headsOf, layerNumbers, toggleHead } from "./scene";
 import type { CommonState } from "./state";
 
 /** Arrow and digit keys belong to a select or slider that has the focus. */

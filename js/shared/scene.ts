@@ -19,3 +19,11 @@ export function layerNumbers(state: CommonState): number[] {
 export function headsOf(state: CommonState): number {
   return layersOf(state).find((layer) => layer.number === state.layer)?.heads ?? 0;
 }
+
+/** Turns one head on or off. All on, or none left, is written as [] = all. */
+export function toggleHead(heads: readonly number[], head: number, nHeads: number): number[] {
+  const on = new Set(heads.length ? heads : Array.from({ length: nHeads }, (_, i) => i));
+  if (on.has(head)) on.delete(head);
+  else on.add(head);
+  return on.size === nHeads ? [] : [...on].sort((a, b) => a - b);
+}

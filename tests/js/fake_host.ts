@@ -137,3 +137,10 @@ export function find(root: ParentNode, selector: string): HTMLElement {
 export function press(root: HTMLElement, key: string): void {
   root.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
 }
+
+/** The elements under `root` that something takes out of the page. */
+export function lostBy(root: Element, something: () => void): Element[] {
+  const before = [...root.querySelectorAll("*")];
+  something();
+  return before.filter((element) => !element.isConnected);
+}

@@ -13,6 +13,7 @@ import {
   find,
   floats,
   integers,
+  lostBy,
   pack,
   press,
   selfAxes,
@@ -71,6 +72,14 @@ beforeEach(() => document.body.replaceChildren());
 
 const label = (root: HTMLElement, side: string, unit: number): HTMLElement =>
   find(root, `[data-side="${side}"][data-unit="${unit}"]`);
+
+test("a token hovered elsewhere leaves every element standing, the list of cells as well", async () => {
+  const { host, root } = show();
+  await settle();
+  expect(root.querySelectorAll(".fm-largest li")).toHaveLength(2);
+  expect(lostBy(find(root, ".gh-body"), () => host.set({ hovered: 2 }))).toEqual([]);
+  expect(lostBy(find(root, ".gh-legend"), () => host.set({ hovered: 1 }))).toEqual([]);
+});
 
 test("the crosshair asks for the exact cell and shows it, head by head", async () => {
   const { host, root } = show({}, exactCell);

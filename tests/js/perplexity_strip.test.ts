@@ -11,6 +11,7 @@ import {
   find,
   floats,
   integers,
+  lostBy,
   pack,
   press,
   selfAxes,
@@ -123,6 +124,15 @@ describe("the text", () => {
     over(find(el, `[data-position="2"]`));
     expect(find(el, ".gh-status").textContent).toContain("Perplexity 11.3 over 4 scored of 5");
   });
+});
+
+test("a token hovered elsewhere leaves text, profile and legend standing", () => {
+  const { el, host } = mount();
+  const hover = (hovered: number | null) => (): void => host.set({ hovered });
+  expect(lostBy(find(el, ".gh-strip-main"), hover(2))).toEqual([]);
+  expect(lostBy(find(el, ".gh-legend"), hover(3))).toEqual([]);
+  // The card is of the token; the unseen one that keeps its room is not.
+  expect(lostBy(find(el, ".gh-strip-card-room"), hover(null))).toEqual([]);
 });
 
 test("where no token shows a colour, words say how low all of them are", () => {

@@ -1,10 +1,11 @@
 /** The controls that every map has: kind of attention, layer, unit, heads. */
 
-import { headTiles, kindChoices, layerStepper, segmented, UNITS } from "../controls";
+import { kindChoices, layerStepper, segmented, UNITS } from "../controls";
 import type { Host } from "../host/host";
 import type { Theme } from "../palette";
 import { headsOf, layerNumbers } from "../scene";
 import type { CommonState, Kind, Unit } from "../state";
+import { headTiles } from "./heads";
 
 export interface MapHeader {
   readonly elements: readonly HTMLElement[];
