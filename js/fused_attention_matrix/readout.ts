@@ -2,7 +2,7 @@
 
 import { type Child, fill, h, svg } from "../shared/dom";
 import { rowName, unitName } from "../shared/map/axis";
-import { approximately, formatSum, formatWeight, roundUp } from "../shared/numbers";
+import { approximately, formatAmount, formatSum, formatWeight, roundUp } from "../shared/numbers";
 import { css, headColour, type Theme } from "../shared/palette";
 import type { Axes } from "../shared/state";
 import { isMasked, type Matrix } from "./grid";
@@ -106,7 +106,9 @@ function valueParts(matrix: Matrix, value: CellValue, paint: HeadPaint): Child[]
   const entropy = matrix.entropy[value.query];
   const facts = [
     value.rowSum === null ? "" : `row sums to ${formatSum(value.rowSum)}`,
-    entropy === undefined || Number.isNaN(entropy) ? "" : `row entropy ${entropy.toFixed(2)} bits`,
+    entropy === undefined || Number.isNaN(entropy)
+      ? ""
+      : `row entropy ${formatAmount(entropy)} bits`,
   ].filter(Boolean);
   return [
     h("div", { class: "fm-value" }, valueWords(value)),

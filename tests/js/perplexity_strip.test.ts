@@ -1,5 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { colourScale, flatWords, formatValue, quantile } from "../../js/perplexity_strip/measures";
+import {
+  colourScale,
+  flatWords,
+  formatValue,
+  quantile,
+  readValues,
+} from "../../js/perplexity_strip/measures";
 import type { Measure, StripFrame, StripState } from "../../js/perplexity_strip/state";
 import { tokenNodes } from "../../js/perplexity_strip/text";
 import { PerplexityStripView } from "../../js/perplexity_strip/view";
@@ -334,6 +340,18 @@ describe("the scale", () => {
     expect(formatValue("surprisal", 3.06)).toBe("3.06 bits");
     expect(formatValue("perplexity", 12345.6)).toBe("12,350");
     expect(formatValue("probability", 0.9966)).toBe("99.7 %");
+  });
+
+  test("what is nearly certain is not written as certain", () => {
+    expect(formatValue("perplexity", 1.0000018)).toBe("> 1");
+    expect(formatValue("perplexity", 1)).toBe("1.00");
+    expect(formatValue("surprisal", 0.0000026)).toBe("< 0.01 bits");
+    expect(formatValue("entropy", 0)).toBe("0 bits");
+    // In single precision e to the power of a hundred millionth is 1.
+    const nats = pack([Number.NaN, 0, 1e-8, 0.5, 1], "float32");
+    const { perplexity } = readValues(stripFrame({ surprisal: nats }));
+    const words = Array.from(perplexity, (value) => formatValue("perplexity", value));
+    expect(words).toEqual(["–", "1.00", "> 1", "1.65", "2.72"]);
   });
 });
 
