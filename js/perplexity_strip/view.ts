@@ -1,34 +1,25 @@
 /** PerplexityStrip: the text, each token coloured by how well the model predicted it. */
 
 import { type Control, type LayerProps, layerStepper, segmented } from "../shared/controls";
-import { type Child, fill, h } from "../shared/dom";
+import { fill, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
-import { commonKeys, handled, inField } from "../shared/keys";
-import { toggled } from "../shared/lit";
-import { formatCount, percent } from "../shared/numbers";
 import { css, sequentialTable, tableColour } from "../shared/palette";
 import { layerNumbers } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
 import { hasAxes, hasFrame } from "../shared/state";
-import { quote } from "../shared/token_text";
 import type { View } from "../shared/view";
-import { createCard, type TokenCard, tieWords } from "./card";
+import { createCard, type TokenCard } from "./card";
 import { type StripData, sameText, stripData } from "./data";
+import { createGestures, type Gestures } from "./gestures";
 import { HELP } from "./help";
 import { legendNodes } from "./legend";
-import { colourScale, flatWords, formatValue, MEASURE_NAMES, MEASURES } from "./measures";
+import { colourScale, flatWords, MEASURE_NAMES, MEASURES } from "./measures";
 import { createProfile } from "./profile";
 import { createQuestions } from "./questions";
 import { looksWords, type SourceText, sourceText } from "./source";
 import type { Measure, StripState } from "./state";
-import {
-  moveClass,
-  neighbourLine,
-  paintToken,
-  positionOf,
-  type TokenText,
-  tokenText,
-} from "./text";
+import { moveClass, paintToken, type TokenText, tokenText } from "./text";
+import { statusWords, summaryLines, tokenSentence } from "./words";
 
 export class PerplexityStripView implements View<StripState> {
   static readonly id = "perplexity-strip";
@@ -48,6 +39,7 @@ export class PerplexityStripView implements View<StripState> {
   readonly #strip: HTMLElement;
   readonly #profile;
   readonly #questions;
+  readonly #gestures: Gestures;
   #data: StripData | null = null;
   #text: TokenText = { element: h("div"), tokens: [] };
   #source: SourceText | null = null;
@@ -61,18 +53,21 @@ export class PerplexityStripView implements View<StripState> {
       help: HELP,
       onTheme: () => this.#data && this.#paint(),
     });
-    const { signal, body, controls, root } = this.#shell;
+    const { signal, body, controls } = this.#shell;
     this.#profile = createProfile(
       signal,
       (position) => host.set({ hovered: position }),
-      (position) => this.#pin(position, true),
+      (position) => {
+        this.#gestures.pin(position);
+        this.#gestures.reveal(position);
+      },
     );
+    this.#gestures = createGestures(this.#shell, host, this.#texts, () => this.#text.tokens);
     this.#questions = createQuestions(host, signal, () => this.#mark());
     controls.append(this.#layers.element, this.#measures.element);
     const main = h("div", { class: "gh-strip-main" }, this.#texts, this.#profile.element);
     this.#strip = h("div", { class: "gh-strip" }, main, this.#card.element);
     body.append(this.#strip);
-    this.#listen(root, signal);
     this.#drawAll();
   }
 
@@ -85,7 +80,7 @@ export class PerplexityStripView implements View<StripState> {
       this.#sync();
       this.#mark();
     }
-    if ("selected" in changed) this.#reveal(this.#host.state.selected.at(-1) ?? -1);
+    if ("selected" in changed) this.#gestures.reveal(this.#host.state.selected.at(-1) ?? -1);
   }
 
   destroy(): void {
@@ -179,8 +174,11 @@ export class PerplexityStripView implements View<StripState> {
     const { values, frame } = data;
     this.#card.keep({ values, k: state.k, looks: frame.source !== null });
     if (pointed) this.#showToken(data, position);
-    else this.#showSummary(data);
-    this.#shell.setStatus(...this.#statusWords(data, pointed));
+    else {
+      this.#source?.light(null, new Uint8ClampedArray());
+      this.#card.showSummary(summaryLines(data));
+    }
+    this.#shell.setStatus(...statusWords(data, pointed));
     const { layer, heads } = frame.key;
     const kind = frame.source ? "cross" : state.kind;
     this.#shell.drawn({ layer: layer ?? state.layer, heads, unit: state.unit, kind });
@@ -191,20 +189,6 @@ export class PerplexityStripView implements View<StripState> {
     const { axes, unit } = this.#host.state;
     if (unit !== "word" || !hasAxes(axes)) return [position];
     return this.#questions.wordOf(axes, this.#data?.frame.sequence ?? "text", position);
-  }
-
-  #showSummary(data: StripData): void {
-    const { n_scored, perplexity, texts } = data.frame;
-    this.#source?.light(null, new Uint8ClampedArray());
-    const right = percent(n_scored > 0 ? 1 - data.nWrong / n_scored : Number.NaN);
-    const figure = (value: string, words: string): Child =>
-      h("span", { class: "gh-strip-figure" }, h("strong", {}, value), words);
-    const lines = [
-      figure(formatValue("perplexity", perplexity ?? Number.NaN), "perplexity of the text"),
-      figure(right, "of its tokens were the model’s first guess"),
-      `${formatCount(n_scored)} of ${formatCount(texts.length)} tokens scored`,
-    ];
-    this.#card.showSummary(lines);
   }
 
   #showToken(data: StripData, position: number): void {
@@ -230,98 +214,6 @@ export class PerplexityStripView implements View<StripState> {
       alternatives: scored ? this.#questions.alternatives(data, position, k) : [],
     };
     this.#card.showToken(card);
-    const numbers = scored
-      ? `${formatValue("surprisal", values.surprisal[position] ?? 0)}, probability ` +
-        `${percent(values.probability[position] ?? 0)}, rank ` +
-        formatValue("rank", values.rank[position] ?? 0) +
-        tieWords(card.alternatives, values.rank[position] ?? 0, ", shared with ")
-      : frame.undefined;
-    this.#shell.announce(`token ${position} ${quote(text)}: ${numbers}. ${looks}`);
-  }
-
-  /** What the card does not say: the text's numbers beside a token's, else what can be done. */
-  #statusWords(data: StripData, pointed: boolean): Child[] {
-    const { n_scored, perplexity, texts, note } = data.frame;
-    if (n_scored === 0 || perplexity === null) return [note];
-    const hint = "Point at a token for its numbers and what the model expected; a click pins it.";
-    if (!pointed) return [`${hint} ${note}`];
-    return [
-      "Perplexity ",
-      h("strong", {}, formatValue("perplexity", perplexity)),
-      ` over ${formatCount(n_scored)} scored of ${formatCount(texts.length)} tokens. ${note}`,
-    ];
-  }
-
-  // ── What the user does ──────────────────────────────────────────────────────────────────────
-
-  #listen(root: HTMLElement, signal: AbortSignal): void {
-    const host = this.#host;
-    const texts = this.#texts;
-    texts.addEventListener(
-      "pointerover",
-      (event) => {
-        host.set({
-          hovered: positionOf(event, "position"),
-          hovered_source: positionOf(event, "source-position"),
-        });
-      },
-      { signal },
-    );
-    const leave = (): void => host.set({ hovered: null, hovered_source: null });
-    texts.addEventListener("pointerleave", leave, { signal });
-    texts.addEventListener("click", (event) => this.#click(event), { signal });
-    root.addEventListener("keydown", (event) => this.#key(event), { signal });
-  }
-
-  #click(event: MouseEvent): void {
-    // The end of a text selection is not a wish to pin.
-    if (window.getSelection()?.isCollapsed === false) return;
-    const position = positionOf(event, "position");
-    if (position !== null) this.#pin(position, false);
-    const source = positionOf(event, "source-position");
-    if (source !== null) {
-      this.#host.set({ selected_source: toggled(this.#host.state.selected_source, source) });
-    }
-  }
-
-  #pin(position: number, reveal: boolean): void {
-    this.#host.set({ selected: toggled(this.#host.state.selected, position) });
-    if (reveal) this.#reveal(position);
-  }
-
-  #key(event: KeyboardEvent): void {
-    if (commonKeys(event, this.#host) || inField(event)) return;
-    const position = this.#host.state.hovered ?? this.#host.state.selected.at(-1) ?? -1;
-    const next = this.#moved(event.key, position);
-    if (next !== null) {
-      handled(event);
-      this.#host.set({ hovered: next });
-      this.#reveal(next);
-    } else if ((event.key === "Enter" || event.key === " ") && event.target === this.#texts) {
-      handled(event);
-      if (position >= 0) this.#pin(position, false);
-    }
-  }
-
-  #moved(key: string, position: number): number | null {
-    const last = this.#text.tokens.length - 1;
-    const clamp = (to: number): number => Math.min(last, Math.max(0, to));
-    if (key === "ArrowRight") return clamp(position + 1);
-    if (key === "ArrowLeft") return clamp(position - 1);
-    if (key === "Home") return 0;
-    if (key === "End") return last;
-    if (key !== "ArrowDown" && key !== "ArrowUp") return null;
-    const tokens = this.#text.tokens;
-    return neighbourLine(tokens, clamp(position), key === "ArrowDown" ? 1 : -1) ?? clamp(position);
-  }
-
-  /** Scrolls a long text until the token shows; the page itself is left alone. */
-  #reveal(position: number): void {
-    const token = this.#text.tokens[position];
-    const texts = this.#texts;
-    if (!token || texts.scrollHeight <= texts.clientHeight) return;
-    const [box, frame] = [token.getBoundingClientRect(), texts.getBoundingClientRect()];
-    if (box.top < frame.top) texts.scrollTop += box.top - frame.top;
-    else if (box.bottom > frame.bottom) texts.scrollTop += box.bottom - frame.bottom;
+    this.#shell.announce(tokenSentence(card));
   }
 }

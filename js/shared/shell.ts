@@ -55,35 +55,26 @@ export function createShell<S extends CommonState>(
   const { signal } = abort;
   const part = (name: string): HTMLDivElement => h("div", { class: name });
   const [controls, body, legend] = [part("gh-controls"), part("gh-body"), part("gh-legend")];
-  const banners = createBanners(host, signal);
-  const status = h("p", { class: "gh-status" });
-  const live = h("div", { class: "gh-live", aria: { live: "polite" } });
   const heading = createHeading(view.title);
   const help = menuHelp(view.title);
-  help.update(options.help ?? []);
-  const root = h(
-    "section",
-    {
-      class: "gh",
-      attrs: { tabindex: 0 },
-      data: { view: view.id, "lm-suppress-shortcuts": "true" },
-      aria: { label: view.title },
-    },
+  const banners = createBanners(host, signal);
+  const words = createWords();
+  const root = createRoot(
+    view,
     h("header", { class: "gh-header" }, heading.element, controls, help.element),
     banners.element,
     body,
-    h("footer", { class: "gh-footer" }, legend, status),
-    live,
+    h("footer", { class: "gh-footer" }, legend, words.status),
+    words.live,
   );
+  help.update(options.help ?? []);
   el.append(root);
   const theme = watchTheme(root, () => host.state.theme, options.onTheme, signal);
   return {
-    root,
-    controls,
-    body,
-    legend,
-    tooltip: createTooltip(root),
-    signal,
+    ...{ root, controls, body, legend, signal, tooltip: createTooltip(root) },
+    setStatus: words.setStatus,
+    announce: words.announce,
+    setHelp: help.update,
     get theme() {
       return theme.current;
     },
@@ -96,15 +87,6 @@ export function createShell<S extends CommonState>(
       root.style.height = state.height > 0 ? `${state.height}px` : "";
       root.setAttribute("aria-busy", String(state.busy !== ""));
     },
-    setStatus(...words) {
-      fill(status, ...words);
-    },
-    setHelp(sentences) {
-      help.update(sentences);
-    },
-    announce(words) {
-      if (live.textContent !== words) live.textContent = words;
-    },
     drawn({ layer, heads, unit, kind }) {
       root.dataset.frame = `${layer}:${heads.join(",")}:${unit}:${kind}`;
       root.dataset.ready = "true";
@@ -112,6 +94,36 @@ export function createShell<S extends CommonState>(
     destroy() {
       abort.abort();
       root.remove();
+    },
+  };
+}
+
+function createRoot(
+  { id, title }: { id: string; title: string },
+  ...children: Child[]
+): HTMLElement {
+  return h(
+    "section",
+    {
+      class: "gh",
+      attrs: { tabindex: 0 },
+      data: { view: id, "lm-suppress-shortcuts": "true" },
+      aria: { label: title },
+    },
+    ...children,
+  );
+}
+
+/** The line under the picture, and what screen readers are told. */
+function createWords() {
+  const status = h("p", { class: "gh-status" });
+  const live = h("div", { class: "gh-live", aria: { live: "polite" } });
+  return {
+    status,
+    live,
+    setStatus: (...words: Child[]): void => fill(status, ...words),
+    announce(words: string): void {
+      if (live.textContent !== words) live.textContent = words;
     },
   };
 }
