@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from glasshead.view import TraceView
     from glasshead_backend import Trace
 
-Status = Literal["ready", "busy", "no kernel"]
+Status = Literal["ready", "no kernel"]
 
 
 @dataclass(frozen=True)
