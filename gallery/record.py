@@ -24,7 +24,7 @@ from glasshead.questions import reply
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glasshead.view import TraceView
+    from glasshead.trace_view import TraceView
     from glasshead_backend.asking import Kind
 
 RECORDED = Path(__file__).parent / "recorded"

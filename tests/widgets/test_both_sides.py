@@ -12,7 +12,7 @@ import anywidget
 import pytest
 
 import glasshead
-from glasshead.view import TraceView
+from glasshead.trace_view import TraceView
 
 ROOT = Path(__file__).parents[2]
 VIEWS = [

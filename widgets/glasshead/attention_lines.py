@@ -8,7 +8,8 @@ import torch
 import traitlets
 
 from glasshead.questions import question
-from glasshead.view import TraceView, bundle
+from glasshead.trace_view import TraceView
+from glasshead.view import bundle
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.lines import fan, lines_frame, lines_table
 

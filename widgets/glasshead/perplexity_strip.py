@@ -9,7 +9,8 @@ import torch
 import traitlets
 
 from glasshead.questions import question
-from glasshead.view import TraceView, bundle
+from glasshead.trace_view import TraceView
+from glasshead.view import bundle
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.strip import place_of_true, source_attention, strip_frame
