@@ -4,7 +4,7 @@ import * as registry from "../js/registry";
 import { fill, h } from "../js/shared/dom";
 import { type Model, mount } from "../js/shared/host/anywidget";
 import { type Recording, recordedModel } from "../js/shared/host/recorded";
-import type { CommonState, ThemeTrait } from "../js/shared/state";
+import type { ThemeTrait, ViewState } from "../js/shared/state";
 import type { ViewClass } from "../js/shared/view";
 
 /** One state of the gallery, as `record.py` writes it. */
@@ -20,7 +20,7 @@ interface State extends Recording {
 }
 
 const VIEWS = new Map(
-  Object.values(registry).map((view) => [view.id, view as unknown as ViewClass<CommonState>]),
+  Object.values(registry).map((view) => [view.id, view as unknown as ViewClass<ViewState>]),
 );
 const NOT_RECORDED =
   "This page has no kernel, and this was not recorded. " +

@@ -1,8 +1,8 @@
 /** The traits of AttentionLines, and its frame. */
 
-import type { CommonState, Kind, MaybeFrame, Packed, Unit } from "../shared/state";
+import type { Kind, MaybeFrame, Packed, TraceState, Unit } from "../shared/state";
 
-export interface LinesState extends CommonState {
+export interface LinesState extends TraceState {
   /** Only lines with at least this weight are drawn (0…1); null = the frame's own choice. */
   threshold: number | null;
   frame: MaybeFrame<LinesFrame>;

@@ -7,7 +7,7 @@ import type { Side } from "../shared/map/axis";
 import { type At, type LitUnits, litUnits, pinPatch, pointPatch } from "../shared/map/pin";
 import { percent } from "../shared/numbers";
 import { createShell, type Shell } from "../shared/shell";
-import { changesOf, type View } from "../shared/view";
+import { changesOf, TRACE_TRAITS, type View } from "../shared/view";
 import type { Lit } from "./columns";
 import { createHeader, type Header } from "./controls";
 import { createFans, type Fans, quietUnits } from "./fans";
@@ -22,7 +22,7 @@ import { fanSentence, linesSentence, lineWords } from "./words";
 export class AttentionLinesView implements View<LinesState> {
   static readonly id = "attention-lines";
   static readonly title = "Attention lines";
-  static readonly traits = { threshold: true } as const;
+  static readonly traits = { ...TRACE_TRAITS, threshold: true } as const;
 
   readonly #host: Host<LinesState>;
   readonly #shell: Shell;

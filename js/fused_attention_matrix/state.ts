@@ -1,8 +1,8 @@
 /** The traits of FusedAttentionMatrix, and its frame. */
 
-import type { CommonState, Kind, MaybeFrame, Packed, Unit } from "../shared/state";
+import type { Kind, MaybeFrame, Packed, TraceState, Unit } from "../shared/state";
 
-export interface MatrixState extends CommonState {
+export interface MatrixState extends TraceState {
   /** How several heads become one picture. */
   aggregate: "mean" | "max";
   /** Colour scale. */

@@ -8,7 +8,7 @@ import type { Side } from "../shared/map/axis";
 import { type At, type LitUnits, litUnits, pinPatch, pointPatch } from "../shared/map/pin";
 import { headsOf } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
-import { changesOf, type View } from "../shared/view";
+import { changesOf, TRACE_TRAITS, type View } from "../shared/view";
 import { type Cells, createCells } from "./cells";
 import { createHeader, type Header } from "./controls";
 import { type Drawing, Figure } from "./figure";
@@ -24,7 +24,7 @@ import { captionWords, cellWords, wholeWords } from "./words";
 export class FusedAttentionMatrixView implements View<MatrixState> {
   static readonly id = "fused-attention-matrix";
   static readonly title = "Fused attention matrix";
-  static readonly traits = { aggregate: true, scale: true } as const;
+  static readonly traits = { ...TRACE_TRAITS, aggregate: true, scale: true } as const;
 
   readonly #host: Host<MatrixState>;
   readonly #shell: Shell;

@@ -1,6 +1,6 @@
 /** The traits of LayerStatsChart, and its frame. */
 
-import type { CommonState, Kind, MaybeFrame, Named, Packed, Sequence } from "../shared/state";
+import type { Kind, MaybeFrame, Named, Packed, Sequence, TraceState } from "../shared/state";
 
 export type ScaleName = "linear" | "log";
 export type Value = number | string | null;
@@ -87,7 +87,7 @@ export interface Detail {
   panels: Panel[];
 }
 
-export interface ChartState extends CommonState {
+export interface ChartState extends TraceState {
   metrics: MetricInfo[];
   metric: MetricState;
   quantity: string;

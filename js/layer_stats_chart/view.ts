@@ -7,7 +7,7 @@ import { litTokens, onlyLit } from "../shared/lit";
 import { layerNumbers } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
 import { hasFrame } from "../shared/state";
-import type { View } from "../shared/view";
+import { TRACE_TRAITS, type View } from "../shared/view";
 import { Chart } from "./chart";
 import { type Controls, chartControls, type Picture } from "./controls";
 import { type ChartData, chartData } from "./data";
@@ -27,6 +27,7 @@ export class LayerStatsChartView implements View<ChartState> {
   static readonly id = "layer-stats-chart";
   static readonly title = "Layer statistics";
   static readonly traits = {
+    ...TRACE_TRAITS,
     metrics: true,
     metric: true,
     quantity: true,

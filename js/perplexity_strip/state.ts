@@ -1,10 +1,10 @@
 /** The traits of PerplexityStrip, and its frame. */
 
-import type { CommonState, Kind, MaybeFrame, Packed, Sequence } from "../shared/state";
+import type { Kind, MaybeFrame, Packed, Sequence, TraceState } from "../shared/state";
 
 export type Measure = "surprisal" | "perplexity" | "probability" | "rank" | "entropy";
 
-export interface StripState extends CommonState {
+export interface StripState extends TraceState {
   measure: Measure;
   /** How many alternatives are shown. */
   k: number;

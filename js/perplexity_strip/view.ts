@@ -7,7 +7,7 @@ import { css, sequentialTable, tableColour } from "../shared/palette";
 import { layerNumbers } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
 import { hasAxes, hasFrame } from "../shared/state";
-import type { View } from "../shared/view";
+import { TRACE_TRAITS, type View } from "../shared/view";
 import { createCard, type TokenCard } from "./card";
 import { type StripData, sameText, stripData } from "./data";
 import { createGestures, type Gestures } from "./gestures";
@@ -24,7 +24,7 @@ import { statusWords, summaryLines, tokenSentence } from "./words";
 export class PerplexityStripView implements View<StripState> {
   static readonly id = "perplexity-strip";
   static readonly title = "Perplexity strip";
-  static readonly traits = { measure: true, k: true } as const;
+  static readonly traits = { ...TRACE_TRAITS, measure: true, k: true } as const;
 
   readonly #host: Host<StripState>;
   readonly #shell: Shell;

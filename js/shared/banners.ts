@@ -2,23 +2,23 @@
 
 import { button, type Child, fill, h } from "./dom";
 import type { Host } from "./host/host";
-import { type CommonState, hasFrame } from "./state";
+import { hasFrame, type TraceState, type ViewState } from "./state";
 
 export interface Banners {
   readonly element: HTMLElement;
   /** Brings them in line with the state. */
-  sync(state: CommonState): void;
+  sync(state: ViewState): void;
 }
 
 // Milliseconds until a picture that lags behind its controls says so.
 const PATIENCE = 800;
 
-export function createBanners<S extends CommonState>(host: Host<S>, signal: AbortSignal): Banners {
+export function createBanners<S extends ViewState>(host: Host<S>, signal: AbortSignal): Banners {
   const { element, show } = stack(host);
   let stale = false;
   let patience = 0;
   /** A picture that is not yet the one asked for says so, once waiting is no longer a blink. */
-  const watchPicture = (state: CommonState): void => {
+  const watchPicture = (state: ViewState): void => {
     if (!isStale(state)) {
       window.clearTimeout(patience);
       patience = 0;
@@ -42,25 +42,25 @@ export function createBanners<S extends CommonState>(host: Host<S>, signal: Abor
 }
 
 /** Whether the picture answers another layer, kind, unit or other heads than the controls show. */
-function isStale(state: CommonState): boolean {
+function isStale(state: ViewState): boolean {
   const { frame } = state;
   if (state.error || !hasFrame(frame)) return false;
   const key = frame.key as Readonly<Record<string, unknown>>;
   // Each frame's key names what it depends on; a strip lights by cross attention whatever the kind.
   if (!("unit" in key)) return false;
-  const wants = state as unknown as Readonly<Record<string, unknown>>;
+  const wants = state as TraceState & Readonly<Record<string, unknown>>;
   const names = Object.keys(key).filter((name) => name in state && name !== "heads");
-  return names.some((name) => key[name] !== wants[name]) || lacksHeads(key, state);
+  return names.some((name) => key[name] !== wants[name]) || lacksHeads(key, wants);
 }
 
 /** Lines of all heads are those of some as well; an aggregate is of its own heads only. */
-function lacksHeads(key: Readonly<Record<string, unknown>>, { heads }: CommonState): boolean {
+function lacksHeads(key: Readonly<Record<string, unknown>>, { heads }: TraceState): boolean {
   const drawn = Array.isArray(key.heads) ? key.heads : heads;
   return !(drawn.length === 0 && !("aggregate" in key)) && drawn.join() !== heads.join();
 }
 
 /** The banners themselves, most urgent first. */
-function stack<S extends CommonState>(
+function stack<S extends ViewState>(
   host: Host<S>,
 ): { element: HTMLElement; show(stale: boolean): void } {
   const element = h("div", { class: "gh-banners" });

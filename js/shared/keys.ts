@@ -3,7 +3,7 @@
 import { neighbour } from "./controls";
 import type { Host } from "./host/host";
 import { headsOf, layerNumbers, toggleHead } from "./scene";
-import type { CommonState } from "./state";
+import type { TraceState } from "./state";
 
 /** Arrow and digit keys belong to a select or slider that has the focus. */
 export function inField(event: KeyboardEvent): boolean {
@@ -16,7 +16,7 @@ export function handled(event: KeyboardEvent): void {
 }
 
 /** `[` `]` step through layers, digits toggle heads, Escape clears; true when it was one of them. */
-export function commonKeys(event: KeyboardEvent, host: Host<CommonState>): boolean {
+export function commonKeys(event: KeyboardEvent, host: Host<TraceState>): boolean {
   if (event.ctrlKey || event.metaKey || event.altKey || inField(event)) return false;
   const patch = commonPatch(event.key, host.state);
   if (!patch) return false;
@@ -25,7 +25,7 @@ export function commonKeys(event: KeyboardEvent, host: Host<CommonState>): boole
   return true;
 }
 
-function commonPatch(key: string, state: CommonState): Partial<CommonState> | null {
+function commonPatch(key: string, state: TraceState): Partial<TraceState> | null {
   if (key === "[" || key === "]") {
     const layer = neighbour(layerNumbers(state), state.layer, key === "]" ? 1 : -1);
     return { layer: layer ?? state.layer };

@@ -1,8 +1,8 @@
 /** Which tokens are lit, here and in linked views: pointed at (hovered), or pinned (selected). */
 
-import type { CommonState, Sequence } from "./state";
+import type { Sequence, TraceState } from "./state";
 
-export type Lit = Pick<CommonState, "hovered" | "selected" | "hovered_source" | "selected_source">;
+export type Lit = Pick<TraceState, "hovered" | "selected" | "hovered_source" | "selected_source">;
 
 export interface LitTokens {
   hovered: number | null;

@@ -1,22 +1,22 @@
 /** What the model has of the kind of attention that is shown: its layers, and their heads. */
 
-import type { CommonState, KindInfo, LayerInfo, Scene } from "./state";
+import type { KindInfo, LayerInfo, Scene, TraceState } from "./state";
 
 export function kindInfo(scene: Scene, name: string): KindInfo | undefined {
   return scene.kinds?.find((kind) => kind.name === name);
 }
 
 /** The layers of the current kind, as the model numbers them. */
-export function layersOf(state: CommonState): readonly LayerInfo[] {
+export function layersOf(state: TraceState): readonly LayerInfo[] {
   return kindInfo(state.scene, state.kind)?.layers ?? [];
 }
 
-export function layerNumbers(state: CommonState): number[] {
+export function layerNumbers(state: TraceState): number[] {
   return layersOf(state).map(({ number }) => number);
 }
 
 /** How many heads the current layer has. */
-export function headsOf(state: CommonState): number {
+export function headsOf(state: TraceState): number {
   return layersOf(state).find((layer) => layer.number === state.layer)?.heads ?? 0;
 }
 

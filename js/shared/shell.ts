@@ -5,7 +5,7 @@ import { menuHelp } from "./controls";
 import { type Child, fill, h } from "./dom";
 import type { Host } from "./host/host";
 import type { Theme } from "./palette";
-import type { CommonState } from "./state";
+import type { TraceState, ViewState } from "./state";
 import { type Inks, readInks, watchTheme } from "./theme";
 import { createTooltip, type Tooltip } from "./tooltip";
 import type { ViewClass } from "./view";
@@ -29,23 +29,23 @@ export interface Shell {
   /** The colours of the theme, for canvases. */
   inks(): Inks;
   /** Brings header, banners, theme and height in line with the state. */
-  sync(state: CommonState): void;
+  sync(state: ViewState): void;
   /** One line in words under the picture. */
   setStatus(...words: Child[]): void;
   /** Other sentences on how to read it. */
   setHelp(sentences: readonly string[]): void;
   /** Says something to screen readers. */
   announce(words: string): void;
-  /** Marks what is drawn now: `data-frame` and `data-ready`. */
-  drawn(of: Shown): void;
+  /** Marks what is drawn now: `data-ready`, and of a trace `data-frame`. */
+  drawn(of?: Shown): void;
   destroy(): void;
 }
 
-/** What a picture is of, as far as all views have it. */
-export type Shown = Pick<CommonState, "layer" | "heads" | "unit" | "kind">;
+/** What a picture of a trace is of. */
+export type Shown = Pick<TraceState, "layer" | "heads" | "unit" | "kind">;
 
 /** Builds header, body, footer and banners into `el`; the same for every view. */
-export function createShell<S extends CommonState>(
+export function createShell<S extends ViewState>(
   el: HTMLElement,
   host: Host<S>,
   view: ViewClass<S>,
@@ -87,8 +87,8 @@ export function createShell<S extends CommonState>(
       root.style.height = state.height > 0 ? `${state.height}px` : "";
       root.setAttribute("aria-busy", String(state.busy !== ""));
     },
-    drawn({ layer, heads, unit, kind }) {
-      root.dataset.frame = `${layer}:${heads.join(",")}:${unit}:${kind}`;
+    drawn(of) {
+      if (of) root.dataset.frame = `${of.layer}:${of.heads.join(",")}:${of.unit}:${of.kind}`;
       root.dataset.ready = "true";
     },
     destroy() {
@@ -129,7 +129,7 @@ function createWords() {
 }
 
 /** The title with the model's name, and a notice where the model is a toy. */
-function createHeading(title: string): { element: HTMLElement; sync(state: CommonState): void } {
+function createHeading(title: string): { element: HTMLElement; sync(state: ViewState): void } {
   const model = h("span", { class: "gh-model" });
   const notice = h("span", { class: "gh-notice", attrs: { role: "note" } }, "toy model");
   return {

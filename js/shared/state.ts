@@ -1,5 +1,5 @@
 /**
- * The traits that all views share, as Python sends them and the browser writes them.
+ * The traits that views share, as Python sends them and the browser writes them.
  *
  * Each view's own traits, and its frame, are in the `state.ts` of its folder.
  */
@@ -31,11 +31,15 @@ export interface KindInfo {
   layers: LayerInfo[];
 }
 
-/** What stays the same for the life of a trace. */
-export interface Scene {
+/** What a view is headed by: the model, and what must be said of it. */
+export interface Heading {
   model: string;
-  family: "decoder" | "encoder-decoder" | "encoder";
   notice: string;
+}
+
+/** What stays the same for the life of a trace. */
+export interface Scene extends Heading {
+  family: "decoder" | "encoder-decoder" | "encoder";
   kinds: KindInfo[];
 }
 
@@ -65,7 +69,19 @@ export interface Axes {
 export type MaybeAxes = Axes | Record<string, never>;
 export type MaybeFrame<F> = F | Record<string, never>;
 
-export interface CommonState {
+/** What every view has, whatever it is of. */
+export interface ViewState {
+  theme: ThemeTrait;
+  /** Pixels; 0 = the view's own natural height. */
+  height: number;
+  scene: Heading;
+  frame: MaybeFrame<Frame>;
+  error: string;
+  busy: string;
+}
+
+/** What a view of a trace has. */
+export interface TraceState extends ViewState {
   layer: number;
   /** Head numbers, sorted; empty = all. */
   heads: number[];
@@ -77,14 +93,8 @@ export interface CommonState {
   /** Token positions in "source" of an encoder-decoder model. */
   selected_source: number[];
   hovered_source: number | null;
-  theme: ThemeTrait;
-  /** Pixels; 0 = the view's own natural height. */
-  height: number;
   scene: Scene;
   axes: MaybeAxes;
-  frame: MaybeFrame<Frame>;
-  error: string;
-  busy: string;
 }
 
 /** What is drawn now: `key` names the state that it answers, the rest is the view's own. */

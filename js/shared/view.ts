@@ -1,7 +1,7 @@
 /** What a view is: a class that takes an element and a host, and knows nothing of Jupyter. */
 
 import type { Host } from "./host/host";
-import type { CommonState } from "./state";
+import type { TraceState, ViewState } from "./state";
 
 export interface View<S> {
   /** Some of the state has changed; `changed` has the new values. */
@@ -12,13 +12,36 @@ export interface View<S> {
 /** Names of traits as a record, so that the compiler sees a forgotten one. */
 export type Names<Key extends PropertyKey> = Readonly<Record<Key, true>>;
 
-export interface ViewClass<S extends CommonState> {
+/** The traits that every view has. */
+export const VIEW_TRAITS: Names<keyof ViewState> = {
+  theme: true,
+  height: true,
+  scene: true,
+  frame: true,
+  error: true,
+  busy: true,
+};
+
+/** What a view of a trace has beside them. */
+export const TRACE_TRAITS = {
+  layer: true,
+  heads: true,
+  kind: true,
+  unit: true,
+  selected: true,
+  hovered: true,
+  selected_source: true,
+  hovered_source: true,
+  axes: true,
+} as const satisfies Names<Exclude<keyof TraceState, keyof ViewState>>;
+
+export interface ViewClass<S extends ViewState> {
   new (el: HTMLElement, host: Host<S>): View<S>;
   /** What the page calls it: "attention-lines", the `data-view` of its root. */
   readonly id: string;
   readonly title: string;
-  /** Its traits beyond those that all views share. */
-  readonly traits: Names<Exclude<keyof S, keyof CommonState>>;
+  /** Its traits beyond those that every view has; a view of a trace begins with TRACE_TRAITS. */
+  readonly traits: Names<Exclude<keyof S, keyof ViewState>>;
 }
 
 /** Tells whether any of these has changed; an empty change says that all is new. */

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { adapter, createHost } from "../../js/shared/host/anywidget";
 import type { Host } from "../../js/shared/host/host";
-import type { CommonState } from "../../js/shared/state";
-import type { View } from "../../js/shared/view";
+import type { TraceState } from "../../js/shared/state";
+import { TRACE_TRAITS, type View } from "../../js/shared/view";
 import { FakeModel, StaticModel } from "./fake_model";
 
 interface Small {
@@ -89,14 +89,14 @@ test("a host where everything throws still has a working view", async () => {
 
 describe("the module's default export", () => {
   const destroyed: string[] = [];
-  class Probe implements View<CommonState> {
+  class Probe implements View<TraceState> {
     static readonly id = "probe";
     static readonly title = "Probe";
-    static readonly traits = {};
+    static readonly traits = TRACE_TRAITS;
     private readonly line = document.createElement("p");
     constructor(
       el: HTMLElement,
-      private readonly host: Host<CommonState>,
+      private readonly host: Host<TraceState>,
     ) {
       if (host.state.layer < 0) throw new Error("no such layer");
       el.append(this.line);

@@ -7,34 +7,16 @@
 
 import type { AnyModel, AnyWidget } from "@anywidget/types";
 import { createSchedule } from "../schedule";
-import type { CommonState } from "../state";
-import type { Names, View, ViewClass } from "../view";
+import type { ViewState } from "../state";
+import { VIEW_TRAITS, type View, type ViewClass } from "../view";
 import { type Host, same } from "./host";
 import { createWire, type Port } from "./wire";
-
-const COMMON: Names<keyof CommonState> = {
-  layer: true,
-  heads: true,
-  kind: true,
-  unit: true,
-  selected: true,
-  hovered: true,
-  selected_source: true,
-  hovered_source: true,
-  theme: true,
-  height: true,
-  scene: true,
-  axes: true,
-  frame: true,
-  error: true,
-  busy: true,
-};
 
 /** The part of anywidget's model that is used. */
 export type Model = Pick<AnyModel, "get" | "set" | "on" | "off" | "save_changes" | "send">;
 
 /** Makes a module's default export out of a view class. */
-export function adapter<S extends CommonState>(
+export function adapter<S extends ViewState>(
   view: ViewClass<S>,
 ): () => Extract<AnyWidget, { render?: unknown }> {
   return () => ({
@@ -48,13 +30,14 @@ export function adapter<S extends CommonState>(
 }
 
 /** Puts a view of a model into an element, until the signal ends it. */
-export function mount<S extends CommonState>(
+export function mount<S extends ViewState>(
   viewClass: ViewClass<S>,
   model: Model,
   el: HTMLElement,
   signal: AbortSignal,
 ): void {
-  const names = [...Object.keys(COMMON), ...Object.keys(viewClass.traits)] as (keyof S & string)[];
+  const names = [...Object.keys(VIEW_TRAITS), ...Object.keys(viewClass.traits)] as (keyof S &
+    string)[];
   let view: View<S> | null = null;
   const host = createHost<S>(model, names, (changed) => view?.update(changed), signal);
   signal.addEventListener("abort", () => view?.destroy());

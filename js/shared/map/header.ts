@@ -4,14 +4,14 @@ import { kindChoices, layerStepper, segmented, UNITS } from "../controls";
 import type { Host } from "../host/host";
 import type { Theme } from "../palette";
 import { headsOf, layerNumbers } from "../scene";
-import type { CommonState, Kind, Unit } from "../state";
+import type { Kind, TraceState, Unit } from "../state";
 import { headTiles } from "./heads";
 
 export interface MapHeader {
   readonly elements: readonly HTMLElement[];
   /** Head tiles: what the picture shows of the layer; belongs above it. */
   readonly heads: HTMLElement;
-  update(state: CommonState, theme: Theme, pictures?: HeadPictures | null): void;
+  update(state: TraceState, theme: Theme, pictures?: HeadPictures | null): void;
 }
 
 /** A small picture of every head, where a view has them: [n, size, size] bytes. */
@@ -21,7 +21,7 @@ export interface HeadPictures {
   size: number;
 }
 
-export function mapHeader(host: Host<CommonState>): MapHeader {
+export function mapHeader(host: Host<TraceState>): MapHeader {
   const kind = segmented<Kind>("Kind of attention", "kind", (value) => host.set({ kind: value }));
   const layer = layerStepper((value) => host.set({ layer: value }));
   const unit = segmented<Unit>("Unit", "unit", (value) => host.set({ unit: value }));
