@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from state import Page, State
 
     from glasshead.trace_view import TraceView
+    from glasshead.view import View
     from glasshead_backend.asking import Kind
 
 GALLERY = Path(__file__).parent
@@ -50,13 +51,15 @@ def pages() -> list[Page]:
 
 def record(page: Page, state: State) -> dict[str, Any]:
     """Make the widget of a state and record its traits, pictures and answers."""
-    trace = state.trace()
+    shown = state.shown()
+    arguments: tuple[Any, ...] = shown if isinstance(shown, tuple) else (shown,)
     traits: dict[str, Any] = {
-        name: value(trace) if callable(value) else value for name, value in state.traits.items()
+        name: value(*arguments) if callable(value) else value
+        for name, value in state.traits.items()
     }
     # Lines of all heads are recorded: the view itself filters them by the selected heads.
     heads = traits.pop("heads", []) if page.all_heads else None
-    view = page.view(trace, **traits)
+    view: Any = page.view(*arguments, **traits)
     synced = {
         name: value
         for name, value in view.get_state().items()
@@ -122,11 +125,9 @@ def exists(view: TraceView, wanted: dict[str, Any]) -> bool:
     )
 
 
-def answers(page: Page, view: TraceView, synced: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def answers(page: Page, view: View, synced: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Record the answers that hovering needs, for the traits the page opens with."""
-    when = {name: synced[name] for name in {*page.depends(view), "heads"}}
-    if not synced["axes"]:
-        return
+    when = {name: synced[name] for name in {*page.depends(view), "heads"} & synced.keys()}
     for question, args in page.questions(view, synced):
         answered = reply(view, {"kind": "ask", "id": "", "question": question, "args": args})
         if answered is None:

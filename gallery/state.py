@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from glasshead.trace_view import TraceView
-    from glasshead_backend import Trace
+    from glasshead.view import View
 
 Status = Literal["ready", "no kernel"]
 
@@ -22,10 +21,10 @@ class State:
     ----------
     name : str
         Names the picture's file and its place on the page.
-    trace : callable
-        Makes the trace; called once for all states that share it.
+    shown : callable
+        Makes what the view is of: a trace, or the arguments of a view of something else.
     traits : dict
-        Initial traits of the view, or functions that find them in the trace.
+        Initial traits of the view, or functions that find them in what is shown.
     set : dict
         Traits set afterwards without the view's validation: errors, busy words, a wrong layer.
     width : int
@@ -39,7 +38,7 @@ class State:
     """
 
     name: str
-    trace: Callable[[], Trace]
+    shown: Callable[[], Any]
     traits: dict[str, Any] = field(default_factory=dict)
     set: dict[str, Any] = field(default_factory=dict)
     width: int = 900
@@ -59,7 +58,7 @@ class Page:
 
     Parameters
     ----------
-    view : type of TraceView
+    view : type of View
     states : list of State
     depends : callable
         Given a view, names the traits that need another picture from the kernel when they change.
@@ -69,7 +68,7 @@ class Page:
         Whether pictures are of all heads, which the view itself filters by those selected.
     """
 
-    view: type[TraceView]
+    view: type[View]
     states: list[State]
     depends: Callable[[Any], list[str]] = nothing
     questions: Callable[[Any, dict[str, Any]], Iterable[tuple[str, dict[str, Any]]]] = nothing

@@ -22,14 +22,15 @@ pytestmark = pytest.mark.slow
 
 _USE = """
 import glasshead
+from glasshead.trace_view import TraceView
 from pathlib import Path
 from importlib.metadata import version
 assert Path(glasshead.__file__).is_relative_to({environment!r}), glasshead.__file__
 assert version("glasshead") == glasshead.__version__
 for name in ("decoder", "encoder-decoder"):
     trace = glasshead.Lens.demo(name).trace("the brown dog ran .")
-    for view in ("AttentionLines", "FusedAttentionMatrix", "PerplexityStrip", "LayerStatsChart"):
-        widget = getattr(glasshead, view)(trace)
+    for view in TraceView.__subclasses__():
+        widget = view(trace)
         assert widget._esm and widget._css and widget.frame
 print("works")
 """

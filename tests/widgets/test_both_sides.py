@@ -12,17 +12,17 @@ import anywidget
 import pytest
 
 import glasshead
-from glasshead.trace_view import TraceView
+from glasshead.view import View
 
 ROOT = Path(__file__).parents[2]
 VIEWS = [
     view
     for name in glasshead.__all__
-    if isinstance(view := getattr(glasshead, name), type) and issubclass(view, TraceView)
+    if isinstance(view := getattr(glasshead, name), type) and issubclass(view, View)
 ]
 
 
-def folder(view: type[TraceView]) -> str:
+def folder(view: type[View]) -> str:
     """Return the name of a view's Python file, folder, module and style sheet."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", view.__name__).lower()
 
@@ -45,7 +45,7 @@ def traits_read() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_browser_reads_exactly_the_traits_that_python_syncs(
-    view: type[TraceView], traits_read: dict[str, list[str]]
+    view: type[View], traits_read: dict[str, list[str]]
 ) -> None:
     # TypeScript holds that these are the names of the interface in `state.ts`.
     own = set(view.class_traits(sync=True)) - set(anywidget.AnyWidget.class_traits(sync=True))
@@ -54,7 +54,7 @@ def test_the_browser_reads_exactly_the_traits_that_python_syncs(
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_has_one_name_on_both_sides_and_one_line_in_the_registry(
-    view: type[TraceView],
+    view: type[View],
 ) -> None:
     name = folder(view)
     assert view.__module__ == f"glasshead.{name}"

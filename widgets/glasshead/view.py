@@ -50,7 +50,9 @@ class View(anywidget.AnyWidget):
     height = traitlets.Int(0, min=0, help="Height in pixels; 0 = as high as the content.").tag(
         sync=True
     )
-    scene = traitlets.Dict(help="The model, its layers and heads.", read_only=True).tag(sync=True)
+    scene = traitlets.Dict(
+        help="The model, and what of it the view needs to know.", read_only=True
+    ).tag(sync=True)
     frame = traitlets.Dict(help="The current picture, as binary arrays.", read_only=True).tag(
         sync=True
     )
