@@ -4,8 +4,8 @@ import type { Host } from "../shared/host/host";
 import { commonKeys, handled, inField } from "../shared/keys";
 import { toggled } from "../shared/lit";
 import type { Shell } from "../shared/shell";
+import { keyTarget, positionOf, scrollTo } from "../shared/text";
 import type { StripState } from "./state";
-import { neighbourLine, positionOf } from "./text";
 
 export interface Gestures {
   pin(position: number): void;
@@ -41,7 +41,7 @@ export function createGestures(
   const press = (event: KeyboardEvent): void => {
     if (commonKeys(event, host) || inField(event)) return;
     const position = host.state.hovered ?? host.state.selected.at(-1) ?? -1;
-    const next = moved(event.key, position, tokens());
+    const next = keyTarget(event.key, position, tokens());
     if (next !== null) {
       handled(event);
       host.set({ hovered: next });
@@ -56,23 +56,4 @@ export function createGestures(
   texts.addEventListener("click", click, { signal });
   root.addEventListener("keydown", press, { signal });
   return { pin, reveal };
-}
-
-/** The token that a key leads to; null for another key. */
-function moved(key: string, position: number, tokens: readonly HTMLElement[]): number | null {
-  const last = tokens.length - 1;
-  const clamp = (to: number): number => Math.min(last, Math.max(0, to));
-  if (key === "ArrowRight") return clamp(position + 1);
-  if (key === "ArrowLeft") return clamp(position - 1);
-  if (key === "Home") return 0;
-  if (key === "End") return last;
-  if (key !== "ArrowDown" && key !== "ArrowUp") return null;
-  return neighbourLine(tokens, clamp(position), key === "ArrowDown" ? 1 : -1) ?? clamp(position);
-}
-
-function scrollTo(texts: HTMLElement, token: HTMLElement | undefined): void {
-  if (!token || texts.scrollHeight <= texts.clientHeight) return;
-  const [box, frame] = [token.getBoundingClientRect(), texts.getBoundingClientRect()];
-  if (box.top < frame.top) texts.scrollTop += box.top - frame.top;
-  else if (box.bottom > frame.bottom) texts.scrollTop += box.bottom - frame.bottom;
 }

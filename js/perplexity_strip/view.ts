@@ -7,6 +7,7 @@ import { css, sequentialTable, tableColour } from "../shared/palette";
 import { layerNumbers } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
 import { hasAxes, hasFrame } from "../shared/state";
+import { moveClass, paintToken, type TokenText, tokenText } from "../shared/text";
 import { TRACE_TRAITS, type View } from "../shared/view";
 import { createCard, type TokenCard } from "./card";
 import { type StripData, sameText, stripData } from "./data";
@@ -18,7 +19,6 @@ import { createProfile } from "./profile";
 import { createQuestions } from "./questions";
 import { looksWords, type SourceText, sourceText } from "./source";
 import type { Measure, StripState } from "./state";
-import { moveClass, paintToken, type TokenText, tokenText } from "./text";
 import { statusWords, summaryLines, tokenSentence } from "./words";
 
 export class PerplexityStripView implements View<StripState> {

@@ -7,9 +7,9 @@ import {
   readValues,
 } from "../../js/perplexity_strip/measures";
 import type { Measure, StripFrame, StripState } from "../../js/perplexity_strip/state";
-import { tokenNodes } from "../../js/perplexity_strip/text";
 import { PerplexityStripView } from "../../js/perplexity_strip/view";
 import { inkOn, type Rgb, sequentialTable, tableColour } from "../../js/shared/palette";
+import { tokenNodes } from "../../js/shared/text";
 import {
   type Asked,
   common,
@@ -103,7 +103,7 @@ describe("the text", () => {
   });
 
   test("is as it was written, a newline breaking the line behind its mark", () => {
-    expect(find(el, ".gh-strip-text").textContent).toContain(`The white${HOSTILE}.⏎\n`);
+    expect(find(el, ".gh-text").textContent).toContain(`The white${HOSTILE}.⏎\n`);
   });
 
   test("tokens that are not the first guess are underlined, those without value hatched", () => {

@@ -5,9 +5,9 @@
  * near the screen.
  */
 
-import { h } from "../shared/dom";
-import { css, inkOn, type Rgb } from "../shared/palette";
-import { show } from "../shared/token_text";
+import { h } from "./dom";
+import { css, inkOn, type Rgb } from "./palette";
+import { show } from "./token_text";
 
 export interface TextProps {
   texts: readonly string[];
@@ -28,10 +28,10 @@ const WHOLE = 1024;
 
 /** `attribute` is where each token carries its position: "position" or "source-position". */
 export function tokenText(props: TextProps, attribute: string): TokenText {
-  const element = h("div", { class: "gh-strip-text", attrs: { dir: "auto" } });
+  const element = h("div", { class: "gh-text", attrs: { dir: "auto" } });
   const tokens = props.texts.map((text, i) => tokenElement(text, i, props, attribute));
   const chunked = tokens.length > WHOLE;
-  let block = h("div", { class: chunked ? "gh-strip-chunk is-lazy" : "gh-strip-chunk" });
+  let block = h("div", { class: chunked ? "gh-text-chunk is-lazy" : "gh-text-chunk" });
   let size = 0;
   for (const [i, token] of tokens.entries()) {
     if (props.gaps[i]) block.append(props.gaps[i]);
@@ -41,7 +41,7 @@ export function tokenText(props: TextProps, attribute: string): TokenText {
     // A block begins a line: cut where the text does so by itself, or when it gets too long.
     if (chunked && ((size >= CHUNK && endsLine(props, i)) || size >= 2 * CHUNK)) {
       element.append(block);
-      block = h("div", { class: "gh-strip-chunk is-lazy" });
+      block = h("div", { class: "gh-text-chunk is-lazy" });
       size = 0;
     }
   }
@@ -59,7 +59,7 @@ function startsGenerated({ generated }: TextProps, i: number): boolean {
 }
 
 function generatedMark(): HTMLElement {
-  return h("span", { class: "gh-strip-generated" }, "generated");
+  return h("span", { class: "gh-text-generated" }, "generated");
 }
 
 function tokenElement(
@@ -126,8 +126,32 @@ export function moveClass(
   for (const position of to) tokens[position]?.classList.add(name);
 }
 
+/** The token that a key leads to; null for another key. */
+export function keyTarget(
+  key: string,
+  position: number,
+  tokens: readonly HTMLElement[],
+): number | null {
+  const last = tokens.length - 1;
+  const clamp = (to: number): number => Math.min(last, Math.max(0, to));
+  if (key === "ArrowRight") return clamp(position + 1);
+  if (key === "ArrowLeft") return clamp(position - 1);
+  if (key === "Home") return 0;
+  if (key === "End") return last;
+  if (key !== "ArrowDown" && key !== "ArrowUp") return null;
+  return neighbourLine(tokens, clamp(position), key === "ArrowDown" ? 1 : -1) ?? clamp(position);
+}
+
+/** Scrolls a long text until a token shows; the page itself is left alone. */
+export function scrollTo(texts: HTMLElement, token: HTMLElement | undefined): void {
+  if (!token || texts.scrollHeight <= texts.clientHeight) return;
+  const [box, frame] = [token.getBoundingClientRect(), texts.getBoundingClientRect()];
+  if (box.top < frame.top) texts.scrollTop += box.top - frame.top;
+  else if (box.bottom > frame.bottom) texts.scrollTop += box.bottom - frame.bottom;
+}
+
 /** The token on the next line (`by` = 1) or the one before (-1) that is nearest in the line. */
-export function neighbourLine(
+function neighbourLine(
   tokens: readonly HTMLElement[],
   position: number,
   by: 1 | -1,
