@@ -72,7 +72,7 @@ class Vocabulary:
         return None if unknown is None or unknown in others else int(unknown)
 
     def _look_up(self, id_: int) -> Piece:
-        name = self._name(id_)
+        name = self.name(id_)
         if name is None:
             return Piece(id_, b"", f"⟨id {id_}⟩", special=True)
         if id_ == self._unknown:
@@ -100,7 +100,8 @@ class Vocabulary:
         added = {id_ for id_, (_, special) in self._added.items() if special}
         return added | {int(id_) for id_ in self._tokenizer.all_special_ids}
 
-    def _name(self, id_: int) -> str | None:
+    def name(self, id_: int) -> str | None:
+        """Return what the tokenizer itself calls an id (``Ġwhale``); None for one it lacks."""
         if id_ in self._added:
             return self._added[id_][0]
         if self._source is not None:
