@@ -14,6 +14,8 @@ export interface TextProps {
   gaps: readonly string[];
   special: ArrayLike<number>;
   generated: ArrayLike<number>;
+  /** Writes a token; left out, as it stands in running text. */
+  write?: (text: string) => Node[];
 }
 
 /** The tokens of a text, drawn into `element`. */
@@ -65,7 +67,7 @@ function generatedMark(): HTMLElement {
 function tokenElement(
   text: string,
   position: number,
-  { special, generated }: TextProps,
+  { special, generated, write = tokenNodes }: TextProps,
   attribute: string,
 ): HTMLElement {
   const classes = ["gh-token"];
@@ -74,7 +76,7 @@ function tokenElement(
   return h(
     "span",
     { class: classes.join(" "), data: { [attribute]: position } },
-    ...tokenNodes(text),
+    ...write(text),
   );
 }
 

@@ -116,7 +116,7 @@ describe("the text", () => {
   });
 
   test("the generated part is marked where it begins", () => {
-    expect(find(el, ".gh-strip-generated").nextElementSibling?.textContent).toBe("Gone");
+    expect(find(el, ".gh-text-generated").nextElementSibling?.textContent).toBe("Gone");
   });
 
   test("the perplexity stands with the number of tokens it is over, and only once", () => {
