@@ -73,11 +73,7 @@ function tokenElement(
   const classes = ["gh-token"];
   if (special[position]) classes.push("is-special");
   if (generated[position]) classes.push("is-generated");
-  return h(
-    "span",
-    { class: classes.join(" "), data: { [attribute]: position } },
-    ...write(text),
-  );
+  return h("span", { class: classes.join(" "), data: { [attribute]: position } }, ...write(text));
 }
 
 /**

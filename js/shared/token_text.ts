@@ -27,6 +27,17 @@ function markOf(character: string): string | null {
     : null;
 }
 
+// The bytes of a split character, as the kernel writes them: the spaces between are no text.
+const BYTES = /(⟨[0-9A-F]{2}(?: [0-9A-F]{2})+⟩)/;
+
+/** Each character of the text, or several that bear no mark. */
+function* characters(text: string): Generator<[plain: string, mark: string | null]> {
+  for (const [i, part] of text.split(BYTES).entries()) {
+    if (i % 2 === 1) yield [part, null];
+    else for (const character of part) yield [character, markOf(character)];
+  }
+}
+
 /** The text with its marks as `<span class="gh-mark">`; an empty text shows as ∅. */
 export function show(text: string): DocumentFragment {
   const fragment = document.createDocumentFragment();
@@ -36,8 +47,7 @@ export function show(text: string): DocumentFragment {
     if (plain) fragment.append(plain);
     plain = "";
   };
-  for (const character of text) {
-    const mark = markOf(character);
+  for (const [character, mark] of characters(text)) {
     if (mark === null) {
       plain += character;
       continue;
@@ -52,7 +62,7 @@ export function show(text: string): DocumentFragment {
 /** The same as a plain string, for canvases, `aria-label` and `title`. */
 export function showPlain(text: string): string {
   if (text === "") return "∅";
-  return Array.from(text, (character) => markOf(character) ?? character).join("");
+  return Array.from(characters(text), ([character, mark]) => mark ?? character).join("");
 }
 
 /** A sentence with what cannot be printed made visible; its spaces stay spaces. */

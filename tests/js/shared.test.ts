@@ -98,6 +98,13 @@ describe("token text", () => {
     expect(showPlain("")).toBe("∅");
   });
 
+  test("the spaces between the bytes of a split character are no text", () => {
+    const holder = document.createElement("div");
+    holder.append(show(" ⟨F0 9F⟩ "));
+    expect(holder.textContent).toBe("·⟨F0 9F⟩·");
+    expect(showPlain(" ⟨F0 9F⟩ ")).toBe("·⟨F0 9F⟩·");
+  });
+
   test("markup stays text", () => {
     const holder = document.createElement("div");
     holder.append(show("<b onclick=x>hi</b>"));
