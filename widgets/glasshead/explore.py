@@ -13,9 +13,9 @@ from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.layer_stats_chart import LayerStatsChart
 from glasshead.names import is_declared, no_such_name
 from glasshead.perplexity_strip import PerplexityStrip
+from glasshead.trace_view import TraceView
 
 if TYPE_CHECKING:
-    from glasshead.trace_view import TraceView
     from glasshead_backend import Trace
 
     View = TypeVar("View", bound=TraceView)
@@ -130,11 +130,19 @@ def link_views(*views: TraceView) -> None:
 
     Raises
     ------
+    TypeError
+        For what is no view of a trace.
     ValueError
         When the views show models with different layers or heads, or texts of different length.
     """
     if len(views) < 2:  # noqa: PLR2004
         raise ValueError("link_views needs two views or more: link_views(lines, matrix).")
+    for view in views:
+        if not isinstance(view, TraceView):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"link_views links views of a trace, got {type(view).__name__}. Single traits of "
+                'any two are linked by ipywidgets.link((a, "hovered"), (b, "hovered")).'
+            )
     first, *others = views
     for other in others:
         same_text = [len(s.tokens) for s in first.trace.sequences] == [
