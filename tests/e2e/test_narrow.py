@@ -19,13 +19,14 @@ from glasshead import (
     LayerStatsChart,
     Lens,
     PerplexityStrip,
+    TokenTable,
 )
 from glasshead_backend.demo import DECODER_TEXT, SOURCE_TEXT, TARGET_TEXT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-    from glasshead.trace_view import TraceView
+    from glasshead.view import View
 
 STATIC = Path(__file__).parents[2] / "widgets" / "glasshead" / "static"
 
@@ -65,7 +66,7 @@ CUT = """() => {
 
 
 @pytest.fixture(scope="module")
-def views() -> dict[str, TraceView]:
+def views() -> dict[str, View]:
     """Make the views with the most controls and the longest words."""
     trace = Lens.demo("encoder-decoder").trace(SOURCE_TEXT, TARGET_TEXT)
     return {
@@ -73,10 +74,11 @@ def views() -> dict[str, TraceView]:
         "matrix": FusedAttentionMatrix(trace, kind="cross"),
         "strip": PerplexityStrip(trace, hovered=3),
         "chart": LayerStatsChart(Lens.demo("decoder").trace(DECODER_TEXT), "prediction_divergence"),
+        "tokens": TokenTable(trace.lens, SOURCE_TEXT, other=Lens.demo("decoder"), hovered=3),
     }
 
 
-def show(page: Page, view: TraceView, width: int) -> None:
+def show(page: Page, view: View, width: int) -> None:
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(view).__name__).lower()
     traits = {k: v for k, v in view.get_state().items() if not k.startswith("_")}
     state = json.dumps(traits, default=packed)
@@ -92,9 +94,9 @@ def packed(value: object) -> dict[str, str] | str:
 
 
 @pytest.mark.parametrize("width", [420, 300])
-@pytest.mark.parametrize("name", ["lines", "matrix", "strip", "chart"])
+@pytest.mark.parametrize("name", ["lines", "matrix", "strip", "chart", "tokens"])
 def test_nothing_is_cut_off_in_a_narrow_cell(
-    name: str, width: int, views: dict[str, TraceView], browser: Browser
+    name: str, width: int, views: dict[str, View], browser: Browser
 ) -> None:
     page = browser.new_page(viewport={"width": 800, "height": 1200})
     show(page, views[name], width)

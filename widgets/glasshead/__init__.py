@@ -5,6 +5,7 @@ from glasshead.explore import Explorer, explore, link_views
 from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.layer_stats_chart import LayerStatsChart
 from glasshead.perplexity_strip import PerplexityStrip
+from glasshead.token_table import TokenTable
 from glasshead_backend import (
     AttentionSink,
     BinSensitivity,
@@ -90,6 +91,7 @@ __all__ = [
     "PreviousToken",
     "Step",
     "Token",
+    "TokenTable",
     "Trace",
     "UnsupportedModelError",
     "Word",
