@@ -29,7 +29,7 @@ from glasshead_backend.anatomy.structure import Structure, UnsupportedModelError
 from glasshead_backend.anatomy.watch import Watch
 from glasshead_backend.anatomy.writers import find_contributions
 from glasshead_backend.capture.captured import CapturedCall
-from glasshead_backend.capture.recording import record
+from glasshead_backend.capture.recording import first_look, record
 from glasshead_backend.capture.replay import Reader, Replay
 from glasshead_backend.capture.tap import FusedAttention, SoftmaxTap, layout_of
 from glasshead_backend.capture.unfold import LinearInValues
@@ -197,7 +197,7 @@ class _Probe:
                 handle = module.register_forward_pre_hook(enter, with_kwargs=True)
                 stack.callback(handle.remove)
                 stack.callback(module.register_forward_hook(leave).remove)
-            recording = stack.enter_context(record((), self.model))
+            recording = stack.enter_context(first_look(self.model))
             seen = (self._on_softmax, self._on_fused, self._on_lookup, self._on_selection)
             tap = SoftmaxTap(*seen)
             recording.aside = stack.enter_context(tap).aside
