@@ -36,6 +36,7 @@ from glasshead_backend.capture.unfold import LinearInValues
 from glasshead_backend.running.body import Outcome, outcome_of, shortened, unembedding_of
 from glasshead_backend.running.forward import forward
 from glasshead_backend.running.hooks import here
+from glasshead_backend.running.modules import modules_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -191,7 +192,7 @@ class _Probe:
         """Run the model under observation; return the calls made through the interface."""
         enter, leave = here(self._enter), here(self._leave)
         with ExitStack() as stack:
-            for module in self.model.modules():
+            for module in modules_of(self.model):
                 if type(module) in _NEVER_ATTEND:
                     continue
                 handle = module.register_forward_pre_hook(enter, with_kwargs=True)
