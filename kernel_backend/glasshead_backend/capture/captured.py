@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from glasshead_backend.capture.call import AttentionCall, answer_dtype
+from glasshead_backend.capture.masks import hides, later_keys, may_look
 from glasshead_backend.capture.relative_bias import MAP_DIMS, RelativeBias
 
 if TYPE_CHECKING:
@@ -293,14 +293,16 @@ def _scores(
     if call.mask is None:
         if call.causal:
             # All of these rows see what lies left of the first of them.
-            scores[..., min(rows) :].add_(_later_keys(call, rows, n_visible))
+            scores[..., min(rows) :].add_(
+                later_keys(rows, n_visible, dtype=call.dtype, device=call.device)
+            )
         return scores
     mask = _mask_rows(call, heads, rows)
     if mask.dtype == torch.bool:
         return scores.masked_fill_(~mask, -torch.inf)
     # Models write the dtype's minimum for "hidden"; as -inf a row that sees nothing becomes NaN
     # (undefined) instead of a uniform row that the model never meant.
-    return scores.add_(mask).masked_fill_(_hidden(mask), -torch.inf)
+    return scores.add_(mask).masked_fill_(hides(mask), -torch.inf)
 
 
 def _n_visible(call: CapturedCall, rows: Sequence[int]) -> int:
@@ -335,46 +337,21 @@ def _of_heads(
     return tensor[:, heads[0] : heads[0] + 1] if len(heads) == 1 else tensor[:, heads]
 
 
-def _later_keys(
-    call: CapturedCall, rows: Sequence[int], n_visible: int
-) -> Float[Tensor, "query key"]:
-    """Minus infinity where a key comes after its query, from the first of the rows on; else 0."""
-    if isinstance(rows, range) and rows.step == 1 and rows.stop == n_visible:
-        return _triangle(len(rows), call.dtype, call.device)
-    hidden = ~_visible(call, rows, range(min(rows), n_visible))
-    return torch.zeros(hidden.shape, dtype=call.dtype, device=call.device).masked_fill_(
-        hidden, -torch.inf
-    )
-
-
-@lru_cache(maxsize=8)
-def _triangle(size: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "size size"]:
-    # All full blocks of rows share one, and making it costs more than applying it.
-    hidden = torch.full((size, size), -torch.inf, dtype=dtype, device=device)
-    return hidden.triu(1)
-
-
-def _visible(call: CapturedCall, rows: Sequence[int], keys: range) -> Bool[Tensor, "query key"]:
-    """Which of some keys rows of a causal call may look at."""
-    queries = torch.as_tensor(list(rows), device=call.device)
-    return torch.arange(keys.start, keys.stop, device=call.device) <= queries[:, None]
-
-
 def _additive_mask(call: CapturedCall, rows: Sequence[int]) -> Tensor | None:
     """Rows of a call's mask as eager functions expect it: 0 = may look, dtype's minimum = not."""
     query = call.query
     if call.mask is None:
         if not call.causal:
             return None
-        may_look = _visible(call, rows, range(call.n_keys))[None, None]
+        seen = may_look(rows, range(call.n_keys), call.device)[None, None]
     else:
         mask = call.mask[..., : call.n_keys]
         mask = mask[:, :, row_index(rows, query.device)] if mask.shape[2] > 1 else mask
         if mask.dtype != torch.bool:
             return mask
-        may_look = mask
-    nothing = torch.zeros(may_look.shape, dtype=query.dtype, device=query.device)
-    return nothing.masked_fill(~may_look, torch.finfo(query.dtype).min)
+        seen = mask
+    nothing = torch.zeros(seen.shape, dtype=query.dtype, device=query.device)
+    return nothing.masked_fill(~seen, torch.finfo(query.dtype).min)
 
 
 def _mask_rows(
@@ -386,10 +363,6 @@ def _mask_rows(
     return mask[:, :, row_index(rows, mask.device)] if mask.shape[2] > 1 else mask
 
 
-def _hidden(additive: Float[Tensor, "*any"]) -> Bool[Tensor, "*any"]:
-    return additive <= torch.finfo(additive.dtype).min / 2
-
-
 def blind_rows(
     call: CapturedCall, heads: Sequence[int], rows: Sequence[int]
 ) -> Bool[Tensor, "#batch #head query"] | None:
@@ -397,7 +370,7 @@ def blind_rows(
     if call.mask is None:
         return None
     mask = _mask_rows(call, heads, rows)
-    hidden = ~mask if mask.dtype == torch.bool else _hidden(mask)
+    hidden = ~mask if mask.dtype == torch.bool else hides(mask)
     return hidden.all(dim=-1)
 
 
