@@ -94,6 +94,11 @@ class Recording:
         self.evidence.append(replace(evidence, differences=kept))
         self.calls.append(call)
 
+    def settle(self) -> None:
+        """Decide what the weights of the calls are, once the model has run."""
+        settle(self.evidence)
+        self.evidence.clear()
+
     def is_repeated(self, module: nn.Module, query: Tensor, key: Tensor) -> bool:
         """Whether the last call asked for this very attention, for other values (DiffLlama)."""
         last, self._last = self._last, (module, weakref.ref(query), weakref.ref(key))
@@ -107,6 +112,29 @@ class Recording:
         recognised = relative(bias.detach())
         self._biases.append((weakref.ref(bias), recognised))
         return bias.detach() if recognised is None else recognised
+
+
+@dataclass(eq=False)
+class FirstLook(Recording):
+    """Which calls there are, for a probe that asks of their weights only who looks ahead.
+
+    By the causal flag no row does: those calls need not be compared with what the model computed,
+    as they are whenever a text is traced.
+    """
+
+    def take(
+        self,
+        call: CapturedCall,
+        function: AttentionFunction,
+        value: Tensor,
+        output: Tensor,
+        weights: Tensor | None,
+    ) -> None:
+        """Keep a call; find out what its weights are where that is not known without."""
+        if call.causal and call.mask is None:
+            self.calls.append(call)
+        else:
+            super().take(call, function, value, output, weights)
 
 
 class Gathered(NamedTuple):
@@ -204,8 +232,16 @@ def record(
         if readers:
             stack.enter_context(keep_inputs(readers, model, batch, recording.note))
         yield recording
-    settle(recording.evidence)
-    recording.evidence.clear()
+    recording.settle()
+
+
+@contextmanager
+def first_look(model: Any) -> Generator[FirstLook, None, None]:
+    """Record which attention calls there are; see :func:`record`."""
+    recording = FirstLook()
+    with _open(recording, model):
+        yield recording
+    recording.settle()
 
 
 @contextmanager
