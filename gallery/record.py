@@ -9,6 +9,7 @@ the pictures that their controls can ask for, and answers to the questions that 
 from __future__ import annotations
 
 import base64
+import importlib
 import itertools
 import json
 import re
@@ -16,27 +17,24 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from states import STATES, State
-
-from glasshead import AttentionLines, FusedAttentionMatrix, LayerStatsChart, PerplexityStrip
 from glasshead.questions import reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from state import Page, State
+
     from glasshead.trace_view import TraceView
     from glasshead_backend.asking import Kind
 
-RECORDED = Path(__file__).parent / "recorded"
-MAX_FANS = 160
-MAX_CELLS = 256
-"""Maps with more have no recorded answers: pointing at them shows what the picture itself holds."""
+GALLERY = Path(__file__).parent
+RECORDED = GALLERY / "recorded"
 
 
 def main() -> None:
     """Record all states into one file."""
     started = time.perf_counter()
-    recorded = [record(state) for state in STATES]
+    recorded = [record(page, state) for page in pages() for state in page.states]
     RECORDED.mkdir(exist_ok=True)
     path = RECORDED / "states.json"
     path.write_text(json.dumps(recorded, default=packed, ensure_ascii=False), encoding="utf-8")
@@ -44,54 +42,44 @@ def main() -> None:
     print(f"{len(recorded)} states, {path.stat().st_size / 1e6:.1f} MB, {seconds:.1f} s")
 
 
-def record(state: State) -> dict[str, Any]:
+def pages() -> list[Page]:
+    """Find the pages of all views: each has a file in ``states/``."""
+    names = sorted(path.stem for path in (GALLERY / "states").glob("*.py"))
+    return [importlib.import_module(f"states.{name}").PAGE for name in names]
+
+
+def record(page: Page, state: State) -> dict[str, Any]:
     """Make the widget of a state and record its traits, pictures and answers."""
     trace = state.trace()
     traits: dict[str, Any] = {
         name: value(trace) if callable(value) else value for name, value in state.traits.items()
     }
     # Lines of all heads are recorded: the view itself filters them by the selected heads.
-    heads = traits.pop("heads", []) if state.view is AttentionLines else None
-    view = state.view(trace, **traits)
+    heads = traits.pop("heads", []) if page.all_heads else None
+    view = page.view(trace, **traits)
     synced = {
         name: value
         for name, value in view.get_state().items()
         if not name.startswith("_") and name not in ("layout", "tabbable", "tooltip")
     }
-    recorded = list(pictures(view)) if state.pictures else []
+    recorded = list(pictures(view, page.depends(view))) if state.pictures else []
     if heads is not None:
         synced["heads"] = view.heads = heads
     return {
         "name": state.name,
-        "view": re.sub(r"(?<!^)(?=[A-Z])", "-", state.view.__name__).lower(),
+        "view": re.sub(r"(?<!^)(?=[A-Z])", "-", page.view.__name__).lower(),
         "width": state.width,
         "status": state.status,
         "note": state.note,
         "state": synced | state.set,
-        "depends": depends(view),
+        "depends": page.depends(view),
         "pictures": recorded,
-        "answers": list(answers(view, synced)),
+        "answers": list(answers(page, view, synced)),
     }
 
 
-def depends(view: TraceView) -> list[str]:
-    """Name the traits that need another picture from the kernel when they change."""
-    match view:
-        case AttentionLines():
-            return ["kind", "layer", "unit"]
-        case FusedAttentionMatrix():
-            return ["kind", "layer", "heads", "unit", "aggregate"]
-        case PerplexityStrip() if "cross" in view.trace.kinds:
-            return ["layer", "heads"]
-        case LayerStatsChart():
-            return ["kind"]
-        case _:
-            return []
-
-
-def pictures(view: TraceView) -> Iterator[dict[str, Any]]:
+def pictures(view: TraceView, names: list[str]) -> Iterator[dict[str, Any]]:
     """Record the frames that the view's own controls lead to."""
-    names = depends(view)
     if not names:
         return
     before = {name: getattr(view, name) for name in names}
@@ -134,30 +122,18 @@ def exists(view: TraceView, wanted: dict[str, Any]) -> bool:
     )
 
 
-def answers(view: TraceView, synced: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def answers(page: Page, view: TraceView, synced: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Record the answers that hovering needs, for the traits the page opens with."""
-    when = {name: synced[name] for name in {*depends(view), "heads"}}
-    for question, args in questions(view, synced):
+    when = {name: synced[name] for name in {*page.depends(view), "heads"}}
+    if not synced["axes"]:
+        return
+    for question, args in page.questions(view, synced):
         answered = reply(view, {"kind": "ask", "id": "", "question": question, "args": args})
         if answered is None:
             continue
         message, buffers = answered
         asked = {"when": when, "question": question, "args": args}
         yield {**asked, "message": message, "buffers": buffers}
-
-
-def questions(view: TraceView, synced: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """List what the view may ask while the page shows its first picture."""
-    if not synced["axes"]:
-        return
-    rows, columns = (range(len(synced["axes"][side]["labels"])) for side in ("query", "key"))
-    if isinstance(view, AttentionLines) and len(rows) + len(columns) <= MAX_FANS:
-        for side, units in (("query", rows), ("key", columns)):
-            for position in units:
-                yield "fan", {"position": position, "side": side}
-    elif isinstance(view, FusedAttentionMatrix) and len(rows) * len(columns) <= MAX_CELLS:
-        for row, column in itertools.product(rows, columns):
-            yield "cell", {"query": row, "key": column}
 
 
 def packed(value: object) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-VIEWS = ("attention_lines", "fused_attention_matrix", "perplexity_strip", "layer_stats_chart")
+VIEWS = sorted(path.parent.name for path in (ROOT / "js").glob("*/index.ts"))
 MAX_BUNDLE = 100_000
 """Bytes; every instance of a view carries its module to the browser."""
 

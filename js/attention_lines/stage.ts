@@ -31,6 +31,8 @@ const NATURAL_HEIGHT = 640;
 export class Stage {
   readonly plane = h("div", { class: "al-plane" });
   readonly elements: readonly HTMLElement[];
+  readonly #shell: Shell;
+  readonly #drawing: () => Drawing;
   readonly #base = h("canvas", { class: "al-base", aria: { hidden: true } });
   readonly #overlay = h("canvas", { class: "al-fan", aria: { hidden: true } });
   readonly #sheet = h("div", { class: "al-sheet" }, this.#base, this.#overlay);
@@ -43,9 +45,6 @@ export class Stage {
   #drawn = 0;
   /** The line under the pointer. */
   #line: number | null = null;
-
-  readonly #shell: Shell;
-  readonly #drawing: () => Drawing;
 
   constructor(shell: Shell, drawing: () => Drawing) {
     this.#shell = shell;

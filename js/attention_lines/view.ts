@@ -24,6 +24,7 @@ export class AttentionLinesView implements View<LinesState> {
   static readonly title = "Attention lines";
   static readonly traits = { threshold: true } as const;
 
+  readonly #host: Host<LinesState>;
   readonly #shell: Shell;
   readonly #header: Header;
   readonly #stage: Stage;
@@ -33,8 +34,6 @@ export class AttentionLinesView implements View<LinesState> {
   #shown: Shown | null = null;
   /** The side the pointer or the arrow keys were on last: decides the fan of a hovered token. */
   #side: Side = "query";
-
-  readonly #host: Host<LinesState>;
 
   constructor(el: HTMLElement, host: Host<LinesState>) {
     this.#host = host;

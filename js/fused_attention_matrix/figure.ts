@@ -36,6 +36,11 @@ export class Figure {
   viewport: Viewport = WHOLE;
   /** Where cells are; null before the first drawing. */
   plot: Plot | null = null;
+  readonly #shell: Shell;
+  /** What the figure shares with the numbers beside it. */
+  readonly #main: HTMLElement;
+  readonly #tiles: Tiles;
+  readonly #drawing: () => Drawing;
   readonly #base = h("canvas", { attrs: { role: "img" } });
   readonly #overlay = h("canvas", { aria: { hidden: true } });
   readonly #labels = { query: axisLabels("query"), key: axisLabels("key") };
@@ -46,12 +51,6 @@ export class Figure {
   readonly #schedule;
   #width = 640;
   #rasters: { name: string; grid: Grid; raster: Raster | null }[] = [];
-
-  readonly #shell: Shell;
-  /** What the figure shares with the numbers beside it. */
-  readonly #main: HTMLElement;
-  readonly #tiles: Tiles;
-  readonly #drawing: () => Drawing;
 
   constructor(shell: Shell, main: HTMLElement, tiles: Tiles, drawing: () => Drawing) {
     this.#shell = shell;

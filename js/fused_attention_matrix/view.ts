@@ -26,6 +26,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   static readonly title = "Fused attention matrix";
   static readonly traits = { aggregate: true, scale: true } as const;
 
+  readonly #host: Host<MatrixState>;
   readonly #shell: Shell;
   readonly #header: Header;
   readonly #cells: Cells;
@@ -35,8 +36,6 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   readonly #readout = readout();
   readonly #caption = h("div", { class: "fm-caption" });
   #picture: MatrixPicture | null = null;
-
-  readonly #host: Host<MatrixState>;
 
   constructor(el: HTMLElement, host: Host<MatrixState>) {
     this.#host = host;

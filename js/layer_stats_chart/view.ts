@@ -34,6 +34,7 @@ export class LayerStatsChartView implements View<ChartState> {
     detail: true,
   } as const;
 
+  readonly #host: Host<ChartState>;
   readonly #shell: Shell;
   readonly #controls: Controls;
   readonly #chart = new Chart();
@@ -48,8 +49,6 @@ export class LayerStatsChartView implements View<ChartState> {
   /** The hovered or pinned token's line, where it has one. */
   #token: TokenLine | null = null;
   #width = 0;
-
-  readonly #host: Host<ChartState>;
 
   constructor(el: HTMLElement, host: Host<ChartState>) {
     this.#host = host;

@@ -26,6 +26,7 @@ export class PerplexityStripView implements View<StripState> {
   static readonly title = "Perplexity strip";
   static readonly traits = { measure: true, k: true } as const;
 
+  readonly #host: Host<StripState>;
   readonly #shell: Shell;
   readonly #measures = segmented<Measure>("Measure", "measure", (measure) =>
     this.#host.set({ measure }),
@@ -44,8 +45,6 @@ export class PerplexityStripView implements View<StripState> {
   #text: TokenText = { element: h("div"), tokens: [] };
   #source: SourceText | null = null;
   #lit: { hovered: number[]; selected: Set<number> } = { hovered: [], selected: new Set() };
-
-  readonly #host: Host<StripState>;
 
   constructor(el: HTMLElement, host: Host<StripState>) {
     this.#host = host;

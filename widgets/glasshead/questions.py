@@ -4,7 +4,7 @@
 ``result`` (small JSON) and a ``layout`` that names, in order, the binary buffers sent along; or an
 ``error`` in plain words. ``{kind: "hello"}`` is answered in kind, so that a page knows that it has
 a kernel. ``{kind: "stop"}`` ends long work; the view itself sees to it. Must be kept in step with
-``js/shared/wire.ts`` and ``js/shared/host.ts``.
+``js/shared/host/wire.ts`` and ``js/shared/host/anywidget.ts``.
 """
 
 from __future__ import annotations

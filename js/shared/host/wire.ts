@@ -59,6 +59,8 @@ function abortError(): Error {
 
 class KernelWire implements Wire {
   status: HostStatus = "ready";
+  readonly #port: Port;
+  readonly #signal: AbortSignal;
   // Views of one model share its messages: the prefix tells our answers from theirs.
   // (crypto.randomUUID is missing on pages served over plain http.)
   readonly #prefix = Math.random().toString(36).slice(2, 10);
@@ -68,9 +70,6 @@ class KernelWire implements Wire {
   readonly #listeners = new Set<(status: HostStatus) => void>();
   #frame = 0;
   #helloTimer: ReturnType<typeof setTimeout> | undefined;
-
-  readonly #port: Port;
-  readonly #signal: AbortSignal;
 
   constructor(port: Port, signal: AbortSignal) {
     this.#port = port;

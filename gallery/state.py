@@ -1,0 +1,76 @@
+"""What the gallery shows of a view: its states, and what is recorded of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from glasshead.trace_view import TraceView
+    from glasshead_backend import Trace
+
+Status = Literal["ready", "no kernel"]
+
+
+@dataclass(frozen=True)
+class State:
+    """One picture of the gallery.
+
+    Parameters
+    ----------
+    name : str
+        Names the picture's file and its place on the page.
+    trace : callable
+        Makes the trace; called once for all states that share it.
+    traits : dict
+        Initial traits of the view, or functions that find them in the trace.
+    set : dict
+        Traits set afterwards without the view's validation: errors, busy words, a wrong layer.
+    width : int
+        Pixels.
+    pictures : bool
+        Whether the other pictures that its controls lead to are recorded too.
+    status : str
+        What the host says about the kernel.
+    note : str
+        What to look for.
+    """
+
+    name: str
+    trace: Callable[[], Trace]
+    traits: dict[str, Any] = field(default_factory=dict)
+    set: dict[str, Any] = field(default_factory=dict)
+    width: int = 900
+    pictures: bool = False
+    status: Status = "ready"
+    note: str = ""
+
+
+def nothing(*_: object) -> list[Any]:
+    """Return nothing: the view has no controls, or no questions, to record."""
+    return []
+
+
+@dataclass(frozen=True)
+class Page:
+    """The states of one view.
+
+    Parameters
+    ----------
+    view : type of TraceView
+    states : list of State
+    depends : callable
+        Given a view, names the traits that need another picture from the kernel when they change.
+    questions : callable
+        Given a view and its synced traits, lists what may be asked while the first picture shows.
+    all_heads : bool
+        Whether pictures are of all heads, which the view itself filters by those selected.
+    """
+
+    view: type[TraceView]
+    states: list[State]
+    depends: Callable[[Any], list[str]] = nothing
+    questions: Callable[[Any, dict[str, Any]], Iterable[tuple[str, dict[str, Any]]]] = nothing
+    all_heads: bool = False
