@@ -10,16 +10,13 @@ import torch
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import (
     BLOCK_LABELS,
-    Histogram,
     LayerChart,
     Range,
     block_series,
-    median,
     missing_blocks,
-    number,
     quartiles,
 )
-from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
 from glasshead_backend.table import table
 
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
     from glasshead_backend.statistics.chart import Panel
     from glasshead_backend.trace import Trace
 
-_BINS = 30
 _HELP = (
     (
         "From left to right are the model’s layers; the height says how much each block "
@@ -147,23 +143,13 @@ class NormResult(Norm, Measured):
         there: list[int] = of_layer.isfinite().all(dim=-1).nonzero()[:, 0].tolist()
         if not there:
             return []
-        some = of_layer[there]
-        edges = equal_edges(some.amin(), some.amax(), _BINS)
-        index = bin_of(some, edges.expand(len(there), -1))
-        series = block_series([self.blocks[i] for i in there])
-        medians = [
-            f"{one.label} {number(float(median(values)))}"
-            for one, values in zip(series, some, strict=True)
-        ]
         return [
-            Histogram(
+            layer_histogram(
                 title=f"Layer {layer}: its tokens",
                 x="L2 norm",
                 y="tokens",
-                edges=edges,
-                series=series,
-                values=counts(index, _BINS),
-                words=f"median: {', '.join(medians)}",
+                series=block_series([self.blocks[i] for i in there]),
+                values=list(of_layer[there]),
             )
         ]
 

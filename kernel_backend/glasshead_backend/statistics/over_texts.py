@@ -17,8 +17,8 @@ import torch
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.catalogue import as_metric
-from glasshead_backend.statistics.chart import HeatMap, Histogram, LayerChart, Range, median, number
-from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+from glasshead_backend.statistics.chart import HeatMap, LayerChart, Range
+from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
 from glasshead_backend.statistics.significance import mean_and_interval
 
@@ -260,25 +260,16 @@ class OverTextsResult(OverTexts, Measured):
         at, quantity = list(first.layers).index(layer), self.quantities[0].name
         means = [one.means[quantity][:, at] for one in self.found]
         values = torch.stack(means, dim=1).double()
-        rows = [row[row.isfinite()] for row in values]
-        if not all(map(len, rows)):
+        if not values.isfinite().any(dim=1).all():
             return []
-        low, high = min(row.min() for row in rows), max(row.max() for row in rows)
-        edges = equal_edges(torch.as_tensor(low), torch.as_tensor(high), _BINS)
-        index = [counts(bin_of(row[None], edges[None]), _BINS)[0] for row in rows]
-        medians = [
-            f"{one.label} {number(float(median(row)))}"
-            for one, row in zip(first.series, rows, strict=True)
-        ]
         return [
-            Histogram(
+            layer_histogram(
                 title=f"Layer {layer}: its {self.n_measured} texts",
                 x=first.unit,
                 y="texts",
-                edges=edges,
                 series=first.series,
-                values=torch.stack(index),
-                words=f"median: {', '.join(medians)}",
+                values=list(values),
+                bins=_BINS,
             )
         ]
 

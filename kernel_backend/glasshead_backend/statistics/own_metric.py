@@ -15,14 +15,13 @@ from glasshead_backend.statistics.chart import (
     Bars,
     Choice,
     HeatMap,
-    Histogram,
     LayerChart,
     Range,
     median,
     number,
     quartiles,
 )
-from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
 from glasshead_backend.table import table
 
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 Axis = Literal["heads", "tokens", "values"]
 
-_BINS = 30
 _HELP = "A point is what the function returned for a layer, or the mean of it."
 
 
@@ -245,15 +243,13 @@ class OwnMetricResult(OwnMetric, Measured):
                     clickable="head",
                 )
             ]
-        edges = equal_edges(kept.amin()[None], kept.amax()[None], _BINS)
         return [
-            Histogram(
+            layer_histogram(
                 title=f"Layer {layer}: its {len(kept)} values",
                 x=self.unit or self.title,
                 y="values",
-                edges=edges[0],
                 series=[Choice("own", self.title)],
-                values=counts(bin_of(kept[None], edges), _BINS),
+                values=[own],
                 words=f"median {number(float(median(kept)))}",
             )
         ]

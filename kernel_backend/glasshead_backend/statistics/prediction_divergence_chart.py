@@ -20,13 +20,10 @@ from glasshead_backend.statistics.chart import (
     quantiles,
     quartiles,
 )
-from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+from glasshead_backend.statistics.layer_histogram import layer_histogram
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from jaxtyping import Float
-    from torch import Tensor
 
     from glasshead_backend.statistics.chart import Panel
     from glasshead_backend.statistics.permutation import Relabelling
@@ -99,7 +96,7 @@ def histograms(found: PredictionDivergenceResult, layer: int) -> list[Panel]:
         return []
     at = found.layers.index(layer)
     observed, null = float(found.observed[at]), found.null[:, at]
-    finite = null[null.isfinite()]
+    n_finite = int(null.isfinite().sum())
     p = (
         f"p = {number(float(found.p[at]))}, adjusted for the number of layers "
         f"{number(float(found.p_adjusted[at]))}"
@@ -117,24 +114,21 @@ def histograms(found: PredictionDivergenceResult, layer: int) -> list[Panel]:
         values=torch.stack(
             [found.correct[at] / found.n_correct, found.incorrect[at] / found.n_incorrect]
         ),
-        words=size if len(finite) else f"{size}; {p}",
+        words=size if n_finite else f"{size}; {p}",
     )
-    if not len(finite):
+    if not n_finite:
         return [groups]
-    edges, n_permutations = _counted(finite)
-    n_infinite = len(null) - len(finite)
-    beyond = f"; {n_infinite:,} more are infinite" if n_infinite else ""
     return [
         groups,
-        Histogram(
+        layer_histogram(
             title=f"Layer {layer}: {_n_relabelled(found)}",
             x=f"divergence with {_CHANCE[found.relabelling]}, {_UNITS[found.divergence]}",
             y="permutations" if found.relabelling == "shuffle" else "shifts",
-            edges=edges,
             series=[Choice("null", _CHANCE[found.relabelling])],
-            values=n_permutations[None],
+            values=[null],
+            bins=_NULL_BINS,
             mark=Mark(observed, "observed") if math.isfinite(observed) else None,
-            words=f"{p}{beyond}",
+            words=p,
         ),
     ]
 
@@ -205,8 +199,3 @@ def _test(found: PredictionDivergenceResult, n_series: int = 1) -> Test:
         f"filled: right and wrong differ, p ≤ {found.alpha:g} after Benjamini-Hochberg "
         f"({how}, {found.n_correct} right and {found.n_incorrect} wrong); open: not",
     )
-
-
-def _counted(values: Float[Tensor, " value"]) -> tuple[Tensor, Tensor]:
-    edges = equal_edges(values.amin()[None], values.amax()[None], _NULL_BINS)
-    return edges[0], counts(bin_of(values[None], edges), _NULL_BINS)[0]
