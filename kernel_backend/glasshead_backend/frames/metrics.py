@@ -37,7 +37,7 @@ def metric_state(metric: Metric, trace: Trace) -> dict[str, Any]:
     """Say which metric is asked for, in JSON."""
     over, of = (metric, metric.of) if isinstance(metric, OverTexts) else (None, metric)
     n_texts = None if over is None else over.n_texts
-    values = of.values()
+    values = of.parameters()
     return {
         "name": of.name,
         "label": of.label,

@@ -13,7 +13,7 @@ from glasshead_backend.statistics.head_metrics import (
     PreviousToken,
 )
 from glasshead_backend.statistics.logit_lens import LogitLens
-from glasshead_backend.statistics.metric import Metric
+from glasshead_backend.statistics.metric import Measured, Metric
 from glasshead_backend.statistics.mutual_information import MutualInformation
 from glasshead_backend.statistics.norms import Norm
 from glasshead_backend.statistics.own_metric import OwnMetric
@@ -42,7 +42,7 @@ METRICS: Mapping[str, type[Metric]] = {
 
 
 def as_metric(asked: Any) -> Metric:
-    """Return the metric that a name, a metric or a user's function stands for.
+    """Return the metric that a name, a metric, a result or a user's function stands for.
 
     Raises
     ------
@@ -53,6 +53,8 @@ def as_metric(asked: Any) -> Metric:
     """
     if isinstance(asked, Metric):
         return asked
+    if isinstance(asked, Measured):
+        return asked.metric
     if isinstance(asked, str):
         if asked not in METRICS:
             names = ", ".join(map(repr, METRICS))

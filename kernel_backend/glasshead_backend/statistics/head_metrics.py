@@ -53,7 +53,7 @@ class HeadMetric(Metric):
             return self._found(measure_heads(trace, kind, self._found))
 
     def _found(self, statistics: HeadStatistics) -> HeadMetricResult:
-        return HeadMetricResult(of=self, statistics=statistics)
+        return HeadMetricResult(metric=self, statistics=statistics)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,24 +112,24 @@ class HeadMetricResult(Measured):
 
     Attributes
     ----------
-    of : HeadMetric
+    metric : HeadMetric
         Which one.
     statistics : HeadStatistics
         All of them.
     """
 
-    of: HeadMetric
+    metric: HeadMetric
     statistics: HeadStatistics
 
     @property
-    def metric(self) -> HeadMetric:
-        """What was asked for."""
-        return self.of
+    def of(self) -> HeadMetric:
+        """Which one: :attr:`metric`."""
+        return self.metric
 
     @property
     def values(self) -> Float[Tensor, "layer head"]:
         """The statistic of every head; NaN where a layer has no such head."""
-        return getattr(self.statistics, self.of.name)
+        return getattr(self.statistics, self.metric.name)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -138,7 +138,7 @@ class HeadMetricResult(Measured):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer and head."""
-        return self.statistics.to_frame()[["layer", "head", self.of.name]]
+        return self.statistics.to_frame()[["layer", "head", self.metric.name]]
 
     def chart(self, quantity: str = "") -> LayerChart:
         """Return the heads' mean and range by layer, and all of them as a heat map."""
@@ -149,8 +149,8 @@ class HeadMetricResult(Measured):
         none = ~there.any(dim=1)
         kind = self.statistics.kind
         return LayerChart(
-            title=self.of.label if kind == "self" else f"{self.of.label}, {kind} attention",
-            unit=self.of.unit,
+            title=self.metric.label if kind == "self" else f"{self.metric.label}, {kind} attention",
+            unit=self.metric.unit,
             layers=self.layers,
             series=[Choice("heads", "mean over heads")],
             mean=self.values.nanmean(dim=1)[None],
@@ -159,13 +159,13 @@ class HeadMetricResult(Measured):
                 high.masked_fill(none, torch.nan)[None],
                 "lowest to highest head",
             ),
-            heat=HeatMap(self.values, self.of.unit, self.of.max),
+            heat=HeatMap(self.values, self.metric.unit, self.metric.max),
             help=_HELP,
             note="" if there.any() else self._why_none(),
         )
 
     def _why_none(self) -> str:
-        if isinstance(self.of, Induction):
+        if isinstance(self.metric, Induction):
             return "No token of this text repeats: there is no induction score."
         return "There is no such number here."
 
@@ -180,7 +180,7 @@ class HeadMetricResult(Measured):
         best = int(own.nan_to_num(-torch.inf).argmax())
         return [
             Bars(
-                title=f"Layer {layer}, by head: {self.of.unit}",
+                title=f"Layer {layer}, by head: {self.metric.unit}",
                 y="",
                 labels=[str(head) for head in heads],
                 values=own[heads],

@@ -96,7 +96,7 @@ class LogitLens(Metric):
 
         def result() -> LogitLensResult:
             return LogitLensResult(
-                k=self.k,
+                metric=self,
                 layers=tuple(range(n_layers)),
                 tokens=tokens,
                 surprisal=surprisal.clone(),
@@ -126,11 +126,13 @@ class LogitLens(Metric):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LogitLensResult(LogitLens, Measured):
+class LogitLensResult(Measured):
     """What was found.
 
     Attributes
     ----------
+    metric : LogitLens
+        What was asked for.
     layers : tuple of int
     tokens : tuple of Token
         The predicted tokens.
@@ -146,6 +148,7 @@ class LogitLensResult(LogitLens, Measured):
         Spells token ids.
     """
 
+    metric: LogitLens
     layers: tuple[int, ...]
     tokens: tuple[Token, ...]
     surprisal: Float[Tensor, "layer token"]
@@ -259,7 +262,7 @@ class LogitLensResult(LogitLens, Measured):
         return [
             Table(
                 title=f"Layer {layer}: what it would predict",
-                columns=["", "true token", "rank", *(f"{i + 1}." for i in range(self.k))],
+                columns=["", "true token", "rank", *(f"{i + 1}." for i in range(self.metric.k))],
                 rows=rows,
                 words=f"{left_out} more in .tokens_frame()" if left_out else "",
             )

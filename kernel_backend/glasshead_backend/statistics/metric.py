@@ -1,7 +1,7 @@
 """Statistics as objects: what is measured, with which parameters; and what was found.
 
-A :class:`Metric` holds parameters and measures traces. What it returns is a :class:`Measured`: of
-the metric's own class, so that a result knows its parameters, with the numbers beside them.
+A :class:`Metric` holds parameters and measures traces. What it returns is a :class:`Measured`: it
+has the metric that was asked for, and the numbers that were found.
 """
 
 from __future__ import annotations
@@ -106,31 +106,37 @@ class Metric(ABC):
             if "parameter" in one.metadata
         }
 
-    def values(self) -> dict[str, Any]:
-        """Return the parameters and their values."""
-        return {one.name: getattr(self, one.name) for one in fields(self.metric_class())}
-
-    @classmethod
-    def metric_class(cls) -> type[Metric]:
-        """Return the class of the metric, for that of a result too."""
-        return next(
-            one for one in cls.__mro__ if issubclass(one, Metric) and not issubclass(one, Measured)
-        )
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters and what they are set to."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Measured(ABC):
-    """What was found: tensors, a table, a chart."""
+    """What was found: tensors, a table, a chart.
+
+    The parameters of the metric can be read from it too: ``found.bins``.
+
+    Attributes
+    ----------
+    metric : Metric
+        What was asked for.
+    """
+
+    metric: Metric
+
+    if not TYPE_CHECKING:  # what is typed is found.metric.bins
+
+        def __getattr__(self, name: str) -> Any:
+            metric = self.__dict__.get("metric")
+            if metric is not None and name in metric.parameters():
+                return getattr(metric, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def quantities(self) -> tuple[Choice, ...]:
         """What of it can be drawn."""
         return (Choice("value", "Value"),)
-
-    @property
-    def metric(self) -> Metric:
-        """What was asked for."""
-        assert isinstance(self, Metric)
-        return self.metric_class()(**self.values())
 
     @abstractmethod
     def to_frame(self) -> pd.DataFrame:

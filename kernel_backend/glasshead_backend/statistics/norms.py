@@ -79,6 +79,7 @@ class Norm(Metric):
             for name in blocks
         ]
         return NormResult(
+            metric=self,
             layers=tuple(layers),
             blocks=blocks,
             norms=torch.stack(rows),
@@ -87,11 +88,13 @@ class Norm(Metric):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class NormResult(Norm, Measured):
+class NormResult(Measured):
     """What was found.
 
     Attributes
     ----------
+    metric : Norm
+        What was asked for.
     layers : tuple of int
     blocks : tuple of str
     norms : Tensor
@@ -100,6 +103,7 @@ class NormResult(Norm, Measured):
         As :meth:`Trace.unclear_blocks` returns it: blocks that are left out, and why.
     """
 
+    metric: Norm
     layers: tuple[int, ...]
     blocks: tuple[str, ...]
     norms: Float[Tensor, "block layer token"]

@@ -131,7 +131,7 @@ class OverTexts(Metric):
             if not found:
                 return None
             return OverTextsResult(
-                **self.values(), first=first[0], found=tuple(found), skipped=tuple(skipped)
+                metric=self, first=first[0], found=tuple(found), skipped=tuple(skipped)
             )
 
         with reporting(progress), closing(self._traces(lens)) as traces:
@@ -162,11 +162,13 @@ class OverTexts(Metric):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class OverTextsResult(OverTexts, Measured):
+class OverTextsResult(Measured):
     """What was found.
 
     Attributes
     ----------
+    metric : OverTexts
+        What was asked for.
     first : Measured
         The statistic of the first text that has it.
     found : tuple
@@ -175,6 +177,7 @@ class OverTextsResult(OverTexts, Measured):
         ``(number of the text, why)`` of the others.
     """
 
+    metric: OverTexts
     first: Measured
     found: tuple[_OfText, ...]
     skipped: tuple[tuple[int, str], ...] = field(default=())
@@ -211,7 +214,7 @@ class OverTextsResult(OverTexts, Measured):
         columns: dict[str, Any] = {"n_texts": wide[names[0]].notna().sum(axis=1).to_numpy()}
         for name in names:
             values = torch.from_numpy(wide[name].to_numpy(dtype=np.float64).T.copy())
-            mean, low, high = mean_and_interval(values, self.confidence)
+            mean, low, high = mean_and_interval(values, self.metric.confidence)
             columns |= {
                 name: mean.numpy(),
                 f"{name}_low": low.numpy(),
@@ -224,18 +227,18 @@ class OverTextsResult(OverTexts, Measured):
         quantity = quantity or self.quantities[0].name
         first = self.first.chart(quantity)
         of_texts = torch.stack([one.means[quantity] for one in self.found])
-        mean, low, high = mean_and_interval(of_texts, self.confidence)
+        mean, low, high = mean_and_interval(of_texts, self.metric.confidence)
         heat = None
         if first.heat is not None:
             values = torch.stack([one.heats[quantity] for one in self.found])
             heat = HeatMap(values.double().nanmean(dim=0), first.heat.label, first.heat.max)
         several = self.n_measured >= _FEWEST
-        share = f"{100 * self.confidence:g} %"
+        share = f"{100 * self.metric.confidence:g} %"
         words = f"{share} t interval of the mean over {self.n_measured} texts"
-        unit = f"{first.unit}; {self.of.over_texts}" if self.of.over_texts else first.unit
+        over_texts = self.metric.of.over_texts
         return LayerChart(
             title=first.title,
-            unit=unit,
+            unit=f"{first.unit}; {over_texts}" if over_texts else first.unit,
             layers=first.layers,
             series=first.series,
             mean=mean,

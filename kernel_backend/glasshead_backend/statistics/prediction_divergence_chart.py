@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from glasshead_backend.statistics.chart import Panel
+    from glasshead_backend.statistics.group_differences import GroupDifferences, Which
     from glasshead_backend.statistics.permutation import Relabelling
-    from glasshead_backend.statistics.prediction_divergence import (
-        PredictionDivergenceResult,
-        Which,
-    )
 
 _NULL_BINS = 40
 _NAMES: Mapping[Which, str] = {
@@ -53,7 +50,7 @@ _CHANCE: Mapping[Relabelling, str] = {
 }
 
 
-def divergence_chart(found: PredictionDivergenceResult) -> LayerChart:
+def divergence_chart(found: GroupDifferences) -> LayerChart:
     """The divergence by layer, with the range that labels by chance give."""
     low, high = quantiles(found.null.T, 0.025, 0.975)
     return LayerChart(
@@ -74,7 +71,7 @@ def divergence_chart(found: PredictionDivergenceResult) -> LayerChart:
     )
 
 
-def difference_chart(found: PredictionDivergenceResult) -> LayerChart:
+def difference_chart(found: GroupDifferences) -> LayerChart:
     """Mean log-norms of the two groups, with quartiles."""
     groups = (found.log_norms[:, found.is_correct], found.log_norms[:, ~found.is_correct])
     low, high = zip(*(quartiles(group) for group in groups), strict=True)
@@ -90,7 +87,7 @@ def difference_chart(found: PredictionDivergenceResult) -> LayerChart:
     )
 
 
-def histograms(found: PredictionDivergenceResult, layer: int) -> list[Panel]:
+def histograms(found: GroupDifferences, layer: int) -> list[Panel]:
     """The two groups' histograms, and that of the permutations with what was observed."""
     if layer not in found.layers:
         return []
@@ -133,7 +130,7 @@ def histograms(found: PredictionDivergenceResult, layer: int) -> list[Panel]:
     ]
 
 
-def _help(found: PredictionDivergenceResult) -> tuple[str, ...]:
+def _help(found: GroupDifferences) -> tuple[str, ...]:
     return (
         (
             "Positions are split by whether the model predicts the next token right. The height "
@@ -156,12 +153,12 @@ def _help(found: PredictionDivergenceResult) -> tuple[str, ...]:
     )
 
 
-def _n_relabelled(found: PredictionDivergenceResult) -> str:
+def _n_relabelled(found: GroupDifferences) -> str:
     what = "permutations" if found.relabelling == "shuffle" else "shifts"
     return f"{len(found.null):,} {what}"
 
 
-def _infinite(found: PredictionDivergenceResult) -> str:
+def _infinite(found: GroupDifferences) -> str:
     """Say in words which layers have a divergence that cannot be drawn."""
     infinite = [
         str(layer)
@@ -177,19 +174,19 @@ def _infinite(found: PredictionDivergenceResult) -> str:
     )
 
 
-def _output(found: PredictionDivergenceResult) -> str:
+def _output(found: GroupDifferences) -> str:
     label = BLOCK_LABELS[found.block]
     return label[0].upper() + label[1:] + ("" if found.block == "residual" else " output")
 
 
-def _groups(found: PredictionDivergenceResult) -> Sequence[Choice]:
+def _groups(found: GroupDifferences) -> Sequence[Choice]:
     return [
         Choice("correct", f"right ({found.n_correct})"),
         Choice("incorrect", f"wrong ({found.n_incorrect})"),
     ]
 
 
-def _test(found: PredictionDivergenceResult, n_series: int = 1) -> Test:
+def _test(found: GroupDifferences, n_series: int = 1) -> Test:
     significant = (1 + found.significant.int()).expand(n_series, -1)
     how = "permutation test"
     if found.relabelling == "shift":

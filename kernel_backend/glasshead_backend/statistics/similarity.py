@@ -63,20 +63,23 @@ class LayerSimilarity(Metric):
             pair = before.to(behind.device).float(), behind.float()
             rows.append(torch.nn.functional.cosine_similarity(*pair, dim=-1).cpu())
             before = behind
-        return LayerSimilarityResult(layers=tuple(layers), cosine=torch.stack(rows))
+        return LayerSimilarityResult(metric=self, layers=tuple(layers), cosine=torch.stack(rows))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LayerSimilarityResult(LayerSimilarity, Measured):
+class LayerSimilarityResult(Measured):
     """What was found.
 
     Attributes
     ----------
+    metric : LayerSimilarity
+        What was asked for.
     layers : tuple of int
     cosine : Tensor
         ``[layers, tokens]`` float32.
     """
 
+    metric: LayerSimilarity
     layers: tuple[int, ...]
     cosine: Float[Tensor, "layer token"]
 
