@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import pickle
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import glasshead_backend
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import (
     Lens,
@@ -18,8 +21,9 @@ from glasshead_backend import (
     OwnMetric,
     PredictionDivergence,
     over_texts,
+    statistics,
 )
-from glasshead_backend.statistics import METRICS, as_metric
+from glasshead_backend.statistics import METRICS, as_metric, registry
 
 if TYPE_CHECKING:
     from glasshead_backend import Trace
@@ -81,3 +85,38 @@ def test_measuring_again_over_texts_lets_the_old_result_go(trace: Trace) -> None
     del old
     gc.collect()
     assert is_there() is None
+
+
+# --- one registry ---------------------------------------------------------------------------------
+def test_every_statistic_is_public_by_its_line_in_the_registry() -> None:
+    names = [path.stem for path in Path(registry.__file__).parent.glob("*.py")]
+    assert len(names) > 20
+    files = [importlib.import_module(f"{statistics.__name__}.{name}") for name in names]
+    results = {
+        name: thing
+        for file in files
+        for name, thing in vars(file).items()
+        if isinstance(thing, type) and issubclass(thing, Measured)
+    }
+    assert len(results) > 8
+    assert set(results) <= set(statistics.__all__)
+    for package in (statistics, glasshead_backend):
+        assert set(statistics.__all__) <= set(package.__all__)
+        assert len(package.__all__) == len(set(package.__all__))
+        assert all(hasattr(package, name) for name in package.__all__)
+
+
+def test_metrics_are_offered_in_the_order_in_which_they_stand() -> None:
+    assert list(METRICS) == [
+        "norm",
+        "layer_similarity",
+        "logit_lens",
+        "prediction_divergence",
+        "bin_sensitivity",
+        "mutual_information",
+        "entropy",
+        "distance",
+        "sink",
+        "previous_token",
+        "induction",
+    ]

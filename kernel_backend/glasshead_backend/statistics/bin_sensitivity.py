@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from glasshead_backend.progress import Progress
     from glasshead_backend.trace import Trace
 
+__all__ = ["BinSensitivity", "BinSensitivityResult", "bin_sensitivity"]
+
 _BINS = (10, 20, 30, 40, 50)
 _HELP = (
     (

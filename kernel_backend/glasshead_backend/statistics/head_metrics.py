@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from glasshead_backend.statistics.heads import HeadStatistics
     from glasshead_backend.trace import Trace
 
+__all__ = [  # noqa: RUF022  in the order in which a chart offers them
+    "HeadEntropy",
+    "HeadDistance",
+    "AttentionSink",
+    "PreviousToken",
+    "Induction",
+    "HeadMetricResult",
+]
+
 _HELP = (
     "Every cell is a head, from left to right the layers. Click one to see it in the linked views.",
     "As lines: the mean over the heads of a layer; the band is from its lowest to its highest.",

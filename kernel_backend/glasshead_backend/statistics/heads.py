@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from glasshead_backend.progress import Progress
     from glasshead_backend.trace import Trace
 
+__all__ = ["HeadStatistics", "head_statistics"]
+
 
 @dataclass(frozen=True)
 class HeadStatistics:

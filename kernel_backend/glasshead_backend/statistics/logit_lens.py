@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.trace import Trace
 
+__all__ = ["LogitLens", "LogitLensResult", "logit_lens"]
+
 _TOLERANCE = 1e-2
 """Largest difference (nats) between the last layer read out and the model's own prediction."""
 

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from glasshead_backend.statistics.targets import Target
     from glasshead_backend.trace import Trace
 
+__all__ = ["MutualInformation", "MutualInformationResult", "mutual_information"]
+
 Estimator = Literal["histogram", "neighbours"]
 _BLOCKS = ("attention", "cross", "mlp", "residual")
 

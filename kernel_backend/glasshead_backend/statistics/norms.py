@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from glasshead_backend.statistics.chart import Panel
     from glasshead_backend.trace import Trace
 
+__all__ = ["Norm", "NormResult"]
+
 _HELP = (
     (
         "From left to right are the model’s layers; the height says how much each block "

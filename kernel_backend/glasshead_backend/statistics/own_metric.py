@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from glasshead_backend.statistics.chart import Panel
     from glasshead_backend.trace import Trace
 
+__all__ = ["OwnMetric", "OwnMetricResult"]
+
 Axis = Literal["heads", "tokens", "values"]
 
 _HELP = "A point is what the function returned for a layer, or the mean of it."

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from glasshead_backend.statistics.permutation import Divergence
     from glasshead_backend.trace import Trace
 
+__all__ = ["PredictionDivergence", "PredictionDivergenceResult", "prediction_divergence"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionDivergence(Metric):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from glasshead_backend.progress import Progress
     from glasshead_backend.trace import Trace
 
+__all__ = ["LayerSimilarity", "LayerSimilarityResult", "layer_similarity"]
+
 _HELP = (
     (
         "Each point compares the residual stream behind a layer with that in front of it: the "
