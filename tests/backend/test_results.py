@@ -6,26 +6,43 @@ import gc
 import importlib
 import pickle
 import weakref
+from dataclasses import fields
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import glasshead_backend
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import (
+    BinSensitivity,
+    LayerSimilarity,
     Lens,
+    LogitLens,
     Measured,
     Metric,
     MutualInformation,
+    Norm,
+    OverTexts,
     OwnMetric,
     PredictionDivergence,
+    bin_sensitivity,
+    head_statistics,
+    layer_similarity,
+    logit_lens,
+    mutual_information,
     over_texts,
+    prediction_divergence,
     statistics,
 )
 from glasshead_backend.statistics import METRICS, as_metric, registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from glasshead_backend import Trace
 
 
@@ -120,3 +137,124 @@ def test_metrics_are_offered_in_the_order_in_which_they_stand() -> None:
         "previous_token",
         "induction",
     ]
+
+
+# --- signatures -----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("function", "metric"),
+    [
+        (bin_sensitivity, BinSensitivity),
+        (layer_similarity, LayerSimilarity),
+        (logit_lens, LogitLens),
+        (mutual_information, MutualInformation),
+        (over_texts, OverTexts),
+        (prediction_divergence, PredictionDivergence),
+    ],
+)
+def test_a_function_takes_the_parameters_of_its_metric_with_the_same_defaults(
+    function: Callable[..., Measured], metric: type[Metric]
+) -> None:
+    taken = signature(function).parameters
+    assert not any(one.kind is Parameter.VAR_KEYWORD for one in taken.values())
+    assert list(taken)[-2:] == ["kind", "progress"]
+    required = {"over_texts": ("of", "texts"), "mutual_information": ("target",)}
+    for one in fields(metric):
+        if one.name in required.get(function.__name__, ()):
+            continue
+        assert taken[one.name].default == one.default, one.name
+        assert taken[one.name].kind is Parameter.KEYWORD_ONLY
+
+
+def test_the_signatures_read_as_the_manual_says() -> None:
+    def read(name: str) -> str:
+        typed = signature(getattr(statistics, name)).parameters.values()
+        return name + str(Signature([one.replace(annotation=Parameter.empty) for one in typed]))
+
+    functions = sorted(name for name in statistics.__all__ if name.islower())
+    assert [read(name) for name in functions] == [
+        (
+            "bin_sensitivity(trace, *, block='attention', bins=(10, 20, 30, 40, 50), kind=None, "
+            "progress=None)"
+        ),
+        "head_statistics(trace, kind=None, *, progress=None)",
+        "layer_similarity(trace, *, kind=None, progress=None)",
+        "logit_lens(trace, *, k=5, kind=None, progress=None)",
+        (
+            "mutual_information(trace, target, *, blocks=('attention', 'mlp'), bins=15, trim=4.0, "
+            "estimator='histogram', alternative='two-sided', alpha=0.05, seed=0, kind=None, "
+            "progress=None)"
+        ),
+        (
+            "over_texts(lens, texts, metric, *, targets=None, confidence=0.95, batch_size=8, "
+            "kind=None, progress=None)"
+        ),
+        (
+            "prediction_divergence(trace, *, block='attention', bins=30, permutations=1000, "
+            "seed=0, divergence='jsd', epsilon=0.0, null='shuffle', alpha=0.05, kind=None, "
+            "progress=None)"
+        ),
+    ]
+
+
+def test_a_keyword_that_there_is_not_is_refused(trace: Trace) -> None:
+    asked: Any = prediction_divergence
+    with pytest.raises(TypeError, match="'binz'"):
+        asked(trace, binz=4)
+
+
+# --- what is shown --------------------------------------------------------------------------------
+def test_a_metric_writes_what_is_not_as_by_default() -> None:
+    assert [repr(one) for one in (Norm(), MutualInformation(target=" the", bins=9))] == [
+        "Norm()",
+        "MutualInformation(target=' the', bins=9)",
+    ]
+    assert repr(BinSensitivity(bins=range(2, 5))) == "BinSensitivity(bins=(2, 3, 4))"
+    assert repr(OwnMetric(function=mean_norm)).startswith("OwnMetric(function=mean_norm, ")
+    texts = ["a long text " * 1000] * 3
+    over = [
+        OverTexts(of="norm", texts=texts, targets=np.array(texts)),
+        OverTexts(of=Norm(), texts=iter(texts)),
+    ]
+    assert [repr(one) for one in over] == [
+        "OverTexts(of=Norm(), texts=<3 texts>, targets=<3 targets>)",
+        "OverTexts(of=Norm(), texts=<a stream>)",
+    ]
+
+
+@BY_NAME
+def test_a_result_is_written_as_the_table_of_its_numbers(trace: Trace, metric: Metric) -> None:
+    found: Any = metric.measure(trace)
+    first, *rows = repr(found).splitlines()
+    assert first == f"{type(found).__name__} of {metric!r}"
+    assert rows == repr(found.to_frame()).splitlines()
+    assert "tensor" not in repr(found)
+    assert found._repr_html_().count("<table") == 1
+
+
+def test_the_statistics_of_heads_show_themselves(trace: Trace) -> None:
+    found = head_statistics(trace)
+    first, *rows = repr(found).splitlines()
+    assert first == "HeadStatistics of self attention"
+    assert rows == repr(found.to_frame()).splitlines()
+    shown = found._repr_html_()
+    assert shown is not None
+    assert "<th>previous_token</th>" in shown
+
+
+def test_what_a_notebook_shows_is_text_and_no_markup() -> None:
+    trace = Lens.demo("decoder").trace("<img src=x> and <img src=x> and <img src=x>")
+    found = mutual_information(trace, "<img src=x>")
+    shown = found._repr_html_()
+    assert shown is not None
+    assert "&lt;img src=x&gt;" in shown
+    assert "<img" not in shown
+    own = OwnMetric(function=lambda *_: 1.0, title="<script>", unit="<b>").measure(trace)
+    shown = own._repr_html_()
+    assert shown is not None
+    assert "<script>" not in shown
+    assert "<b>" not in shown
+
+
+def test_a_notebook_that_wants_no_html_gets_the_text(trace: Trace) -> None:
+    with pd.option_context("display.notebook_repr_html", False):
+        assert Norm().measure(trace)._repr_html_() is None

@@ -43,7 +43,7 @@ _HELP = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class BinSensitivity(Metric):
     """Jensen-Shannon divergence of right and wrong predictions for several numbers of bins.
 
@@ -94,7 +94,7 @@ class BinSensitivity(Metric):
         return BinSensitivityResult(metric=self, layers=tuple(layers), jsd=torch.stack(rows))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BinSensitivityResult(Measured):
     """What was found.
 

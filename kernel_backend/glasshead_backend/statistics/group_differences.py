@@ -19,7 +19,7 @@ Which = Literal["jsd", "notebook"]
 """A divergence: Jensen-Shannon's, or the notebook's."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class GroupDifferences:
     """Log-norms of two groups of positions in every layer, their divergence and its null.
 

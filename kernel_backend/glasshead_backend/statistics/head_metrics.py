@@ -39,7 +39,7 @@ _HELP = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class HeadMetric(Metric):
     """One of the numbers of :class:`HeadStatistics`."""
 
@@ -65,7 +65,7 @@ class HeadMetric(Metric):
         return HeadMetricResult(metric=self, statistics=statistics)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class HeadEntropy(HeadMetric):
     """Entropy of a head's rows, bits: 0 = it looks at one token only."""
 
@@ -75,7 +75,7 @@ class HeadEntropy(HeadMetric):
     max: ClassVar[float | None] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class HeadDistance(HeadMetric):
     """How far a head looks, tokens."""
 
@@ -86,7 +86,7 @@ class HeadDistance(HeadMetric):
     max: ClassVar[float | None] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class AttentionSink(HeadMetric):
     """Weight on the first token."""
 
@@ -95,7 +95,7 @@ class AttentionSink(HeadMetric):
     unit: ClassVar[str] = "weight on the first token"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PreviousToken(HeadMetric):
     """Weight on the token right before."""
 
@@ -105,7 +105,7 @@ class PreviousToken(HeadMetric):
     of_one_text: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Induction(HeadMetric):
     """Weight on the token behind the previous occurrence of the present one."""
 
@@ -115,7 +115,7 @@ class Induction(HeadMetric):
     of_one_text: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class HeadMetricResult(Measured):
     """One of the statistics of all heads.
 

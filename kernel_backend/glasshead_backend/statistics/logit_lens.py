@@ -51,7 +51,7 @@ _HELP = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LogitLens(Metric):
     """Prediction read out behind every layer.
 
@@ -127,7 +127,7 @@ class LogitLens(Metric):
         return result()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LogitLensResult(Measured):
     """What was found.
 

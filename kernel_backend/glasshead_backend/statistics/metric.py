@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from glasshead_backend.checks import whole
 from glasshead_backend.statistics.chart import Choice
+from glasshead_backend.table import ShownAsTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,7 @@ SEED = Parameter(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Metric(ABC):
     """A statistic over the layers of a trace, with its parameters."""
 
@@ -110,9 +111,21 @@ class Metric(ABC):
         """Return the parameters and what they are set to."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
+    def __repr__(self) -> str:
+        given = [
+            f"{one.name}={self._written(one.name)}"
+            for one in fields(self)
+            if not _is(getattr(self, one.name), one.default)
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Measured(ABC):
+    def _written(self, name: str) -> str:
+        """Write what a parameter is set to, in a few characters."""
+        return repr(getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Measured(ShownAsTable):
     """What was found: tensors, a table, a chart.
 
     The parameters of the metric can be read from it too: ``found.bins``.
@@ -133,6 +146,9 @@ class Measured(ABC):
                 return getattr(metric, name)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def _what(self) -> str:
+        return f"{type(self).__name__} of {self.metric!r}"
+
     @property
     def quantities(self) -> tuple[Choice, ...]:
         """What of it can be drawn."""
@@ -150,6 +166,11 @@ class Measured(ABC):
         """Return what is to be seen of a single layer."""
         del layer
         return []
+
+
+def _is(value: object, default: object) -> bool:
+    """Whether it is the default; an array of texts is not asked whether it equals None."""
+    return value is default or (type(value) is type(default) and value == default)
 
 
 def require_seed(seed: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args
 
 import torch
 
@@ -53,7 +53,7 @@ Estimator = Literal["histogram", "neighbours"]
 _BLOCKS = ("attention", "cross", "mlp", "residual")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class MutualInformation(Metric):
     """Mutual information between the activations at the places of a target.
 
@@ -226,7 +226,7 @@ def _require_finite(
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class MutualInformationResult(PairInformation, Measured):
     """What was found, the metric that was asked for, tables and charts.
 
@@ -316,9 +316,15 @@ def mutual_information(
     trace: Trace,
     target: Target,
     *,
+    blocks: Sequence[str] = ("attention", "mlp"),
+    bins: int = 15,
+    trim: float | None = 4.0,
+    estimator: Estimator = "histogram",
+    alternative: Alternative = "two-sided",
+    alpha: float = 0.05,
+    seed: int = 0,
     kind: Kind | None = None,
     progress: Progress | bool | None = None,
-    **parameters: Any,
 ) -> MutualInformationResult:
     """Mutual information between the activations at the places of a target, in every layer.
 
@@ -327,13 +333,12 @@ def mutual_information(
     trace : Trace
     target : str or sequence of int
         A word or phrase of the text (``" coffee"``), or token positions.
+    blocks, bins, trim, estimator, alternative, alpha, seed
+        As for :class:`MutualInformation`.
     kind : str, optional
         Picks the stack of an encoder-decoder model, and with it the text: "encoder" the source's.
     progress : callable or bool, optional
         As for :meth:`glasshead_backend.Lens.trace`.
-    **parameters
-        As for :class:`MutualInformation`: ``blocks``, ``bins``, ``trim``, ``estimator``,
-        ``alternative``, ``alpha``, ``seed``.
 
     Returns
     -------
@@ -355,4 +360,14 @@ def mutual_information(
     share places, so that they are no independent samples, as these tests take them to be: their
     p-values can be too small.
     """
-    return MutualInformation(target=target, **parameters).measure(trace, kind, progress=progress)
+    asked = MutualInformation(
+        target=target,
+        blocks=blocks,
+        bins=bins,
+        trim=trim,
+        estimator=estimator,
+        alternative=alternative,
+        alpha=alpha,
+        seed=seed,
+    )
+    return asked.measure(trace, kind, progress=progress)

@@ -51,7 +51,7 @@ _HELP = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Norm(Metric):
     """L2 norm of what each block adds to the residual stream, over the tokens."""
 
@@ -89,7 +89,7 @@ class Norm(Metric):
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class NormResult(Measured):
     """What was found.
 

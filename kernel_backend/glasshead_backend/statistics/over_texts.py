@@ -23,7 +23,7 @@ from glasshead_backend.statistics.metric import Measured, Metric
 from glasshead_backend.statistics.significance import mean_and_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
     from jaxtyping import Float
@@ -63,7 +63,7 @@ def _of_text(measured: Measured) -> _OfText:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class OverTexts(Metric):
     """Another metric, measured on many texts: the mean over the texts and its t interval.
 
@@ -97,6 +97,12 @@ class OverTexts(Metric):
         at_least_one(self.batch_size, "batch_size", "text at a time")
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence {self.confidence} must lie between 0 and 1, e.g. 0.95.")
+
+    def _written(self, name: str) -> str:
+        if name not in ("texts", "targets"):
+            return super()._written(name)
+        given = getattr(self, name)
+        return f"<{len(given)} {name}>" if hasattr(given, "__len__") else "<a stream>"
 
     @property
     def label(self) -> str:  # type: ignore[override]
@@ -161,7 +167,7 @@ class OverTexts(Metric):
         return lens.trace_many(self.texts, self.targets, batch_size=self.batch_size)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class OverTextsResult(Measured):
     """What was found.
 
@@ -280,11 +286,13 @@ class OverTextsResult(Measured):
 def over_texts(
     lens: Lens,
     texts: Iterable[str],
-    metric: Any,
+    metric: str | Metric | Measured | Callable[[Trace, int], float | Tensor],
     *,
+    targets: Iterable[str] | None = None,
+    confidence: float = 0.95,
+    batch_size: int = 8,
     kind: Kind | None = None,
     progress: Progress | bool | None = None,
-    **parameters: Any,
 ) -> OverTextsResult:
     """Measure a statistic on many texts, and return its mean with Student's t interval.
 
@@ -293,14 +301,15 @@ def over_texts(
     lens : Lens
     texts : iterable of str
         A list or a stream: no more than some dozens of texts are held at once.
-    metric : str, Metric or callable
-        ``"norm"``, ``PredictionDivergence(block="mlp")``, ``lambda trace, layer: ...``.
+    metric : str, Metric, Measured or callable
+        ``"norm"``, ``PredictionDivergence(block="mlp")``, ``lambda trace, layer: ...``; a result
+        stands for the metric that it has.
+    targets, confidence, batch_size
+        As for :class:`OverTexts`.
     kind : str, optional
         As for the metric.
     progress : callable or bool, optional
         As for :meth:`Lens.trace`; ``True`` shows a bar. ``step.partial()`` is the result so far.
-    **parameters
-        As for :class:`OverTexts`: ``targets``, ``confidence``, ``batch_size``.
 
     Returns
     -------
@@ -316,5 +325,11 @@ def over_texts(
             "over_texts traces the texts itself: it takes a lens first, got "
             f"{type(lens).__name__}. Say over_texts(lens, texts, metric)."
         )
-    asked = OverTexts(of=metric, texts=texts, **parameters)
+    asked = OverTexts(
+        of=as_metric(metric),
+        texts=texts,
+        targets=targets,
+        confidence=confidence,
+        batch_size=batch_size,
+    )
     return asked.measure_with(lens, kind, progress=progress)

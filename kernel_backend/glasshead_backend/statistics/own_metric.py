@@ -43,7 +43,7 @@ Axis = Literal["heads", "tokens", "values"]
 _HELP = "A point is what the function returned for a layer, or the mean of it."
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class OwnMetric(Metric):
     """What a function of a trace and a layer returns, for every layer.
 
@@ -81,6 +81,10 @@ class OwnMetric(Metric):
             name = getattr(self.function, "__name__", "").replace("_", " ").strip()
             named = name if name and "<" not in name else "own metric"
             object.__setattr__(self, "title", named)
+
+    def _written(self, name: str) -> str:
+        named = getattr(self.function, "__name__", type(self.function).__name__)
+        return named if name == "function" else super()._written(name)
 
     @property
     def label(self) -> str:  # type: ignore[override]
@@ -152,7 +156,7 @@ class OwnMetric(Metric):
         return numbers
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class OwnMetricResult(Measured):
     """What was found.
 

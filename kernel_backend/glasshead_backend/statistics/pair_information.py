@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from glasshead_backend.statistics.significance import Alternative
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PairInformation:
     """Mutual information of pairs of places, by block and layer, and its tests.
 

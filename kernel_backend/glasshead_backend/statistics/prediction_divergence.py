@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from glasshead_backend.checks import at_least_one, require
 from glasshead_backend.progress import reporting
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["PredictionDivergence", "PredictionDivergenceResult", "prediction_divergence"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PredictionDivergence(Metric):
     """Divergence of a block's log-norms between right and wrong predictions, with its null.
 
@@ -189,7 +189,7 @@ class PredictionDivergence(Metric):
             return result(null)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PredictionDivergenceResult(GroupDifferences, Measured):
     """What was found, the metric that was asked for, a table and charts.
 
@@ -249,22 +249,28 @@ class PredictionDivergenceResult(GroupDifferences, Measured):
 def prediction_divergence(
     trace: Trace,
     *,
+    block: str = "attention",
+    bins: int = 30,
+    permutations: int = 1000,
+    seed: int = 0,
+    divergence: Which = "jsd",
+    epsilon: float = 0.0,
+    null: Relabelling = "shuffle",
+    alpha: float = 0.05,
     kind: Kind | None = None,
     progress: Progress | bool | None = None,
-    **parameters: Any,
 ) -> PredictionDivergenceResult:
     """Compare a block's log-norms between right and wrong predictions, layer by layer.
 
     Parameters
     ----------
     trace : Trace
+    block, bins, permutations, seed, divergence, epsilon, null, alpha
+        As for :class:`PredictionDivergence`.
     kind : str, optional
         As for :meth:`Trace.norms`; the decoder's stack in an encoder-decoder model.
     progress : callable or bool, optional
         As for :meth:`glasshead_backend.Lens.trace`.
-    **parameters
-        As for :class:`PredictionDivergence`: ``block``, ``bins``, ``permutations``,
-        ``divergence``, ``epsilon``, ``null``, ``seed``, ``alpha``.
 
     Returns
     -------
@@ -287,4 +293,14 @@ def prediction_divergence(
     of a one-dimensional tensor divides by the number of bins. Its values differ from ours, and so
     do its p-values: ``divergence="notebook"`` computes it.
     """
-    return PredictionDivergence(**parameters).measure(trace, kind, progress=progress)
+    asked = PredictionDivergence(
+        block=block,
+        bins=bins,
+        permutations=permutations,
+        divergence=divergence,
+        epsilon=epsilon,
+        null=null,
+        seed=seed,
+        alpha=alpha,
+    )
+    return asked.measure(trace, kind, progress=progress)

@@ -37,7 +37,7 @@ _HELP = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LayerSimilarity(Metric):
     """Cosine of the residual stream behind a layer with that in front of it."""
 
@@ -68,7 +68,7 @@ class LayerSimilarity(Metric):
         return LayerSimilarityResult(metric=self, layers=tuple(layers), cosine=torch.stack(rows))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LayerSimilarityResult(Measured):
     """What was found.
 
