@@ -53,6 +53,7 @@ def layer_histogram(
         named = (f"{one.label} {it}" for one, it in zip(series, medians, strict=True))
         words = f"median: {', '.join(named)}"
     n_infinite = sum(int(own.isinf().sum()) for own in values)
+    beyond = f"; {n_infinite:,} more {'is' if n_infinite == 1 else 'are'} infinite"
     return Histogram(
         title=title,
         x=x,
@@ -61,5 +62,5 @@ def layer_histogram(
         series=series,
         values=torch.stack([counts(bin_of(own, edges), bins) for own in finite]),
         mark=mark,
-        words=f"{words}; {n_infinite:,} more are infinite" if n_infinite else words,
+        words=f"{words}{beyond}" if n_infinite else words,
     )

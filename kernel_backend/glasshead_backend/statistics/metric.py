@@ -70,6 +70,8 @@ class Metric(ABC):
     label: ClassVar[str] = ""
     over_texts: ClassVar[str] = ""
     """What its mean over texts is, in words, where one could take it for something else."""
+    is_instant: ClassVar[bool] = False
+    """Whether it is known already, so that nobody has to wait for it."""
 
     @property
     def shown_as(self) -> str:

@@ -57,6 +57,7 @@ class Norm(Metric):
 
     name: ClassVar[str] = "norm"
     label: ClassVar[str] = "Norm"
+    is_instant: ClassVar[bool] = True
 
     @classmethod
     def lacks(cls, trace: Trace) -> str:

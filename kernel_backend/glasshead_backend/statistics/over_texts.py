@@ -17,10 +17,11 @@ import torch
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.catalogue import as_metric
-from glasshead_backend.statistics.chart import HeatMap, LayerChart, Range
+from glasshead_backend.statistics.chart import HeatMap, LayerChart, Range, layers_with
 from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
 from glasshead_backend.statistics.significance import mean_and_interval
+from glasshead_backend.tracing.many_texts import paired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -129,6 +130,7 @@ class OverTexts(Metric):
         self, lens: Lens, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> OverTextsResult:
         """Measure the texts with a model."""
+        self._require_texts(lens)
         found: list[_OfText] = []
         first: list[Measured] = []
         skipped: list[tuple[int, str]] = []
@@ -158,6 +160,23 @@ class OverTexts(Metric):
             why = f" Text {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
             raise ValueError(f"None of the {len(skipped)} texts has this statistic.{why}")
         return done
+
+    def _require_texts(self, lens: Lens) -> None:
+        """Refuse at once what would end the work at its place in a list: an empty text, no target.
+
+        A stream cannot be looked at beforehand.
+        """
+        given = [self.texts] if self.targets is None else [self.texts, self.targets]
+        if not all(hasattr(one, "__len__") for one in given):
+            return
+        pairs = ((text, None) for text in self.texts) if self.targets is None else paired(*given)
+        for number, pair in enumerate(pairs):
+            if any(isinstance(one, str) and not one.strip() for one in pair):
+                # White space is a text for some tokenizers: the lens decides.
+                try:
+                    lens.trace(*pair).close()
+                except ValueError as error:
+                    raise ValueError(f"Text {number}: {error}") from error
 
     def _step(self, done: int) -> str:
         n = self.n_texts
@@ -251,8 +270,19 @@ class OverTextsResult(Measured):
             interval=Range(low, high, words) if several else None,
             heat=heat,
             help=first.help,
-            note=self._left_out(),
+            note=f"{self._left_out()} {self._infinite(of_texts, first)}".strip(),
         )
+
+    def _infinite(self, of_texts: Float[Tensor, "text series layer"], first: LayerChart) -> str:
+        """Say where a mean cannot be drawn, as the value of a text is infinite."""
+        infinite = of_texts.isinf()
+        where = layers_with(infinite.any(dim=0).any(dim=0), first.layers)
+        if not where:
+            return ""
+        n = int(infinite.flatten(1).any(dim=1).sum())
+        texts = f"{n} of {self.n_measured} text{'' if self.n_measured == 1 else 's'}"
+        why = f": {first.why_infinite}" if first.why_infinite else "."
+        return f"Infinite in {where}, because of {texts}{why}"
 
     def _left_out(self) -> str:
         if not self.skipped:
@@ -318,7 +348,8 @@ def over_texts(
     Raises
     ------
     ValueError
-        When no text has the statistic. Single texts that lack it are in ``.skipped``, with why.
+        When no text has the statistic. Single texts that lack it are in ``.skipped``, with why. And
+        for a text that is empty, by its number: of a list before anything is measured.
     """
     if not hasattr(lens, "trace_many"):
         raise TypeError(

@@ -16,6 +16,7 @@ from glasshead_backend.statistics.chart import (
     Null,
     Range,
     Test,
+    layers_with,
     number,
     quantiles,
     quartiles,
@@ -44,6 +45,10 @@ _MEANINGS: Mapping[Which, str] = {
         "m = (p + q) / 2; infinite where a bin holds values of one group only."
     ),
 }
+_WHY_INFINITE = (
+    "a bin holds values of one group only, and log 0 is infinite. Take fewer bins, an ε above 0, "
+    "or the Jensen-Shannon divergence."
+)
 _CHANCE: Mapping[Relabelling, str] = {
     "shuffle": "shuffled labels",
     "shift": "labels shifted round the text",
@@ -68,6 +73,7 @@ def divergence_chart(found: GroupDifferences) -> LayerChart:
         test=_test(found),
         help=_help(found),
         note=_infinite(found),
+        why_infinite=_WHY_INFINITE,
     )
 
 
@@ -160,18 +166,8 @@ def _n_relabelled(found: GroupDifferences) -> str:
 
 def _infinite(found: GroupDifferences) -> str:
     """Say in words which layers have a divergence that cannot be drawn."""
-    infinite = [
-        str(layer)
-        for layer, is_one in zip(found.layers, found.observed.isinf(), strict=True)
-        if is_one
-    ]
-    if not infinite:
-        return ""
-    where = "every layer" if len(infinite) == len(found.layers) else f"layer {', '.join(infinite)}"
-    return (
-        f"Infinite in {where}: a bin holds values of one group only, and log 0 is infinite. Take "
-        "fewer bins, an ε above 0, or the Jensen-Shannon divergence."
-    )
+    where = layers_with(found.observed.isinf(), found.layers)
+    return f"Infinite in {where}: {_WHY_INFINITE}" if where else ""
 
 
 def _output(found: GroupDifferences) -> str:
