@@ -139,6 +139,12 @@ def test_metrics_are_offered_in_the_order_in_which_they_stand() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", sorted(statistics.__all__))
+def test_every_name_of_the_statistics_stands_in_the_manual(name: str) -> None:
+    page = Path(__file__).parents[2] / "docs/statistics.md"
+    assert f"`{name}`" in page.read_text(encoding="utf-8")
+
+
 # --- signatures -----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("function", "metric"),
