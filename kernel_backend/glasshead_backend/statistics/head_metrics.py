@@ -47,6 +47,8 @@ class HeadMetric(Metric):
     of_one_text: ClassVar[bool] = False
     """Whether it makes sense only where a text looks at itself."""
     max: ClassVar[float | None] = 1.0
+    why_none: ClassVar[str] = "There is no such number here."
+    """What is said where no head has one."""
 
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
@@ -112,6 +114,7 @@ class Induction(HeadMetric):
     name: ClassVar[str] = "induction"
     label: ClassVar[str] = "Induction"
     unit: ClassVar[str] = "weight on what followed last time"
+    why_none: ClassVar[str] = "No token of this text repeats: there is no induction score."
     of_one_text: ClassVar[bool] = True
 
 
@@ -170,13 +173,8 @@ class HeadMetricResult(Measured):
             ),
             heat=HeatMap(self.values, self.metric.unit, self.metric.max),
             help=_HELP,
-            note="" if there.any() else self._why_none(),
+            note="" if there.any() else self.metric.why_none,
         )
-
-    def _why_none(self) -> str:
-        if isinstance(self.metric, Induction):
-            return "No token of this text repeats: there is no induction score."
-        return "There is no such number here."
 
     def detail(self, layer: int) -> list[Panel]:
         """Return the heads of one layer as bars."""
