@@ -180,8 +180,10 @@ def test_a_function_takes_the_parameters_of_its_metric_with_the_same_defaults(
         (logit_lens, "trace, *, k=5"),
         (
             mutual_information,
-            "trace, target, *, blocks=('attention', 'mlp'), bins=15, trim=4.0, "
-            "estimator='histogram', alternative='two-sided', alpha=0.05, seed=0",
+            (
+                "trace, target, *, blocks=('attention', 'mlp'), bins=15, trim=4.0, "
+                "estimator='histogram', alternative='two-sided', alpha=0.05, seed=0"
+            ),
         ),
         (
             over_texts,
@@ -189,8 +191,10 @@ def test_a_function_takes_the_parameters_of_its_metric_with_the_same_defaults(
         ),
         (
             prediction_divergence,
-            "trace, *, block='attention', bins=30, permutations=1000, seed=0, divergence='jsd', "
-            "epsilon=0.0, null='shuffle', alpha=0.05",
+            (
+                "trace, *, block='attention', bins=30, permutations=1000, seed=0, "
+                "divergence='jsd', epsilon=0.0, null='shuffle', alpha=0.05"
+            ),
         ),
     ],
 )
