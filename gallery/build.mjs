@@ -9,17 +9,11 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { bundleStyle, VIEWS } from "../js/folders.mjs";
 
 const GALLERY = dirname(fileURLToPath(import.meta.url));
-const JS = join(GALLERY, "..", "js");
 const RECORDED = join(GALLERY, "recorded", "states.json");
 const PAGE = join(GALLERY, "dist", "index.html");
-const VIEWS = [
-  "attention_lines",
-  "fused_attention_matrix",
-  "perplexity_strip",
-  "layer_stats_chart",
-];
 
 if (!existsSync(RECORDED)) {
   throw new Error("Nothing is recorded yet. Run: python gallery/record.py");
@@ -33,12 +27,7 @@ const { outputFiles } = await build({
   minify: true,
   legalComments: "none",
 });
-const sheets = [
-  join(JS, "shared", "theme.css"),
-  ...VIEWS.map((view) => join(JS, view, "style.css")),
-  join(GALLERY, "page.css"),
-];
-const style = (await Promise.all(sheets.map((path) => readFile(path, "utf8")))).join("\n");
+const style = await bundleStyle(VIEWS, join(GALLERY, "page.css"));
 // Token text may hold "</script>": no "<" gets into the page outside a JSON string escape.
 const recorded = (await readFile(RECORDED, "utf8")).replaceAll("<", "\\u003c");
 const script = outputFiles[0].text.replaceAll("</script", "<\\/script");
@@ -50,7 +39,7 @@ const page = `<!doctype html>
 <meta http-equiv="Content-Security-Policy"
   content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
 <title>Glasshead gallery</title>
-<style>${style}</style>
+<style>${style.text}</style>
 </head>
 <body>
 <script type="application/json" id="recorded">${recorded}</script>

@@ -1,25 +1,32 @@
 /** The gallery page: every view in its named states, on recorded data. */
 
-import { AttentionLinesView } from "../js/attention_lines/view";
-import { FusedAttentionMatrixView } from "../js/fused_attention_matrix/view";
-import { LayerStatsChartView } from "../js/layer_stats_chart/view";
-import { PerplexityStripView } from "../js/perplexity_strip/view";
+import * as registry from "../js/registry";
 import { fill, h } from "../js/shared/dom";
-import type { ThemeTrait } from "../js/shared/state";
-import type { Host, View } from "../js/shared/view";
-import { miniHost, type Recorded } from "./mini_host";
+import { type Model, mount } from "../js/shared/host/anywidget";
+import { type Recording, recordedModel } from "../js/shared/host/recorded";
+import type { CommonState, ThemeTrait } from "../js/shared/state";
+import type { ViewClass } from "../js/shared/view";
 
-type Json = Record<string, unknown>;
-type AnyView = new (el: HTMLElement, host: Host<never>) => View<never>;
+/** One state of the gallery, as `record.py` writes it. */
+interface State extends Recording {
+  name: string;
+  /** The id of its view. */
+  view: string;
+  width: number;
+  /** What the host says about the kernel. */
+  status: "ready" | "no kernel";
+  /** What to look for. */
+  note: string;
+}
 
-const VIEWS: Record<string, { title: string; view: AnyView }> = {
-  "attention-lines": { title: "Attention lines", view: AttentionLinesView },
-  "fused-attention-matrix": { title: "Fused attention matrix", view: FusedAttentionMatrixView },
-  "perplexity-strip": { title: "Perplexity strip", view: PerplexityStripView },
-  "layer-stats-chart": { title: "Layer statistics", view: LayerStatsChartView },
-};
+const VIEWS = new Map(
+  Object.values(registry).map((view) => [view.id, view as unknown as ViewClass<CommonState>]),
+);
+const NOT_RECORDED =
+  "This page has no kernel, and this was not recorded. " +
+  "The first state of each view has all layers, heads and units.";
 
-const states = JSON.parse(document.getElementById("recorded")?.textContent ?? "[]") as Recorded[];
+const states = JSON.parse(document.getElementById("recorded")?.textContent ?? "[]") as State[];
 const main = h("main", {});
 const nav = h("nav", { aria: { label: "States" } });
 let shown = new AbortController();
@@ -27,7 +34,7 @@ let shown = new AbortController();
 /** Shows the states of the view in the address (`#perplexity-strip/hovered`). */
 function showPage(): void {
   const [view = "", name] = location.hash.slice(1).split("/");
-  const current = VIEWS[view] ? view : Object.keys(VIEWS)[0];
+  const current = VIEWS.has(view) ? view : states[0]?.view;
   if (main.dataset.view !== current) {
     shown.abort();
     shown = new AbortController();
@@ -41,29 +48,30 @@ function showPage(): void {
   if (name) document.getElementById(`${current}/${name}`)?.scrollIntoView();
 }
 
-function section(recorded: Recorded, signal: AbortSignal): HTMLElement {
-  const place = h("div", { class: "place", style: { width: `${recorded.width}px` } });
-  mount(recorded, place, signal);
+function section(state: State, signal: AbortSignal): HTMLElement {
+  const place = h("div", { class: "place", style: { width: `${state.width}px` } });
+  const view = VIEWS.get(state.view);
+  if (view) mount(view, modelOf(state), place, signal);
   return h(
     "section",
-    { class: "state", attrs: { id: `${recorded.view}/${recorded.name}` } },
-    h("h2", {}, recorded.name.replaceAll("-", " "), h("small", {}, `${recorded.width} px`)),
-    recorded.note && h("p", {}, recorded.note),
+    { class: "state", attrs: { id: `${state.view}/${state.name}` } },
+    h("h2", {}, state.name.replaceAll("-", " "), h("small", {}, `${state.width} px`)),
+    state.note && h("p", {}, state.note),
     place,
   );
 }
 
-function mount(recorded: Recorded, place: HTMLElement, signal: AbortSignal): void {
-  const found = VIEWS[recorded.view];
-  if (!found) return;
-  let view: View<never> | null = null;
-  const host = miniHost(recorded, (changed: Json) => view?.update(changed as never), signal);
-  view = new found.view(place, host as unknown as Host<never>);
-  signal.addEventListener("abort", () => view?.destroy());
+function modelOf(state: State): Model {
+  const model = recordedModel(state, NOT_RECORDED);
+  if (state.status === "ready") return model;
+  const send = (): never => {
+    throw new Error("There is no kernel.");
+  };
+  return { ...model, send };
 }
 
 function navigation(): Node[] {
-  return Object.entries(VIEWS).flatMap(([name, { title }]) => {
+  return [...VIEWS].flatMap(([name, { title }]) => {
     const items = states
       .filter((state) => state.view === name)
       .map((state) => {

@@ -24,7 +24,7 @@ from glasshead.questions import reply
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glasshead.view import TraceView
+    from glasshead.trace_view import TraceView
     from glasshead_backend.asking import Kind
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -102,7 +102,7 @@ def pictures(view: TraceView) -> Iterator[dict[str, Any]]:
         # One by one: the layers and heads that may be set depend on the kind.
         for name, value in wanted.items():
             setattr(view, name, value)
-        yield {"key": wanted, "frame": view.frame, "axes": view.axes, "layer": view.layer}
+        yield {"when": wanted, "traits": {"frame": view.frame, "axes": view.axes}}
     for name, value in before.items():
         setattr(view, name, value)
 
@@ -136,12 +136,14 @@ def exists(view: TraceView, wanted: dict[str, Any]) -> bool:
 
 def answers(view: TraceView, synced: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Record the answers that hovering needs, for the traits the page opens with."""
+    when = {name: synced[name] for name in {*depends(view), "heads"}}
     for question, args in questions(view, synced):
         answered = reply(view, {"kind": "ask", "id": "", "question": question, "args": args})
         if answered is None:
             continue
         message, buffers = answered
-        yield {"question": question, "args": args, "message": message, "buffers": buffers}
+        asked = {"when": when, "question": question, "args": args}
+        yield {**asked, "message": message, "buffers": buffers}
 
 
 def questions(view: TraceView, synced: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

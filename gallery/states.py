@@ -23,10 +23,10 @@ from glasshead_backend.demo import DECODER_LONG_TEXT, DECODER_TEXT, SOURCE_TEXT,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from glasshead.view import TraceView
+    from glasshead.trace_view import TraceView
     from glasshead_backend import Trace
 
-Status = Literal["ready", "busy", "no kernel"]
+Status = Literal["ready", "no kernel"]
 
 
 @dataclass(frozen=True)

@@ -3,52 +3,36 @@
  *
  * node js/build.mjs [--watch] [view …]      (all views unless some are named)
  */
-import { existsSync } from "node:fs";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { context, transform } from "esbuild";
+import { join } from "node:path";
+import { context } from "esbuild";
+import { bundleStyle, JS, VIEWS } from "./folders.mjs";
 
-const JS = dirname(fileURLToPath(import.meta.url));
 const STATIC = join(JS, "..", "widgets", "glasshead", "static");
 /** Every instance of a widget carries its module to the browser, hence the limit. */
 const MAX_BYTES = 100_000;
-const VIEWS = [
-  "attention_lines",
-  "fused_attention_matrix",
-  "perplexity_strip",
-  "layer_stats_chart",
-];
-
-/** Writes theme.css + the view's own style.css as one sheet; the cascade order is that order. */
-async function buildStyle(view) {
-  const parts = [join(JS, "shared", "theme.css"), join(JS, view, "style.css")];
-  const source = (await Promise.all(parts.map((path) => readFile(path, "utf8")))).join("\n");
-  const { code } = await transform(source, { loader: "css", minify: true, target: "es2022" });
-  await writeFile(join(STATIC, `${view}.css`), code);
-  return code.length;
-}
 
 /** An esbuild plugin that writes the style sheet with the module and reports both sizes. */
 const report = (view) => ({
   name: "report",
   setup(build) {
+    let style;
     build.onEnd(async (result) => {
       if (result.errors.length) return;
-      const css = await buildStyle(view);
+      await writeFile(join(STATIC, `${view}.css`), style.text);
       const { size } = await stat(join(STATIC, `${view}.js`));
       const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
-      console.log(`${view.padEnd(24)} js ${kilobytes(size).padStart(8)}   css ${kilobytes(css)}`);
+      const sizes = `js ${kilobytes(size).padStart(8)}   css ${kilobytes(style.text.length)}`;
+      console.log(`${view.padEnd(24)} ${sizes}`);
       if (size > MAX_BYTES) {
         throw new Error(`${view}.js is ${kilobytes(size)}; the limit is ${kilobytes(MAX_BYTES)}`);
       }
     });
     // The style sheet is not imported by the module: name it, so that --watch sees its changes.
-    build.onLoad({ filter: /index\.ts$/ }, async ({ path }) => ({
-      contents: await readFile(path, "utf8"),
-      loader: "ts",
-      watchFiles: [join(JS, "shared", "theme.css"), join(JS, view, "style.css")],
-    }));
+    build.onLoad({ filter: /index\.ts$/ }, async ({ path }) => {
+      style = await bundleStyle([view]);
+      return { contents: await readFile(path, "utf8"), loader: "ts", watchFiles: style.files };
+    });
   },
 });
 
@@ -66,8 +50,8 @@ const options = (view) => ({
 await mkdir(STATIC, { recursive: true });
 const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 const views = named.length ? named : VIEWS;
-const missing = views.filter((view) => !existsSync(join(JS, view, "index.ts")));
-if (missing.length) throw new Error(`No index.ts for: ${missing.join(", ")}`);
+const unknown = views.filter((view) => !VIEWS.includes(view));
+if (unknown.length) throw new Error(`No index.ts for: ${unknown.join(", ")}`);
 const contexts = await Promise.all(views.map((view) => context(options(view))));
 if (process.argv.includes("--watch")) {
   await Promise.all(contexts.map((bundle) => bundle.watch()));

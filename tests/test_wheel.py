@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -57,6 +58,13 @@ def wheel_files(dist: Path) -> dict[str, int]:
         return {info.filename: info.file_size for info in archive.infolist()}
 
 
+def version() -> str:
+    """Version in the sources: the only place where it is written."""
+    source = (ROOT / "widgets" / "glasshead" / "__init__.py").read_text(encoding="utf-8")
+    (found,) = re.findall(r'^__version__ = "(.+)"$', source, re.MULTILINE)
+    return found
+
+
 def test_the_wheel_holds_both_packages_bundles_and_demo_models(
     wheel_files: dict[str, int],
 ) -> None:
@@ -68,7 +76,7 @@ def test_the_wheel_holds_both_packages_bundles_and_demo_models(
             assert f"{folder}/{file}" in wheel_files
     assert any(name.endswith("licenses/LICENSE") for name in wheel_files)
     strangers = {name.split("/")[0] for name in wheel_files}
-    assert strangers == {"glasshead", "glasshead_backend", "glasshead-0.1.0.dist-info"}
+    assert strangers == {"glasshead", "glasshead_backend", f"glasshead-{version()}.dist-info"}
 
 
 def test_every_bundle_is_small(wheel_files: dict[str, int]) -> None:

@@ -1,15 +1,15 @@
 /** The two columns of tokens: real text in the DOM, only what is near the viewport. */
 
-import { type Column, labelNodes, type Side, startsSentence, unitTitle } from "../shared/axis_text";
 import { h } from "../shared/dom";
+import { type Column, type Side, startsSentence } from "../shared/map/axis";
+import { unitLabel } from "../shared/map/label";
+import type { LitUnits } from "../shared/map/pin";
 
 // Up to here all rows are in the DOM, so that find-in-page and screen readers have the whole text.
 const ALL_ROWS = 400;
 const MARGIN_ROWS = 12;
 
-export interface Lit {
-  hovered: number | null;
-  selected: ReadonlySet<number>;
+export interface Lit extends LitUnits {
   /** Units that the current fan hardly touches: shown faint. */
   quiet: ((unit: number) => boolean) | null;
 }
@@ -36,11 +36,7 @@ export function tokenColumn(side: Side): TokenColumn {
 
   const build = (unit: number, rowHeight: number): HTMLElement | null => {
     if (!column) return null;
-    const token = tokenElement(column, side, unit);
-    if (undefinedRows?.[unit]) {
-      token.classList.add("is-undefined");
-      token.title = "Fully masked row: its weights are undefined";
-    }
+    const token = unitLabel(column, side, unit, Boolean(undefinedRows?.[unit]));
     paintLit(token, unit, lit);
     const row = h("div", { class: "al-row", attrs: { role: "listitem" } }, token);
     row.classList.toggle("starts-sentence", startsSentence(column.axis, unit));
@@ -80,24 +76,6 @@ export function tokenColumn(side: Side): TokenColumn {
       for (const [unit, token] of rows) paintLit(token, unit, lit);
     },
   };
-}
-
-function tokenElement(column: Column, side: Side, unit: number): HTMLElement {
-  const token = h(
-    "span",
-    {
-      class: "gh-token",
-      attrs: { dir: "auto", title: unitTitle(column.axis, unit) },
-      data: { side, unit },
-    },
-    ...labelNodes(column.axis, unit),
-  );
-  token.classList.toggle("is-special", Boolean(column.special[unit]));
-  if (column.generated[unit]) {
-    token.classList.add("is-generated");
-    token.title += " (generated)";
-  }
-  return token;
 }
 
 function paintLit(token: HTMLElement, unit: number, lit: Lit): void {

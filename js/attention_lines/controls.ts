@@ -1,15 +1,16 @@
-/** The header of AttentionLines: layer, kind, unit, threshold, head tiles; and the legend. */
+/** The header of AttentionLines: what all maps have, and the threshold; and the legend. */
 
 import { unpack } from "../shared/arrays";
-import { headTiles, kindChoices, layerStepper, segmented, slider, UNITS } from "../shared/controls";
 import { h } from "../shared/dom";
-import { headsOf, layersOf } from "../shared/keys";
+import type { Host } from "../shared/host/host";
+import { type HeadPictures, mapHeader } from "../shared/map/header";
 import { formatWeight, percent } from "../shared/numbers";
 import type { Theme } from "../shared/palette";
-import { hasFrame, type Kind, type Packed, type Unit } from "../shared/state";
-import type { Host, ViewFrame } from "../shared/view";
+import type { Shell } from "../shared/shell";
+import { slider } from "../shared/slider";
+import { hasFrame } from "../shared/state";
 import { type Fan, type Shown, strongestLine } from "./lines";
-import type { LinesState } from "./state";
+import type { LinesFrame, LinesState } from "./state";
 import { thresholdWords } from "./words";
 
 export interface Header {
@@ -20,51 +21,44 @@ export interface Header {
   setScale(fans: readonly Fan[]): void;
 }
 
-export function createHeader(frame: ViewFrame, host: Host<LinesState>): Header {
-  const layer = layerStepper((value) => host.set({ layer: value }));
-  const kind = segmented<Kind>("Kind of attention", "kind", (value) => host.set({ kind: value }));
-  const unit = segmented<Unit>("Unit", "unit", (value) => host.set({ unit: value }));
+export function createHeader(shell: Shell, host: Host<LinesState>): Header {
+  const map = mapHeader(host);
   const threshold = slider("Weights ≥", "threshold", { min: 0, max: 1, step: 0.01 }, (value) =>
     host.set({ threshold: value }),
   );
-  const heads = headTiles((value) => host.set({ heads: value }));
-  frame.controls.append(kind.element, layer.element, unit.element);
+  shell.controls.append(...map.elements);
   const note = h("span");
   const top = h("span", {}, "1");
-  frame.legend.append(
+  shell.legend.append(
     h("span", {}, "colour = head"),
     h("span", { class: "gh-scale" }, "weight 0", h("span", { class: "al-opacity" }), top),
     note,
   );
-  let pictures: { packed: Packed; values: ArrayLike<number> } | null = null;
+  const pictures = headPictures();
   return {
-    filters: h("div", { class: "al-filters" }, heads.element, threshold.element),
+    filters: h("div", { class: "al-filters" }, map.heads, threshold.element),
     setScale(fans) {
       const [fan] = fans;
       top.textContent =
         fans.length > 1 ? "each token’s strongest" : fan ? formatWeight(strongestLine(fan)) : "1";
     },
     update(state, theme, shown) {
-      kind.update({ choices: kindChoices(state.scene), value: state.kind });
-      layer.update({ layers: layersOf(state).map((each) => each.number), layer: state.layer });
-      unit.update({ choices: UNITS, value: state.unit });
       const lines = hasFrame(state.frame) ? state.frame : null;
+      map.update(state, theme, lines && pictures(lines));
       const share = shown ? ` shows ${percent(shown.mass)}` : "";
       const value = state.threshold ?? lines?.automatic_threshold ?? 0;
       threshold.update({ value, text: `${thresholdWords(value)}${share}` });
-      if (lines && pictures?.packed !== lines.thumbnails) {
-        pictures = { packed: lines.thumbnails, values: unpack(lines.thumbnails) };
-      }
-      heads.update({
-        nHeads: headsOf(state) || (lines?.n_heads ?? 0),
-        heads: state.heads,
-        theme,
-        thumbnails:
-          lines && pictures
-            ? { values: pictures.values, size: lines.thumbnails.shape[1] ?? 0 }
-            : null,
-      });
       note.textContent = lines?.row_sums_note ?? "";
     },
+  };
+}
+
+/** The pictures of the heads, unpacked once a frame. */
+function headPictures(): (frame: LinesFrame) => HeadPictures {
+  let of: LinesFrame["thumbnails"] | null = null;
+  let values: ArrayLike<number> = [];
+  return ({ thumbnails, n_heads }) => {
+    if (of !== thumbnails) [of, values] = [thumbnails, unpack(thumbnails)];
+    return { n: n_heads, values, size: thumbnails.shape[1] ?? 0 };
   };
 }

@@ -26,40 +26,44 @@ function strokeWidth(weight: number, pixel: number): number {
 
 /** Batches curves by head and opacity, and strokes the faintest first. */
 class Strokes {
-  private readonly paths = new Map<number, Path2D>();
-  private count = 0;
+  readonly #paths = new Map<number, Path2D>();
+  #count = 0;
 
-  constructor(private readonly geometry: Geometry) {}
+  readonly #geometry: Geometry;
+
+  constructor(geometry: Geometry) {
+    this.#geometry = geometry;
+  }
 
   add(head: number, weight: number, query: number, key: number): void {
-    const y0 = trackY(this.geometry, query, head);
-    const y1 = trackY(this.geometry, key, head);
-    if (!isVisible(this.geometry, y0, y1)) return;
+    const y0 = trackY(this.#geometry, query, head);
+    const y1 = trackY(this.#geometry, key, head);
+    if (!isVisible(this.#geometry, y0, y1)) return;
     const step = Math.max(1, Math.round(Math.min(1, weight) * STEPS));
     const bucket = step * 4096 + head;
-    let path = this.paths.get(bucket);
+    let path = this.#paths.get(bucket);
     if (!path) {
       path = new Path2D();
-      this.paths.set(bucket, path);
+      this.#paths.set(bucket, path);
     }
-    addCurve(path, this.geometry, y0, y1);
-    this.count++;
+    addCurve(path, this.#geometry, y0, y1);
+    this.#count++;
   }
 
   /** Strongest on top: painted last, or, under what is there already, first. */
   draw(context: CanvasRenderingContext2D, paint: Paint, under = false): void {
     const pixel = 1 / (context.getTransform().a || 1);
-    const buckets = [...this.paths.keys()].sort((a, b) => (under ? b - a : a - b));
+    const buckets = [...this.#paths.keys()].sort((a, b) => (under ? b - a : a - b));
     context.save();
     if (under) context.globalCompositeOperation = "destination-over";
     for (const bucket of buckets) {
-      const path = this.paths.get(bucket);
+      const path = this.#paths.get(bucket);
       if (!path) continue;
       const weight = Math.floor(bucket / 4096) / STEPS;
       context.strokeStyle = css(headColour(bucket % 4096, paint.nHeads, paint.theme));
       context.globalAlpha = weight;
       const width = strokeWidth(weight, pixel);
-      if (this.count > CROWD) strokeAsHairlines(context, path, width, pixel);
+      if (this.#count > CROWD) strokeAsHairlines(context, path, width, pixel);
       else {
         context.lineWidth = width;
         context.stroke(path);

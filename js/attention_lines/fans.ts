@@ -1,23 +1,18 @@
 /** Exact weights of the lit tokens: asked from the kernel, drawn from the frame until they come. */
 
-import type { Side } from "../shared/axis_text";
-import type { Host } from "../shared/view";
+import type { Answer, Host } from "../shared/host/host";
+import { createQuestion } from "../shared/host/question";
+import type { Side } from "../shared/map/axis";
+import type { At } from "../shared/map/pin";
 import { type Fan, fanFromFrame, fanMean, type Lines } from "./lines";
+import type { LinesPicture } from "./picture";
 import type { LinesState } from "./state";
-
-export interface FanRequest {
-  side: Side;
-  unit: number;
-}
 
 export interface Fans {
   /** The fans to draw; the last one is the one to talk about. */
   readonly current: readonly Fan[];
-  want(requests: readonly FanRequest[], lines: Lines | null, n: Record<Side, number>): void;
+  want(units: readonly At[], picture: LinesPicture): void;
 }
-
-// Pins beyond these keep the frame's weights: one question is asked at a time.
-const REMEMBERED = 64;
 
 export function createFans(
   host: Host<LinesState>,
@@ -25,79 +20,63 @@ export function createFans(
   onArrival: () => void,
 ): Fans {
   let current: Fan[] = [];
-  let wanted: readonly FanRequest[] = [];
-  let known: { lines: Lines | null; heads: string } = { lines: null, heads: "" };
-  const exact = new Map<string, Fan>();
-  let asking = "";
+  let wanted: readonly At[] = [];
+  let picture: LinesPicture | null = null;
+  /** What the answers are about. */
+  let about: { lines: Lines | null; heads: string } = { lines: null, heads: "" };
 
-  const name = ({ side, unit }: FanRequest): string => `${side}:${unit}`;
-
-  const ask = async (request: FanRequest, lines: Lines): Promise<void> => {
-    const { layer, kind, unit } = lines.frame.key;
-    const heads = known.heads;
-    asking = name(request);
-    try {
-      const answer = await host.ask("fan", { position: request.unit, side: request.side }, signal);
-      const { result } = answer;
-      const weights = answer.arrays.weights;
-      const numbers = answer.arrays.heads;
-      const stale =
-        known.lines !== lines ||
-        known.heads !== heads ||
-        result.layer !== layer ||
-        result.kind !== kind ||
-        result.unit !== unit;
-      if (signal.aborted || stale || !weights || !numbers) return;
-      exact.set(name(request), {
-        ...request,
-        heads: numbers.values,
-        // A row that is undefined looks nowhere, and says so itself.
-        weights: Float32Array.from(weights.values, (value) => value || 0),
-        n: weights.shape[1] ?? 0,
-        exact: true,
-      });
-      if (exact.size > REMEMBERED) exact.delete(exact.keys().next().value ?? "");
+  const exact = createQuestion(host, signal, {
+    name: "fan",
+    read: (answer, { side, position }: { position: number; side: Side }) =>
+      about.lines && readFan(answer, { side, unit: position }, about.lines),
+    onReply() {
       refresh();
       onArrival();
-    } catch {
-      // No kernel, or a newer question: the frame's own lines stay, and it is said if these are not all.
-    } finally {
-      if (asking === name(request)) asking = "";
-    }
-  };
-
-  let sizes: Record<Side, number> = { query: 0, key: 0 };
+    },
+  });
+  const argsOf = ({ side, unit }: At) => ({ position: unit, side });
   const refresh = (): void => {
-    const { lines } = known;
-    if (!lines) {
+    const of = picture;
+    const lines = of?.content;
+    if (!of || !lines) {
       current = [];
       return;
     }
-    current = wanted.map((request) => {
-      const other = request.side === "query" ? sizes.key : sizes.query;
-      return (
-        exact.get(name(request)) ??
-        fanFromFrame(lines, host.state.heads, request.side, request.unit, other)
-      );
+    current = wanted.map((at) => {
+      const other = at.side === "query" ? of.key.length : of.query.length;
+      return exact.value(argsOf(at)) ?? fanFromFrame(lines, host.state.heads, at, other);
     });
-    const missing = [...wanted].reverse().find((request) => !exact.has(name(request)));
-    if (missing && asking !== name(missing) && host.status !== "no kernel") {
-      void ask(missing, lines);
-    }
+    // One at a time, the one to talk about first.
+    const next = [...wanted].reverse().find((at) => !exact.reply(argsOf(at)));
+    if (next) exact.ask(argsOf(next));
   };
 
   return {
     get current() {
       return current;
     },
-    want(requests, lines, n) {
-      const heads = host.state.heads.join();
-      if (known.lines !== lines || known.heads !== heads) exact.clear();
-      known = { lines, heads };
-      wanted = requests;
-      sizes = n;
+    want(units, of) {
+      const now = { lines: of.content, heads: host.state.heads.join() };
+      if (about.lines !== now.lines || about.heads !== now.heads) exact.forget();
+      [about, wanted, picture] = [now, units, of];
       refresh();
     },
+  };
+}
+
+/** Null where the answer is about another picture than the one that is shown. */
+function readFan({ result, arrays }: Answer, at: At, { frame }: Lines): Fan | null {
+  const { layer, kind, unit } = frame.key;
+  const { weights, heads } = arrays;
+  const same = result.layer === layer && result.kind === kind && result.unit === unit;
+  if (!same || !weights || !heads) return null;
+  return {
+    ...at,
+    heads: heads.values,
+    // A row that is undefined looks nowhere, and says so itself.
+    weights: Float32Array.from(weights.values, (value) => value || 0),
+    n: weights.shape[1] ?? 0,
+    exact: true,
   };
 }
 

@@ -1,7 +1,7 @@
 /** What stands over the columns, and hints to strong tokens that are scrolled out of view. */
 
-import { type Side, sideHeading } from "../shared/axis_text";
 import { fill, h } from "../shared/dom";
+import { SIDES, type Side, sideHeading } from "../shared/map/axis";
 import type { Axes } from "../shared/state";
 import { type Geometry, rowMiddle } from "./geometry";
 import { type Fan, fanMean } from "./lines";
@@ -48,7 +48,7 @@ export function createHeadings(): Headings {
     above: h("div", { class: "al-headings" }, titles.query, titles.key),
     below: h("div", { class: "al-below" }, below.query, below.key),
     fill(axes) {
-      for (const side of ["query", "key"] as const) {
+      for (const side of SIDES) {
         const [verb, who] = sideHeading(axes[side], side);
         const words = [h("b", {}, verb), h("span", { class: "gh-caption" }, who)];
         fill(titles[side], ...words, above[side]);
@@ -63,7 +63,7 @@ export function createHeadings(): Headings {
     hint(geometry, fan) {
       const reached: Side = fan?.side === "key" ? "query" : "key";
       const beyond = fan ? outOfView(geometry, fan) : { above: 0, below: 0 };
-      for (const side of ["query", "key"] as const) {
+      for (const side of SIDES) {
         say(above[side], "↑", side === reached ? beyond.above : 0);
         say(below[side], "↓", side === reached ? beyond.below : 0);
       }

@@ -1,4 +1,4 @@
-import { adapter } from "../shared/host";
+import { adapter } from "../shared/host/anywidget";
 import { AttentionLinesView } from "./view";
 
-export default adapter(AttentionLinesView, { threshold: true, frame: true });
+export default adapter(AttentionLinesView);

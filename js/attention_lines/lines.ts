@@ -1,8 +1,8 @@
 /** The lines of a frame: which are shown, how much of the attention they carry, one token's fan. */
 
 import { type NumberArray, unpack } from "../shared/arrays";
-import type { Side } from "../shared/axis_text";
-import type { LinesFrame } from "../shared/state";
+import type { At } from "../shared/map/pin";
+import type { LinesFrame } from "./state";
 
 /** A frame with its arrays unpacked. */
 export interface Lines {
@@ -87,9 +87,7 @@ function part(sum: number, all: number): number {
 }
 
 /** One token's weights to (or from) every unit of the other side, per head. */
-export interface Fan {
-  readonly side: Side;
-  readonly unit: number;
+export interface Fan extends Readonly<At> {
   readonly heads: ArrayLike<number>;
   /** [heads, other side]. */
   readonly weights: ArrayLike<number>;
@@ -102,8 +100,7 @@ export interface Fan {
 export function fanFromFrame(
   lines: Lines,
   heads: readonly number[],
-  side: Side,
-  unit: number,
+  { side, unit }: At,
   n: number,
 ): Fan {
   // Of the heads that are wanted only those that the frame is of: the others are on their way.

@@ -1,29 +1,19 @@
-/** What the current axes and frame make, unpacked once. */
+/** What is drawn: the axes with the lines between them, and which lines of the frame these are. */
 
-import { type Column, column } from "../shared/axis_text";
-import { type Axes, hasAxes, hasFrame } from "../shared/state";
-import { type Lines, unpackLines } from "./lines";
+import { type MapPicture, readPicture } from "../shared/map/picture";
+import { effectiveThreshold, type Lines, type Shown, select, unpackLines } from "./lines";
 import type { LinesState } from "./state";
 
-export interface Picture {
-  axes: Axes;
-  query: Column;
-  key: Column;
-  /** Null until a frame comes that fits the axes. */
-  lines: Lines | null;
+export type LinesPicture = MapPicture<Lines>;
+
+export function linesPicture(
+  state: Readonly<LinesState>,
+  old: LinesPicture | null,
+): LinesPicture | null {
+  return readPicture(state, old, unpackLines);
 }
 
-/** Reads the state; columns of `old` are kept while the axes are the same. */
-export function readPicture(state: Readonly<LinesState>, old: Picture | null): Picture | null {
-  const { axes, frame } = state;
-  if (!hasAxes(axes)) return null;
-  const kept = old?.axes === axes ? old : null;
-  // Axes and frame change together, but a frame of the other unit would point at wrong rows.
-  const fits = hasFrame(frame) && frame.key.unit === axes.unit && frame.key.kind === axes.kind;
-  return {
-    axes,
-    query: kept?.query ?? column(axes.query),
-    key: kept?.key ?? column(axes.key),
-    lines: fits ? unpackLines(frame) : null,
-  };
+/** The lines that the state lets through. */
+export function shownLines(state: Readonly<LinesState>, lines: Lines | null): Shown | null {
+  return lines && select(lines, state.heads, effectiveThreshold(lines, state.threshold));
 }

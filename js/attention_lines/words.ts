@@ -1,9 +1,8 @@
 /** What the picture shows, in sentences: status line, live region and tooltips. */
 
-import { unitName } from "../shared/axis_text";
+import { rowName, unitName } from "../shared/map/axis";
 import { formatCount, formatWeight, percent } from "../shared/numbers";
 import type { Axes } from "../shared/state";
-import { quote } from "../shared/token_text";
 import { type Fan, fanMean, type Lines, type Shown, strongest } from "./lines";
 
 export function count(n: number, noun: string): string {
@@ -38,7 +37,7 @@ export function linesSentence(lines: Lines, shown: Shown, threshold: number): st
 /** "‘it’ looks most at ‘animal’ 0.41, ‘the’ 0.17". */
 export function fanSentence(axes: Axes, fan: Fan, lines: Lines): string {
   const [own, other] = fan.side === "query" ? [axes.query, axes.key] : [axes.key, axes.query];
-  const name = fan.side === "query" ? rowName(axes, fan.unit) : unitName(own, fan.unit);
+  const name = fan.side === "query" ? rowName(axes.query, fan.unit) : unitName(own, fan.unit);
   const subject = `${axes.unit} ${fan.unit} ${name}`;
   if (fan.side === "query" && lines.undefinedRows[fan.unit]) {
     return `${subject} is fully masked: its attention is undefined`;
@@ -63,16 +62,9 @@ function mostOf(mean: Float32Array): number[] {
   return units.filter((unit) => (mean[unit] ?? 0) >= floor);
 }
 
-/** A row as "‘le’, which predicts ‘chien’" where rows predict. */
-function rowName(axes: Axes, unit: number): string {
-  const predicted = axes.query.predicted?.[unit];
-  const label = quote(axes.query.labels[unit] ?? "");
-  return predicted === undefined ? label : `${label} → ${quote(predicted)}`;
-}
-
 /** A line under the pointer: [head and weight, both tokens]. */
 export function lineWords(axes: Axes, lines: Lines, index: number): [string, string] {
-  const from = rowName(axes, lines.query[index] ?? 0);
+  const from = rowName(axes.query, lines.query[index] ?? 0);
   const to = unitName(axes.key, lines.key[index] ?? 0);
   return [
     `Head ${lines.head[index]}: ${formatWeight(lines.weight[index] ?? 0, 3)}`,

@@ -1,12 +1,13 @@
 /** The header of FusedAttentionMatrix, and its legend. */
 
-import { headTiles, kindChoices, layerStepper, segmented, UNITS } from "../shared/controls";
-import { fill, h } from "../shared/dom";
-import { headsOf, layersOf } from "../shared/keys";
+import { type Choice, segmented } from "../shared/controls";
+import { button, fill, h } from "../shared/dom";
+import type { Host } from "../shared/host/host";
+import { mapHeader } from "../shared/map/header";
 import { endOf, formatWeight } from "../shared/numbers";
 import { gradientCss, type Theme } from "../shared/palette";
-import type { Kind, Unit } from "../shared/state";
-import type { Host, ViewFrame } from "../shared/view";
+import { headsOf } from "../shared/scene";
+import type { Shell } from "../shared/shell";
 import { largest } from "./drawing";
 import { DECADES, type Matrix, type Scale } from "./grid";
 import type { MatrixState } from "./state";
@@ -24,50 +25,32 @@ export interface Header {
   setZoomed(zoomed: boolean): void;
 }
 
-export function createHeader(frame: ViewFrame, host: Host<MatrixState>, zooming: Zooming): Header {
-  const layer = layerStepper((value) => host.set({ layer: value }));
-  const kind = segmented<Kind>("Kind of attention", "kind", (value) => host.set({ kind: value }));
-  const unit = segmented<Unit>("Unit", "unit", (value) => host.set({ unit: value }));
+const AGGREGATES: readonly Choice<"mean" | "max">[] = [
+  { value: "mean", label: "Mean", title: "Mean of the heads" },
+  { value: "max", label: "Max", title: "Largest of the heads" },
+];
+const SCALES: readonly Choice<Scale>[] = [
+  { value: "linear", label: "Linear" },
+  { value: "log", label: "Log", title: `Logarithmic colours over ${DECADES} decades` },
+];
+
+export function createHeader(shell: Shell, host: Host<MatrixState>, zooming: Zooming): Header {
+  const map = mapHeader(host);
   const aggregate = segmented<"mean" | "max">("Over heads", "aggregate", (value) =>
     host.set({ aggregate: value }),
   );
   const scale = segmented<Scale>("Colour scale", "scale", (value) => host.set({ scale: value }));
-  const heads = headTiles((value) => host.set({ heads: value }));
   const zoom = zoomButtons(zooming);
-  frame.controls.append(
-    kind.element,
-    layer.element,
-    unit.element,
-    aggregate.element,
-    scale.element,
-  );
+  shell.controls.append(...map.elements, aggregate.element, scale.element);
   return {
-    heads: heads.element,
+    heads: map.heads,
     zoom: zoom.element,
     setZoomed: zoom.setZoomed,
     update(state, theme) {
-      kind.update({ choices: kindChoices(state.scene), value: state.kind });
-      layer.update({ layers: layersOf(state).map((each) => each.number), layer: state.layer });
-      unit.update({ choices: UNITS, value: state.unit });
-      const nHeads = headsOf(state);
-      const single = state.heads.length === 1 || nHeads === 1;
-      aggregate.update({
-        choices: single
-          ? []
-          : [
-              { value: "mean", label: "Mean", title: "Mean of the heads" },
-              { value: "max", label: "Max", title: "Largest of the heads" },
-            ],
-        value: state.aggregate,
-      });
-      scale.update({
-        choices: [
-          { value: "linear", label: "Linear" },
-          { value: "log", label: "Log", title: `Logarithmic colours over ${DECADES} decades` },
-        ],
-        value: state.scale,
-      });
-      heads.update({ nHeads, heads: state.heads, theme, thumbnails: null });
+      map.update(state, theme);
+      const single = state.heads.length === 1 || headsOf(state) === 1;
+      aggregate.update({ choices: single ? [] : AGGREGATES, value: state.aggregate });
+      scale.update({ choices: SCALES, value: state.scale });
     },
   };
 }
@@ -76,25 +59,24 @@ function zoomButtons(zooming: Zooming): {
   element: HTMLElement;
   setZoomed(zoomed: boolean): void;
 } {
-  const button = (sign: string, label: string, action: string, on: () => void): HTMLButtonElement =>
-    h(
-      "button",
+  const zoom = (sign: string, label: string, action: string, on: () => void): HTMLButtonElement =>
+    button(
+      "gh-button",
+      on,
       {
-        class: "gh-button",
-        attrs: { type: "button", title: label },
+        attrs: { title: label },
         data: { action },
         aria: { label },
-        on: { click: on },
       },
       sign,
     );
-  const out = button("−", "Zoom out", "zoom-out", () => zooming.by(1 / 1.6));
-  const whole = button("Whole", "Show the whole matrix", "zoom-reset", zooming.reset);
+  const out = zoom("−", "Zoom out", "zoom-out", () => zooming.by(1 / 1.6));
+  const whole = zoom("Whole", "Show the whole matrix", "zoom-reset", zooming.reset);
   const element = h(
     "div",
     { class: "fm-zoom", attrs: { role: "group" }, aria: { label: "Zoom" } },
     out,
-    button("+", "Zoom in", "zoom-in", () => zooming.by(1.6)),
+    zoom("+", "Zoom in", "zoom-in", () => zooming.by(1.6)),
     whole,
   );
   return {

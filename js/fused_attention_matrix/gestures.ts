@@ -1,7 +1,7 @@
 /** Pointer, wheel and keys of the matrix, as what they mean: hover, pin, zoom, pan. */
 
-import type { Side } from "../shared/axis_text";
 import { handled, inField } from "../shared/keys";
+import { type At, labelAt } from "../shared/map/pin";
 import { cellAt, type Plot, pan, reveal, type Viewport, WHOLE, zoomAt } from "./geometry";
 import type { Cell } from "./readout";
 
@@ -12,9 +12,9 @@ export interface Actions {
   /** The cell under the crosshair, if any. */
   cell(): Cell | null;
   hover(cell: Cell | null): void;
-  hoverLabel(side: Side, unit: number): void;
+  hoverLabel(at: At): void;
   pin(cell: Cell): void;
-  pinLabel(side: Side, unit: number): void;
+  pinLabel(at: At): void;
 }
 
 export interface Gestures {
@@ -26,7 +26,8 @@ export interface Gestures {
 const ZOOM_STEP = 1.6;
 // A press that moves less than this is a click.
 const DRAG_FROM = 4;
-const STEPS: Record<string, readonly [query: number, key: number]> = {
+type Step = readonly [query: number, key: number];
+const STEPS: Readonly<Record<string, Step>> = {
   ArrowUp: [-1, 0],
   ArrowDown: [1, 0],
   ArrowLeft: [0, -1],
@@ -38,17 +39,7 @@ export function createGestures(
   actions: Actions,
   signal: AbortSignal,
 ): Gestures {
-  let drag: { x: number; y: number; moved: boolean } | null = null;
-
-  const pointOf = (event: MouseEvent): { x: number; y: number } => {
-    const box = figure.getBoundingClientRect();
-    return { x: event.clientX - box.left, y: event.clientY - box.top };
-  };
-  const cellOf = (event: MouseEvent): Cell | null => {
-    const plot = actions.plot();
-    const { x, y } = pointOf(event);
-    return plot ? cellAt(plot, x, y) : null;
-  };
+  const drag = createDrag(actions);
   const zoom = (factor: number, x?: number, y?: number): void => {
     const plot = actions.plot();
     if (!plot) return;
@@ -56,81 +47,91 @@ export function createGestures(
     const atY = y ?? plot.top + plot.height / 2;
     actions.look(zoomAt(plot, actions.viewport(), factor, atX, atY));
   };
-  /** True while the pointer drags the picture. */
-  const dragged = (event: PointerEvent): boolean => {
+  const cellOf = (event: MouseEvent): Cell | null => {
     const plot = actions.plot();
-    if (!drag || !plot || event.buttons !== 1 || actions.viewport().zoom <= 1) return false;
-    const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y];
-    if (drag.moved || Math.hypot(dx, dy) > DRAG_FROM) {
-      drag = { x: event.clientX, y: event.clientY, moved: true };
-      actions.look(pan(plot, actions.viewport(), dx, dy));
-    }
-    return true;
+    const { x, y } = pointOf(figure, event);
+    return plot ? cellAt(plot, x, y) : null;
   };
-  const onMove = (event: PointerEvent): void => {
-    if (dragged(event)) return;
-    const label = labelOf(event);
-    if (label) actions.hoverLabel(label.side, label.unit);
+  const move = (event: PointerEvent): void => {
+    if (drag.moves(event)) return;
+    const label = labelAt(event);
+    if (label) actions.hoverLabel(label);
     else actions.hover(cellOf(event));
   };
-  const onClick = (event: MouseEvent): void => {
-    const moved = drag?.moved ?? false;
-    drag = null;
-    if (moved) return;
-    const label = labelOf(event);
+  const click = (event: MouseEvent): void => {
+    if (drag.ends()) return;
+    const label = labelAt(event);
     const cell = label ? null : cellOf(event);
-    if (label) actions.pinLabel(label.side, label.unit);
+    if (label) actions.pinLabel(label);
     else if (cell) actions.pin(cell);
   };
-  const onWheel = (event: WheelEvent): void => {
+  const wheel = (event: WheelEvent): void => {
     // Without ctrl or cmd the wheel scrolls the notebook.
     if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
-    const { x, y } = pointOf(event);
+    const { x, y } = pointOf(figure, event);
     zoom(2 ** (-Math.max(-60, Math.min(60, event.deltaY)) / 80), x, y);
   };
-  const move = (plot: Plot, [down, right]: readonly [number, number]): void => {
-    const from = actions.cell() ?? { query: -down, key: -right };
-    const next = {
-      query: Math.max(0, Math.min(plot.rows - 1, from.query + down)),
-      key: Math.max(0, Math.min(plot.cols - 1, from.key + right)),
-    };
-    actions.hover(next);
-    actions.look(reveal(plot, actions.viewport(), next.query, next.key));
-  };
+  figure.addEventListener("pointermove", move, { signal });
+  figure.addEventListener("pointerdown", drag.begins, { signal });
+  figure.addEventListener("pointerleave", () => actions.hover(null), { signal });
+  figure.addEventListener("click", click, { signal });
+  figure.addEventListener("dblclick", () => actions.look(WHOLE), { signal });
+  figure.addEventListener("wheel", wheel, { signal, passive: false });
+  return { zoom, key: (event) => press(event, actions, zoom) };
+}
 
-  figure.addEventListener("pointermove", onMove, { signal });
-  figure.addEventListener(
-    "pointerdown",
-    (event) => {
+function press(event: KeyboardEvent, actions: Actions, zoom: (factor: number) => void): void {
+  const plot = actions.plot();
+  if (!plot || inField(event)) return;
+  const step = STEPS[event.key];
+  const cell = actions.cell();
+  if (step) moveCell(plot, actions, step);
+  else if ((event.key === "Enter" || event.key === " ") && cell) actions.pin(cell);
+  else if (event.key === "+" || event.key === "=") zoom(ZOOM_STEP);
+  else if (event.key === "-") zoom(1 / ZOOM_STEP);
+  else return;
+  handled(event);
+}
+
+function moveCell(plot: Plot, actions: Actions, [down, right]: Step): void {
+  const from = actions.cell() ?? { query: -down, key: -right };
+  const next = {
+    query: Math.max(0, Math.min(plot.rows - 1, from.query + down)),
+    key: Math.max(0, Math.min(plot.cols - 1, from.key + right)),
+  };
+  actions.hover(next);
+  actions.look(reveal(plot, actions.viewport(), next.query, next.key));
+}
+
+/** Moves a zoomed picture with the pointer. */
+function createDrag(actions: Actions) {
+  let drag: { x: number; y: number; moved: boolean } | null = null;
+  return {
+    begins(event: PointerEvent): void {
       if (event.button === 0) drag = { x: event.clientX, y: event.clientY, moved: false };
     },
-    { signal },
-  );
-  figure.addEventListener("pointerleave", () => actions.hover(null), { signal });
-  figure.addEventListener("click", onClick, { signal });
-  figure.addEventListener("dblclick", () => actions.look(WHOLE), { signal });
-  figure.addEventListener("wheel", onWheel, { signal, passive: false });
-
-  return {
-    zoom,
-    key(event) {
+    /** True while the pointer drags the picture. */
+    moves(event: PointerEvent): boolean {
       const plot = actions.plot();
-      if (!plot || inField(event)) return;
-      const step = STEPS[event.key];
-      const cell = actions.cell();
-      if (step) move(plot, step);
-      else if ((event.key === "Enter" || event.key === " ") && cell) actions.pin(cell);
-      else if (event.key === "+" || event.key === "=") zoom(ZOOM_STEP);
-      else if (event.key === "-") zoom(1 / ZOOM_STEP);
-      else return;
-      handled(event);
+      if (!drag || !plot || event.buttons !== 1 || actions.viewport().zoom <= 1) return false;
+      const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y];
+      if (drag.moved || Math.hypot(dx, dy) > DRAG_FROM) {
+        drag = { x: event.clientX, y: event.clientY, moved: true };
+        actions.look(pan(plot, actions.viewport(), dx, dy));
+      }
+      return true;
+    },
+    /** True where the press was a drag, and no click. */
+    ends(): boolean {
+      const moved = drag?.moved ?? false;
+      drag = null;
+      return moved;
     },
   };
 }
 
-function labelOf(event: MouseEvent): { side: Side; unit: number } | null {
-  const label = event.target instanceof Element ? event.target.closest("[data-unit]") : null;
-  if (!(label instanceof HTMLElement)) return null;
-  return { side: label.dataset.side === "key" ? "key" : "query", unit: Number(label.dataset.unit) };
+function pointOf(figure: HTMLElement, event: MouseEvent): { x: number; y: number } {
+  const box = figure.getBoundingClientRect();
+  return { x: event.clientX - box.left, y: event.clientY - box.top };
 }

@@ -1,8 +1,8 @@
 /** Bytes with a scale per row → weights, colours and images. */
 
 import { type NumberArray, unpack } from "../shared/arrays";
-import type { MatrixFrame } from "../shared/state";
-import type { Answer } from "../shared/view";
+import type { Answer } from "../shared/host/host";
+import type { MatrixFrame } from "./state";
 
 /** A rectangle of the matrix, exact or pooled. */
 export interface Grid {

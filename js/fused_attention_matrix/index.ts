@@ -1,4 +1,4 @@
-import { adapter } from "../shared/host";
+import { adapter } from "../shared/host/anywidget";
 import { FusedAttentionMatrixView } from "./view";
 
-export default adapter(FusedAttentionMatrixView, { aggregate: true, scale: true, frame: true });
+export default adapter(FusedAttentionMatrixView);

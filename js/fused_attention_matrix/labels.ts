@@ -1,18 +1,15 @@
 /** Labels of rows and columns: as many as there is room for, and always those that are lit. */
 
-import { type Column, labelNodes, type Side, startsSentence, unitTitle } from "../shared/axis_text";
 import { h } from "../shared/dom";
+import { type Column, type Side, startsSentence } from "../shared/map/axis";
+import { unitLabel } from "../shared/map/label";
+import type { LitUnits } from "../shared/map/pin";
 import { type Plot, xOf, yOf } from "./geometry";
-
-export interface LitAxis {
-  hovered: number | null;
-  selected: ReadonlySet<number>;
-}
 
 export interface AxisLabels {
   readonly element: HTMLElement;
   fill(column: Column, undefinedRows: ArrayLike<number> | null): void;
-  place(plot: Plot, lit: LitAxis, flat: boolean): void;
+  place(plot: Plot, lit: LitUnits, flat: boolean): void;
 }
 
 // Height of a line of labels; the small ones are used where cells are smaller than a line.
@@ -20,7 +17,7 @@ const LINE = 15;
 const SMALL_LINE = 12;
 
 /** The units to label: every step-th, and the lit ones, which push their neighbours out. */
-export function labelledUnits(first: number, last: number, cell: number, lit: LitAxis): number[] {
+export function labelledUnits(first: number, last: number, cell: number, lit: LitUnits): number[] {
   const step = Math.max(1, Math.ceil(SMALL_LINE / cell));
   const always = [...lit.selected, ...(lit.hovered === null ? [] : [lit.hovered])].filter(
     (unit) => unit >= first && unit < last,
@@ -44,22 +41,9 @@ export function axisLabels(side: Side): AxisLabels {
 
   const build = (unit: number): HTMLElement | null => {
     if (!column) return null;
-    const label = h(
-      "span",
-      {
-        class: "gh-token fm-label",
-        attrs: { dir: "auto", title: unitTitle(column.axis, unit) },
-        data: { side, unit },
-      },
-      ...labelNodes(column.axis, unit),
-    );
-    label.classList.toggle("is-special", Boolean(column.special[unit]));
-    label.classList.toggle("is-generated", Boolean(column.generated[unit]));
+    const label = unitLabel(column, side, unit, Boolean(undefinedRows?.[unit]));
+    label.classList.add("fm-label");
     label.classList.toggle("starts-sentence", startsSentence(column.axis, unit));
-    if (undefinedRows?.[unit]) {
-      label.classList.add("is-undefined");
-      label.title = "Fully masked row: its weights are undefined";
-    }
     labels.set(unit, label);
     element.append(label);
     return label;

@@ -1,11 +1,10 @@
 /** The panel beside the matrix: the exact cell under the crosshair, or the largest cells. */
 
-import { unitName } from "../shared/axis_text";
 import { type Child, fill, h, svg } from "../shared/dom";
-import { approximately, formatSum, formatWeight, roundUp } from "../shared/numbers";
+import { rowName, unitName } from "../shared/map/axis";
+import { approximately, formatAmount, formatSum, formatWeight, roundUp } from "../shared/numbers";
 import { css, headColour, type Theme } from "../shared/palette";
 import type { Axes } from "../shared/state";
-import { quote } from "../shared/token_text";
 import { isMasked, type Matrix } from "./grid";
 
 /** What the colour of a head depends on. */
@@ -31,15 +30,8 @@ export interface CellValue extends Cell {
   weights: ArrayLike<number>;
 }
 
-/** A row as "‘le’ → ‘chat’" where rows predict. */
-function rowName(axes: Axes, unit: number): string {
-  const label = quote(axes.query.labels[unit] ?? "");
-  const predicted = axes.query.predicted?.[unit];
-  return predicted === undefined ? label : `${label} → ${quote(predicted)}`;
-}
-
 export function pairWords(axes: Axes, cell: Cell): string {
-  return `${rowName(axes, cell.query)} looks at ${unitName(axes.key, cell.key)}`;
+  return `${rowName(axes.query, cell.query)} looks at ${unitName(axes.key, cell.key)}`;
 }
 
 /** "0.4123", or "≈ 0.412 ± 0.002" while the exact value is on its way or cannot be had. */
@@ -51,7 +43,7 @@ export function valueWords({ weight, error, pooled }: CellValue): string {
 
 /** Why a cell has no weight, as a sentence; null when it has one. */
 export function noValue(matrix: Matrix, axes: Axes, cell: Cell): string | null {
-  const row = rowName(axes, cell.query);
+  const row = rowName(axes.query, cell.query);
   if (matrix.undefinedRows[cell.query]) {
     return `${row} is fully masked: its attention is undefined`;
   }
@@ -67,9 +59,12 @@ export function readout(): {
   showLargest(axes: Axes, matrix: Matrix): void;
 } {
   const element = h("aside", { class: "fm-readout" });
+  /** Whose largest cells are shown now. */
+  let shown: Matrix | null = null;
   return {
     element,
     showCell(axes, matrix, cell, value, paint) {
+      shown = null;
       const none = noValue(matrix, axes, cell);
       const title = h("div", { class: "fm-pair" }, none ?? pairWords(axes, cell));
       if (none) fill(element, title);
@@ -77,6 +72,8 @@ export function readout(): {
       else fill(element, title);
     },
     showLargest(axes, matrix) {
+      if (shown === matrix) return;
+      shown = matrix;
       const cells = matrix.largest;
       if (!cells.length) {
         fill(element, h("div", { class: "gh-caption" }, "Hover a cell for its exact weight."));
@@ -109,7 +106,9 @@ function valueParts(matrix: Matrix, value: CellValue, paint: HeadPaint): Child[]
   const entropy = matrix.entropy[value.query];
   const facts = [
     value.rowSum === null ? "" : `row sums to ${formatSum(value.rowSum)}`,
-    entropy === undefined || Number.isNaN(entropy) ? "" : `row entropy ${entropy.toFixed(2)} bits`,
+    entropy === undefined || Number.isNaN(entropy)
+      ? ""
+      : `row entropy ${formatAmount(entropy)} bits`,
   ].filter(Boolean);
   return [
     h("div", { class: "fm-value" }, valueWords(value)),

@@ -1,9 +1,9 @@
 /** The header of the chart: statistic, layer, stack, quantity, picture, scale, saving. */
 
 import { layerStepper, type SegmentedProps, segmented } from "../shared/controls";
-import { layersOf } from "../shared/keys";
+import type { Host } from "../shared/host/host";
+import { layerNumbers } from "../shared/scene";
 import type { Kind } from "../shared/state";
-import type { Host } from "../shared/view";
 import type { ChartData } from "./data";
 import { type NamedSheet, savers } from "./saving";
 import { allowsLog } from "./scales";
@@ -58,7 +58,7 @@ export function chartControls(
     update(data, picture) {
       const { state } = host;
       metric.update({ metrics: state.metrics, metric: state.metric });
-      layers.update({ layers: layersOf(state).map((l) => l.number), layer: state.layer });
+      layers.update({ layers: layerNumbers(state), layer: state.layer });
       const two = state.scene.family === "encoder-decoder";
       const stack = state.kind === "encoder" ? "encoder" : "decoder";
       stacks.update({ choices: two ? STACKS : [], value: stack });

@@ -1,7 +1,8 @@
 /** A chart frame unpacked into series. */
 
 import { unpack } from "../shared/arrays";
-import type { ChartFrame, Named, Packed } from "../shared/state";
+import type { Named, Packed } from "../shared/state";
+import type { ChartFrame } from "./state";
 
 export type Numbers = ArrayLike<number>;
 

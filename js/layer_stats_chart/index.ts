@@ -1,11 +1,4 @@
-import { adapter } from "../shared/host";
+import { adapter } from "../shared/host/anywidget";
 import { LayerStatsChartView } from "./view";
 
-export default adapter(LayerStatsChartView, {
-  metrics: true,
-  metric: true,
-  quantity: true,
-  scale: true,
-  frame: true,
-  detail: true,
-});
+export default adapter(LayerStatsChartView);

@@ -1,6 +1,6 @@
 /** The buttons that take the picture home as a file, and what is in it. */
 
-import { h } from "../shared/dom";
+import { button, h } from "../shared/dom";
 import { asPng, asSvg, download, type Sheet } from "../shared/save";
 import type { ChartData, Heat } from "./data";
 import { legendWords } from "./readout";
@@ -54,23 +54,20 @@ export function savers(sheet: () => NamedSheet | null, fail: (words: string) => 
       kind === "svg" ? new Blob([document_], { type: "image/svg+xml" }) : await asPng(document_);
     download(`${now.name}.${kind}`, content);
   };
-  const button = (kind: "svg" | "png"): HTMLElement =>
-    h(
-      "button",
+  const saver = (kind: "svg" | "png"): HTMLElement =>
+    button(
+      "gh-button",
+      () => {
+        save(kind).catch((error: unknown) =>
+          fail(error instanceof Error ? error.message : String(error)),
+        );
+      },
       {
-        class: "gh-button",
-        attrs: { type: "button", title: `Save the picture as ${kind.toUpperCase()}` },
+        attrs: { title: `Save the picture as ${kind.toUpperCase()}` },
         aria: { label: `Save as ${kind.toUpperCase()}` },
         data: { action: `save-${kind}` },
-        on: {
-          click: () => {
-            save(kind).catch((error: unknown) =>
-              fail(error instanceof Error ? error.message : String(error)),
-            );
-          },
-        },
       },
       kind.toUpperCase(),
     );
-  return h("div", { class: "gh-savers" }, button("svg"), button("png"));
+  return h("div", { class: "gh-savers" }, saver("svg"), saver("png"));
 }

@@ -104,7 +104,7 @@ function minus(text: string): string {
   return text.replaceAll("-", "−");
 }
 
-/** Three significant digits, for readouts; more where three would make 1 of what is less. */
+/** Three significant digits, for readouts; more where three would make 1 of what is not. */
 export function formatValue(value: number): string {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
@@ -112,6 +112,6 @@ export function formatValue(value: number): string {
   if (size > 0 && size < 1e-3) return minus(value.toExponential(1));
   if (value === 0) return "0";
   let digits = 3;
-  while (size < 1 && digits < 7 && Number(size.toPrecision(digits)) === 1) digits++;
+  while (size !== 1 && digits < 7 && Number(size.toPrecision(digits)) === 1) digits++;
   return minus(String(Number(value.toPrecision(digits))));
 }

@@ -220,13 +220,21 @@ function typedInput(parameter: ParameterInfo, send: (value: Value) => void): Con
   return {
     element: input,
     update(value) {
-      const next = value === null ? "" : String(value);
+      const next = writeValue(value);
       if (next === written) return;
       // What is being typed stays; what is not takes the new value.
       if (input.value === written) input.value = next;
       written = next;
     },
   };
+}
+
+/** A value as it stands in its field: small numbers with an exponent, which the field has room for. */
+export function writeValue(value: Value): string {
+  if (value === null) return "";
+  const plain = String(value);
+  const long = typeof value === "number" && Math.abs(value) < 1e-3 && plain.length > 6;
+  return long ? value.toExponential() : plain;
 }
 
 /** What was typed, or in words why it cannot be meant. */
@@ -248,13 +256,13 @@ export function readValue(
     (max !== null && value > max);
   if (!wrong) return { value, problem: "" };
   const what = kind === "int" ? "a whole number" : "a number";
-  const from = min === null ? "" : ` from ${min}`;
+  const from = min === null ? "" : ` from ${writeValue(min)}`;
   const to = max === null ? "" : ` to ${max.toLocaleString("en-US")}`;
   return { value: null, problem: `${label} is ${what}${from}${to}.` };
 }
 
-/** "1,000" is a thousand, "0,5" a half. */
+/** "1,000" is a thousand, "0,5" a half, "1e−6" a millionth. */
 function numberIn(typed: string): number {
   const grouped = /^[-−]?[1-9]\d{0,2}(,\d{3})+$/.test(typed);
-  return Number(typed.replace("−", "-").replaceAll(",", grouped ? "" : "."));
+  return Number(typed.replaceAll("−", "-").replaceAll(",", grouped ? "" : "."));
 }

@@ -1,6 +1,6 @@
-/** The traits of LayerStatsChart. */
+/** The traits of LayerStatsChart, and its frame. */
 
-import type { ChartFrame, CommonState, MaybeFrame, Named, Packed } from "../shared/state";
+import type { CommonState, Kind, MaybeFrame, Named, Packed, Sequence } from "../shared/state";
 
 export type ScaleName = "linear" | "log";
 export type Value = number | string | null;
@@ -94,4 +94,44 @@ export interface ChartState extends CommonState {
   scale: ScaleName;
   frame: MaybeFrame<ChartFrame>;
   detail: Detail | Record<string, never>;
+}
+
+export interface ChartFrame {
+  kind: "chart";
+  key: { kind: Kind; metric: string; quantity: string };
+  title: string;
+  unit: string;
+  /** What of the statistic can be drawn; `quantity` is what is. */
+  quantities: Named[];
+  quantity: string;
+  layers: Packed;
+  series: Named[];
+  /** [series, layers]; NaN = no value. */
+  mean: Packed;
+  low: Packed;
+  high: Packed;
+  /** What `mean` is: "mean", or "median". */
+  middle: string;
+  /** What low to high is, in words; "" = there is no interval. */
+  interval: string;
+  /** Range of the values under the null hypothesis, and its words. */
+  null_low: Packed | null;
+  null_mean: Packed | null;
+  null_high: Packed | null;
+  null_words: string;
+  /** [series, layers]: 0 = not tested, 1 = tested, 2 = significant. */
+  significant: Packed | null;
+  test: string;
+  /** [layers, heads]; NaN = no such head. */
+  heat: null | { values: Packed; label: string; max: number | null };
+  /** [series, layers, tokens], while they are few. */
+  tokens: Packed | null;
+  /** Whether values of a token can be asked for. */
+  has_tokens: boolean;
+  token_labels: string[];
+  sequence: Sequence;
+  help: string[];
+  note: string;
+  /** How far the result has come, in words; "" = it is complete. */
+  partial: string;
 }

@@ -1,8 +1,8 @@
 /** The most probable tokens at a position: from the frame while they travel with it, else asked. */
 
 import { unpack } from "../shared/arrays";
-import type { StripFrame } from "../shared/state";
-import type { Answer } from "../shared/view";
+import type { Answer } from "../shared/host/host";
+import type { StripFrame } from "./state";
 
 export interface Alternative {
   text: string;

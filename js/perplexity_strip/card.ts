@@ -37,35 +37,49 @@ export interface Room {
   looks: boolean;
 }
 
-export function drawToken(element: HTMLElement, card: TokenCard, room: Room): void {
-  draw(element, tokenNodes(card), room);
-}
-
-/** What the card says while no token is hovered or pinned. */
-export function drawSummary(element: HTMLElement, lines: readonly Child[], room: Room): void {
-  const nodes = lines.map((line) => h("p", { class: "gh-strip-card-summary" }, line));
-  draw(element, nodes, room);
+export interface Card {
+  readonly element: HTMLElement;
+  /** A full card stands unseen behind whatever is shown. */
+  keep(room: Room): void;
+  showToken(card: TokenCard): void;
+  /** What the card says while no token is hovered or pinned. */
+  showSummary(lines: readonly Child[]): void;
 }
 
 const BLANK: Alternative = { text: "\u00a0", probability: 0, isTrue: false };
 
-/**
- * A full card stands unseen behind whatever is drawn. The card's height is always the same then: if
- * it grew under the pointer, the page could move the hovered token away from it.
- */
-function draw(element: HTMLElement, nodes: readonly Child[], { values, k, looks }: Room): void {
+export function createCard(): Card {
+  const shown = h("div");
+  const space = h("div", { class: "gh-strip-card-room", aria: { hidden: true } });
+  let kept = "";
+  return {
+    element: h(
+      "aside",
+      { class: "gh-strip-card", aria: { label: "The token in numbers" } },
+      shown,
+      space,
+    ),
+    // The card's height is always the same then: if it grew under the pointer, the page could move
+    // the hovered token away from it.
+    keep(room) {
+      const needs = `${room.k}:${room.looks}`;
+      if (kept !== needs) fill(space, ...fullCard(room));
+      kept = needs;
+    },
+    showToken: (card) => fill(shown, ...tokenNodes(card)),
+    showSummary: (lines) =>
+      fill(shown, ...lines.map((line) => h("p", { class: "gh-strip-card-summary" }, line))),
+  };
+}
+
+function fullCard({ values, k, looks }: Room): Child[] {
   const blank = BLANK.text;
-  const full = tokenNodes({
+  return tokenNodes({
     ...{ position: -1, text: blank, tags: [], values, measure: "surprisal", reason: "" },
     // One more than asked for: the true token follows when it is none of them.
     alternatives: Array.from({ length: k + 1 }, () => BLANK),
     looks: looks ? blank : "",
   });
-  fill(
-    element,
-    h("div", {}, ...nodes),
-    h("div", { class: "gh-strip-card-room", aria: { hidden: true } }, ...full),
-  );
 }
 
 function tokenNodes(card: TokenCard): Child[] {

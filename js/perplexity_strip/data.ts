@@ -1,10 +1,10 @@
 /** A frame unpacked once, so that hovering costs look-ups only. */
 
 import { unpack } from "../shared/arrays";
-import type { StripFrame } from "../shared/state";
 import { type Alternative, alternativesOf } from "./alternatives";
 import { readValues, type Values } from "./measures";
 import { crossWeights } from "./source";
+import type { StripFrame } from "./state";
 
 export interface StripData {
   readonly frame: StripFrame;

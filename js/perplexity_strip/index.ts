@@ -1,4 +1,4 @@
-import { adapter } from "../shared/host";
+import { adapter } from "../shared/host/anywidget";
 import { PerplexityStripView } from "./view";
 
-export default adapter(PerplexityStripView, { measure: true, k: true, frame: true });
+export default adapter(PerplexityStripView);

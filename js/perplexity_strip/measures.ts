@@ -1,9 +1,8 @@
 /** What the colour can stand for: values per token, how they are written, and the colour scale. */
 
 import { unpack } from "../shared/arrays";
-import { endOf, formatCount, percent } from "../shared/numbers";
-import type { StripFrame } from "../shared/state";
-import type { Measure } from "./state";
+import { endOf, formatAmount, formatCount, percent } from "../shared/numbers";
+import type { Measure, StripFrame } from "./state";
 
 /** Every measure of every token; NaN where the model has no value. */
 export type Values = Readonly<Record<Measure, Float32Array>>;
@@ -28,7 +27,9 @@ export const MEASURE_NAMES = Object.keys(MEASURES) as Measure[];
 /** Values beyond this quantile share the last colour: a few outliers must not bleach the rest. */
 export const CLIP_QUANTILE = 0.95;
 
+// The neighbours of 1 in single precision.
 const BELOW_ONE = 1 - 2 ** -24;
+const ABOVE_ONE = 1 + 2 ** -23;
 
 /** The frame's arrays (nats) in the units that are shown (bits). */
 export function readValues(frame: StripFrame): Values {
@@ -36,8 +37,8 @@ export function readValues(frame: StripFrame): Values {
   const ranks = unpack(frame.rank);
   return {
     surprisal: nats.map((value) => value / Math.LN2),
-    perplexity: nats.map((value) => Math.exp(value)),
-    // Single precision ends below 1 before surprise does: what is nearly certain is not 1.
+    // Single precision comes to 1 before surprise comes to 0: what is nearly certain is not 1.
+    perplexity: nats.map((value) => (value <= 0 ? 1 : Math.max(ABOVE_ONE, Math.exp(value)))),
     probability: Float32Array.from(unpack(frame.probability), (value, i) =>
       value === 1 && (nats[i] ?? 0) > 0 ? BELOW_ONE : value,
     ),
@@ -105,10 +106,10 @@ export function quantile(sorted: Float32Array, q: number): number {
 const THREE_DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
 const FOUR_DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
 /** Three or four digits: single precision knows no more of a large perplexity. */
-function decimal(value: number): string {
+function decimal(value: number, least: number): string {
   if (value >= 1000) return FOUR_DIGITS.format(value);
   if (value >= 100) return formatCount(value);
-  return value >= 10 || value === 0 ? value.toFixed(value === 0 ? 0 : 1) : value.toFixed(2);
+  return formatAmount(value, value >= 10 ? 1 : 2, least);
 }
 
 /** A value as text, with its unit unless `style` is short. */
@@ -121,7 +122,6 @@ export function formatValue(
   if (measure === "probability") return percent(value);
   if (style === "short") return THREE_DIGITS.format(value);
   if (measure === "rank") return formatCount(value);
-  const text = decimal(value);
-  const bits = measure === "surprisal" || measure === "entropy";
-  return bits ? `${text} bits` : text;
+  // A perplexity of 1 is a certain guess, as 0 bits are.
+  return measure === "perplexity" ? decimal(value, 1) : `${decimal(value, 0)} bits`;
 }

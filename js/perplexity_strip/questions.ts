@@ -1,9 +1,9 @@
 /** What the strip has to ask the kernel for, remembered until the next frame. */
 
 import { unpack } from "../shared/arrays";
+import type { Host } from "../shared/host/host";
+import { createQuestion, type Question } from "../shared/host/question";
 import type { Axes, Sequence } from "../shared/state";
-import type { Host } from "../shared/view";
-import { isAbort } from "../shared/wire";
 import { readAlternatives } from "./alternatives";
 import type { Alternatives } from "./card";
 import type { StripData } from "./data";
@@ -24,51 +24,33 @@ const WAITING = "Asking the kernel …";
 export function createQuestions(
   host: Host<StripState>,
   signal: AbortSignal,
-  onAnswer: () => void,
+  onReply: () => void,
 ): Questions {
-  let answers = new Map<string, Alternatives | Float32Array>();
-  const ask = <T extends Alternatives | Float32Array>(
-    question: string,
-    args: { position: number; k?: number },
-    read: (answer: Awaited<ReturnType<Host<StripState>["ask"]>>) => T,
-  ): T | string => {
-    const name = `${question}:${args.position}:${args.k ?? ""}`;
-    const known = answers.get(name);
-    if (known !== undefined) return known as T | string;
+  const top = createQuestion(host, signal, {
+    name: "top_k",
+    read: (answer, _: { position: number; k: number }) => readAlternatives(answer),
+    onReply,
+  });
+  const source = createQuestion(host, signal, {
+    name: "source_attention",
+    read: ({ arrays }, _: { position: number }) => Float32Array.from(arrays.weights?.values ?? []),
+    onReply,
+  });
+  /** The answer, or in words why there is none (yet). */
+  const answer = <A extends { position: number }, T>(of: Question<A, T>, args: A): T | string => {
+    const reply = of.reply(args);
+    if (reply) return "value" in reply ? reply.value : reply.failure;
     const { hovered, selected } = host.state;
     // Only the token the card is about is asked for; the wire drops what the pointer left behind.
-    if ((hovered ?? selected.at(-1)) !== args.position) return WAITING;
-    const asked = answers;
-    answers.set(name, WAITING);
-    const settle = (value: T | string): void => {
-      if (answers !== asked) return;
-      answers.set(name, value);
-      onAnswer();
-    };
-    host.ask(question, args, signal).then(
-      (answer) => settle(read(answer)),
-      (error: unknown) => {
-        if (isAbort(error)) asked.delete(name);
-        else settle(error instanceof Error ? error.message : String(error));
-      },
-    );
+    if ((hovered ?? selected.at(-1)) === args.position) of.ask(args);
     return WAITING;
   };
-  // Refusals while there was no kernel are worth nothing once it is there, and the reverse.
-  host.onStatus(() => {
-    answers = new Map();
-    onAnswer();
-  }, signal);
   let words: { axes: Axes; sequence: Sequence; tokens: number[][]; of: ArrayLike<number> } | null =
     null;
   return {
     alternatives: (data, position, k) =>
-      data.alternatives(position, k) ?? ask("top_k", { position, k }, readAlternatives),
-    source: (data, position) =>
-      data.cross?.(position) ??
-      ask("source_attention", { position }, ({ arrays }) =>
-        Float32Array.from(arrays.weights?.values ?? []),
-      ),
+      data.alternatives(position, k) ?? answer(top, { position, k }),
+    source: (data, position) => data.cross?.(position) ?? answer(source, { position }),
     wordOf(axes, sequence, position) {
       if (words?.axes !== axes || words.sequence !== sequence) {
         const axis = axes.query.sequence === sequence ? axes.query : axes.key;
@@ -83,7 +65,8 @@ export function createQuestions(
       return words.tokens[words.of[position] ?? -1] ?? [position];
     },
     forget() {
-      answers = new Map();
+      top.forget();
+      source.forget();
     },
   };
 }

@@ -4,8 +4,8 @@ import { unpack } from "../shared/arrays";
 import { h } from "../shared/dom";
 import { formatWeight } from "../shared/numbers";
 import { tableColour } from "../shared/palette";
-import type { StripFrame } from "../shared/state";
 import { quote } from "../shared/token_text";
+import type { StripFrame } from "./state";
 import { moveClass, paintToken, type TokenText, tokenText } from "./text";
 
 /** Cross-attention weights [target tokens][source tokens] read from a frame; null = must be asked. */

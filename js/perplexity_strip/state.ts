@@ -1,6 +1,6 @@
-/** The traits of PerplexityStrip. */
+/** The traits of PerplexityStrip, and its frame. */
 
-import type { CommonState, MaybeFrame, StripFrame } from "../shared/state";
+import type { CommonState, Kind, MaybeFrame, Packed, Sequence } from "../shared/state";
 
 export type Measure = "surprisal" | "perplexity" | "probability" | "rank" | "entropy";
 
@@ -9,4 +9,37 @@ export interface StripState extends CommonState {
   /** How many alternatives are shown. */
   k: number;
   frame: MaybeFrame<StripFrame>;
+}
+
+export interface StripFrame {
+  kind: "strip";
+  key: { kind: Kind; layer: number; heads: number[] };
+  sequence: Sequence;
+  texts: string[];
+  gaps: string[];
+  special: Packed;
+  generated: Packed;
+  surprisal: Packed;
+  probability: Packed;
+  entropy: Packed;
+  rank: Packed;
+  correct: Packed;
+  undefined: string;
+  perplexity: number | null;
+  n_scored: number;
+  /** Alternatives of the scored tokens from `start` on; null when nothing is scored. */
+  top: null | {
+    k: number;
+    texts: string[];
+    index: Packed;
+    probability: Packed;
+    /** Place of the true token among the k, 0 = first; 255 = it is none of them. */
+    true: Packed;
+    start: number;
+  };
+  source: null | { texts: string[]; gaps: string[]; special: Packed };
+  /** [target, source]: exact weights, while they are few. */
+  cross: Packed | null;
+  cross_layer: number | null;
+  note: string;
 }

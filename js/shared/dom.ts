@@ -36,6 +36,16 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+export function button(
+  name: string,
+  click: (event: MouseEvent) => void,
+  props: Props,
+  ...children: Child[]
+): HTMLButtonElement {
+  const attrs = { type: "button", ...props.attrs };
+  return h("button", { ...props, class: name, attrs, on: { click } }, ...children);
+}
+
 /** The same for SVG; attributes only, as SVG has little else. */
 export function svg<K extends keyof SVGElementTagNameMap>(
   tag: K,

@@ -1,18 +1,9 @@
 /** Keys that mean the same in every view. Only handled keys are stopped. */
 
-import { kindInfo } from "./axis_text";
-import { neighbour, toggleHead } from "./controls";
-import type { CommonState, LayerInfo } from "./state";
-import type { Host } from "./view";
-
-/** The layers of the current kind, as the model numbers them. */
-export function layersOf(state: CommonState): readonly LayerInfo[] {
-  return kindInfo(state.scene, state.kind)?.layers ?? [];
-}
-
-export function headsOf(state: CommonState): number {
-  return layersOf(state).find((layer) => layer.number === state.layer)?.heads ?? 0;
-}
+import { neighbour } from "./controls";
+import type { Host } from "./host/host";
+import { headsOf, layerNumbers, toggleHead } from "./scene";
+import type { CommonState } from "./state";
 
 /** Arrow and digit keys belong to a select or slider that has the focus. */
 export function inField(event: KeyboardEvent): boolean {
@@ -36,8 +27,7 @@ export function commonKeys(event: KeyboardEvent, host: Host<CommonState>): boole
 
 function commonPatch(key: string, state: CommonState): Partial<CommonState> | null {
   if (key === "[" || key === "]") {
-    const numbers = layersOf(state).map((layer) => layer.number);
-    const layer = neighbour(numbers, state.layer, key === "]" ? 1 : -1);
+    const layer = neighbour(layerNumbers(state), state.layer, key === "]" ? 1 : -1);
     return { layer: layer ?? state.layer };
   }
   if (/^[0-9]$/.test(key) && Number(key) < headsOf(state)) {

@@ -33,6 +33,11 @@ export function formatWeight(value: number, places?: number): string {
   return strictly(value, places ?? (value >= 0.1 && value < 0.995 ? 2 : 3), 1);
 }
 
+/** A quantity of zero or more: "0.81"; "0" only when there is none. `least` is another end of it. */
+export function formatAmount(value: number, places = 2, least = 0): string {
+  return value === 0 ? "0" : strictly(value, places, least);
+}
+
 /** `value` with so many places; where that would write 0 or `all`, on which side of it it is. */
 function strictly(value: number, places: number, all: number): string {
   const text = value.toFixed(places);

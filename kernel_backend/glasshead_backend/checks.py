@@ -54,7 +54,7 @@ def require(value: object, allowed: Sequence[object], name: str) -> None:
         raise ValueError(f"{name} {value!r} is not one of {', '.join(map(repr, allowed))}.")
 
 
-def run_of(ends: tuple[int, int] | None, n: int, name: str) -> range:
+def stretch(ends: tuple[int, int] | None, n: int, name: str) -> range:
     """Check a run of positions, ``(first, end)``; None = all of them."""
     if ends is None:
         return range(n)

@@ -3,52 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import contextmanager, nullcontext
-from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-import transformers
-from torch import nn
-from transformers.utils import logging
-
-from glasshead_backend.anatomy.examine import Anatomy, examine
-from glasshead_backend.anatomy.module_tree import ModuleTree
-from glasshead_backend.anatomy.refusals import require_text_model
-from glasshead_backend.checks import at_least_one
 from glasshead_backend.demo import TOY_NOTICE, demo_path
 from glasshead_backend.progress import reporting
-from glasshead_backend.running.as_found import for_a_trace
-from glasshead_backend.running.forward import device_of, n_embeddings
 from glasshead_backend.running.generation import writing
-from glasshead_backend.running.loading import load, load_model
-from glasshead_backend.running.threads import undisturbed
-from glasshead_backend.text.vocabulary import Vocabulary
+from glasshead_backend.running.loading import load, load_shipped
+from glasshead_backend.trace import Trace
 from glasshead_backend.tracing.given import Reading, given, given_pair
-from glasshead_backend.tracing.many_texts import numbered_sides, paired, trace_by_length
+from glasshead_backend.tracing.many_texts import numbered_sides, paired, run_by_length
 from glasshead_backend.tracing.reading import read, write
-from glasshead_backend.tracing.together import trace_together
+from glasshead_backend.tracing.subject import Subject
+from glasshead_backend.tracing.together import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from os import PathLike
 
+    import torch
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from glasshead_backend.asking import Family
     from glasshead_backend.progress import Progress
     from glasshead_backend.text.sequences import Sides
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.text.words import Cut
-    from glasshead_backend.trace import Trace
     from glasshead_backend.tracing.given import TextLike
 
 
-_ONE_THREAD_WEIGHTS = 500_000_000
-
-
-class Lens:
+class Lens(Subject):
     """A loaded transformers model and its tokenizer.
 
     The model is used as it is: no copy, no reload, no change of its attention implementation. It is
@@ -86,38 +69,7 @@ class Lens:
         *,
         words: Cut | None = None,
     ) -> None:
-        # A compiled model is recorded through the module it was compiled from: same weights.
-        # Any: the class of a model decides which methods it has (generate, get_encoder ...).
-        self.model: Any = getattr(model, "_orig_mod", model)
-        self.tokenizer = tokenizer
-        self.words = words
-        if words is not None and not callable(words):
-            raise TypeError(
-                f"words is a function that cuts a text into words, got {type(words).__name__}. "
-                "For a list of words give a function that returns it: words=lambda text: [...]."
-            )
-        self._memory_budget: int | None = None
-        self.notice = ""
-        self.name = _display_name(self.model)
-        self._anatomy: tuple[ModuleTree, Anatomy] | None = None
-        if not isinstance(self.model, nn.Module) or not hasattr(self.model, "config"):
-            raise TypeError(
-                f"Lens needs a transformers model first, got {type(model).__name__}: "
-                "Lens(model, tokenizer)."
-            )
-        if not callable(tokenizer) or not hasattr(tokenizer, "decode"):
-            raise TypeError(
-                f"Lens needs a transformers tokenizer second, got {type(tokenizer).__name__}: "
-                "Lens(model, tokenizer)."
-            )
-        require_text_model(self.model)
-        known = n_embeddings(self.model)
-        if len(tokenizer) > known:
-            raise ValueError(
-                f"The tokenizer knows {len(tokenizer):,} tokens, the model only {known:,}: "
-                "they do not belong together. Load both from the same name, or call "
-                "model.resize_token_embeddings(len(tokenizer)) if you added tokens."
-            )
+        super().__init__(model, tokenizer, words=words)
 
     @classmethod
     def from_pretrained(
@@ -159,12 +111,7 @@ class Lens:
         previous-token and an induction head, and an English-French translator of a tiny grammar.
         Their cards stand beside the weights.
         """
-        # A progress bar for a megabyte of weights would be noise in a notebook.
-        path = demo_path(name)
-        with _no_progress_bar():
-            model = load_model(path, torch.float32)
-        # Not by the model's type: that would ask for packages which its own tokenizer needs.
-        lens = cls(model, transformers.PreTrainedTokenizerFast.from_pretrained(path))
+        lens = cls(*load_shipped(demo_path(name)))
         lens.notice = TOY_NOTICE[name]
         lens.name = f"demo {name}"
         return lens
@@ -172,53 +119,6 @@ class Lens:
     def __repr__(self) -> str:
         note = f"\n{self.notice}" if self.notice else ""
         return f"Lens({self.name}, {type(self.model).__name__} on {self.model.device}){note}"
-
-    @property
-    def memory_budget(self) -> int | None:
-        """Bytes that one answer of a trace may take; None = half of what is free on its device."""
-        return self._memory_budget
-
-    @memory_budget.setter
-    def memory_budget(self, n_bytes: int | None) -> None:
-        self._memory_budget = (
-            None if n_bytes is None else at_least_one(n_bytes, "memory_budget", "byte")
-        )
-
-    @property
-    def family(self) -> Family:
-        """What the model is: "decoder", "encoder-decoder" or "encoder"; found by a short probe."""
-        return self.anatomy.family
-
-    @property
-    def anatomy(self) -> Anatomy:
-        """What a probe of 13 tokens finds out about the model; anew when its modules change."""
-        if self._anatomy is None or not self._anatomy[0].is_of(self.model):
-            # Its forwards are over 13 tokens: for a small model they are faster on one thread, on a
-            # busy machine many times.
-            small = sum(p.numel() for p in self.model.parameters()) < _ONE_THREAD_WEIGHTS
-            threads = undisturbed(device_of(self.model)) if small else nullcontext()
-            tree = ModuleTree(self.model)
-            with for_a_trace(self.model), threads:
-                self._anatomy = tree, examine(self.model)
-        return self._anatomy[1]
-
-    @property
-    def window(self) -> int | None:
-        """Most tokens that the model reads at once; None when its positions have no end.
-
-        Of an encoder-decoder model, most tokens of a source: see :attr:`target_window`.
-        """
-        return self.anatomy.window
-
-    @property
-    def target_window(self) -> int | None:
-        """Most tokens of a target that an encoder-decoder model reads; of others their window."""
-        return self.anatomy.target_window
-
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """The tokenizer's vocabulary: what each id stands for."""
-        return Vocabulary(self.tokenizer)
 
     def tokenize(
         self,
@@ -293,7 +193,8 @@ class Lens:
         """
         reading = Reading(add_special_tokens, template_options or {})
         with reporting(progress):
-            return trace_together(self, [read(self, text, target, max_new_tokens, reading)])[0]
+            sides = read(self, text, target, max_new_tokens, reading)
+            return Trace(run_together(self, [sides])[0])
 
     def trace_many(
         self,
@@ -358,8 +259,8 @@ class Lens:
         while window := list(islice(numbered, 4 * batch_size)):
             with reporting(progress):
                 sides = [numbered_sides(sides_of, n, *pair) for n, pair in window]
-                traces = trace_by_length(self, sides, batch_size, first=window[0][0])
-            yield from (traces.pop(i) for i in range(len(sides)))
+                runs = run_by_length(self, sides, batch_size, first=window[0][0])
+            yield from (Trace(runs.pop(i)) for i in range(len(sides)))
 
     def generate(
         self,
@@ -413,24 +314,4 @@ class Lens:
         )
         reading = Reading(add_special_tokens, template_options or {})
         with reporting(progress):
-            return trace_together(self, [write(self, prompt, told, reading)])[0]
-
-
-@contextmanager
-def _no_progress_bar() -> Generator[None, None, None]:
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-def _display_name(model: Any) -> str:
-    """Name of a model as people know it: its path's last part, or its type."""
-    config = getattr(model, "config", None)
-    path = str(getattr(config, "name_or_path", "") or "").rstrip("/")
-    return path.rsplit("/", maxsplit=1)[-1] or str(
-        getattr(config, "model_type", type(model).__name__)
-    )
+            return Trace(run_together(self, [write(self, prompt, told, reading)])[0])

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import psutil
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
-
-    from torch import Tensor
+    from collections.abc import Sequence
 
 _SHARE = 0.5
 """Of the memory that is free, what one answer may take where the user set no budget."""
-
-
-_REMEMBERED_BYTES = 64 << 20
-"""Small results of one trace that are kept for the next time."""
 
 
 class MemoryBudgetError(MemoryError):
@@ -61,31 +54,3 @@ def require_room(needed: int, allowed: int, what: str, ways_out: Sequence[str]) 
             f"may take. {' '.join([*ways_out, 'Or allow'])} more: lens.memory_budget = {needed:_} "
             "(bytes)."
         )
-
-
-class Remembered:
-    """Results kept by name; the oldest go when they take more than 64 MB. For many threads."""
-
-    def __init__(self) -> None:
-        self._results: dict[Hashable, Tensor] = {}
-        self._lock = threading.Lock()
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of what is kept."""
-        with self._lock:
-            return self._sum()
-
-    def _sum(self) -> int:
-        return sum(result.nbytes for result in self._results.values())
-
-    def get(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """Return what is kept under a name, made now if there is nothing."""
-        if (known := self._results.get(key)) is not None:
-            return known
-        made = make()
-        with self._lock:
-            self._results[key] = made
-            while self._sum() > _REMEMBERED_BYTES:
-                del self._results[next(iter(self._results))]
-        return made

@@ -1,12 +1,48 @@
-"""One recorded run of a model, and every question that can be asked about it."""
+"""One recorded run of a model, and every question that can be asked about it: the manual."""
 
 from __future__ import annotations
 
-from glasshead_backend.questions.activations import ActivationQuestions
-from glasshead_backend.questions.prediction_questions import PredictionQuestions
+from typing import TYPE_CHECKING
+
+from glasshead_backend.progress import reporting
+from glasshead_backend.questions import activations as stream
+from glasshead_backend.questions import attention as of
+from glasshead_backend.questions import moved, through_layers
+from glasshead_backend.questions import predictions as predicted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Literal, SupportsIndex
+
+    import pandas as pd
+    import torch
+    from jaxtyping import Float
+    from torch import Tensor
+    from typing_extensions import Self
+
+    from glasshead_backend.asking import (
+        ActivationBlock,
+        Aggregate,
+        Family,
+        Kind,
+        Pool,
+        Precision,
+        Side,
+        Unit,
+    )
+    from glasshead_backend.capture.call import Path
+    from glasshead_backend.maps.attention_map import AttentionMap, Strongest
+    from glasshead_backend.maps.pooling import Pooled
+    from glasshead_backend.progress import Progress
+    from glasshead_backend.questions.predictions import Predictions
+    from glasshead_backend.text.sequences import Sequence as TokenSequence
+    from glasshead_backend.text.tokens import Token
+    from glasshead_backend.text.words import Word
+    from glasshead_backend.tracing.run import Run
+    from glasshead_backend.tracing.subject import Subject
 
 
-class Trace(ActivationQuestions, PredictionQuestions):
+class Trace:
     """A recorded run: tokens, queries and keys of every attention call, predictions, block norms.
 
     Made by :meth:`glasshead_backend.Lens.trace`. Attention weights are not stored: each question
@@ -16,3 +52,741 @@ class Trace(ActivationQuestions, PredictionQuestions):
     In an encoder-decoder model the rows of "decoder" and "cross" attention belong to the decoder's
     *inputs*; row ``i`` predicts label ``i``. ``trace.labels`` has what each row predicts.
     """
+
+    def __init__(self, run: Run) -> None:
+        self._recorded = run
+        self._closed = False
+
+    def __repr__(self) -> str:
+        name = self._recorded.subject.name
+        if self._closed:
+            return f"Trace({name}; closed)"
+        sizes = ", ".join(f"{s.name}: {len(s.tokens)} tokens" for s in self.sequences)
+        kinds = ", ".join(self.kinds)
+        return f"Trace({name}; {sizes}; {kinds} attention; {self.nbytes / 1e6:.1f} MB)"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _run(self) -> Run:
+        """The run, unless it was closed."""
+        if self._closed:
+            raise ValueError("This trace is closed. Trace the text again to ask more questions.")
+        return self._recorded
+
+    # ---- what there is --------------------------------------------------------------------------
+
+    @property
+    def lens(self) -> Subject:
+        """The lens that the trace was made with: model, tokenizer, name, memory budget."""
+        return self._recorded.subject
+
+    @property
+    def family(self) -> Family:
+        """What the model is: "decoder", "encoder-decoder" or "encoder"."""
+        return self._recorded.anatomy.family
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds of attention: ``("self",)`` or ``("encoder", "decoder", "cross")``."""
+        return self._run.kinds
+
+    @property
+    def default_kind(self) -> Kind:
+        """The kind meant when none is named: "cross" where there is such, else the first."""
+        return self._run.default_kind
+
+    @property
+    def text(self) -> str:
+        """The text that was traced; of an encoder-decoder model the target."""
+        return self.sequences[-1].text
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens of the text that was traced; of an encoder-decoder model the decoder's."""
+        return self.sequences[-1].tokens
+
+    @property
+    def sequences(self) -> tuple[TokenSequence, ...]:
+        """The text, or source and target (the decoder's inputs)."""
+        return self._recorded.sides.all
+
+    @property
+    def labels(self) -> tuple[Token, ...] | None:
+        """What each decoder row predicts (encoder-decoder models), else None."""
+        predicted = self._recorded.sides.predicted
+        return None if predicted is None else predicted.tokens
+
+    def sequence(self, name: str) -> TokenSequence:
+        """Return the sequence of a name: "text", or "source" and "target"."""
+        return self._recorded.sides.named(name)
+
+    def side(self, side: Side, kind: Kind | None = None) -> TokenSequence:
+        """Return the sequence on one side of an attention map."""
+        return self._run.side(side, kind)
+
+    def layers(self, kind: Kind | None = None) -> list[int]:
+        """Return the model's own numbers of the layers that have attention of a kind."""
+        return self._run.layers(kind)
+
+    def n_heads(self, layer: int, kind: Kind | None = None) -> int:
+        """Return the number of heads of a layer."""
+        return self._run.call(layer, kind).n_heads
+
+    def path(self, layer: int, kind: Kind | None = None) -> Path:
+        """Return how the weights of a layer are computed.
+
+        Returns
+        -------
+        {"capture", "eager", "replay"}
+            From the recorded query and key, by our own arithmetic or by the model's own eager
+            function; or by running the attention module once more.
+        """
+        return self._run.call(layer, kind).path
+
+    def queries(self, kind: Kind | None = None) -> list[Token]:
+        """Return the tokens that look: the rows of an attention map."""
+        return list(self._run.side("query", kind).tokens)
+
+    def keys(self, kind: Kind | None = None) -> list[Token]:
+        """Return the tokens that are looked at: the columns of an attention map."""
+        return list(self._run.side("key", kind).tokens)
+
+    def words(self, side: Side = "query", kind: Kind | None = None) -> list[Word]:
+        """Return the words of one side; every token is in exactly one.
+
+        Rows of cross attention are grouped by the token they *predict*, rows and columns of decoder
+        self-attention by the input token (see :attr:`labels`).
+        """
+        run = self._run
+        return run.sides.words(side, run.kind(kind))
+
+    # ---- attention ------------------------------------------------------------------------------
+
+    def attention(
+        self,
+        layer: int,
+        heads: int | Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        rows: Sequence[int] | None = None,
+        unit: Unit = "token",
+        aggregate: Aggregate | None = None,
+        scores: bool = False,
+        precision: Precision = "model",
+        progress: Progress | None = None,
+    ) -> Float[Tensor, "*head query key"]:
+        """Exact attention weights of one layer, as the model's eager implementation has them.
+
+        Parameters
+        ----------
+        layer : int
+            The model's own layer number; see :meth:`layers`.
+        heads : int or sequence of int, optional
+            Heads wanted; default all.
+        kind : str, optional
+            One of :attr:`kinds`; may be left out where there is only one. Encoder-decoder models
+            default to "cross".
+        rows : sequence of int, optional
+            Query positions wanted (tokens, or words with ``unit="word"``); default all.
+        unit : {"token", "word"}
+            "word" fuses: sum over a word's key tokens, mean over its query tokens.
+        aggregate : {"mean", "max"}, optional
+            Combine the heads and drop their axis.
+        scores : bool
+            What enters the softmax instead of what leaves it (tokens only).
+        precision : {"model", "float32"}
+            For models in half precision: weights as the model computes them, or recomputed in
+            float32 from its queries and keys (in bfloat16 they differ by about 0.004).
+        progress : callable, optional
+            As for :meth:`Lens.trace`.
+
+        Returns
+        -------
+        Tensor
+            ``[heads, queries, keys]`` (``[queries, keys]`` with `aggregate`), float32; float64 of a
+            model in float64. Rows sum to 1, or to less where the layer has attention sinks; a row
+            that may look nowhere is NaN.
+
+        Raises
+        ------
+        ValueError
+            For a layer, head, kind, row or unit that is not there; the message says which are.
+        MemoryBudgetError
+            When the answer takes more memory than it may; the message says what would fit.
+        """
+        run = self._run
+        asked = of.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        with reporting(progress):
+            return of.attention(run, asked, rows, scores=scores, precision=precision)
+
+    def attention_map(
+        self,
+        layer: int,
+        heads: int | Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        unit: Unit = "token",
+        aggregate: Aggregate | None = None,
+        ignore_zeros: bool = False,
+        scores: bool = False,
+        precision: Precision = "model",
+    ) -> AttentionMap:
+        """Attention of one layer as a map that is not computed yet, to be read in blocks.
+
+        Parameters
+        ----------
+        layer, heads, kind, unit, aggregate, scores, precision
+            As for :meth:`attention`.
+        ignore_zeros : bool
+            With ``aggregate="mean"``: average over the heads whose weight is not exactly zero.
+        """
+        run = self._run
+        asked = of.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        return of.attention_map(
+            run, asked, ignore_zeros=ignore_zeros, scores=scores, precision=precision
+        )
+
+    def pooled_attention(
+        self,
+        layer: int,
+        heads: int | Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        unit: Unit = "token",
+        aggregate: Aggregate | None = None,
+        queries: tuple[int, int] | None = None,
+        keys: tuple[int, int] | None = None,
+        size: int = 512,
+        pool: Pool = "max",
+        progress: Progress | None = None,
+    ) -> Pooled:
+        """A picture of a map, or of a part of it, of at most ``size x size`` pixels.
+
+        However long the text is, no more is ever in memory than some rows and the picture.
+
+        Parameters
+        ----------
+        layer, heads, kind, unit, aggregate, progress
+            As for :meth:`attention`.
+        queries, keys : tuple of int, optional
+            The part wanted, ``(first, end)`` in units; default all.
+        size : int
+            Most pixels on an axis.
+        pool : {"max", "mean"}
+            What a pixel says of the cells that it stands for.
+
+        Returns
+        -------
+        Pooled
+            ``values [heads, rows, columns]`` (one map with `aggregate`), and ``per_pixel``: the
+            number of rows and columns in a pixel.
+        """
+        run = self._run
+        asked = of.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        with reporting(progress):
+            return of.pooled_attention(run, asked, queries=queries, keys=keys, size=size, pool=pool)
+
+    def strongest_keys(
+        self,
+        layer: int,
+        k: int = 10,
+        heads: int | Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        rows: Sequence[int] | None = None,
+        unit: Unit = "token",
+        aggregate: Aggregate | None = None,
+        progress: Progress | None = None,
+    ) -> Strongest:
+        """What every query looks at most, as ``torch.topk`` gives it.
+
+        Parameters
+        ----------
+        layer, heads, kind, rows, unit, aggregate, progress
+            As for :meth:`attention`.
+        k : int
+            How many keys of every row.
+
+        Returns
+        -------
+        Strongest
+            ``weights`` and ``keys``, ``[heads, queries, k]`` (one map with `aggregate`), strongest
+            first; weights of zero fill up rows that see fewer keys.
+        """
+        run = self._run
+        asked = of.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        with reporting(progress):
+            return of.strongest_keys(run, asked, k, rows)
+
+    def token_attention(
+        self,
+        position: int,
+        *,
+        kind: Kind | None = None,
+        direction: Literal["from", "to"] = "from",
+        unit: Unit = "token",
+        progress: Progress | None = None,
+    ) -> Float[Tensor, "layer head other"]:
+        """Attention of one token (or word) in all layers and heads.
+
+        Parameters
+        ----------
+        position : int
+            The query (direction "from") or the key (direction "to"), counted in units.
+        kind, unit, progress
+            As for :meth:`attention`.
+        direction : {"from", "to"}
+            "from": what this token looks at; "to": which tokens look at it.
+
+        Returns
+        -------
+        Tensor
+            ``[layers, heads, keys or queries]``, layers as :meth:`layers` lists them; dtype as for
+            :meth:`attention`. A layer with fewer heads than another is padded with NaN.
+        """
+        with reporting(progress):
+            return of.token_attention(
+                self._run, position, kind=kind, direction=direction, unit=unit
+            )
+
+    def notable_pairs(
+        self,
+        layer: int,
+        threshold: float = 0.5,
+        *,
+        kind: Kind | None = None,
+        heads: int | Sequence[int] | None = None,
+        unit: Unit = "token",
+        aggregate: Aggregate = "mean",
+        ignore_zeros: bool = True,
+        progress: Progress | None = None,
+    ) -> pd.DataFrame:
+        """All pairs whose attention, combined over heads, reaches a threshold.
+
+        Parameters
+        ----------
+        layer : int
+            Layer number.
+        threshold : float
+            Smallest combined weight, 0 to 1.
+        kind, heads, unit, aggregate, progress
+            As for :meth:`attention`.
+        ignore_zeros : bool
+            With ``aggregate="mean"``: average over the heads whose weight is not exactly zero.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``source`` (who looks), ``target`` (at what), ``score``, ``source_position``,
+            ``target_position``; sorted by position. Rows of a decoder of an encoder-decoder model
+            are named by their input token; a column ``predicted`` has what they predict.
+        """
+        run = self._run
+        asked = of.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        with reporting(progress):
+            return of.notable_pairs(run, asked, threshold, ignore_zeros=ignore_zeros)
+
+    def mean_attention(
+        self,
+        layers: Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        rows: Sequence[int] | None = None,
+        unit: Unit = "token",
+        aggregate: Aggregate = "mean",
+        progress: Progress | None = None,
+    ) -> Float[Tensor, "query key"]:
+        """Attention averaged over layers; every layer counts the same.
+
+        Parameters
+        ----------
+        layers : sequence of int, optional
+            Default all that have attention of this kind.
+        kind, rows, unit, progress
+            As for :meth:`attention`.
+        aggregate : {"mean", "max"}
+            How the heads of each layer are combined before.
+
+        Returns
+        -------
+        Tensor
+            ``[queries, keys]`` float32 (float64 of a model in float64).
+        """
+        with reporting(progress):
+            return through_layers.mean_attention(
+                self._run, layers, kind=kind, rows=rows, unit=unit, aggregate=aggregate
+            )
+
+    def rollout(
+        self,
+        *,
+        kind: Kind | None = None,
+        last_layer: int | None = None,
+        rows: Sequence[int] | None = None,
+        unit: Unit = "token",
+        aggregate: Aggregate = "mean",
+        progress: Progress | None = None,
+    ) -> Float[Tensor, "query key"]:
+        """Attention rollout (Abnar & Zuidema 2020): attention multiplied through the layers.
+
+        With ``Â = (A + I) / 2``, rows normalised, of every layer: ``Â_last ... Â_1 Â_0``. What a
+        token of the last layer has gathered from each token of the input, if all that layers do
+        were to mix tokens by attention and to keep half of each.
+
+        Parameters
+        ----------
+        kind : str, optional
+            Self-attention of some kind: "self", "encoder" or "decoder".
+        last_layer : int, optional
+            The layer rolled out from; default the last. Layers without attention pass all on.
+        rows : sequence of int, optional
+            Tokens of that layer (words with ``unit="word"``); default all.
+        unit : {"token", "word"}
+            "word": the tokens' rollout, summed over key tokens, averaged over query tokens.
+        aggregate : {"mean", "max"}
+            How heads are combined.
+        progress : callable, optional
+            As for :meth:`attention`.
+
+        Returns
+        -------
+        Tensor
+            ``[queries, keys]`` float32 (float64 of a model in float64); each row sums to 1.
+        """
+        with reporting(progress):
+            return through_layers.rollout(
+                self._run,
+                kind=kind,
+                last_layer=last_layer,
+                rows=rows,
+                unit=unit,
+                aggregate=aggregate,
+            )
+
+    def flow(
+        self,
+        position: int,
+        keys: Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        last_layer: int | None = None,
+        aggregate: Aggregate = "mean",
+        progress: Progress | None = None,
+    ) -> Float[Tensor, " key"]:
+        """Attention flow (Abnar & Zuidema 2020): the largest flow from a token to the input.
+
+        The layers are a network whose edges are ``Â`` as for :meth:`rollout`; no edge carries more
+        than its weight. One maximum-flow problem for every key: on 30 layers a second for all keys
+        of 150 tokens, ten for 300, two minutes for 600. Name `keys` to have fewer.
+
+        Parameters
+        ----------
+        position : int
+            Token of the last layer.
+        keys : sequence of int, optional
+            Tokens of the input; default all.
+        kind, last_layer, aggregate, progress
+            As for :meth:`rollout`.
+
+        Returns
+        -------
+        Tensor
+            ``[keys]`` float32 on the CPU, each 0 to 1 (they do not sum to 1; the authors' published
+            code divides by their sum).
+        """
+        with reporting(progress):
+            return through_layers.flow(
+                self._run, position, keys, kind=kind, last_layer=last_layer, aggregate=aggregate
+            )
+
+    def moved_norms(
+        self,
+        layer: int,
+        heads: int | Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        rows: Sequence[int] | None = None,
+        unit: Unit = "token",
+        aggregate: Literal["sum"] | None = None,
+        progress: Progress | None = None,
+    ) -> Float[Tensor, "*head query key"]:
+        """How much each head moves, not how much it looks: ``|| a v W_O ||``.
+
+        The norm of the vector that a head adds to the residual stream of a query for one key: the
+        weight ``a`` times the norm of the key's value, projected (Kobayashi et al. 2020), in units
+        of that layer's residual stream. A token that is looked at only to look nowhere else mostly
+        moves less than its weight suggests. What the model multiplies the block's output with
+        counts; where a root-mean-square norm stands between block and stream (Gemma 2, OLMo 2), its
+        scale is held at what it was for the query's whole vector, so that the shares of all heads
+        sum to what is added. The values come from one more forward pass the first time.
+
+        Parameters
+        ----------
+        layer, heads, kind, rows, progress
+            As for :meth:`attention`.
+        unit : {"token", "word"}
+            "word": the sum over a word's key tokens, the mean over its query tokens.
+        aggregate : {"sum"}, optional
+            The norm of the sum of what all these heads move, and no axis of heads.
+
+        Returns
+        -------
+        Tensor
+            ``[heads, queries, keys]`` float32 (``[queries, keys]`` with `aggregate`).
+
+        Raises
+        ------
+        ValueError
+            When a layer's values or projection are not known (modules that compute attention by
+            themselves, gated outputs), or when the norm behind them does more than to rescale.
+        ModelChangedError
+            When the values or the projection are needed of a model that has changed since.
+        """
+        run = self._run
+        asked = of.select(run, layer, heads, kind=kind, unit=unit)
+        with reporting(progress):
+            return moved.moved_norms(run, asked, rows, aggregate=aggregate)
+
+    # ---- the residual stream --------------------------------------------------------------------
+
+    def norms(self, kind: Kind | None = None) -> dict[str, dict[int, Float[Tensor, " token"]]]:
+        """L2 norms of what each block adds to the residual stream, at every token.
+
+        Parameters
+        ----------
+        kind : str, optional
+            Picks the stack: "encoder" the encoder's, "decoder" and "cross" the decoder's.
+
+        Returns
+        -------
+        dict
+            ``{block: {layer: [tokens] float32}}``, blocks "attention", "cross" (decoders of
+            encoder-decoder models), "mlp"; in some models "mixer" (what mixes tokens without
+            attention: a state space, a convolution) and "other" (adapters, per-layer inputs). A
+            layer without a block has no entry, nor has one whose contribution is not known:
+            :meth:`unclear_blocks` says why.
+        """
+        return stream.norms(self._run, kind)
+
+    def unclear_blocks(self, kind: Kind | None = None) -> dict[str, dict[int, str]]:
+        """Say which blocks' contributions to the residual stream are not known, and why.
+
+        Parameters
+        ----------
+        kind : str, optional
+            Picks the stack, as for :meth:`norms`.
+
+        Returns
+        -------
+        dict
+            ``{block: {layer: reason}}``; empty for most models.
+        """
+        return stream.unclear_blocks(self._run, kind)
+
+    def activations(
+        self,
+        layer: int,
+        block: ActivationBlock,
+        *,
+        kind: Kind | None = None,
+        heads: int | Sequence[int] | None = None,
+    ) -> Float[Tensor, "token hidden"]:
+        """Activations of one block at every token, from one more forward pass the first time.
+
+        Parameters
+        ----------
+        layer : int
+            Layer number.
+        block : {"attention", "cross", "mlp", "residual", "embedding"}
+            What the attention, cross-attention or MLP block adds to the residual stream; the
+            residual stream behind the layer; or what goes into the first layer.
+        kind : str, optional
+            Picks the stack, as for :meth:`norms`.
+        heads : int or sequence of int, optional
+            Of an attention block, only what these heads write: their sum of values, weighted and
+            put through the output projection, without its bias, and through what the model does
+            with it before it adds it (as :meth:`moved_norms` does). The parts of all heads and the
+            bias make what the block adds.
+
+        Returns
+        -------
+        Tensor
+            ``[tokens, hidden]`` in the dtype that they are stored in: the model's, or the one that
+            was given to :meth:`store_activations`.
+
+        Raises
+        ------
+        ValueError
+            When the layer has no such block; and with `heads` as :meth:`moved_norms`.
+        ModelChangedError
+            When they are not stored yet and the model has changed since the text was traced.
+        """
+        return stream.activations(self._run, layer, block, kind=kind, heads=heads)
+
+    def hidden_states(
+        self, layer: int, *, kind: Kind | None = None
+    ) -> Float[Tensor, "token hidden"]:
+        """The residual stream behind a layer: ``trace.activations(layer, "residual")``.
+
+        Layer 0's is what transformers calls ``hidden_states[1]``; ``hidden_states[0]`` is
+        ``trace.activations(0, "embedding")``.
+        """
+        return self.activations(layer, "residual", kind=kind)
+
+    def store_activations(
+        self,
+        blocks: Sequence[ActivationBlock] = ("attention", "mlp"),
+        *,
+        kind: Kind | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Keep the activations of several blocks, all layers, from a single forward pass.
+
+        Later questions find them; :meth:`activations` does this by itself, block by block.
+
+        Parameters
+        ----------
+        blocks : sequence of str
+            As for :meth:`activations`. What is stored already, in this dtype, stays.
+        kind : str, optional
+            Picks the stack.
+        dtype : torch.dtype, optional
+            What to store them in, ``torch.float16`` for half the memory; default the model's own.
+
+        Raises
+        ------
+        MemoryBudgetError
+            When they would take more memory than they may.
+        ModelChangedError
+            When the model has changed since the text was traced.
+        """
+        stream.store_activations(self._run, blocks, kind=kind, dtype=dtype)
+
+    def layers_with(self, block: ActivationBlock, kind: Kind | None = None) -> list[int]:
+        """Return the layers of a stack that have a block; its activations are stored by this."""
+        return sorted(stream.activations_by_layer(self._run, block, kind))
+
+    # ---- predictions ----------------------------------------------------------------------------
+
+    def predictions(self) -> Predictions:
+        """Return surprisal, probability, rank and entropy of every token of the text or target.
+
+        They were computed when the text was traced.
+        """
+        return predicted.predictions(self._run)
+
+    @property
+    def perplexity(self) -> float:
+        """Perplexity of the whole sequence: ``exp(mean surprisal)``.
+
+        Raises
+        ------
+        ValueError
+            When no token has a prediction (encoders, a text of one token); the message says why.
+        """
+        return self.predictions().mean_perplexity
+
+    def top_k(self, position: int, k: int = 10) -> pd.DataFrame:
+        """Return the k most probable tokens at the place of one token, before it was seen.
+
+        Parameters
+        ----------
+        position : int
+            Position of the predicted token. Negative ones count from the end, so that -1 is what
+            the model expected where the last token stands. For the place *after* the last token see
+            :meth:`next_token`; its position, the number of tokens, will do here, too.
+        k : int
+            How many.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``token``, ``id``, ``probability``; best first.
+
+        Raises
+        ------
+        ValueError
+            Where the model makes no prediction; the message says why.
+        ModelChangedError
+            When the model has changed since the text was traced.
+        """
+        return predicted.top_k(self._run, position, k)
+
+    def next_token(self, k: int = 10) -> pd.DataFrame:
+        """Return the k most probable tokens after the last one: how the model would go on.
+
+        Parameters
+        ----------
+        k : int
+            How many.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``token``, ``id``, ``probability``; best first.
+
+        Raises
+        ------
+        ValueError
+            When the model predicts no next token, or was not run on the last one (the target of an
+            encoder-decoder model).
+        ModelChangedError
+            When the model has changed since the text was traced.
+        """
+        return predicted.next_token(self._run, k)
+
+    def logits(
+        self, positions: SupportsIndex | Iterable[SupportsIndex] | None = None
+    ) -> Float[Tensor, "position vocabulary"]:
+        """Return what the model puts out at some positions, before any softmax.
+
+        Parameters
+        ----------
+        positions : int or sequence of int, optional
+            Positions of the text, of an encoder-decoder model of the decoder's inputs; negative
+            ones count from the end. Default all. Those of position ``i`` are about token ``i + 1``
+            of a text (the last about the token that would follow), and about label ``i`` of an
+            encoder-decoder model.
+
+        Returns
+        -------
+        Tensor
+            ``[positions, vocabulary]`` float32, as ``model(...).logits`` has them.
+
+        Raises
+        ------
+        ValueError
+            When the model predicts no next token, or for positions that are not there.
+        MemoryBudgetError
+            When they take more memory than they may; the message says how many would fit.
+        ModelChangedError
+            When the model has changed since the text was traced.
+        """
+        return predicted.logits(self._run, positions)
+
+    # ---- what it holds --------------------------------------------------------------------------
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of tensors that this trace keeps alive."""
+        return self._recorded.nbytes
+
+    def close(self) -> None:
+        """Free what was recorded. Questions asked afterwards raise ``ValueError``."""
+        self._recorded, self._closed = self._recorded.emptied(), True
+
+
+def run_of(trace: Trace) -> Run:
+    """Return the run behind a trace, for what is built on it: statistics, frames, views.
+
+    Raises
+    ------
+    ValueError
+        When the trace is closed.
+    """
+    return trace._run  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

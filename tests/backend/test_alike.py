@@ -11,7 +11,7 @@ from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens
 from glasshead_backend.anatomy import writers as residual
 from glasshead_backend.anatomy.examine import examine
-from glasshead_backend.anatomy.layer_runs import Watch
+from glasshead_backend.anatomy.watch import Watch
 from glasshead_backend.running.as_found import for_a_trace
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from backend.tiny_models import (
 )
 from backend.versions import older_than
 from glasshead_backend import Lens
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -228,7 +229,7 @@ def test_an_eager_model_is_read_as_well(model_type: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_weights_can_be_recomputed_in_float32(dtype: torch.dtype) -> None:
     trace = Lens(build("llama").to(dtype), tokenizer()).trace(TEXT)
-    call = trace.call(0)
+    call = run_of(trace).call(0)
 
     def computed_in(wide: torch.dtype) -> Tensor:
         query, key = call.query.to(wide), call.key.to(wide).repeat_interleave(2, dim=1)

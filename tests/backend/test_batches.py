@@ -58,8 +58,8 @@ def test_padded_texts_have_the_attention_that_eager_reports_of_the_padded_batch(
     words.padding_side = side
     with Float64Throughout():
         traces = list(Lens(model, words).trace_many(TEXTS))
-    assert [trace.sides.first.text for trace in traces] == TEXTS
-    ids, mask = padded([trace.sides.first.ids for trace in traces], side)
+    assert [trace.sequences[0].text for trace in traces] == TEXTS
+    ids, mask = padded([trace.sequences[0].ids for trace in traces], side)
     inputs = {"input_ids": ids, "attention_mask": mask}
     if side == "left":
         inputs["position_ids"] = (mask.cumsum(-1) - 1).clamp_min(0)
@@ -182,7 +182,7 @@ def test_a_stream_of_texts_is_traced_as_it_comes() -> None:
             number += 1
 
     traces = lens.trace_many(stream(), batch_size=2)  # type: ignore[arg-type]
-    assert next(traces).sides.first.text == TEXTS[0]
+    assert next(traces).text == TEXTS[0]
     assert len(taken) == 8
 
 

@@ -17,6 +17,7 @@ from transformers import (
 from backend.parity import EXACT
 from backend.tiny_models import CONFIGS, N_VOCABULARY, TEXT, tokenizer
 from glasshead_backend import Lens, UnsupportedModelError
+from glasshead_backend.trace import run_of
 
 HALF_WINDOW = 4
 SEQ2SEQ = {"attention_window": 2 * HALF_WINDOW, "max_encoder_position_embeddings": 128}
@@ -83,7 +84,7 @@ def test_the_bands_of_led_are_unfolded() -> None:
 def test_the_bands_of_longformer_are_unfolded() -> None:
     model = longformer()
     trace = Lens(model, tokenizer()).trace(TEXT)
-    ids = torch.tensor([trace.sides.first.ids])
+    ids = torch.tensor([trace.sequences[0].ids])
     with torch.no_grad():
         reported = model(ids, output_attentions=True).attentions
     for layer in trace.layers():
@@ -116,8 +117,8 @@ def test_tokens_that_stand_for_blocks_take_the_rest_of_a_row() -> None:
     sums = trace.attention(0, kind="encoder").sum(-1)
     assert sums.max() <= 1 + 1e-5
     assert sums.min() < 0.95
-    assert "summaries of blocks" in trace.call(0, "encoder").remainder
-    assert trace.call(0, "cross").remainder == ""
+    assert "summaries of blocks" in run_of(trace).call(0, "encoder").remainder
+    assert run_of(trace).call(0, "cross").remainder == ""
 
 
 def test_unfolded_texts_of_a_batch_are_as_if_traced_alone() -> None:

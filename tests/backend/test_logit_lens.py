@@ -134,7 +134,7 @@ def test_words_that_a_layer_would_write_are_listed_best_first() -> None:
     assert list(found.tokens_frame()) == columns
     for row in found.tokens_frame().itertuples():
         best = np.argsort(-logits[row.layer, row.position - 1])[:3].tolist()
-        assert row.top == trace.decode(best)
+        assert row.top == trace.lens.spelled(best)
         assert row.token == trace.queries()[row.position].text
         assert row.correct == (row.rank == 1)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from backend.tiny_models import TEXT, WORDS, build, eager_attentions, tokenizer
 from glasshead_backend import Cancelled, Lens, MemoryBudgetError, Step, Trace
+from glasshead_backend.trace import run_of
 
 N_TOKENS = 700
 
@@ -169,7 +170,7 @@ def test_what_does_not_fit_is_refused_with_what_would(long: Trace) -> None:
 def test_a_text_too_long_to_be_recorded_is_refused_before_the_model_runs() -> None:
     lens = Lens(build("llama"), tokenizer())
     one = lens.trace("the fox")
-    per_token = sum(one.call(layer).nbytes for layer in one.layers()) // 2
+    per_token = sum(run_of(one).call(layer).nbytes for layer in one.layers()) // 2
     lens.memory_budget = 15 * per_token
     with pytest.raises(MemoryBudgetError, match=r"of 20 tokens takes .*15 tokens would fit"):
         lens.trace(TEXT)

@@ -15,6 +15,7 @@ from transformers.modeling_utils import AttentionInterface
 
 from backend.tiny_models import TEXT, WORDS, build, tokenizer
 from glasshead_backend import Lens, Trace
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -121,7 +122,7 @@ def held(trace: Trace) -> list[Any]:
     held: list[Any] = []
     for kind in trace.kinds:
         for layer in trace.layers(kind):
-            call: Any = trace.call(layer, kind)
+            call: Any = run_of(trace).call(layer, kind)
             if hasattr(call, "query"):
                 held += [weakref.ref(call.query), weakref.ref(call.key)]
             else:

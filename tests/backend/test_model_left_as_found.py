@@ -13,6 +13,7 @@ from transformers.modeling_utils import AttentionInterface
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens
 from glasshead_backend.capture.recording import record
+from glasshead_backend.running.modules import modules_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -129,3 +130,10 @@ def test_closing_a_trace_frees_it_and_later_questions_say_so() -> None:
     assert trace.nbytes == 0
     with pytest.raises(ValueError, match="This trace is closed"):
         trace.attention(0)
+
+
+def test_modules_are_listed_as_torch_lists_them() -> None:
+    # t5 ties embeddings, whose module stands at several places; the others are torch's own order.
+    for name in ("t5", "llama", "gptj"):
+        model = build(name)
+        assert modules_of(model) == list(model.modules())

@@ -24,6 +24,9 @@ from backend.architectures.versions import case_or_skip
 from backend.test_local_attention import longformer
 from backend.tiny_models import TEXT, build, eager_attentions, tokenizer
 from glasshead_backend import Lens, ModelChangedError, Trace, logit_lens
+from glasshead_backend.questions.activations import read_out_layers
+from glasshead_backend.questions.predictions import first_alternatives
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -207,7 +210,7 @@ NEEDS_THE_MODEL: dict[str, Callable[[Trace], Any]] = {
     "logits": lambda trace: trace.logits(),
     "next token": lambda trace: trace.next_token(),
     "top k": lambda trace: trace.top_k(4),
-    "alternatives": lambda trace: trace.top_alternatives(5, 3),
+    "alternatives": lambda trace: first_alternatives(run_of(trace), 5, 3),
 }
 
 
@@ -409,7 +412,7 @@ def test_a_model_that_changes_while_it_is_asked_gives_nothing() -> None:
     writing.append(1)
     with pytest.raises(ModelChangedError, match=r"lm_head\.weight was written to"):
         trace.activations(1, "mlp")
-    assert not trace._activations
+    assert run_of(trace).store.get(("activations", "self", "mlp")) is None
 
 
 # --- every way to the weights ---------------------------------------------------------------------
@@ -491,7 +494,7 @@ def test_nbytes_counts_what_questions_leave_behind() -> None:
     with_predictions = trace.nbytes
     n_tokens = len(trace.queries())
     assert with_predictions - before == 6 * n_tokens * 4
-    trace.top_alternatives(8, 5)
+    first_alternatives(run_of(trace), 8, 5)
     assert trace.nbytes - with_predictions == 8 * 5 * (8 + 4)
     replayed = trace_of(build("gptj"))
     held = replayed.nbytes
@@ -504,7 +507,7 @@ def test_nbytes_counts_what_questions_leave_behind() -> None:
 def test_a_closed_trace_answers_nothing_any_more() -> None:
     trace = trace_of(build("llama"))
     predictions = trace.predictions()
-    trace.top_alternatives(4, 4)
+    first_alternatives(run_of(trace), 4, 4)
     trace.close()
     questions: list[Callable[[], Any]] = [
         trace.predictions,
@@ -512,9 +515,9 @@ def test_a_closed_trace_answers_nothing_any_more() -> None:
         trace.next_token,
         trace.logits,
         lambda: trace.top_k(3),
-        lambda: trace.top_alternatives(4, 4),
+        lambda: first_alternatives(run_of(trace), 4, 4),
         lambda: trace.norms("self"),
-        lambda: next(trace.read_out()),
+        lambda: next(read_out_layers(run_of(trace))),
     ]
     for question in questions:
         with pytest.raises(ValueError, match="This trace is closed"):
@@ -526,6 +529,6 @@ def test_thousands_of_traces_share_what_the_model_is() -> None:
     model = build("llama")
     lens = Lens(model, tokenizer())
     one, other = lens.trace(TEXT), lens.trace("the whale")
-    assert one._state is other._state
+    assert run_of(one).state is run_of(other).state
     train(model, 1)
-    assert lens.trace(TEXT)._state is not one._state
+    assert run_of(lens.trace(TEXT)).state is not run_of(one).state

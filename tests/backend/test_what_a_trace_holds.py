@@ -8,7 +8,8 @@ import torch
 
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import Lens, memory
-from glasshead_backend.memory import Remembered
+from glasshead_backend.trace import run_of
+from glasshead_backend.tracing.store import Store
 
 if TYPE_CHECKING:
     import pytest
@@ -27,13 +28,13 @@ def test_queries_and_keys_are_all_that_is_held_of_an_attention_call() -> None:
     n_heads = config.num_attention_heads + config.num_key_value_heads
     size = config.hidden_size // config.num_attention_heads
     for layer in trace.layers():
-        assert trace.call(layer).nbytes == n_tokens * n_heads * size * 4
-    assert trace.nbytes > sum(trace.call(layer).nbytes for layer in trace.layers())
+        assert run_of(trace).call(layer).nbytes == n_tokens * n_heads * size * 4
+    assert trace.nbytes > sum(run_of(trace).call(layer).nbytes for layer in trace.layers())
 
 
 def test_a_model_of_half_the_precision_holds_half_as_much() -> None:
     calls = [
-        Lens(build("gpt2").to(dtype), tokenizer()).trace(TEXT).call(0)
+        run_of(Lens(build("gpt2").to(dtype), tokenizer()).trace(TEXT)).call(0)
         for dtype in (torch.float64, torch.float32, torch.bfloat16)
     ]
     assert [call.nbytes for call in calls] == [8 * 2 * 20 * 32, 4 * 2 * 20 * 32, 2 * 2 * 20 * 32]
@@ -42,41 +43,57 @@ def test_a_model_of_half_the_precision_holds_half_as_much() -> None:
 def test_what_is_remembered_counts_until_the_trace_is_closed() -> None:
     trace = Lens(build("gpt2"), tokenizer()).trace(TEXT)
     before = trace.nbytes
-    trace.remembered("some result", lambda: torch.zeros(1000))
+    run_of(trace).store.remember("some result", lambda: torch.zeros(1000))
     assert trace.nbytes == before + 4000
     trace.close()
     assert trace.nbytes == 0
 
 
 def test_a_result_is_made_once_and_kept() -> None:
-    results, made = Remembered(), []
+    results, made = Store(), []
 
     def make() -> torch.Tensor:
         made.append(1)
         return megabytes(1)
 
-    assert results.get("a", make) is results.get("a", make)
+    assert results.remember("a", make) is results.remember("a", make)
     assert len(made) == 1
     assert results.nbytes == MEGABYTE
 
 
 def test_results_of_64_megabytes_stay_and_the_oldest_goes_for_one_more() -> None:
-    results = Remembered()
-    kept = {name: results.get(name, lambda: megabytes(32)) for name in "ab"}
+    results = Store()
+    kept = {name: results.remember(name, lambda: megabytes(32)) for name in "ab"}
     assert results.nbytes == 64 * MEGABYTE
-    third = results.get("c", lambda: megabytes(1))
+    third = results.remember("c", lambda: megabytes(1))
     assert results.nbytes == 33 * MEGABYTE
-    again = {name: results.get(name, lambda: torch.zeros(1)) for name in "bc"}
+    again = {name: results.remember(name, lambda: torch.zeros(1)) for name in "bc"}
     assert again["b"] is kept["b"]
     assert again["c"] is third
-    assert results.get("a", lambda: torch.zeros(1)) is not kept["a"]
+    assert results.remember("a", lambda: torch.zeros(1)) is not kept["a"]
+
+
+def test_what_cannot_be_made_again_stays_however_much_it_is() -> None:
+    results = Store()
+    kept = results.keep("activations", {0: megabytes(65)})
+    results.remember("small", lambda: megabytes(1))
+    assert results.get("activations") is kept
+    assert results.nbytes == 66 * MEGABYTE
+
+
+def test_a_closed_store_takes_nothing_more() -> None:
+    results = Store()
+    results.close()
+    assert results.remember("late", lambda: megabytes(1)).nbytes == MEGABYTE
+    assert results.keep("later", megabytes(1)).nbytes == MEGABYTE
+    assert results.nbytes == 0
 
 
 def test_a_result_larger_than_all_that_may_be_kept_is_answered_and_not_kept() -> None:
-    results = Remembered()
-    results.get("small", lambda: megabytes(1))
+    results = Store()
+    results.remember("small", lambda: megabytes(1))
     large = megabytes(65)
-    assert results.get("large", lambda: large) is large
+    assert results.remember("large", lambda: large) is large
     assert results.nbytes == 0
 
 

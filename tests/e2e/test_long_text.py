@@ -77,7 +77,7 @@ def test_of_many_layers_asked_for_only_the_last_is_computed(
     for action in ("layer-next", "layer-next"):
         lines.locator(f'[data-action="{action}"]').click()
     expect(lines).to_have_attribute("data-frame", "2::token:self", timeout=60_000)
-    seen = "[key[1] for key in trace._remembered._results if key[0] == 'thumbnails']"
+    seen = "[key[1].layer for key in trace._run.store._remembered if key[0] == 'thumbnails']"
     assert 1 not in notebook.kernel_eval(seen)
     expect(lines.locator(".gh-banner")).to_have_count(0)
     assert notebook.page_errors == []

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { unpackLines } from "../../js/attention_lines/lines";
-import type { LinesState } from "../../js/attention_lines/state";
+import type { LinesFrame, LinesState } from "../../js/attention_lines/state";
 import { AttentionLinesView } from "../../js/attention_lines/view";
 import { lineWords } from "../../js/attention_lines/words";
-import type { Axes, LinesFrame } from "../../js/shared/state";
-import type { Answer } from "../../js/shared/view";
+import type { Answer } from "../../js/shared/host/host";
+import type { Axes } from "../../js/shared/state";
 import {
   type Asked,
   axis,
@@ -13,6 +13,7 @@ import {
   find,
   floats,
   integers,
+  lostBy,
   pack,
   press,
   selfAxes,
@@ -266,6 +267,13 @@ describe("hover and pin", () => {
     host.set({ hovered: null, selected: [1] });
     expect(token(root, "query", 2).classList).not.toContain("is-hovered");
     expect(token(root, "query", 1).classList).toContain("is-selected");
+  });
+
+  test("a token hovered elsewhere leaves every element standing", async () => {
+    const { host, root } = show(selfAxes(WORDS), {}, exactFan);
+    await settle();
+    expect(lostBy(find(root, ".gh-body"), () => host.set({ hovered: 2 }))).toEqual([]);
+    expect(lostBy(find(root, ".gh-legend"), () => host.set({ hovered: 1 }))).toEqual([]);
   });
 
   test("hovering asks for all weights; until they come the frame's lines are shown", async () => {

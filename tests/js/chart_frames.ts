@@ -2,6 +2,7 @@
 
 import type {
   BarsPanel,
+  ChartFrame,
   ChartState,
   HistogramPanel,
   Panel,
@@ -9,7 +10,7 @@ import type {
   TablePanel,
 } from "../../js/layer_stats_chart/state";
 import { LayerStatsChartView } from "../../js/layer_stats_chart/view";
-import type { ChartFrame, Packed } from "../../js/shared/state";
+import type { Packed } from "../../js/shared/state";
 import { asked, DIVERGENCE, INFORMATION, NORM } from "./chart_statistics";
 import { type Asked, common, FakeHost, floats, pack, scene, selfAxes } from "./fake_host";
 

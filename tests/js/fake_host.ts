@@ -1,8 +1,9 @@
 /** A host without Jupyter, and small made-up frames to look at. */
 
 import type { NdArray } from "../../js/shared/arrays";
+import type { Answer, Host, HostStatus } from "../../js/shared/host/host";
 import type { Axes, Axis, Dtype, KindInfo, Packed, Scene, Unit } from "../../js/shared/state";
-import type { Answer, Host, HostStatus, View } from "../../js/shared/view";
+import type { View } from "../../js/shared/view";
 
 // jsdom has no canvas; views must do without a context.
 HTMLCanvasElement.prototype.getContext = () => null;
@@ -135,4 +136,11 @@ export function find(root: ParentNode, selector: string): HTMLElement {
 
 export function press(root: HTMLElement, key: string): void {
   root.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+}
+
+/** The elements under `root` that something takes out of the page. */
+export function lostBy(root: Element, something: () => void): Element[] {
+  const before = [...root.querySelectorAll("*")];
+  something();
+  return before.filter((element) => !element.isConnected);
 }

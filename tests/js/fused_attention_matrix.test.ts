@@ -2,10 +2,10 @@ import { beforeEach, expect, test, vi } from "vitest";
 import { fitPlot, WHOLE, xOf, zoomAt } from "../../js/fused_attention_matrix/geometry";
 import { readMatrix, shade, weightAt } from "../../js/fused_attention_matrix/grid";
 import { labelledUnits } from "../../js/fused_attention_matrix/labels";
-import type { MatrixState } from "../../js/fused_attention_matrix/state";
+import type { MatrixFrame, MatrixState } from "../../js/fused_attention_matrix/state";
 import { FusedAttentionMatrixView } from "../../js/fused_attention_matrix/view";
-import type { Axes, MatrixFrame } from "../../js/shared/state";
-import type { Answer } from "../../js/shared/view";
+import type { Answer } from "../../js/shared/host/host";
+import type { Axes } from "../../js/shared/state";
 import {
   type Asked,
   common,
@@ -13,6 +13,7 @@ import {
   find,
   floats,
   integers,
+  lostBy,
   pack,
   press,
   selfAxes,
@@ -71,6 +72,14 @@ beforeEach(() => document.body.replaceChildren());
 
 const label = (root: HTMLElement, side: string, unit: number): HTMLElement =>
   find(root, `[data-side="${side}"][data-unit="${unit}"]`);
+
+test("a token hovered elsewhere leaves every element standing, the list of cells as well", async () => {
+  const { host, root } = show();
+  await settle();
+  expect(root.querySelectorAll(".fm-largest li")).toHaveLength(2);
+  expect(lostBy(find(root, ".gh-body"), () => host.set({ hovered: 2 }))).toEqual([]);
+  expect(lostBy(find(root, ".gh-legend"), () => host.set({ hovered: 1 }))).toEqual([]);
+});
 
 test("the crosshair asks for the exact cell and shows it, head by head", async () => {
   const { host, root } = show({}, exactCell);

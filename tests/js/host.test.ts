@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { adapter, createHost } from "../../js/shared/host";
+import { adapter, createHost } from "../../js/shared/host/anywidget";
+import type { Host } from "../../js/shared/host/host";
 import type { CommonState } from "../../js/shared/state";
-import type { Host, View } from "../../js/shared/view";
+import type { View } from "../../js/shared/view";
 import { FakeModel, StaticModel } from "./fake_model";
 
 interface Small {
@@ -89,7 +90,9 @@ test("a host where everything throws still has a working view", async () => {
 describe("the module's default export", () => {
   const destroyed: string[] = [];
   class Probe implements View<CommonState> {
+    static readonly id = "probe";
     static readonly title = "Probe";
+    static readonly traits = {};
     private readonly line = document.createElement("p");
     constructor(
       el: HTMLElement,
@@ -115,7 +118,7 @@ describe("the module's default export", () => {
     >[0];
     return { el, shared, props };
   };
-  const widget = adapter(Probe, {})();
+  const widget = adapter(Probe)();
 
   test("ends by the returned clean-up where the host has no signal", () => {
     const { el, shared, props } = render(3);

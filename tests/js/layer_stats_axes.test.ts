@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { chartData, runs } from "../../js/layer_stats_chart/data";
 import { coloursOf } from "../../js/layer_stats_chart/marks";
 import { allowsLog, formatValue, linearScale, valueScale } from "../../js/layer_stats_chart/scales";
-import type { ChartFrame } from "../../js/shared/state";
+import type { ChartFrame } from "../../js/layer_stats_chart/state";
 import {
   chartFrame,
   count,

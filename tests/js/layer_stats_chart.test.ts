@@ -14,7 +14,7 @@ import {
   strays,
   testedFrame,
 } from "./chart_frames";
-import { find, pack, press, settle } from "./fake_host";
+import { find, lostBy, pack, press, settle } from "./fake_host";
 
 describe("going to a layer", () => {
   test("by a click", () => {
@@ -96,6 +96,33 @@ describe("an infinite value", () => {
     expect(strays(el)).toEqual([]);
     pointAt(column(3));
     expect(find(el, ".gh-tooltip").textContent).toContain("0.06 – ∞");
+  });
+});
+
+describe("a token hovered elsewhere", () => {
+  const hover = (host: ReturnType<typeof mountChart>["host"], hovered: number | null) => (): void =>
+    host.set({ hovered });
+
+  test("leaves every element of the chart and its legend standing, but for its own line", () => {
+    const { el, host } = mountChart();
+    const [chart, legend] = [only(el, ".gh-chart"), only(el, ".gh-legend")];
+    expect(lostBy(chart, hover(host, 1))).toEqual([]);
+    expect(count(chart, ".gh-chart-token")).toBe(2);
+    const lost = lostBy(chart, hover(host, 0));
+    expect(lost.every((one) => one.matches(".gh-chart-token, .gh-chart-token *"))).toBe(true);
+    expect(lostBy(legend, hover(host, 1))).toEqual([]);
+    host.set({ hovered: null });
+    expect(count(chart, ".gh-chart-token")).toBe(0);
+  });
+
+  test("leaves a heat map as it is", () => {
+    const { el, host } = mountChart({ frame: heatFrame() });
+    expect(lostBy(only(el, ".gh-chart"), hover(host, 1))).toEqual([]);
+  });
+
+  test("another layer does draw the chart anew", () => {
+    const { el, host } = mountChart();
+    expect(lostBy(only(el, ".gh-chart"), () => host.set({ layer: 3 })).length).toBeGreaterThan(9);
   });
 });
 

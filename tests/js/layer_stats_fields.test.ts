@@ -9,6 +9,7 @@ import {
   enter,
   fieldOf,
   PERMUTATIONS,
+  parameter,
   TARGET,
   TRIM,
   type,
@@ -78,6 +79,25 @@ describe("a field", () => {
     expect(field("trim").placeholder).toBe("all");
     enter(field("trim"), "");
     expect(host.state.metric.parameters.trim).toBeNull();
+  });
+
+  test("shows a small number whole, with an exponent, and takes it so", () => {
+    const epsilon = parameter({ name: "epsilon", label: "ε", kind: "float", min: 1e-9, max: 1 });
+    const statistic = { ...DIVERGENCE, parameters: [epsilon], defaults: { epsilon: 1e-6 } };
+    const { host, field } = mount({ metrics: [statistic], metric: asked(statistic) });
+    expect(field("epsilon").value).toBe("1e-6");
+    for (const [typed, value] of [
+      ["2.5e-7", 2.5e-7],
+      ["1e−8", 1e-8],
+      ["0.00001", 1e-5],
+      ["5E-4", 5e-4],
+    ] as const) {
+      enter(field("epsilon"), typed);
+      expect(host.state.metric.parameters.epsilon).toBe(value);
+    }
+    expect(field("epsilon").value).toBe("0.0005");
+    enter(field("epsilon"), "1e-12");
+    expect(field("epsilon").validationMessage).toBe("ε is a number from 1e-9 to 1.");
   });
 
   test("Escape brings back what was there, and the complaint is gone", () => {

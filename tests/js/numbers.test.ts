@@ -3,6 +3,7 @@ import { formatValue } from "../../js/layer_stats_chart/scales";
 import {
   approximately,
   endOf,
+  formatAmount,
   formatSum,
   formatWeight,
   percent,
@@ -32,6 +33,15 @@ test("a weight is 1 or 0 only when it is that", () => {
   expect(formatWeight(0)).toBe("0");
   expect(formatWeight(0.99996, 4)).toBe("> 0.9999");
   expect(formatWeight(0.41234, 4)).toBe("0.4123");
+});
+
+test("an amount is 0, or its least, only when it is that", () => {
+  expect(formatAmount(0.811)).toBe("0.81");
+  expect(formatAmount(0.004)).toBe("< 0.01");
+  expect(formatAmount(0)).toBe("0");
+  expect(formatAmount(0.9999)).toBe("1.00");
+  expect(formatAmount(1.0000018, 2, 1)).toBe("> 1");
+  expect(formatAmount(1, 2, 1)).toBe("1.00");
 });
 
 test("a row's sum is 1 but for the rounding of floats, or it is said to be less", () => {
@@ -69,5 +79,5 @@ test("a chart's numbers do not become 1 by rounding", () => {
   expect([formatValue(0.99962), formatValue(-0.99996), formatValue(0.9966)]).toEqual([
     ...["0.9996", "−0.99996", "0.997"],
   ]);
-  expect([formatValue(1), formatValue(1.0004), formatValue(0)]).toEqual(["1", "1", "0"]);
+  expect([formatValue(1), formatValue(1.0004), formatValue(0)]).toEqual(["1", "1.0004", "0"]);
 });

@@ -1,10 +1,15 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { colourScale, flatWords, formatValue, quantile } from "../../js/perplexity_strip/measures";
-import type { Measure, StripState } from "../../js/perplexity_strip/state";
+import {
+  colourScale,
+  flatWords,
+  formatValue,
+  quantile,
+  readValues,
+} from "../../js/perplexity_strip/measures";
+import type { Measure, StripFrame, StripState } from "../../js/perplexity_strip/state";
 import { tokenNodes } from "../../js/perplexity_strip/text";
 import { PerplexityStripView } from "../../js/perplexity_strip/view";
 import { inkOn, type Rgb, sequentialTable, tableColour } from "../../js/shared/palette";
-import type { StripFrame } from "../../js/shared/state";
 import {
   type Asked,
   common,
@@ -12,6 +17,7 @@ import {
   find,
   floats,
   integers,
+  lostBy,
   pack,
   press,
   selfAxes,
@@ -124,6 +130,15 @@ describe("the text", () => {
     over(find(el, `[data-position="2"]`));
     expect(find(el, ".gh-status").textContent).toContain("Perplexity 11.3 over 4 scored of 5");
   });
+});
+
+test("a token hovered elsewhere leaves text, profile and legend standing", () => {
+  const { el, host } = mount();
+  const hover = (hovered: number | null) => (): void => host.set({ hovered });
+  expect(lostBy(find(el, ".gh-strip-main"), hover(2))).toEqual([]);
+  expect(lostBy(find(el, ".gh-legend"), hover(3))).toEqual([]);
+  // The card is of the token; the unseen one that keeps its room is not.
+  expect(lostBy(find(el, ".gh-strip-card-room"), hover(null))).toEqual([]);
 });
 
 test("where no token shows a colour, words say how low all of them are", () => {
@@ -325,6 +340,18 @@ describe("the scale", () => {
     expect(formatValue("surprisal", 3.06)).toBe("3.06 bits");
     expect(formatValue("perplexity", 12345.6)).toBe("12,350");
     expect(formatValue("probability", 0.9966)).toBe("99.7 %");
+  });
+
+  test("what is nearly certain is not written as certain", () => {
+    expect(formatValue("perplexity", 1.0000018)).toBe("> 1");
+    expect(formatValue("perplexity", 1)).toBe("1.00");
+    expect(formatValue("surprisal", 0.0000026)).toBe("< 0.01 bits");
+    expect(formatValue("entropy", 0)).toBe("0 bits");
+    // In single precision e to the power of a hundred millionth is 1.
+    const nats = pack([Number.NaN, 0, 1e-8, 0.5, 1], "float32");
+    const { perplexity } = readValues(stripFrame({ surprisal: nats }));
+    const words = Array.from(perplexity, (value) => formatValue("perplexity", value));
+    expect(words).toEqual(["–", "1.00", "> 1", "1.65", "2.72"]);
   });
 });
 

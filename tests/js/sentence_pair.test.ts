@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { tokenColumn } from "../../js/attention_lines/columns";
 import { axisLabels } from "../../js/fused_attention_matrix/labels";
-import { type Column, column } from "../../js/shared/axis_text";
+import { type Column, column } from "../../js/shared/map/axis";
 import type { Axis } from "../../js/shared/state";
 import { axis } from "./fake_host";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { decode, decodeHalf } from "../../js/shared/arrays";
-import { toggleHead } from "../../js/shared/controls";
+
 import {
   deltaE,
   headColour,
@@ -10,6 +10,7 @@ import {
   sequentialTable,
   tableColour,
 } from "../../js/shared/palette";
+import { toggleHead } from "../../js/shared/scene";
 import { detectTheme } from "../../js/shared/theme";
 import { quote, show, showPlain } from "../../js/shared/token_text";
 

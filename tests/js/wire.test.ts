@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { isAbort } from "../../js/shared/host/host";
 import {
   BUSY_MS,
   createWire,
   HELLO_MS,
-  isAbort,
   MAX_IN_FLIGHT,
   NO_KERNEL,
   type Port,
   type Wire,
-} from "../../js/shared/wire";
+} from "../../js/shared/host/wire";
 
 type Message = Record<string, unknown>;
 

@@ -16,7 +16,7 @@ from glasshead.questions import reply
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glasshead.view import TraceView
+    from glasshead.trace_view import TraceView
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,6 +22,7 @@ from glasshead import (
 from glasshead_backend.frames import lines as lines_module
 from glasshead_backend.frames import matrix as matrix_module
 from glasshead_backend.maps import attention_map
+from glasshead_backend.trace import run_of
 from widgets.frames import unpack
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def test_lines_and_their_share_are_exact_at_every_stop_of_the_slider(
 @pytest.fixture
 def masked_row(decoder_trace: Trace, monkeypatch: pytest.MonkeyPatch) -> int:
     """Row 7 of layer 1 may look nowhere: its weights are undefined."""
-    call = decoder_trace.call(1)
+    call = run_of(decoder_trace).call(1)
     weights = type(call).visible_weights
 
     def masked(self: Any, heads: Any, rows: Any, **options: Any) -> torch.Tensor:

@@ -12,7 +12,7 @@ from ipywidgets.widgets import widget as widget_module
 from traitlets import TraitError
 
 from glasshead import AttentionLines, FusedAttentionMatrix, Trace, explore
-from glasshead.view import TraceView
+from glasshead.trace_view import TraceView
 from glasshead_backend.progress import steps
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ VIEWS = (AttentionLines, FusedAttentionMatrix)
 
 @pytest.fixture
 def everything_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glasshead.view._BUSY_WEIGHTS", 0)
+    monkeypatch.setattr("glasshead.trace_view._BUSY_WEIGHTS", 0)
 
 
 class Gate:
@@ -164,7 +164,7 @@ def test_closing_a_view_ends_its_work(
     decoder_trace: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = AttentionLines(decoder_trace)
-    monkeypatch.setattr("glasshead.view._BUSY_WEIGHTS", 0)
+    monkeypatch.setattr("glasshead.trace_view._BUSY_WEIGHTS", 0)
     Gate(shown, monkeypatch)
     shown.layer = 2
     work = shown._long_work

@@ -21,7 +21,7 @@ from glasshead import (
 
 if TYPE_CHECKING:
     from glasshead import Trace
-    from glasshead.view import TraceView
+    from glasshead.trace_view import TraceView
 
 VIEWS = (AttentionLines, FusedAttentionMatrix, PerplexityStrip, LayerStatsChart)
 

@@ -287,7 +287,7 @@ def test_the_strip_says_what_the_model_predicted(trace: Trace) -> None:
             spread.removesuffix(" bits"), float(-(p * log_p[row]).sum() / np.log(2)), share=False
         )
         top = p.topk(view.k)
-        spelled = [shown(text) for text in trace.decode(top.indices.tolist())]
+        spelled = [shown(text) for text in trace.lens.spelled(top.indices.tolist())]
         for bar, name, true in zip(heard["bars"], spelled, top.values.tolist(), strict=False):
             said_name, said_p = re.match(f"{QUOTED}, ({NUMBER})", bar).groups()  # type: ignore[union-attr]
             assert said_name == name[:24] or said_name.endswith("…")

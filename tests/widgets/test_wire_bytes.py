@@ -26,7 +26,7 @@ from glasshead import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from glasshead.view import TraceView
+    from glasshead.trace_view import TraceView
 
 VIEWS = (AttentionLines, FusedAttentionMatrix, PerplexityStrip, LayerStatsChart)
 STATE_LISTS = {

@@ -8,10 +8,10 @@ import torch
 import traitlets
 
 from glasshead.questions import question
-from glasshead.view import TraceView, bundle
+from glasshead.trace_view import TraceView
+from glasshead.view import bundle
 from glasshead_backend.frames import pack
-from glasshead_backend.frames.lines import fan, lines_frame, strongest_lines
-from glasshead_backend.table import table
+from glasshead_backend.frames.lines import fan, lines_frame, lines_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,34 +49,15 @@ class AttentionLines(TraceView):
 
     def to_frame(self) -> pd.DataFrame:
         """Return the lines drawn: who looks at what, with which head and exact weight."""
-        lines = strongest_lines(self.trace, *self._shown)
-        threshold = lines.readable_threshold() if self.threshold is None else self.threshold
-        drawn = lines.weight >= threshold
-        query, key = lines.query[drawn].tolist(), lines.key[drawn].tolist()
-        sources = self.trace.sides.labels("query", *self._shown[2:])
-        targets = self.trace.sides.labels("key", *self._shown[2:])
-        frame = table(
-            {
-                "source": [sources[i] for i in query],
-                "target": [targets[i] for i in key],
-                "head": lines.head[drawn].tolist(),
-                "weight": lines.weight[drawn].tolist(),
-                "source_position": query,
-                "target_position": key,
-            }
-        )
-        predicted = self.trace.sides.predictions(*self._shown[2:])
-        if predicted is not None:
-            frame.insert(1, "predicted", [predicted[i] for i in query])
-        return frame
+        return lines_table(self.trace, self._selection, self.threshold)
 
     def _make_frame(self) -> dict[str, Any]:
-        return lines_frame(self.trace, *self._shown)
+        return lines_frame(self.trace, self._selection)
 
     @question
     def fan(self, position: int, side: Literal["query", "key"]) -> Answer:
         """Exact weights of everything that a unit looks at (or that looks at it)."""
-        weights = fan(self.trace, *self._shown, position, side)
+        weights = fan(self.trace, self._selection, position, side)
         heads = torch.tensor(self.heads or list(range(weights.shape[0])))
         state = {"layer": self.layer, "kind": self.kind, "unit": self.unit}
         return {**state, "position": position, "side": side}, {

@@ -15,7 +15,7 @@ from glasshead.names import is_declared, no_such_name
 from glasshead.perplexity_strip import PerplexityStrip
 
 if TYPE_CHECKING:
-    from glasshead.view import TraceView
+    from glasshead.trace_view import TraceView
     from glasshead_backend import Trace
 
     View = TypeVar("View", bound=TraceView)

@@ -8,10 +8,11 @@ import torch
 import traitlets
 
 from glasshead.questions import question
-from glasshead.view import TraceView, bundle
+from glasshead.trace_view import TraceView
+from glasshead.view import bundle
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.lines import fan
-from glasshead_backend.frames.matrix import matrix_frame, matrix_tile
+from glasshead_backend.frames.matrix import matrix_frame, matrix_table, matrix_tile
 
 if TYPE_CHECKING:
     from typing import ClassVar
@@ -51,30 +52,15 @@ class FusedAttentionMatrix(TraceView):
 
     def to_frame(self) -> pd.DataFrame:
         """Return the matrix with its words (or tokens) as index and columns."""
-        import pandas as pd  # noqa: PLC0415  loaded when it is needed
-
-        layer, heads, kind, unit = self._shown
-        weights = self.trace.attention(
-            layer, heads or None, kind=kind, unit=unit, aggregate=self._aggregate
-        )
-        return pd.DataFrame(
-            weights.cpu().numpy(),
-            index=pd.Index(self.trace.sides.labels("query", *self._shown[2:]), name="looks"),
-            columns=pd.Index(self.trace.sides.labels("key", *self._shown[2:]), name="at"),
-        )
+        return matrix_table(self.trace, self._selection)
 
     def _make_frame(self) -> dict[str, Any]:
-        return matrix_frame(self.trace, *self._shown, self._aggregate)
-
-    @property
-    def _aggregate(self) -> Any:
-        """The aggregate as the trace's type; the trait holds a plain string."""
-        return self.aggregate
+        return matrix_frame(self.trace, self._selection)
 
     @question
     def cell(self, query: int, key: int) -> Answer:
         """Exact weight of one cell, its row's sum, and the weight in every head."""
-        rows = fan(self.trace, *self._shown, query, "query")
+        rows = fan(self.trace, self._selection, query, "query")
         row = rows.mean(dim=0) if self.aggregate == "mean" else rows.amax(dim=0)
         heads = torch.tensor(self.heads or list(range(rows.shape[0])))
         result = {
@@ -92,7 +78,7 @@ class FusedAttentionMatrix(TraceView):
     def tile(self, query0: int, query1: int, key0: int, key1: int) -> Answer:
         """Return a part of the matrix at the best resolution that fits 512 x 512 cells."""
         values, scale, pooled, per_pixel = matrix_tile(
-            self.trace, *self._shown, self._aggregate, (query0, query1), (key0, key1)
+            self.trace, self._selection, (query0, query1), (key0, key1)
         )
         result = {"query0": query0, "query1": query1, "key0": key0, "key1": key1}
         return {**result, "pooled": pooled, "cells_per_pixel": per_pixel}, {

@@ -9,7 +9,8 @@ import torch
 import traitlets
 
 from glasshead.questions import question
-from glasshead.view import TraceView, bundle
+from glasshead.trace_view import TraceView
+from glasshead.view import bundle
 from glasshead_backend import Measured, Metric, Norm
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.chart import chart_frame, detail_frame, token_values
@@ -17,8 +18,6 @@ from glasshead_backend.frames.metrics import catalogue, chosen_metric, metric_st
 from glasshead_backend.statistics import as_metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pandas as pd
 
     from glasshead.questions import Answer
@@ -101,13 +100,6 @@ class LayerStatsChart(TraceView):
         """Return the numbers behind the picture; waits for them where they are being computed."""
         return self.result.to_frame()
 
-    def cancel(self) -> None:
-        """End what is being computed, and go back to the last complete picture, if there is one."""
-        with self._lock:
-            super().cancel()
-            if self._whole:
-                self._show_detail()
-
     # ---- measuring ----------------------------------------------------------------------------
 
     def _is_long(self) -> bool:
@@ -133,12 +125,6 @@ class LayerStatsChart(TraceView):
     def _make_frame(self) -> dict[str, Any]:
         return chart_frame(self.trace, self._kind, self._measure(), self.quantity)
 
-    def _draw(self, is_wanted: Callable[[], bool]) -> None:
-        super()._draw(is_wanted)
-        with self._lock:
-            if is_wanted() and self._failure is None:
-                self._show_detail()
-
     def _tell(self, step: Step) -> None:
         """Show how far it is, and now and then what it has come to so far."""
         super()._tell(step)
@@ -157,9 +143,10 @@ class LayerStatsChart(TraceView):
 
     def _on_layer(self, _: dict[str, Any]) -> None:
         with self._lock:
-            self._show_detail()
+            self._on_picture()
 
-    def _show_detail(self) -> None:
+    def _on_picture(self) -> None:
+        """Show the current layer of what is drawn."""
         measured = self._measured if self._is_measured() else None
         self.set_trait("detail", detail_frame(measured, self.layer))
 

@@ -9,7 +9,9 @@ import torch
 import traitlets
 
 from glasshead.questions import question
-from glasshead.view import TraceView, bundle
+from glasshead.trace_view import TraceView
+from glasshead.view import bundle
+from glasshead_backend.asking import Selection
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.strip import place_of_true, source_attention, strip_frame
 
@@ -50,24 +52,24 @@ class PerplexityStrip(TraceView):
         bits = {f"{name}_bits": frame[name] / math.log(2) for name in ("surprisal", "entropy")}
         return frame.assign(**bits)
 
-    def _cross(self) -> tuple[int | None, list[int]]:
+    def _cross(self) -> Selection | None:
         """Layer and heads of the cross-attention that lights the source."""
         if "cross" not in self.trace.kinds:
-            return None, []
+            return None
         if self.kind == "cross":
-            return self.layer, self.heads
+            return Selection("cross", self.layer, tuple(self.heads))
         layers = self.trace.layers("cross")
-        return min(layers, key=lambda layer: abs(layer - self.layer)), []
+        return Selection("cross", min(layers, key=lambda layer: abs(layer - self.layer)))
 
     def _state_key(self) -> dict[str, Any]:
-        layer, heads = self._cross()
-        return {"layer": layer, "heads": heads}
+        cross = self._cross()
+        return {} if cross is None else {"layer": cross.layer, "heads": list(cross.heads)}
 
     def _is_long(self) -> bool:
         return False
 
     def _make_frame(self) -> dict[str, Any]:
-        return strip_frame(self.trace, *self._cross())
+        return strip_frame(self.trace, self._cross())
 
     @question
     def top_k(self, position: int, k: int) -> Answer:
@@ -85,8 +87,8 @@ class PerplexityStrip(TraceView):
     @question
     def source_attention(self, position: int) -> Answer:
         """How much one target token's row looks at every source token."""
-        layer, heads = self._cross()
-        if layer is None:
+        cross = self._cross()
+        if cross is None:
             raise ValueError(f"{self.trace.lens.name} has no cross-attention.")
-        weights = source_attention(self.trace, layer, heads, position)
+        weights = source_attention(self.trace, cross, position)
         return {"position": position}, {"weights": pack(weights, torch.float32)}

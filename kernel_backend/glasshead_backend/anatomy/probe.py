@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from glasshead_backend.anatomy.first_token import first_token
-from glasshead_backend.anatomy.layer_runs import Watch
 from glasshead_backend.anatomy.locate import (
     Lengths,
     encoder_modules,
@@ -27,15 +26,17 @@ from glasshead_backend.anatomy.locate import (
     position_in_list,
 )
 from glasshead_backend.anatomy.structure import Structure, UnsupportedModelError
+from glasshead_backend.anatomy.watch import Watch
 from glasshead_backend.anatomy.writers import find_contributions
 from glasshead_backend.capture.captured import CapturedCall
-from glasshead_backend.capture.recording import record
+from glasshead_backend.capture.recording import first_look, record
 from glasshead_backend.capture.replay import Reader, Replay
 from glasshead_backend.capture.tap import FusedAttention, SoftmaxTap, layout_of
 from glasshead_backend.capture.unfold import LinearInValues
 from glasshead_backend.running.body import Outcome, outcome_of, shortened, unembedding_of
 from glasshead_backend.running.forward import forward
 from glasshead_backend.running.hooks import here
+from glasshead_backend.running.modules import modules_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -191,13 +192,13 @@ class _Probe:
         """Run the model under observation; return the calls made through the interface."""
         enter, leave = here(self._enter), here(self._leave)
         with ExitStack() as stack:
-            for module in self.model.modules():
+            for module in modules_of(self.model):
                 if type(module) in _NEVER_ATTEND:
                     continue
                 handle = module.register_forward_pre_hook(enter, with_kwargs=True)
                 stack.callback(handle.remove)
                 stack.callback(module.register_forward_hook(leave).remove)
-            recording = stack.enter_context(record((), self.model))
+            recording = stack.enter_context(first_look(self.model))
             seen = (self._on_softmax, self._on_fused, self._on_lookup, self._on_selection)
             tap = SoftmaxTap(*seen)
             recording.aside = stack.enter_context(tap).aside

@@ -18,9 +18,9 @@ from glasshead_backend.anatomy.alike import NotAlikeError, writers_like
 from glasshead_backend.anatomy.contributions import Contributions, Part, Rows, Writer
 from glasshead_backend.anatomy.dataflow import memory_of
 from glasshead_backend.anatomy.first_token import first_row
-from glasshead_backend.anatomy.layer_runs import Watch
 from glasshead_backend.anatomy.locate import lengths_of
 from glasshead_backend.anatomy.summands import UnclearError, additions, summands_of
+from glasshead_backend.anatomy.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

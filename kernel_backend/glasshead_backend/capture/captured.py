@@ -69,8 +69,6 @@ class CapturedCall(AttentionCall):
         what rounding explains: see :mod:`glasshead_backend.capture.oracle`.
     unexplained : str
         Why the weights are not known, in words; empty where they are.
-    value : Tensor or None
-        ``[batch, key_heads, keys, head_dim]``, where values were asked for.
     as_it_was : nn.Module, optional
         The module without what is inside it, with copies of its own small parameters (sinks): what
         eager functions read of it. Made of `module` when it is left out.
@@ -90,7 +88,6 @@ class CapturedCall(AttentionCall):
     options: dict[str, Any] = field(repr=False)
     difference: float = 0.0
     unexplained: str = ""
-    value: Tensor | None = None
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     as_it_was: nn.Module | None = field(default=None, repr=False)
     model: ModelState | None = field(default=None, repr=False)
@@ -147,8 +144,7 @@ class CapturedCall(AttentionCall):
     @property
     def nbytes(self) -> int:
         """Bytes held by this call's query and key."""
-        value = 0 if self.value is None else self.value.nbytes
-        return self.query.nbytes + self.key.nbytes + value
+        return self.query.nbytes + self.key.nbytes
 
     @property
     def softcap(self) -> float | None:

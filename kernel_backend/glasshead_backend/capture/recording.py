@@ -22,7 +22,7 @@ import weakref
 from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
@@ -57,10 +57,6 @@ class Recording:
     calls: list[CapturedCall | Replay] = field(default_factory=list["CapturedCall | Replay"])
     thread: int = field(default_factory=threading.get_ident)
     arena: Arena = field(default_factory=Arena, repr=False)
-    keep_values: bool = False
-    # With the values: what the last call put out, until its projection is found.
-    output: Tensor | None = field(default=None, repr=False)
-    version: int = 0
     evidence: list[Evidence] = field(default_factory=list[Evidence], repr=False)
     # Opened while our own arithmetic runs: whoever watches the model's has no use for it.
     aside: Callable[[], AbstractContextManager[object]] = field(default=nullcontext, repr=False)
@@ -74,6 +70,10 @@ class Recording:
         """Keep a module's inputs, unless another thread is running the same model."""
         if _recording() is self:
             self.calls.append(replay)
+
+    def hold(self, tensor: Tensor) -> Tensor:
+        """Return a query or key as it is held from now on."""
+        return self.arena.keep(tensor)
 
     def take(
         self,
@@ -90,17 +90,14 @@ class Recording:
         """
         with self.aside():
             evidence = examine(call, function, value, output, weights)
-        if self.keep_values:
-            settle([evidence])
-            gathers = not call.unexplained and gathers_by_weights(call, value, output)
-            call.value = self.arena.keep(value) if gathers else None
-            # The trace has them already; what is needed here is their number.
-            call.query, call.key = _shape_of(call.query), _shape_of(call.key)
-            self.output, self.version = output, version_of(output)
-        else:
-            kept = self.arena.keep(evidence.differences)
-            self.evidence.append(replace(evidence, differences=kept))
+        kept = self.arena.keep(evidence.differences)
+        self.evidence.append(replace(evidence, differences=kept))
         self.calls.append(call)
+
+    def settle(self) -> None:
+        """Decide what the weights of the calls are, once the model has run."""
+        settle(self.evidence)
+        self.evidence.clear()
 
     def is_repeated(self, module: nn.Module, query: Tensor, key: Tensor) -> bool:
         """Whether the last call asked for this very attention, for other values (DiffLlama)."""
@@ -117,6 +114,88 @@ class Recording:
         return bias.detach() if recognised is None else recognised
 
 
+@dataclass(eq=False)
+class FirstLook(Recording):
+    """Which calls there are, for a probe that asks of their weights only who looks ahead.
+
+    By the causal flag no row does: those calls need not be compared with what the model computed,
+    as they are whenever a text is traced.
+    """
+
+    def take(
+        self,
+        call: CapturedCall,
+        function: AttentionFunction,
+        value: Tensor,
+        output: Tensor,
+        weights: Tensor | None,
+    ) -> None:
+        """Keep a call; find out what its weights are where that is not known without."""
+        if call.causal and call.mask is None:
+            self.calls.append(call)
+        else:
+            super().take(call, function, value, output, weights)
+
+
+class Gathered(NamedTuple):
+    """What the heads of one attention call have gathered.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The module that made the call.
+    n_heads : int
+        Query heads.
+    lengths : tuple of int
+        Queries and keys.
+    value : Tensor or None
+        ``[batch, key_heads, keys, head_dim]``; None where what was put out is not these values,
+        summed by the weights.
+    """
+
+    module: nn.Module
+    n_heads: int
+    lengths: tuple[int, int]
+    value: Tensor | None
+
+
+@dataclass(eq=False)
+class ValueRecording(Recording):
+    """The values of the attention calls; queries and keys are let go with each call.
+
+    Attributes
+    ----------
+    gathered : list of Gathered
+        In the order of the calls.
+    output, version
+        What the last call put out, until its projection is found, and how often it was written to.
+    """
+
+    gathered: list[Gathered] = field(default_factory=list["Gathered"])
+    output: Tensor | None = field(default=None, repr=False)
+    version: int = 0
+
+    def hold(self, tensor: Tensor) -> Tensor:
+        """Return the tensor itself: it is needed as long as the call is looked at."""
+        return tensor.detach()
+
+    def take(
+        self,
+        call: CapturedCall,
+        function: AttentionFunction,
+        value: Tensor,
+        output: Tensor,
+        weights: Tensor | None,
+    ) -> None:
+        """Keep the values, if they are what was gathered."""
+        settle([examine(call, function, value, output, weights)])
+        gathers = not call.unexplained and gathers_by_weights(call, value, output)
+        lengths = call.n_queries, call.n_keys
+        kept = self.arena.keep(value) if gathers else None
+        self.gathered.append(Gathered(call.module, call.n_heads, lengths, kept))
+        self.output, self.version = output, version_of(output)
+
+
 _active: ContextVar[Recording | None] = ContextVar("glasshead_recording", default=None)
 
 
@@ -126,7 +205,6 @@ def record(
     model: Any,
     batch: int = 1,
     *,
-    keep_values: bool = False,
     expected_bytes: int = 0,
 ) -> Generator[Recording, None, None]:
     """Record the attention calls of every forward pass made in this context.
@@ -141,8 +219,6 @@ def record(
     model : PreTrainedModel
     batch : int
         Sequences in a forward pass.
-    keep_values : bool
-        Keep the values of every call instead of its query and key, and the last one's output.
     expected_bytes : int
         What queries and keys will take, as far as is known.
 
@@ -151,18 +227,39 @@ def record(
     Recording
         Filled as the model runs.
     """
-    recording = Recording(arena=Arena(expected_bytes), keep_values=keep_values)
+    recording = Recording(arena=Arena(expected_bytes))
+    with _open(recording, model), ExitStack() as stack:
+        if readers:
+            stack.enter_context(keep_inputs(readers, model, batch, recording.note))
+        yield recording
+    recording.settle()
+
+
+@contextmanager
+def first_look(model: Any) -> Generator[FirstLook, None, None]:
+    """Record which attention calls there are; see :func:`record`."""
+    recording = FirstLook()
+    with _open(recording, model):
+        yield recording
+    recording.settle()
+
+
+@contextmanager
+def record_values(model: Any) -> Generator[ValueRecording, None, None]:
+    """Record the values of the attention calls, and what each has put out; see :func:`record`."""
+    recording = ValueRecording()
+    with _open(recording, model):
+        yield recording
+
+
+@contextmanager
+def _open(recording: Recording, model: Any) -> Generator[None, None, None]:
     token = _active.set(recording)
     try:
-        with ExitStack() as stack:
-            stack.enter_context(hook_attention(model, _recorded))
-            if readers:
-                stack.enter_context(keep_inputs(readers, model, batch, recording.note))
-            yield recording
+        with hook_attention(model, _recorded):
+            yield
     finally:
         _active.reset(token)
-    settle(recording.evidence)
-    recording.evidence.clear()
 
 
 def _recording() -> Recording | None:
@@ -192,38 +289,44 @@ def _capturing(
         **options: Any,
     ) -> tuple[Tensor, Tensor | None]:
         output, weights = function(module, query, key, value, attention_mask, **options)
-        if recording.is_repeated(module, query, key):
-            return output, weights
-        eager = known_eager or eager_of(module) or plain_attention
-        # The stock SDPA function is causal by flag when it gets no mask; eager functions never are.
-        flag = options.get("is_causal")
-        by_flag = getattr(module, "is_causal", True) if flag is None else flag
-        causal = function is not eager and attention_mask is None and query.shape[2] > 1 and by_flag
-        scaling = options.get("scaling")
-        keep = {
-            name: option.detach() if isinstance(option, Tensor) else option
-            for name, option in options.items()
-            if name not in ("scaling", "dropout", "is_causal")
-        }
-        if isinstance(options.get("position_bias"), Tensor):
-            keep["position_bias"] = recording.compact(options["position_bias"])
-        call = CapturedCall(
-            module=module,
-            query=query.detach() if recording.keep_values else recording.arena.keep(query),
-            key=key.detach() if recording.keep_values else recording.arena.keep(key),
-            mask=attention_mask,
-            causal=bool(causal),
-            scaling=default_scaling(query) if scaling is None else float(scaling),
-            eager=eager,
-            options=keep,
-            autocast=autocast_now(query.device),
-        )
-        recording.take(call, function, value, output, weights)
+        if not recording.is_repeated(module, query, key):
+            eager = known_eager or eager_of(module) or plain_attention
+            masked = attention_mask is not None or function is eager
+            scaling = options.get("scaling")
+            call = CapturedCall(
+                module=module,
+                query=recording.hold(query),
+                key=recording.hold(key),
+                mask=attention_mask,
+                causal=not masked and _is_causal(module, query, options),
+                scaling=default_scaling(query) if scaling is None else float(scaling),
+                eager=eager,
+                options=_kept_options(options, recording),
+                autocast=autocast_now(query.device),
+            )
+            recording.take(call, function, value, output, weights)
         return output, weights
 
     return attend
 
 
-def _shape_of(tensor: Tensor) -> Tensor:
-    """Return a tensor of the same shape that takes no memory."""
-    return tensor.new_empty(1).expand(tensor.shape)
+def _is_causal(module: nn.Module, query: Tensor, options: dict[str, Any]) -> bool:
+    """Whether the stock SDPA function hides later keys: by flag, when it gets no mask.
+
+    Eager functions never do by themselves.
+    """
+    flag = options.get("is_causal")
+    by_flag = getattr(module, "is_causal", True) if flag is None else flag
+    return query.shape[2] > 1 and bool(by_flag)
+
+
+def _kept_options(options: dict[str, Any], recording: Recording) -> dict[str, Any]:
+    """Return what else enters the softmax: soft-cap, position bias, sinks."""
+    kept = {
+        name: option.detach() if isinstance(option, Tensor) else option
+        for name, option in options.items()
+        if name not in ("scaling", "dropout", "is_causal")
+    }
+    if isinstance(options.get("position_bias"), Tensor):
+        kept["position_bias"] = recording.compact(options["position_bias"])
+    return kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,14 +11,17 @@ from torch import Tensor
 
 from glasshead_backend.checks import positions
 from glasshead_backend.frames.pack import index_dtype, pack
+from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.running.threads import undisturbed
+from glasshead_backend.table import table
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    import pandas as pd
     from jaxtyping import Bool, Float, Int, UInt8
 
-    from glasshead_backend.asking import Kind, Side, Unit
+    from glasshead_backend.asking import Selection, Side
+    from glasshead_backend.capture.call import AttentionCall
     from glasshead_backend.maps.attention_map import AttentionMap
     from glasshead_backend.trace import Trace
 
@@ -76,18 +79,14 @@ class Lines:
         return min(0.95, max(_LOWEST_THRESHOLD, steps / 20))
 
 
-def lines_frame(
-    trace: Trace, layer: int, heads: Sequence[int], kind: Kind, unit: Unit
-) -> dict[str, Any]:
+def lines_frame(trace: Trace, asked: Selection) -> dict[str, Any]:
     """Make the frame of AttentionLines.
 
     Parameters
     ----------
     trace : Trace
-    layer : int
-    heads : sequence of int
-        Heads to draw; empty = all.
-    kind, unit : str
+    asked : Selection
+        The heads to draw.
 
     Returns
     -------
@@ -97,15 +96,16 @@ def lines_frame(
         the number of lines from any threshold on, and the share that they have of each head's
         attention ``mass``. Thumbnails show every head of the layer.
     """
-    lines = strongest_lines(trace, layer, heads, kind, unit)
+    lines = strongest_lines(trace, asked)
+    call = run_of(trace).call(asked.layer, asked.kind)
     return {
-        "key": {"kind": kind, "layer": layer, "heads": list(heads), "unit": unit},
+        "key": asked.key,
         "kind": "lines",
-        "n_heads": trace.n_heads(layer, kind),
+        "n_heads": call.n_heads,
         "lines": {
             "query": pack(lines.query, index_dtype(len(lines.undefined))),
             "key": pack(lines.key, index_dtype(lines.n_keys)),
-            "head": pack(lines.head, index_dtype(trace.n_heads(layer, kind))),
+            "head": pack(lines.head, index_dtype(call.n_heads)),
             "weight": pack(lines.weight, torch.float32),
         },
         "per_row": lines.per_row,
@@ -114,25 +114,23 @@ def lines_frame(
         "automatic_threshold": lines.readable_threshold(),
         "mass": pack(lines.mass, torch.float32),
         "heads": pack(lines.heads, torch.uint16),
-        "thumbnails": pack(_thumbnails(trace, layer, kind, unit), torch.uint8),
+        "thumbnails": pack(_thumbnails(trace, asked), torch.uint8),
         "undefined_rows": pack(lines.undefined, torch.uint8),
-        "row_sums_note": _sinks_note(trace, layer, kind),
+        "row_sums_note": _sinks_note(call),
     }
 
 
-def strongest_lines(
-    trace: Trace, layer: int, heads: Sequence[int], kind: Kind, unit: Unit
-) -> Lines:
+def strongest_lines(trace: Trace, asked: Selection) -> Lines:
     """Find of every head and row the keys that it looks at most; of these the 20,000 strongest."""
-    asked = trace.attention_map(layer, sorted(heads) or None, kind=kind, unit=unit)
-    per_row = min(asked.n_columns, LINE_BUDGET // (asked.n_maps * asked.n_rows))
-    numbers = torch.tensor(list(asked.heads), device=asked.device)
-    mass = torch.zeros(asked.n_maps, dtype=torch.float32, device=asked.device)
-    n_total = torch.zeros((), dtype=torch.int64, device=asked.device)
+    heads = attention_map(run_of(trace), asked)
+    per_row = min(heads.n_columns, LINE_BUDGET // (heads.n_maps * heads.n_rows))
+    numbers = torch.tensor(list(heads.heads), device=heads.device)
+    mass = torch.zeros(heads.n_maps, dtype=torch.float32, device=heads.device)
+    n_total = torch.zeros((), dtype=torch.int64, device=heads.device)
     kept: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     undefined: list[Tensor] = []
-    with undisturbed(asked.device):
-        for place, block in asked.blocks():
+    with undisturbed(heads.device):
+        for place, block in heads.blocks():
             sums = block.sum(dim=-1)
             undefined.append(sums.isnan().all(dim=0))
             mass += sums.nan_to_num(0.0).sum(dim=1)
@@ -146,7 +144,7 @@ def strongest_lines(
     order = weight.argsort(descending=True, stable=True)[:LINE_BUDGET]
     return Lines(
         heads=numbers,
-        n_keys=asked.n_columns,
+        n_keys=heads.n_columns,
         query=query[order],
         key=key[order],
         head=head[order],
@@ -158,34 +156,56 @@ def strongest_lines(
     )
 
 
-def fan(
-    trace: Trace,
-    layer: int,
-    heads: Sequence[int],
-    kind: Kind,
-    unit: Unit,
-    position: int,
-    side: Side,
-) -> Float[Tensor, "head other"]:
+def lines_table(trace: Trace, asked: Selection, threshold: float | None) -> pd.DataFrame:
+    """Return the lines that are drawn: who looks at what, with which head and exact weight.
+
+    Parameters
+    ----------
+    trace : Trace
+    asked : Selection
+    threshold : float or None
+        Smallest weight of a line; None = as many as can be read.
+    """
+    lines = strongest_lines(trace, asked)
+    drawn = lines.weight >= (lines.readable_threshold() if threshold is None else threshold)
+    query, key = lines.query[drawn].tolist(), lines.key[drawn].tolist()
+    sides = run_of(trace).sides
+    sources = sides.labels("query", asked.kind, asked.unit)
+    targets = sides.labels("key", asked.kind, asked.unit)
+    frame = table(
+        {
+            "source": [sources[i] for i in query],
+            "target": [targets[i] for i in key],
+            "head": lines.head[drawn].tolist(),
+            "weight": lines.weight[drawn].tolist(),
+            "source_position": query,
+            "target_position": key,
+        }
+    )
+    predicted = sides.predictions(asked.kind, asked.unit)
+    if predicted is not None:
+        frame.insert(1, "predicted", [predicted[i] for i in query])
+    return frame
+
+
+def fan(trace: Trace, asked: Selection, position: int, side: Side) -> Float[Tensor, "head other"]:
     """Exact weights of one row (side "query") or column (side "key") of some heads.
 
     Only the rows of the unit itself are computed, or all rows in blocks for a column. For words the
     same rule holds as for whole maps: sum over a word's key tokens, mean over its query tokens.
     """
-    asked = trace.attention_map(layer, sorted(heads) or None, kind=kind, unit=unit)
+    heads = attention_map(run_of(trace), replace(asked, aggregate=None))
     if side == "query":
-        return asked.whole(positions([position], asked.n_rows))[:, 0]
-    return asked.column(positions([position], asked.n_columns))
+        return heads.whole(positions([position], heads.n_rows))[:, 0]
+    return heads.column(positions([position], heads.n_columns))
 
 
-def _thumbnails(
-    trace: Trace, layer: int, kind: Kind, unit: Unit
-) -> UInt8[Tensor, "head thumb thumb"]:
+def _thumbnails(trace: Trace, asked: Selection) -> UInt8[Tensor, "head thumb thumb"]:
     """Max-pooled pattern of every head, 255 = that head's largest weight."""
     # They show all heads of a layer, whichever of them are drawn.
-    return trace.remembered(
-        ("thumbnails", layer, kind, unit),
-        lambda: _pooled_to_thumbnails(trace.attention_map(layer, kind=kind, unit=unit)),
+    run, all_heads = run_of(trace), replace(asked, heads=())
+    return run.store.remember(
+        ("thumbnails", all_heads), lambda: _pooled_to_thumbnails(attention_map(run, all_heads))
     )
 
 
@@ -206,6 +226,6 @@ def _pooled_to_thumbnails(heads: AttentionMap) -> UInt8[Tensor, "head thumb thum
     return (pooled / largest * 255).round().to(torch.uint8)
 
 
-def _sinks_note(trace: Trace, layer: int, kind: Kind) -> str:
-    rest = trace.call(layer, kind).remainder
+def _sinks_note(call: AttentionCall) -> str:
+    rest = call.remainder
     return f"Rows sum to less than 1: {rest} take the rest." if rest else ""

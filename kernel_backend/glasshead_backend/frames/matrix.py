@@ -10,15 +10,15 @@ from torch import Tensor
 from glasshead_backend.frames.pack import pack, quantise_rows
 from glasshead_backend.frames.scene import is_causal
 from glasshead_backend.maps.entropy import row_entropy
-from glasshead_backend.maps.pooling import Pooling
+from glasshead_backend.questions.attention import attention, attention_map, pooled_attention
 from glasshead_backend.running.threads import undisturbed
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    import pandas as pd
     from jaxtyping import Float
 
-    from glasshead_backend.asking import Aggregate, Kind, Unit
+    from glasshead_backend.asking import Selection
     from glasshead_backend.frames.pack import Packed
     from glasshead_backend.maps.attention_map import AttentionMap
     from glasshead_backend.trace import Trace
@@ -30,14 +30,7 @@ _N_LARGEST = 6
 """Cells that a view names for a first look."""
 
 
-def matrix_frame(
-    trace: Trace,
-    layer: int,
-    heads: Sequence[int],
-    kind: Kind,
-    unit: Unit,
-    aggregate: Aggregate,
-) -> dict[str, Any]:
+def matrix_frame(trace: Trace, asked: Selection) -> dict[str, Any]:
     """Make the frame of FusedAttentionMatrix: one head, or the mean or maximum of several.
 
     Returns
@@ -50,10 +43,8 @@ def matrix_frame(
         exact weights. ``causal``: no row looks ahead. The first row of such a map can look only at
         itself, which says nothing: ``largest`` is without it.
     """
-    weights = trace.attention_map(
-        layer, list(heads) or None, kind=kind, unit=unit, aggregate=aggregate
-    )
-    pooling = Pooling(weights, None, None, TILE, "max")
+    weights = attention_map(run_of(trace), asked)
+    pooling = weights.pooling(size=TILE)
     margins = _Margins(weights)
     with undisturbed(weights.device):
         for place, block in weights.blocks():
@@ -62,16 +53,9 @@ def matrix_frame(
     pooled, per_pixel = pooling.result()
     stepped, scale = quantise_rows(pooled[0])
     # What is hatched as masked has no weight, whatever kind of model this is.
-    causal = is_causal(trace, kind) and not margins.looks_ahead
-    n_heads = trace.n_heads(layer, kind)
+    causal = is_causal(trace, asked.kind) and not margins.looks_ahead
     return {
-        "key": {
-            "kind": kind,
-            "layer": layer,
-            "heads": list(heads),
-            "unit": unit,
-            "aggregate": aggregate,
-        },
+        "key": asked.key,
         "kind": "matrix",
         "rows": weights.n_rows,
         "cols": weights.n_columns,
@@ -85,19 +69,12 @@ def matrix_frame(
         "row_entropy": pack(margins.entropy, torch.float32),
         "column_mass": pack(margins.column_mass, torch.float32),
         "undefined_rows": pack(margins.undefined, torch.uint8),
-        "title": _title(list(heads), n_heads, aggregate),
+        "title": _title(asked, weights.call.n_heads),
     }
 
 
 def matrix_tile(
-    trace: Trace,
-    layer: int,
-    heads: Sequence[int],
-    kind: Kind,
-    unit: Unit,
-    aggregate: Aggregate,
-    queries: tuple[int, int],
-    keys: tuple[int, int],
+    trace: Trace, asked: Selection, queries: tuple[int, int], keys: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Literal["exact", "max"], int]:
     """One viewport of the matrix at the best resolution that fits 512 x 512.
 
@@ -111,18 +88,23 @@ def matrix_tile(
     values, row_scale, pooled, cells_per_pixel
         As in :func:`matrix_frame`.
     """
-    pooled, per_pixel = trace.pooled_attention(
-        layer,
-        list(heads) or None,
-        kind=kind,
-        unit=unit,
-        aggregate=aggregate,
-        queries=queries,
-        keys=keys,
-        size=TILE,
+    pooled, per_pixel = pooled_attention(
+        run_of(trace), asked, queries=queries, keys=keys, size=TILE
     )
     stepped, scale = quantise_rows(pooled[0])
     return stepped, scale, "max" if per_pixel > 1 else "exact", per_pixel
+
+
+def matrix_table(trace: Trace, asked: Selection) -> pd.DataFrame:
+    """Return the whole matrix, with its words (or tokens) as index and columns."""
+    import pandas as pd  # noqa: PLC0415  loaded when it is needed
+
+    run = run_of(trace)
+    return pd.DataFrame(
+        attention(run, asked).cpu().numpy(),
+        index=pd.Index(run.sides.labels("query", asked.kind, asked.unit), name="looks"),
+        columns=pd.Index(run.sides.labels("key", asked.kind, asked.unit), name="at"),
+    )
 
 
 class _Margins:
@@ -193,10 +175,11 @@ class _Margins:
         self._cells.append((top.values, start + rows[row], key))
 
 
-def _title(heads: list[int], n_heads: int, aggregate: Aggregate) -> str:
+def _title(asked: Selection, n_heads: int) -> str:
+    heads = asked.heads
     if len(heads) == 1 or n_heads == 1:
         return f"head {heads[0] if heads else 0}"
-    word = "mean" if aggregate == "mean" else "maximum"
+    word = "mean" if asked.aggregate == "mean" else "maximum"
     if not heads or len(heads) == n_heads:
         return f"{word} of all {n_heads} heads"
     names = ", ".join(map(str, heads))

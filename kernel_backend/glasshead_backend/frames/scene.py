@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from glasshead_backend.frames.pack import pack
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from glasshead_backend.asking import Kind, Side, Unit
@@ -60,7 +61,8 @@ def axes(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
 
 
 def _axis(trace: Trace, side: Side, kind: Kind, unit: Unit) -> dict[str, Any]:
-    sides, sequence = trace.sides, trace.sides.of(side, kind)
+    sides = run_of(trace).sides
+    sequence = sides.of(side, kind)
     first_tokens = [sequence.tokens[i] for i in sides.first_tokens(side, kind, unit)]
     predicted = sides.predictions(kind, unit) if side == "query" else None
     segments = sequence.segments

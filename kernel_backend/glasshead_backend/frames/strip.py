@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from glasshead_backend.frames.pack import pack
+from glasshead_backend.questions.attention import attention
+from glasshead_backend.questions.predictions import first_alternatives
 from glasshead_backend.running.same_model import ModelChangedError
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
+    from glasshead_backend.asking import Selection
     from glasshead_backend.frames.pack import Packed
     from glasshead_backend.questions.predictions import Predictions
     from glasshead_backend.text.tokens import Token
@@ -30,16 +35,14 @@ _CROSS_CELLS = 1 << 15
 """Largest cross-attention map that travels with the frame."""
 
 
-def strip_frame(trace: Trace, layer: int | None, heads: Sequence[int]) -> dict[str, Any]:
+def strip_frame(trace: Trace, cross: Selection | None) -> dict[str, Any]:
     """Make the frame of PerplexityStrip.
 
     Parameters
     ----------
     trace : Trace
-    layer : int or None
-        The cross-attention layer that lights the source of an encoder-decoder model.
-    heads : sequence of int
-        Its heads, averaged; empty = all.
+    cross : Selection or None
+        The cross-attention that lights the source of an encoder-decoder model: its heads, averaged.
 
     Returns
     -------
@@ -52,7 +55,11 @@ def strip_frame(trace: Trace, layer: int | None, heads: Sequence[int]) -> dict[s
     target = trace.sequences[-1]
     texts, gaps = pieces(predictions.tokens, target.text)
     return {
-        "key": {"kind": "cross", "layer": layer, "heads": list(heads)},
+        "key": {
+            "kind": "cross",
+            "layer": None if cross is None else cross.layer,
+            "heads": [] if cross is None else list(cross.heads),
+        },
         "kind": "strip",
         "sequence": target.name,
         "texts": texts,
@@ -68,7 +75,7 @@ def strip_frame(trace: Trace, layer: int | None, heads: Sequence[int]) -> dict[s
         "perplexity": predictions.mean_perplexity if scored.any() else None,
         "n_scored": int(scored.sum()),
         "top": _alternatives(trace),
-        **_source(trace, layer, heads),
+        **_source(trace, cross),
     }
 
 
@@ -88,13 +95,9 @@ def place_of_true(
     return torch.where(is_true.any(dim=1), is_true.int().argmax(dim=1), _NONE)
 
 
-def source_attention(
-    trace: Trace, layer: int, heads: Sequence[int], position: int
-) -> Float[Tensor, " source"]:
+def source_attention(trace: Trace, cross: Selection, position: int) -> Float[Tensor, " source"]:
     """How much the row that predicts one target token looks at every source token."""
-    return trace.attention(
-        layer, list(heads) or None, kind="cross", rows=[position], aggregate="mean"
-    )[0]
+    return attention(run_of(trace), replace(cross, aggregate="mean"), [position])[0]
 
 
 def pieces(tokens: Sequence[Token], text: str) -> tuple[list[str], list[str]]:
@@ -120,7 +123,7 @@ def pieces(tokens: Sequence[Token], text: str) -> tuple[list[str], list[str]]:
 
 def _alternatives(trace: Trace) -> dict[str, Any] | None:
     try:
-        top = trace.top_alternatives(_TOP_TOKENS, _TOP_K)
+        top = first_alternatives(run_of(trace), _TOP_TOKENS, _TOP_K)
     except ModelChangedError:
         return None  # the text is shown; whoever asks for alternatives is told why there are none
     if top is None:
@@ -131,7 +134,7 @@ def _alternatives(trace: Trace) -> dict[str, Any] | None:
     true = torch.tensor([token.id for token in trace.predictions().tokens[start:]])[: len(ids)]
     return {
         "k": ids.shape[1],
-        "texts": trace.decode(distinct.tolist()),
+        "texts": run_of(trace).subject.spelled(distinct.tolist()),
         "index": pack(index, torch.uint32),
         "probability": pack(probability, torch.float32),
         "true": pack(place_of_true(ids, true), torch.uint8),
@@ -139,10 +142,10 @@ def _alternatives(trace: Trace) -> dict[str, Any] | None:
     }
 
 
-def _source(trace: Trace, layer: int | None, heads: Sequence[int]) -> dict[str, Any]:
+def _source(trace: Trace, cross: Selection | None) -> dict[str, Any]:
     """The source text of an encoder-decoder model, and the cross attention that lights it."""
     nothing = {"source": None, "cross": None, "cross_layer": None, "note": ""}
-    if trace.family != "encoder-decoder" or layer is None:
+    if trace.family != "encoder-decoder" or cross is None:
         return nothing
     source = trace.sequence("source")
     texts, gaps = pieces(source.tokens, source.text)
@@ -152,13 +155,13 @@ def _source(trace: Trace, layer: int | None, heads: Sequence[int]) -> dict[str, 
             "gaps": gaps,
             "special": _flags([token.special for token in source.tokens]),
         },
-        "cross_layer": layer,
-        "note": f"Hovering a word lights the source by cross-attention of layer {layer}, "
-        + _head_words(trace.n_heads(layer, "cross"), heads),
+        "cross_layer": cross.layer,
+        "note": f"Hovering a word lights the source by cross-attention of layer {cross.layer}, "
+        + _head_words(trace.n_heads(cross.layer, "cross"), cross.heads),
     }
     if len(texts) * len(trace.sequence("target").tokens) > _CROSS_CELLS:
         return nothing | described
-    weights = trace.attention(layer, list(heads) or None, kind="cross", aggregate="mean")
+    weights = attention(run_of(trace), replace(cross, aggregate="mean"))
     return nothing | described | {"cross": pack(weights, torch.float32)}
 
 

@@ -8,7 +8,7 @@ bounded by one block and by the answer. What an answer takes is known before it 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
@@ -57,6 +57,77 @@ class Cells(NamedTuple):
     weight: Float[Tensor, " cell"]
 
 
+class Moved(NamedTuple):
+    """What turns weights ``a`` into norms of what is moved, ``|| a v W_O ||``.
+
+    Attributes
+    ----------
+    gram : Tensor
+        ``[key tokens, heads, heads]``: scalar products of what the heads would move from each key
+        (see :mod:`glasshead_backend.questions.values`).
+    row_scale : Tensor or None
+        ``[query tokens]``: what the rows are multiplied with (a norm behind the block).
+    """
+
+    gram: Float[Tensor, "key head head"]
+    row_scale: Float[Tensor, " query"] | None
+
+
+class Cell(NamedTuple):
+    """What a cell of a map says.
+
+    Attributes
+    ----------
+    scores : bool
+        What enters the softmax instead of what leaves it.
+    precision : {"model", "float32"}
+        See :meth:`AttentionCall.weights`.
+    moved : Moved or None
+        Norms of what is moved instead of weights.
+    """
+
+    scores: bool = False
+    precision: Precision = "model"
+    moved: Moved | None = None
+
+
+class Combine(NamedTuple):
+    """How the heads of a map are combined.
+
+    Attributes
+    ----------
+    aggregate : {"mean", "max", "sum"} or None
+        To a single map; None = each head is a map of its own. "sum": the norm of what all heads
+        move together.
+    ignore_zeros : bool
+        Average over the heads whose weight is not exactly zero (aggregate "mean" only).
+    """
+
+    aggregate: Aggregate | Literal["sum"] | None = None
+    ignore_zeros: bool = False
+
+
+class Answer(NamedTuple):
+    """What an answer may take.
+
+    Attributes
+    ----------
+    what : str
+        The map in words, for progress and errors: "layer 3".
+    budget : int or None
+        Bytes; None = half of what is free.
+    narrows : tuple of str
+        What whoever asks can ask less of: "heads", "rows", "mean" (over heads), "picture".
+    """
+
+    what: str = "a layer"
+    budget: int | None = None
+    narrows: tuple[Narrow, ...] = ()
+
+
+_WEIGHTS, _EACH, _ANY = Cell(), Combine(), Answer()
+
+
 @dataclass(frozen=True, eq=False)
 class AttentionMap:
     """Attention of some heads of one layer, by tokens or by words, each head alone or combined.
@@ -70,47 +141,26 @@ class AttentionMap:
     queries, keys : Units
         What rows and columns stand for. Of words: the sum over a word's key tokens, the mean over
         its query tokens (``F = R A C``), so that a row keeps its sum.
-    aggregate : {"mean", "max"} or None
-        How heads are combined to a single map; None = each is a map of its own.
-    ignore_zeros : bool
-        Average over the heads whose weight is not exactly zero (aggregate "mean" only).
-    scores : bool
-        What enters the softmax instead of what leaves it.
-    precision : {"model", "float32"}
-        See :meth:`AttentionCall.weights`.
-    gram : Tensor or None
-        ``[key tokens, heads, heads]``: scalar products of what the heads would move from each key
-        (see :mod:`glasshead_backend.questions.moved`). With it the map holds ``|| a v W_O ||``
-        instead of weights ``a``; aggregate "sum": the norm of what all heads move together.
-    row_scale : Tensor or None
-        ``[query tokens]``: what the rows of such a map are multiplied with (a norm behind the
-        block).
-    what : str
-        The map in words, for progress and errors: "layer 3".
-    budget : int or None
-        Bytes that an answer may take; None = half of what is free.
-    narrows : tuple of str
-        What whoever asks can ask less of: "heads", "rows", "mean" (over heads), "picture".
+    cell : Cell
+        What the weights of the softmax are turned into before rows are units.
+    combine : Combine
+        How heads are combined.
+    answer : Answer
+        What an answer may take, and how it is called.
     """
 
     call: AttentionCall
     heads: Sequence[int]
     queries: Units
     keys: Units
-    aggregate: Aggregate | Literal["sum"] | None = None
-    ignore_zeros: bool = False
-    gram: Float[Tensor, "key head head"] | None = None
-    row_scale: Float[Tensor, " query"] | None = None
-    scores: bool = False
-    precision: Precision = "model"
-    what: str = "a layer"
-    budget: int | None = None
-    narrows: tuple[Narrow, ...] = ()
+    cell: Cell = _WEIGHTS
+    combine: Combine = _EACH
+    answer: Answer = _ANY
 
     @property
     def n_maps(self) -> int:
         """One for every head, or a single one of all."""
-        return len(self.heads) if self.aggregate is None else 1
+        return len(self.heads) if self.combine.aggregate is None else 1
 
     @property
     def n_rows(self) -> int:
@@ -132,6 +182,10 @@ class AttentionMap:
         """Of the weights: float64 where the model computes in float64, else float32."""
         return self.call.dtype
 
+    def narrowing(self, *ways: Narrow) -> AttentionMap:
+        """Return the map for somebody who can ask less of it in these ways."""
+        return replace(self, answer=self.answer._replace(narrows=ways))
+
     def blocks(
         self, rows: Sequence[int] | None = None
     ) -> Iterator[tuple[slice, Float[Tensor, "map row visible"]]]:
@@ -144,7 +198,7 @@ class AttentionMap:
         rows = range(self.n_rows) if rows is None else rows
         cuts = self._cuts(rows)
         pairs = itertools.pairwise(cuts)
-        for start, stop in steps(pairs, f"computing {self.what}", len(cuts) - 1):
+        for start, stop in steps(pairs, f"computing {self.answer.what}", len(cuts) - 1):
             yield slice(start, stop), self._block(rows[start:stop])
 
     def whole(self, rows: Sequence[int] | None = None) -> Float[Tensor, "map row column"]:
@@ -157,7 +211,7 @@ class AttentionMap:
         """
         rows = range(self.n_rows) if rows is None else rows
         self.require_room_for(len(rows))
-        nothing = -torch.inf if self.scores else 0.0
+        nothing = -torch.inf if self.cell.scores else 0.0
         shape = (self.n_maps, len(rows), self.n_columns)
         with undisturbed(self.device):
             found = torch.empty(shape, dtype=self.dtype, device=self.device)
@@ -196,11 +250,29 @@ class AttentionMap:
             What a pixel says of the cells that it stands for. Rows that may look nowhere are left
             out.
         """
-        pooling = Pooling(self, rows, columns, size, pool)
+        pooling = self.pooling(rows, columns, size=size, pool=pool)
         with undisturbed(self.device):
             for place, weights in self.blocks(pooling.rows):
                 pooling.add(place, weights)
         return pooling.result()
+
+    def pooling(
+        self,
+        rows: range | None = None,
+        columns: range | None = None,
+        *,
+        size: int = 512,
+        pool: Pool = "max",
+    ) -> Pooling:
+        """Return what pools the blocks of these rows as they come; see :meth:`pooled`."""
+        return Pooling(
+            self.n_maps,
+            range(self.n_rows) if rows is None else rows,
+            range(self.n_columns) if columns is None else columns,
+            size=size,
+            pool=pool,
+            like=torch.empty(0, dtype=self.dtype, device=self.device),
+        )
 
     def strongest(self, k: int, rows: Sequence[int] | None = None) -> Strongest:
         """The k largest weights of every row and their columns; zeros where there are fewer."""
@@ -225,7 +297,7 @@ class AttentionMap:
         MemoryBudgetError
             When they are more than one answer may hold.
         """
-        allowed = budget_on(self.device, self.budget)
+        allowed = budget_on(self.device, self.answer.budget)
         found: list[tuple[Tensor, ...]] = []
         n_found = 0
         with undisturbed(self.device):
@@ -237,7 +309,7 @@ class AttentionMap:
                 require_room(
                     n_found * (self.dtype.itemsize + 3 * _POSITION_BYTES),
                     allowed,
-                    f"{self.what}: over {n_found:,} weights reach {threshold:g}, which",
+                    f"{self.answer.what}: over {n_found:,} weights reach {threshold:g}, which",
                     ["Raise the threshold."],
                 )
         of_map, row, column, weight = (torch.cat(parts) for parts in zip(*found, strict=True))
@@ -271,23 +343,26 @@ class AttentionMap:
             return self._combined(self._by_unit(rows))
 
     def _by_unit(self, rows: Sequence[int]) -> Float[Tensor, "head row visible"]:
+        tokens, cell = self.queries.tokens(rows), self.cell
         weights = self.call.visible_weights(
-            self.heads, self.queries.tokens(rows), scores=self.scores, precision=self.precision
+            self.heads, tokens, scores=cell.scores, precision=cell.precision
         )
-        if self.gram is not None:
-            weights = _moved(weights, self.gram, together=self.aggregate == "sum")
-        if self.row_scale is not None:
-            tokens = torch.as_tensor(list(self.queries.tokens(rows)), device=weights.device)
-            weights = weights * self.row_scale.to(weights.device)[tokens, None]
+        if cell.moved is not None:
+            together = self.combine.aggregate == "sum"
+            weights = _moved(weights, cell.moved.gram, together=together)
+            scale = cell.moved.row_scale
+            if scale is not None:
+                weights = weights * scale.to(weights.device)[list(tokens), None]
         return fuse(weights, rows, self.queries, self.keys)
 
     def _combined(self, weights: Float[Tensor, "head row key"]) -> Float[Tensor, "map row key"]:
-        if self.aggregate == "max":
+        aggregate, ignore_zeros = self.combine
+        if aggregate == "max":
             return weights.amax(dim=0, keepdim=True)
-        if self.aggregate == "mean" and self.ignore_zeros:
+        if aggregate == "mean" and ignore_zeros:
             n_looking = (weights != 0).sum(dim=0, keepdim=True)
             return weights.sum(dim=0, keepdim=True) / n_looking.clamp_min(1)
-        return weights.mean(dim=0, keepdim=True) if self.aggregate == "mean" else weights
+        return weights.mean(dim=0, keepdim=True) if aggregate == "mean" else weights
 
     # ---- memory --------------------------------------------------------------------------------
 
@@ -297,9 +372,9 @@ class AttentionMap:
             return
         require_room(
             self.call.working_bytes,
-            budget_on(self.device, self.budget),
+            budget_on(self.device, self.answer.budget),
             f"{type(self.call.module).__name__} computes attention by itself, all heads and rows "
-            f"of a layer at once: {self.what}",
+            f"of a layer at once: {self.answer.what}",
             ["Trace a shorter text."],
         )
 
@@ -309,7 +384,7 @@ class AttentionMap:
         """Refuse an answer that is too large, and say which would fit."""
         row = (n_columns or self.n_columns) * (cell_bytes or self.dtype.itemsize)
         needed = self.n_maps * n_rows * row
-        allowed = budget_on(self.device, self.budget)
+        allowed = budget_on(self.device, self.answer.budget)
         if needed <= allowed:
             return
         size = f"{n_rows:,} x {n_columns or self.n_columns:,} weights"
@@ -321,13 +396,13 @@ class AttentionMap:
             ways_out["mean"] = "A mean over the heads would fit (aggregate='mean')."
         if fits[1]:
             ways_out["rows"] = f"{fits[1]:,} of the rows would fit (rows=)."
-        said = [ways_out[way] for way in self.narrows if way in ways_out]
-        require_room(needed, allowed, f"{self.what}: {heads}{size}", said)
+        said = [ways_out[way] for way in self.answer.narrows if way in ways_out]
+        require_room(needed, allowed, f"{self.answer.what}: {heads}{size}", said)
 
     def __repr__(self) -> str:
         size = self.n_maps * self.n_rows * self.n_columns * self.dtype.itemsize
         return (
-            f"AttentionMap({self.what}: {self.n_maps} x {self.n_rows} x {self.n_columns}, "
+            f"AttentionMap({self.answer.what}: {self.n_maps} x {self.n_rows} x {self.n_columns}, "
             f"{in_words(size)} if it were whole)"
         )
 

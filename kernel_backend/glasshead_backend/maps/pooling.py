@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from glasshead_backend.asking import Pool
-    from glasshead_backend.maps.attention_map import AttentionMap
 
 
 class Pooled(NamedTuple):
@@ -34,25 +33,25 @@ class Pooling:
 
     Parameters
     ----------
-    of : AttentionMap
-    rows, columns : range or None
-        The part that is wanted; None = all.
+    n_maps : int
+    rows, columns : range
+        The part of the maps that is wanted.
     size : int
         Most pixels on an axis.
     pool : {"max", "mean"}
+    like : Tensor
+        What the maps are computed as, and where: its dtype and device.
     """
 
     def __init__(
-        self, of: AttentionMap, rows: range | None, columns: range | None, size: int, pool: Pool
+        self, n_maps: int, rows: range, columns: range, *, size: int, pool: Pool, like: Tensor
     ) -> None:
-        self.rows = range(of.n_rows) if rows is None else rows
-        self.columns = range(of.n_columns) if columns is None else columns
+        self.rows, self.columns = rows, columns
         self.per_pixel = max(1, -(-max(len(self.rows), len(self.columns)) // size))
         self._pool = pool
         height, width = (-(-len(side) // self.per_pixel) for side in (self.rows, self.columns))
-        shape = (of.n_maps, height, width)
-        self._values = torch.zeros(shape, dtype=of.dtype, device=of.device)
-        self._n_defined = torch.zeros(shape[:2], dtype=of.dtype, device=of.device)
+        self._values = like.new_zeros(n_maps, height, width)
+        self._n_defined = like.new_zeros(n_maps, height)
 
     def add(self, place: slice, weights: Float[Tensor, "map row visible"]) -> None:
         """Take in one block of rows."""

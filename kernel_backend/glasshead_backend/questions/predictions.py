@@ -1,24 +1,29 @@
 """What a language model predicts: surprisal, perplexity, rank, entropy and the alternatives.
 
-Nothing of size tokens x vocabulary is kept. While a text is recorded every token is scored, in
-blocks, in float32, and the hidden states in front of the unembedding are kept: logits are made from
-them once more, in blocks, when somebody asks for alternatives.
+Nothing of size tokens x vocabulary is kept. Every token was scored while the text was recorded
+(:mod:`glasshead_backend.tracing.scores`), and the hidden states in front of the unembedding are
+kept: logits are made from them once more, in blocks, when somebody asks for alternatives.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from glasshead_backend.checks import at_least_one, several, whole
+from glasshead_backend.checks import positions as checked_positions
+from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.table import nullable, table
 from glasshead_backend.text.words import token_to_word
-from glasshead_backend.tracing.scores import scores_of
+from glasshead_backend.tracing.scores import prediction_shift, scores_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Iterable, Sequence
+    from typing import SupportsIndex
 
     import pandas as pd
     from jaxtyping import Float, Int
@@ -26,6 +31,11 @@ if TYPE_CHECKING:
     from glasshead_backend.running.logits import NextTokenLogits
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.text.words import Word
+    from glasshead_backend.tracing.run import Run
+
+_FIRST_TOKEN = (
+    "The first token has no value: nothing stands before it that the model could predict it from."
+)
 
 
 @dataclass(frozen=True)
@@ -223,3 +233,128 @@ def top_alternatives(
         ids.append(top.indices.cpu())
         probabilities.append(top.values.cpu())
     return torch.cat(ids), torch.cat(probabilities)
+
+
+# ---- asked of a run ------------------------------------------------------------------------------
+
+
+def predictions(run: Run) -> Predictions:
+    """Return how well every token was predicted; see :meth:`Trace.predictions`."""
+    known: Predictions | None = run.store.get("predictions")
+    if known is not None:
+        return known
+    tokens = run.sides.scored.tokens
+    made = (
+        no_predictions(tokens, _lacks_predictions(run))
+        if run.scores is None
+        else predictions_of(run.scores, tokens, _FIRST_TOKEN)
+    )
+    return run.store.keep("predictions", made)
+
+
+def _lacks_predictions(run: Run) -> str:
+    if run.anatomy.family == "encoder":
+        return (
+            f"{run.subject.name} is an encoder: it reads the whole text at once and predicts no "
+            "next token, so there is no surprisal or perplexity."
+        )
+    return (
+        f"{run.model_class} has no language-model head. Load the model with "
+        "AutoModelForCausalLM or AutoModelForSeq2SeqLM to see its predictions."
+    )
+
+
+def top_k(run: Run, position: int, k: int) -> pd.DataFrame:
+    """Return the most probable tokens at one place; see :meth:`Trace.top_k`."""
+    found = predictions(run)
+    n_tokens, shift = len(found.tokens), prediction_shift(run.sides)
+    if run.scores is not None and whole(position, "position") == n_tokens:
+        return next_token(run, k)
+    position = checked_positions([position], n_tokens)[0]
+    if run.logits is None or position < shift:
+        raise ValueError(f"There is no prediction at position {position}. {found.reason}")
+    return _most_probable(run, position - shift, k)
+
+
+def next_token(run: Run, k: int) -> pd.DataFrame:
+    """Return the most probable tokens after the last one; see :meth:`Trace.next_token`."""
+    found = predictions(run)
+    if run.logits is None:
+        raise ValueError(f"There is no next token. {found.reason}")
+    if not prediction_shift(run.sides):
+        last = found.tokens[-1].text
+        raise ValueError(
+            f"What would follow the target is not known: the decoder has not read its last "
+            f"token, {last!r}, which is what its last row predicts. top_k(-1) has what could "
+            "have stood there; to see what follows, trace a target with one token more."
+        )
+    return _most_probable(run, len(found.tokens) - 1, k)
+
+
+def _most_probable(run: Run, row: int, k: int) -> pd.DataFrame:
+    k = at_least_one(k, "k", "token")
+    with _logits_of(run) as held:
+        block = held.rows(row, row + 1)[0]
+    top = block.softmax(dim=-1).topk(min(k, len(block)))
+    ids = top.indices.tolist()
+    return table(
+        {"token": run.subject.spelled(ids), "id": ids, "probability": top.values.cpu().numpy()}
+    )
+
+
+def logits(
+    run: Run, positions: SupportsIndex | Iterable[SupportsIndex] | None = None
+) -> Float[Tensor, "position vocabulary"]:
+    """Return what the model puts out at some positions; see :meth:`Trace.logits`."""
+    reason = predictions(run).reason
+    if run.logits is None:
+        raise ValueError(f"There are no logits. {reason}")
+    rows = checked_positions(
+        positions if positions is None else several(positions, "position"),
+        len(run.sides.all[-1].tokens),
+    )
+    row_bytes = torch.float32.itemsize * run.logits.n_vocabulary
+    allowed = budget_on(run.logits.device, run.subject.memory_budget)
+    require_room(
+        len(rows) * row_bytes,
+        allowed,
+        f"The logits of {len(rows):,} positions x {run.logits.n_vocabulary:,} tokens: that",
+        [f"{allowed // row_bytes:,} positions would fit (positions=)."],
+    )
+    with _logits_of(run) as held:
+        return held.of(rows)
+
+
+def first_alternatives(
+    run: Run, n_positions: int, k: int
+) -> tuple[Int[Tensor, "position k"], Float[Tensor, "position k"]] | None:
+    """Ids and probabilities of the k most probable tokens, for the first scored positions.
+
+    The first row belongs to the first token that has a prediction. None when there is none.
+
+    Raises
+    ------
+    ModelChangedError
+        When they are not known yet and the model has changed since the text was traced.
+    """
+    n_scored = len(predictions(run).tokens) - prediction_shift(run.sides)
+    if run.logits is None or n_scored <= 0:
+        return None
+    wanted = min(n_positions, n_scored), k
+    # They cost an unembedding of every position, and views ask for the same ones again.
+    known: tuple[Tensor, Tensor] | None = run.store.get(("alternatives", *wanted))
+    if known is not None:
+        return known
+    with _logits_of(run) as held:
+        return run.store.keep(("alternatives", *wanted), top_alternatives(held, *wanted))
+
+
+@contextmanager
+def _logits_of(run: Run) -> Generator[NextTokenLogits, None, None]:
+    """The logits; where they are made by the model's unembedding, it must be what it was."""
+    assert run.logits is not None
+    if not run.logits.needs_model:
+        yield run.logits
+        return
+    with run.model_again():
+        yield run.logits

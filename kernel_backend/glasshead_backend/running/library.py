@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import transformers
 
+from glasshead_backend.running.modules import modules_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -61,7 +63,7 @@ def hook_attention(model: Any, wrap: Wrap) -> Generator[None, None, None]:
             stack.enter_context(_bound(interface, _ASKS, _asking(wrap)))
         else:
             stack.enter_context(_bound(interface, _LOOKS_UP, _looking_up(wrap)))
-            for file in {_file_of(type(module)) for module in model.modules()}:
+            for file in {_file_of(type(module)) for module in modules_of(model)}:
                 if hasattr(file, _EAGER):
                     stack.enter_context(_bound(file, _EAGER, _called_directly(wrap)))
         yield
@@ -136,9 +138,8 @@ def _called_directly(wrap: Wrap) -> Callable[[Any], Any]:
 @contextmanager
 def masked_attention(model: Any) -> Generator[None, None, None]:
     """Let flash and flex attention give way to SDPA: masks then say who may look where."""
-    configs = {
-        id(module.config): module.config for module in model.modules() if _has_config(module)
-    }
+    there: list[Any] = [module.config for module in modules_of(model) if _has_config(module)]
+    configs = {id(config): config for config in there}
     found = {key: config._attn_implementation for key, config in configs.items()}  # noqa: SLF001
     if not any(_HIDES_BY_ARGUMENTS.search(name or "") for name in found.values()):
         yield

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import torch
 import transformers
+from transformers.utils import logging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from os import PathLike
-
-    import torch
 
 _OF_THE_FILES = (
     "cache_dir",
@@ -31,6 +32,26 @@ def load(
     of_files = {name: kwargs[name] for name in _OF_THE_FILES if name in kwargs}
     model = load_model(name_or_path, dtype, **kwargs)
     return model, transformers.AutoTokenizer.from_pretrained(name_or_path, **of_files)
+
+
+def load_shipped(path: str | PathLike[str]) -> tuple[Any, Any]:
+    """Load a small model that ships with the package, and its tokenizer."""
+    # A progress bar for a megabyte of weights would be noise in a notebook.
+    with _no_progress_bar():
+        model = load_model(path, torch.float32)
+    # Not by the model's type: that would ask for packages which its own tokenizer needs.
+    return model, transformers.PreTrainedTokenizerFast.from_pretrained(path)
+
+
+@contextmanager
+def _no_progress_bar() -> Generator[None, None, None]:
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def load_model(name_or_path: str | PathLike[str], dtype: str | torch.dtype, **kwargs: Any) -> Any:

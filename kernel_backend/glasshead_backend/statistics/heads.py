@@ -12,6 +12,7 @@ from glasshead_backend.maps.entropy import row_entropy
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.running.threads import undisturbed
 from glasshead_backend.table import ShownAsTable, table
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +120,7 @@ def measure_heads(
             table[:, i, : found.shape[1]] = found
         return table
 
-    return result(trace.remembered(("head statistics", kind), measure))
+    return result(run_of(trace).store.remember(("head statistics", kind), measure))
 
 
 def _layer_statistics(

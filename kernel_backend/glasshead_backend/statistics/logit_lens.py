@@ -10,10 +10,13 @@ import torch
 
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.progress import reporting, steps
+from glasshead_backend.questions.activations import predicting_layers, read_out_layers
 from glasshead_backend.questions.predictions import score, top_alternatives
 from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, median, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric, parameter
 from glasshead_backend.table import table
+from glasshead_backend.trace import run_of
+from glasshead_backend.tracing.scores import prediction_shift
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,9 +91,10 @@ class LogitLens(Metric):
 
     def _measure(self, trace: Trace) -> LogitLensResult:
         predictions = trace.predictions()
-        tokens, shift = predictions.tokens, trace.prediction_shift
-        readouts = trace.read_out()
-        n_layers, n_scored = len(trace.predicting_layers), len(tokens) - shift
+        run = run_of(trace)
+        tokens, shift = predictions.tokens, prediction_shift(run.sides)
+        readouts = read_out_layers(run)
+        n_layers, n_scored = len(predicting_layers(run)), len(tokens) - shift
         shape = (n_layers, len(tokens))
         surprisal = torch.full(shape, torch.nan, dtype=torch.float32)
         rank, correct = surprisal.clone(), surprisal.clone()
@@ -105,7 +109,7 @@ class LogitLens(Metric):
                 rank=rank.clone(),
                 correct=correct.clone(),
                 top_ids=top_ids.clone(),
-                words=trace.decode,
+                words=run.subject.spelled,
             )
 
         for layer in steps(range(n_layers), "reading out layers", n_layers, result):

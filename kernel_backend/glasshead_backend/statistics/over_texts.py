@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -124,7 +124,7 @@ class OverTexts(Metric):
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> OverTextsResult:
         """Measure the texts with the model of a trace."""
-        return self.measure_with(trace.lens, kind, progress=progress)
+        return self.measure_with(cast("Lens", trace.lens), kind, progress=progress)
 
     def measure_with(
         self, lens: Lens, kind: Kind | None = None, *, progress: Progress | bool | None = None

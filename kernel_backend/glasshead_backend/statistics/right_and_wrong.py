@@ -8,6 +8,8 @@ import torch
 
 from glasshead_backend.statistics.chart import BLOCK_LABELS, Choice
 from glasshead_backend.statistics.metric import Parameter
+from glasshead_backend.trace import run_of
+from glasshead_backend.tracing.scores import prediction_shift
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -48,8 +50,9 @@ def labelled_log_norms(
         raise ValueError("The encoder predicts no token: ask for the decoder (kind='decoder').")
     norms = _norms(trace, block, kind)
     # Predictions are indexed by the predicted token, activations by the position that predicts it.
-    correct = predictions.correct[trace.prediction_shift :]
-    scored = ~predictions.surprisal[trace.prediction_shift :].isnan()
+    shift = prediction_shift(run_of(trace).sides)
+    correct = predictions.correct[shift:]
+    scored = ~predictions.surprisal[shift:].isnan()
     known = scored.nonzero()[:, 0]
     is_correct = correct[known] == 1
     n_correct = int(is_correct.sum())

@@ -22,7 +22,7 @@ from glasshead_backend.text.tokens import (
 )
 
 if TYPE_CHECKING:
-    from glasshead_backend.lens import Lens
+    from glasshead_backend.tracing.subject import Subject
 
 TextLike = (
     str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | Sequence[int] | Tensor | NDArray[Any]
@@ -56,7 +56,7 @@ class Reading:
     template_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-def given(lens: Lens, value: object, role: Role, reading: Reading) -> Encoded:
+def given(subject: Subject, value: object, role: Role, reading: Reading) -> Encoded:
     """Return the tokens of what was handed over for one text, with what the model gets of them.
 
     Raises
@@ -70,22 +70,22 @@ def given(lens: Lens, value: object, role: Role, reading: Reading) -> Encoded:
     if isinstance(value, str):
         _require_unicode(value, role)
         options = {"add_special_tokens": reading.add_special_tokens, "target": role == "target"}
-        return _without_plain_types(lens, encode(lens.tokenizer, value, **options))
+        return _without_plain_types(subject, encode(subject.tokenizer, value, **options))
     if isinstance(value, Mapping):
-        return _of_encoding(lens, cast("Mapping[str, Any]", value), role)
+        return _of_encoding(subject, cast("Mapping[str, Any]", value), role)
     if isinstance(value, (list, tuple)) and value:
         items = cast("Sequence[object]", value)
         if all(isinstance(item, Mapping) for item in items):
-            return _of_messages(lens, cast("list[Mapping[str, Any]]", items), role, reading)
+            return _of_messages(subject, cast("list[Mapping[str, Any]]", items), role, reading)
         if all(isinstance(item, str) for item in items):
             raise TypeError(
                 f"A trace is made of one text, a str; got {type(value).__name__} of {len(items)} "
                 f"str. For several texts use trace_many(texts). {_KINDS}"
             )
-    return _of_ids(lens, _ids(value), role)
+    return _of_ids(subject, _ids(value), role)
 
 
-def given_pair(lens: Lens, first: object, second: object, reading: Reading) -> Encoded:
+def given_pair(subject: Subject, first: object, second: object, reading: Reading) -> Encoded:
     """Return the tokens of a sentence pair, with what an encoder gets of them.
 
     Raises
@@ -106,12 +106,12 @@ def given_pair(lens: Lens, first: object, second: object, reading: Reading) -> E
                 f"A sentence of the pair is empty: {sentence!r}. Give at least one word."
             )
     encoded = encode_pair(
-        lens.tokenizer,
+        subject.tokenizer,
         cast("str", first),
         cast("str", second),
         add_special_tokens=reading.add_special_tokens,
     )
-    return _without_plain_types(lens, encoded)
+    return _without_plain_types(subject, encoded)
 
 
 def _require_unicode(text: str, role: Role) -> None:
@@ -122,23 +122,23 @@ def _require_unicode(text: str, role: Role) -> None:
         )
 
 
-def _without_plain_types(lens: Lens, encoded: Encoded) -> Encoded:
+def _without_plain_types(subject: Subject, encoded: Encoded) -> Encoded:
     """Leave out token types that the model does not take, or takes for granted (zeros).
 
     Many tokenizers give zeros for models that know no segments, and some of these would add the
     embedding of token 0 to every token (GPT-2).
     """
     types = encoded.token_types
-    if types is not None and not (any(types) and takes_token_types(lens.model)):
+    if types is not None and not (any(types) and takes_token_types(subject.model)):
         return replace(encoded, token_types=None)
     return encoded
 
 
 # ---- conversations -------------------------------------------------------------------------------
 def _of_messages(
-    lens: Lens, messages: list[Mapping[str, Any]], role: Role, reading: Reading
+    subject: Subject, messages: list[Mapping[str, Any]], role: Role, reading: Reading
 ) -> Encoded:
-    tokenizer = cast("Any", lens.tokenizer)
+    tokenizer = cast("Any", subject.tokenizer)
     options = dict(reading.template_options)
     if role == "target":
         raise TypeError("A target is one text, a str, or its token ids; got chat messages.")
@@ -153,7 +153,7 @@ def _of_messages(
         raise ValueError(f"template_options cannot set {', '.join(taken)}: a trace needs all ids.")
     if getattr(tokenizer, "chat_template", None) is None and "chat_template" not in options:
         raise ValueError(
-            f"{lens.name} has no chat template to write messages with. Give one with "
+            f"{subject.name} has no chat template to write messages with. Give one with "
             'template_options={"chat_template": ...}, or write the conversation as one text.'
         )
     # A prompt is for the model to answer, unless the last message is its own to be continued.
@@ -161,10 +161,10 @@ def _of_messages(
         options.setdefault("add_generation_prompt", True)
     text, ids = _applied(tokenizer, messages, options)
     # The template has written the special tokens already.
-    encoded = encode(lens.tokenizer, text, add_special_tokens=False)
+    encoded = encode(subject.tokenizer, text, add_special_tokens=False)
     if [token.id for token in encoded.tokens] != ids:
-        return _of_ids(lens, ids, role)
-    return _without_plain_types(lens, encoded)
+        return _of_ids(subject, ids, role)
+    return _without_plain_types(subject, encoded)
 
 
 def _applied(
@@ -189,7 +189,7 @@ def _applied(
 
 
 # ---- ids -----------------------------------------------------------------------------------------
-def _of_encoding(lens: Lens, encoding: Mapping[str, Any], role: Role) -> Encoded:
+def _of_encoding(subject: Subject, encoding: Mapping[str, Any], role: Role) -> Encoded:
     if "input_ids" not in encoding:
         what = "one chat message" if "role" in encoding else f"a dict of {list(encoding)!r:.100}"
         raise TypeError(
@@ -212,22 +212,24 @@ def _of_encoding(lens: Lens, encoding: Mapping[str, Any], role: Role) -> Encoded
             "one text without padding."
         )
     types = columns.get("token_type_ids")
-    encoded = _of_ids(lens, ids, role, types)
-    return encoded if takes_token_types(lens.model) else replace(encoded, token_types=None)
+    encoded = _of_ids(subject, ids, role, types)
+    return encoded if takes_token_types(subject.model) else replace(encoded, token_types=None)
 
 
-def _of_ids(lens: Lens, ids: list[int], role: Role, types: list[int] | None = None) -> Encoded:
+def _of_ids(
+    subject: Subject, ids: list[int], role: Role, types: list[int] | None = None
+) -> Encoded:
     """Return the tokens of ids; their text is what they spell, sentences of a pair apart."""
-    known = n_embeddings(lens.model)
+    known = n_embeddings(subject.model)
     wrong = next((id_ for id_ in ids if not 0 <= id_ < known), None)
     if wrong is not None:
-        raise ValueError(f"id {wrong:,} is out of range: {lens.name} knows ids 0-{known - 1:,}.")
+        raise ValueError(f"id {wrong:,} is out of range: {subject.name} knows ids 0-{known - 1:,}.")
     segments = _segments(types)
     tokens: list[Token] = []
     text = ""
     for segment in (0, 1) if segments else (0,):
         own = [id_ for n, id_ in enumerate(ids) if not segments or segments[n] == segment]
-        found, spelled = tokens_of_ids(lens.tokenizer, own, source=role != "target")
+        found, spelled = tokens_of_ids(subject.tokenizer, own, source=role != "target")
         text += PAIR_SEPARATOR if segment else ""
         at = len(text)
         tokens.extend(replace(t, start=t.start + at, end=t.end + at) for t in found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from glasshead_backend.anatomy.padding import same
 from glasshead_backend.progress import steps
 from glasshead_backend.running.body import Outcome
-from glasshead_backend.tracing.together import trace_together
+from glasshead_backend.tracing.together import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from glasshead_backend.anatomy.padding import PadSide
-    from glasshead_backend.lens import Lens
     from glasshead_backend.text.sequences import Sides
-    from glasshead_backend.trace import Trace
     from glasshead_backend.tracing.given import TextLike
+    from glasshead_backend.tracing.run import Run
+    from glasshead_backend.tracing.subject import Subject
 
 
 def paired(
@@ -47,50 +47,48 @@ def numbered_sides(
         raise type(error)(f"Text {number}: {error}") from error
 
 
-def trace_by_length(
-    lens: Lens, sides: list[Sides], batch_size: int, *, first: int
-) -> dict[int, Trace]:
+def run_by_length(
+    subject: Subject, sides: list[Sides], batch_size: int, *, first: int
+) -> dict[int, Run]:
     """Trace texts in batches of similar length; by their place in the list."""
     # The longest first: they show whether padding changes anything, and whether all fits.
     by_length = sorted(range(len(sides)), key=lambda i: _size(sides[i]), reverse=True)
     starts = range(0, len(sides), batch_size)
     what = f"running the model on texts {first}-{first + len(sides) - 1}"
-    traces: dict[int, Trace] = {}
+    runs: dict[int, Run] = {}
     for start in steps(starts, what, len(starts)):
         chosen = by_length[start : start + batch_size]
-        together = trace_each(lens, [sides[i] for i in chosen])
-        traces.update(zip(chosen, together, strict=True))
-    return traces
+        together = run_each(subject, [sides[i] for i in chosen])
+        runs.update(zip(chosen, together, strict=True))
+    return runs
 
 
-def trace_each(lens: Lens, many: Sequence[Sides]) -> list[Trace]:
-    """Record a trace of each of several texts, all in one forward pass if the model allows it.
+def run_each(subject: Subject, many: Sequence[Sides]) -> list[Run]:
+    """Record a run of each of several texts, all in one forward pass if the model allows it.
 
     Parameters
     ----------
-    lens : Lens
+    subject : Subject
     many : sequence of Sides
 
     Returns
     -------
-    list of Trace
+    list of Run
         As if each text had been traced alone, but for rounding.
     """
-    padding = lens.anatomy.padding
-    wanted = getattr(lens.tokenizer, "padding_side", "right")
+    padding = subject.anatomy.padding
+    wanted = getattr(subject.tokenizer, "padding_side", "right")
     while len(many) > 1 and (side := padding.side(wanted)) is not None:
         outcome = Outcome()
-        traces = trace_together(lens, many, side, outcome)
+        runs = run_together(subject, many, side, outcome)
         sizes = [_size(sides) for sides in many]
         unproved = padding.unproved(side, sizes)
         hidden = outcome.hidden
-        if all(_as_alone(lens, many[i], _own_rows(hidden, sizes, i, side)) for i in unproved):
+        if all(_as_alone(subject, many[i], _own_rows(hidden, sizes, i, side)) for i in unproved):
             padding.proved(side, sizes)
-            return traces
+            return runs
         padding.rule_out(side)
-        for trace in traces:
-            trace.close()
-    return [trace_together(lens, [sides])[0] for sides in many]
+    return [run_together(subject, [sides])[0] for sides in many]
 
 
 def _size(sides: Sides) -> tuple[int, ...]:
@@ -98,9 +96,9 @@ def _size(sides: Sides) -> tuple[int, ...]:
     return tuple(len(sequence.tokens) for sequence in sides.all)
 
 
-def _as_alone(lens: Lens, sides: Sides, together: Tensor | None) -> bool:
+def _as_alone(subject: Subject, sides: Sides, together: Tensor | None) -> bool:
     outcome = Outcome()
-    trace_together(lens, [sides], outcome=outcome)[0].close()
+    run_together(subject, [sides], outcome=outcome)
     alone = outcome.hidden
     return together is not None and alone is not None and same(alone[0], together)
 

@@ -10,25 +10,25 @@ from glasshead_backend.running.forward import device_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glasshead_backend.lens import Lens
     from glasshead_backend.text.sequences import Sides
+    from glasshead_backend.tracing.subject import Subject
 
 
-def require_room_to_record(lens: Lens, many: Sequence[Sides], what: str) -> int:
+def require_room_to_record(subject: Subject, many: Sequence[Sides], what: str) -> int:
     """Refuse to record more than there is memory for; return the bytes that it will take.
 
     Parameters
     ----------
-    lens : Lens
+    subject : Subject
     many : sequence of Sides
         What is run.
     what : str
         What is kept, in words; values take no more than the queries and keys that are counted.
     """
-    token_bytes = lens.anatomy.structure.token_bytes
+    token_bytes = subject.anatomy.structure.token_bytes
     # Token bytes are those of a source token with what the decoder keeps of one beside it.
     n_tokens = sum(max(len(sequence.tokens) for sequence in sides.all) for sides in many)
-    allowed = budget_on(device_of(lens.model), lens.memory_budget)
+    allowed = budget_on(device_of(subject.model), subject.memory_budget)
     require_room(
         n_tokens * token_bytes,
         allowed,

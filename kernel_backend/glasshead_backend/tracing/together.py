@@ -1,4 +1,4 @@
-"""Several sequences in one recorded forward pass: padded together, then each a trace of its own."""
+"""Several sequences in one recorded forward pass: padded together, then each a run of its own."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from glasshead_backend.running.forward import device_of, inputs_of
 from glasshead_backend.running.logits import run_for_logits
 from glasshead_backend.running.reporting import layers_reported
 from glasshead_backend.running.same_model import ModelState, storages_of
-from glasshead_backend.trace import Trace
 from glasshead_backend.tracing.room import require_room_to_record
+from glasshead_backend.tracing.run import Run
 from glasshead_backend.tracing.scores import prediction_shift, scores_together
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from glasshead_backend.anatomy.padding import PadSide
     from glasshead_backend.asking import Kind
     from glasshead_backend.capture.call import AttentionCall
-    from glasshead_backend.lens import Lens
     from glasshead_backend.running.body import Outcome
     from glasshead_backend.running.logits import NextTokenLogits
     from glasshead_backend.text.sequences import Sides
+    from glasshead_backend.tracing.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class Batch:
         return len(self.first)
 
 
-def trace_together(
-    lens: Lens, many: Sequence[Sides], side: PadSide = "right", outcome: Outcome | None = None
-) -> list[Trace]:
-    """Run the model once over several sequences and record a trace of each.
+def run_together(
+    subject: Subject, many: Sequence[Sides], side: PadSide = "right", outcome: Outcome | None = None
+) -> list[Run]:
+    """Run the model once over several sequences and record a run of each.
 
     Parameters
     ----------
-    lens : Lens
+    subject : Subject
     many : sequence of Sides
     side : {"right", "left"}
         Where texts of different length are padded.
@@ -75,26 +75,26 @@ def trace_together(
 
     Returns
     -------
-    list of Trace
+    list of Run
         Each has its own rows and columns only: what was padded is not in it.
     """
-    anatomy = lens.anatomy
+    anatomy = subject.anatomy
     structure = anatomy.structure
-    expected = require_room_to_record(lens, many, "queries and keys")
-    batch = batch_of(lens.model, lens.tokenizer, many, side)
-    with lock_of(lens.model):
-        before = ModelState.of(lens.model, values=False)
-        with for_a_trace(lens.model):
+    expected = require_room_to_record(subject, many, "queries and keys")
+    batch = batch_of(subject.model, subject.tokenizer, many, side)
+    with lock_of(subject.model):
+        before = ModelState.of(subject.model, values=False)
+        with for_a_trace(subject.model):
             with (
                 layers_reported(structure.stacks.values()),
-                nullcontext() if outcome is None else outcome_of(lens.model, outcome),
+                nullcontext() if outcome is None else outcome_of(subject.model, outcome),
                 norms_of(structure.contributions.writers, batch.size) as norms,
                 record(
-                    structure.readers, lens.model, batch.size, expected_bytes=expected
+                    structure.readers, subject.model, batch.size, expected_bytes=expected
                 ) as recording,
             ):
                 logits = run_for_logits(
-                    lens.model,
+                    subject.model,
                     batch.inputs,
                     batch.decoder,
                     wanted=anatomy.family != "encoder",
@@ -102,16 +102,17 @@ def trace_together(
                 )
             scores = _scores_of(logits, many)
         state = before.after_a_run()
-    storages = storages_of(lens.model)
+    storages = storages_of(subject.model)
     for call in recording.calls:
         call.belongs_to(state, storages)
     located = locate_calls(
-        lens.model, recording.calls, structure.cross_modules, lengths_of(batch.inputs)
+        subject.model, recording.calls, structure.cross_modules, lengths_of(batch.inputs)
     )
-    _require_layers(lens, located, batch)
+    _require_layers(subject, located, batch)
     return [
-        Trace(
-            lens=lens,
+        Run(
+            subject=subject,
+            model_class=type(subject.model).__name__,
             state=state,
             anatomy=anatomy,
             sides=sides,
@@ -120,26 +121,27 @@ def trace_together(
             scores=scores[i],
             norms=_norms_of(norms, batch, i),
             inputs=inputs_of(
-                lens.model,
+                subject.model,
                 *(sequence.ids for sequence in sides.all),
                 token_types=sides.first.token_types,
             ),
-            autocast=autocast_now(device_of(lens.model)),
+            autocast=autocast_now(device_of(subject.model)),
         )
         for i, sides in enumerate(many)
     ]
 
 
 def _require_layers(
-    lens: Lens, located: dict[Kind, dict[int, AttentionCall]], batch: Batch
+    subject: Subject, located: dict[Kind, dict[int, AttentionCall]], batch: Batch
 ) -> None:
     """Refuse calls that are not those of the probe: rows would go to the wrong layers."""
     found = {kind: tuple(by_layer) for kind, by_layer in located.items()}
-    if found != lens.anatomy.structure.layers:
+    if found != subject.anatomy.structure.layers:
         n_tokens = batch.inputs["input_ids"].shape[1]
         raise UnsupportedModelError(
-            f"{type(lens.model).__name__} attends to a text of {n_tokens:,} tokens in another way "
-            "than to a short one (in chunks, say), which Glasshead cannot read. Try a shorter text."
+            f"{type(subject.model).__name__} attends to a text of {n_tokens:,} tokens in another "
+            "way than to a short one (in chunks, say), which Glasshead cannot read. Try a shorter "
+            "text."
         )
 
 

@@ -6,15 +6,11 @@
  */
 
 import type { AnyModel, AnyWidget } from "@anywidget/types";
-import { createSchedule } from "./schedule";
-import type { CommonState } from "./state";
-import type { Host, View, ViewClass } from "./view";
+import { createSchedule } from "../schedule";
+import type { CommonState } from "../state";
+import type { Names, View, ViewClass } from "../view";
+import { type Host, same } from "./host";
 import { createWire, type Port } from "./wire";
-
-/** Names of traits as a record, so that the compiler sees a forgotten one. */
-type Names<Key extends PropertyKey> = Readonly<Record<Key, true>>;
-/** The traits of a view beyond those that all views share. */
-export type OwnTraits<S extends CommonState> = Names<Exclude<keyof S, keyof CommonState>>;
 
 const COMMON: Names<keyof CommonState> = {
   layer: true,
@@ -29,38 +25,38 @@ const COMMON: Names<keyof CommonState> = {
   height: true,
   scene: true,
   axes: true,
+  frame: true,
   error: true,
   busy: true,
 };
 
 /** The part of anywidget's model that is used. */
-type Model = Pick<AnyModel, "get" | "set" | "on" | "off" | "save_changes" | "send">;
+export type Model = Pick<AnyModel, "get" | "set" | "on" | "off" | "save_changes" | "send">;
 
 /** Makes a module's default export out of a view class. */
 export function adapter<S extends CommonState>(
-  viewClass: ViewClass<S>,
-  own: OwnTraits<S>,
+  view: ViewClass<S>,
 ): () => Extract<AnyWidget, { render?: unknown }> {
-  const traits = [...Object.keys(COMMON), ...Object.keys(own)] as (keyof S & string)[];
   return () => ({
     render({ model, el, signal }) {
       const abort = new AbortController();
       signal?.addEventListener("abort", () => abort.abort(), { once: true });
-      mount(viewClass, traits, model, el, abort.signal);
+      mount(view, model, el, abort.signal);
       return () => abort.abort();
     },
   });
 }
 
-function mount<S extends CommonState>(
+/** Puts a view of a model into an element, until the signal ends it. */
+export function mount<S extends CommonState>(
   viewClass: ViewClass<S>,
-  traits: readonly (keyof S & string)[],
   model: Model,
   el: HTMLElement,
   signal: AbortSignal,
 ): void {
+  const names = [...Object.keys(COMMON), ...Object.keys(viewClass.traits)] as (keyof S & string)[];
   let view: View<S> | null = null;
-  const host = createHost<S>(model, traits, (changed) => view?.update(changed), signal);
+  const host = createHost<S>(model, names, (changed) => view?.update(changed), signal);
   signal.addEventListener("abort", () => view?.destroy());
   try {
     view = new viewClass(el, host);
@@ -162,15 +158,4 @@ function pick<S extends object>(state: S, names: readonly (keyof S)[]): Partial<
   const result: Partial<S> = {};
   for (const name of names) result[name] = state[name];
   return result;
-}
-
-/** Equal plain values, or lists of equal plain values. */
-function same(a: unknown, b: unknown): boolean {
-  if (Object.is(a, b)) return true;
-  return (
-    Array.isArray(a) &&
-    Array.isArray(b) &&
-    a.length === b.length &&
-    a.every((v, i) => Object.is(v, b[i]))
-  );
 }

@@ -7,9 +7,9 @@
  * among the four until the kernel has answered it: a busy kernel is not flooded.
  */
 
-import { decode, type NdArray } from "./arrays";
-import type { Dtype } from "./state";
-import type { Answer, HostStatus } from "./view";
+import { decode, type NdArray } from "../arrays";
+import type { Dtype } from "../state";
+import type { Answer, HostStatus } from "./host";
 
 /** The way to the kernel. `send` may throw, where there is none. */
 export interface Port {
@@ -51,11 +51,6 @@ export function createWire(port: Port, signal: AbortSignal): Wire {
   return new KernelWire(port, signal);
 }
 
-/** How an ask ends that nobody waits for any more. */
-export function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === "AbortError";
-}
-
 function abortError(): Error {
   const error = new Error("A newer question took the place of this one.");
   error.name = "AbortError";
@@ -66,142 +61,144 @@ class KernelWire implements Wire {
   status: HostStatus = "ready";
   // Views of one model share its messages: the prefix tells our answers from theirs.
   // (crypto.randomUUID is missing on pages served over plain http.)
-  private readonly prefix = Math.random().toString(36).slice(2, 10);
-  private count = 0;
-  private readonly waiting = new Map<string, Ask>();
-  private readonly inFlight = new Map<string, Ask>();
-  private readonly listeners = new Set<(status: HostStatus) => void>();
-  private frame = 0;
-  private helloTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #prefix = Math.random().toString(36).slice(2, 10);
+  #count = 0;
+  readonly #waiting = new Map<string, Ask>();
+  readonly #inFlight = new Map<string, Ask>();
+  readonly #listeners = new Set<(status: HostStatus) => void>();
+  #frame = 0;
+  #helloTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(
-    private readonly port: Port,
-    private readonly signal: AbortSignal,
-  ) {
-    signal.addEventListener("abort", () => this.end());
-    port.listen((message, buffers) => this.receive(message, buffers));
-    this.helloTimer = setTimeout(() => this.lose(), HELLO_MS);
-    if (!this.send({ kind: "hello" })) this.lose();
+  readonly #port: Port;
+  readonly #signal: AbortSignal;
+
+  constructor(port: Port, signal: AbortSignal) {
+    this.#port = port;
+    this.#signal = signal;
+    signal.addEventListener("abort", () => this.#end());
+    port.listen((message, buffers) => this.#receive(message, buffers));
+    this.#helloTimer = setTimeout(() => this.#lose(), HELLO_MS);
+    if (!this.#send({ kind: "hello" })) this.#lose();
   }
 
   ask(question: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      if (signal?.aborted || this.signal.aborted) return reject(abortError());
+      if (signal?.aborted || this.#signal.aborted) return reject(abortError());
       if (this.status === "no kernel") return reject(new Error(NO_KERNEL));
-      for (const older of this.current(question)) this.cancel(older);
-      const id = `${this.prefix}:${this.count++}`;
+      for (const older of this.#current(question)) this.#cancel(older);
+      const id = `${this.#prefix}:${this.#count++}`;
       const base = { id, question, args, settled: false, busyTimer: undefined };
       const ask: Ask = { ...base, resolve, reject };
-      signal?.addEventListener("abort", () => this.cancel(ask), { once: true });
-      this.waiting.set(question, ask);
-      this.schedule();
+      signal?.addEventListener("abort", () => this.#cancel(ask), { once: true });
+      this.#waiting.set(question, ask);
+      this.#schedule();
     });
   }
 
   onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void {
     if (signal.aborted) return;
-    this.listeners.add(callback);
-    signal.addEventListener("abort", () => this.listeners.delete(callback));
+    this.#listeners.add(callback);
+    signal.addEventListener("abort", () => this.#listeners.delete(callback));
   }
 
-  private current(question: string): Ask[] {
-    return [...this.waiting.values(), ...this.inFlight.values()].filter(
+  #current(question: string): Ask[] {
+    return [...this.#waiting.values(), ...this.#inFlight.values()].filter(
       (ask) => ask.question === question && !ask.settled,
     );
   }
 
-  private cancel(ask: Ask): void {
+  #cancel(ask: Ask): void {
     if (ask.settled) return;
-    if (this.waiting.get(ask.question) === ask) this.waiting.delete(ask.question);
-    else this.send({ kind: "cancel", id: ask.id });
-    this.settle(ask, () => ask.reject(abortError()));
+    if (this.#waiting.get(ask.question) === ask) this.#waiting.delete(ask.question);
+    else this.#send({ kind: "cancel", id: ask.id });
+    this.#settle(ask, () => ask.reject(abortError()));
   }
 
-  private settle(ask: Ask, how: () => void): void {
+  #settle(ask: Ask, how: () => void): void {
     if (ask.settled) return;
     ask.settled = true;
     how();
   }
 
-  private schedule(): void {
-    if (this.frame === 0 && this.waiting.size > 0) {
-      this.frame = requestAnimationFrame(() => this.pump());
+  #schedule(): void {
+    if (this.#frame === 0 && this.#waiting.size > 0) {
+      this.#frame = requestAnimationFrame(() => this.#pump());
     }
   }
 
   /** Sends what waits, newest first, while there is room. */
-  private pump(): void {
-    this.frame = 0;
-    for (const ask of [...this.waiting.values()].reverse()) {
-      if (this.inFlight.size >= MAX_IN_FLIGHT) return;
-      this.waiting.delete(ask.question);
-      this.inFlight.set(ask.id, ask);
-      ask.busyTimer = setTimeout(() => this.setStatus("busy"), BUSY_MS);
+  #pump(): void {
+    this.#frame = 0;
+    for (const ask of [...this.#waiting.values()].reverse()) {
+      if (this.#inFlight.size >= MAX_IN_FLIGHT) return;
+      this.#waiting.delete(ask.question);
+      this.#inFlight.set(ask.id, ask);
+      ask.busyTimer = setTimeout(() => this.#setStatus("busy"), BUSY_MS);
       const { id, question, args } = ask;
-      if (!this.send({ kind: "ask", id, question, args })) {
-        this.lose();
+      if (!this.#send({ kind: "ask", id, question, args })) {
+        this.#lose();
         return;
       }
     }
   }
 
-  private receive(message: unknown, buffers: readonly unknown[]): void {
-    if (this.signal.aborted || !isRecord(message)) return;
+  #receive(message: unknown, buffers: readonly unknown[]): void {
+    if (this.#signal.aborted || !isRecord(message)) return;
     if (message.kind !== "hello" && message.kind !== "answer") return;
-    clearTimeout(this.helloTimer);
-    this.setStatus("ready");
-    const ask = this.inFlight.get(String(message.id));
+    clearTimeout(this.#helloTimer);
+    this.#setStatus("ready");
+    const ask = this.#inFlight.get(String(message.id));
     if (message.kind === "hello" || !ask) return;
-    this.inFlight.delete(ask.id);
+    this.#inFlight.delete(ask.id);
     clearTimeout(ask.busyTimer);
-    this.settle(ask, () => {
+    this.#settle(ask, () => {
       try {
         ask.resolve(readAnswer(message, buffers));
       } catch (error) {
         ask.reject(error instanceof Error ? error : new Error(String(error)));
       }
     });
-    this.schedule();
+    this.#schedule();
   }
 
-  private send(message: Record<string, unknown>): boolean {
+  #send(message: Record<string, unknown>): boolean {
     try {
-      this.port.send(message);
+      this.#port.send(message);
       return true;
     } catch {
       return false;
     }
   }
 
-  private lose(): void {
-    clearTimeout(this.helloTimer);
-    this.setStatus("no kernel");
-    this.drop(new Error(NO_KERNEL));
+  #lose(): void {
+    clearTimeout(this.#helloTimer);
+    this.#setStatus("no kernel");
+    this.#drop(new Error(NO_KERNEL));
   }
 
-  private end(): void {
-    clearTimeout(this.helloTimer);
-    cancelAnimationFrame(this.frame);
-    for (const ask of this.inFlight.values()) {
-      if (!ask.settled) this.send({ kind: "cancel", id: ask.id });
+  #end(): void {
+    clearTimeout(this.#helloTimer);
+    cancelAnimationFrame(this.#frame);
+    for (const ask of this.#inFlight.values()) {
+      if (!ask.settled) this.#send({ kind: "cancel", id: ask.id });
     }
-    this.drop(abortError());
-    this.listeners.clear();
+    this.#drop(abortError());
+    this.#listeners.clear();
   }
 
-  private drop(error: Error): void {
-    for (const ask of [...this.waiting.values(), ...this.inFlight.values()]) {
+  #drop(error: Error): void {
+    for (const ask of [...this.#waiting.values(), ...this.#inFlight.values()]) {
       clearTimeout(ask.busyTimer);
-      this.settle(ask, () => ask.reject(error));
+      this.#settle(ask, () => ask.reject(error));
     }
-    this.waiting.clear();
-    this.inFlight.clear();
+    this.#waiting.clear();
+    this.#inFlight.clear();
   }
 
-  private setStatus(status: HostStatus): void {
+  #setStatus(status: HostStatus): void {
     if (status === this.status) return;
     this.status = status;
-    for (const listener of [...this.listeners]) listener(status);
+    for (const listener of [...this.#listeners]) listener(status);
   }
 }
 

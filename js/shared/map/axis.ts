@@ -1,31 +1,12 @@
-/** Token columns and labels: which unit a token belongs to, what a unit is called, what is lit. */
+/** The two sides of a map: which unit a token belongs to, and what a unit is called. */
 
-import { unpack } from "./arrays";
-import { type Child, h } from "./dom";
-import type { Axis, CommonState, KindInfo, Scene, Sequence } from "./state";
-import { quote, show, showPlain } from "./token_text";
+import { unpack } from "../arrays";
+import { type Child, h } from "../dom";
+import type { Axis, Sequence } from "../state";
+import { quote, show, showPlain } from "../token_text";
 
 export type Side = "query" | "key";
-
-export interface TokenState {
-  hovered: number | null;
-  selected: number[];
-}
-
-/** The hover and selection that belong to a sequence: "source" has its own pair of traits. */
-export function tokenState(state: CommonState, sequence: Sequence): TokenState {
-  return sequence === "source"
-    ? { hovered: state.hovered_source, selected: state.selected_source }
-    : { hovered: state.hovered, selected: state.selected };
-}
-
-export function hoverPatch(sequence: Sequence, token: number | null): Partial<CommonState> {
-  return sequence === "source" ? { hovered_source: token } : { hovered: token };
-}
-
-export function selectPatch(sequence: Sequence, tokens: number[]): Partial<CommonState> {
-  return sequence === "source" ? { selected_source: tokens } : { selected: tokens };
-}
+export const SIDES: readonly Side[] = ["query", "key"];
 
 /** An axis with its arrays unpacked, made once per `axes` trait. */
 export interface Column {
@@ -54,26 +35,6 @@ export function column(axis: Axis): Column {
     special,
     generated: mixed ? generated : generated.map(() => 0),
   };
-}
-
-/** The units that are lit, for the side of a map that shows this sequence. */
-export function litUnits(
-  of: Column,
-  tokens: TokenState,
-): { hovered: number | null; selected: Set<number> } {
-  const selected = new Set<number>();
-  for (const token of tokens.selected) {
-    const unit = of.unitOf(token);
-    if (unit !== null) selected.add(unit);
-  }
-  return { hovered: of.unitOf(tokens.hovered), selected };
-}
-
-/** Pins a unit, or lets it go: the new list of token positions. */
-export function togglePinned(of: Column, selected: readonly number[], unit: number): number[] {
-  const kept = selected.filter((token) => of.unitOf(token) !== unit);
-  if (kept.length === selected.length) kept.push(of.firstToken(unit));
-  return kept.sort((a, b) => a - b);
 }
 
 /** The text of a unit as nodes: the label, or "input → predicted" on a decoder's rows. */
@@ -115,8 +76,11 @@ export function unitName(axis: Axis, unit: number): string {
   return quote(predicted ?? axis.labels[unit] ?? "");
 }
 
-export function kindInfo(scene: Scene, name: string): KindInfo | undefined {
-  return scene.kinds?.find((kind) => kind.name === name);
+/** A row in a sentence: "‘le’ → ‘chien’" where rows predict. */
+export function rowName(axis: Axis, unit: number): string {
+  const label = quote(axis.labels[unit] ?? "");
+  const predicted = axis.predicted?.[unit];
+  return predicted === undefined ? label : `${label} → ${quote(predicted)}`;
 }
 
 /** The heading over a side: which tokens these are and what they do. */
@@ -127,17 +91,4 @@ export function sideHeading(axis: Axis, side: Side): [verb: string, who: string]
     target: axis.predicted ? "input → predicted (decoder)" : "target (decoder)",
   };
   return [side === "query" ? "looks at …" : "… is looked at", names[axis.sequence]];
-}
-
-/** Width that the labels need, measured with the font they are shown in. */
-export function measureLabels(
-  context: CanvasRenderingContext2D | null,
-  labels: readonly string[],
-  font: string,
-): number {
-  if (!context) return 80;
-  context.font = font;
-  // Long inputs: the longest strings are the widest, near enough to skip measuring thousands.
-  const candidates = [...labels].sort((a, b) => b.length - a.length).slice(0, 400);
-  return Math.max(0, ...candidates.map((label) => context.measureText(label).width)) + 14;
 }

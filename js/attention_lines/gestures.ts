@@ -1,0 +1,69 @@
+/** Pointer and keys of the two columns, as what they mean: point at a token or a line, pin, move. */
+
+import { handled, inField } from "../shared/keys";
+import type { Side } from "../shared/map/axis";
+import type { At } from "../shared/map/pin";
+import type { Shell } from "../shared/shell";
+import type { Stage } from "./stage";
+
+export interface Actions {
+  /** The token pointed at, on the side where pointer or arrow keys were last; null = none. */
+  at(): { side: Side; unit: number | null; length: Record<Side, number> } | null;
+  point(at: At | null): void;
+  pointLine(line: number | null, event: MouseEvent): void;
+  leave(event: MouseEvent): void;
+  pin(at: At): void;
+}
+
+export interface Gestures {
+  /** Handles a key press on the view itself; keys common to all views come before. */
+  key(event: KeyboardEvent): void;
+}
+
+export function createGestures(shell: Shell, stage: Stage, actions: Actions): Gestures {
+  const { root, signal } = shell;
+  const { plane } = stage;
+  plane.addEventListener(
+    "pointermove",
+    (event) => {
+      const at = stage.unitAt(event);
+      actions.point(at);
+      actions.pointLine(at ? null : stage.lineAt(event), event);
+    },
+    { signal },
+  );
+  plane.addEventListener("pointerleave", actions.leave, { signal });
+  plane.addEventListener(
+    "click",
+    (event) => {
+      const at = stage.unitAt(event);
+      if (at) actions.pin(at);
+    },
+    { signal },
+  );
+  return {
+    key(event) {
+      const from = actions.at();
+      if (!from || inField(event) || event.target !== root) return;
+      const { side, unit, length } = from;
+      const to = step(event.key, side, unit);
+      if (to) {
+        const last = length[to.side] - 1;
+        actions.point({ ...to, unit: Math.min(last, Math.max(0, to.unit)) });
+        stage.reveal(to.unit);
+      } else if ((event.key === "Enter" || event.key === " ") && unit !== null) {
+        actions.pin({ side, unit });
+      } else return;
+      handled(event);
+    },
+  };
+}
+
+/** Where an arrow key leads; null for another key. */
+function step(key: string, side: Side, unit: number | null): At | null {
+  if (key === "ArrowDown") return { side, unit: unit === null ? 0 : unit + 1 };
+  if (key === "ArrowUp") return { side, unit: (unit ?? 1) - 1 };
+  if (key === "ArrowLeft") return { side: "query", unit: unit ?? 0 };
+  if (key === "ArrowRight") return { side: "key", unit: unit ?? 0 };
+  return null;
+}

@@ -1,0 +1,10 @@
+/**
+ * All views, a line each.
+ *
+ * A view is a folder with an `index.ts`, its module for anywidget. What shows more than one view,
+ * as the gallery does, takes them from here.
+ */
+export { AttentionLinesView } from "./attention_lines/view";
+export { FusedAttentionMatrixView } from "./fused_attention_matrix/view";
+export { LayerStatsChartView } from "./layer_stats_chart/view";
+export { PerplexityStripView } from "./perplexity_strip/view";

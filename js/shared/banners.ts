@@ -1,0 +1,105 @@
+/** What the user must know before believing a picture: errors, no kernel, work that goes on. */
+
+import { button, type Child, fill, h } from "./dom";
+import type { Host } from "./host/host";
+import { type CommonState, hasFrame } from "./state";
+
+export interface Banners {
+  readonly element: HTMLElement;
+  /** Brings them in line with the state. */
+  sync(state: CommonState): void;
+}
+
+// Milliseconds until a picture that lags behind its controls says so.
+const PATIENCE = 800;
+
+export function createBanners<S extends CommonState>(host: Host<S>, signal: AbortSignal): Banners {
+  const { element, show } = stack(host);
+  let stale = false;
+  let patience = 0;
+  /** A picture that is not yet the one asked for says so, once waiting is no longer a blink. */
+  const watchPicture = (state: CommonState): void => {
+    if (!isStale(state)) {
+      window.clearTimeout(patience);
+      patience = 0;
+      stale = false;
+    } else if (!patience) {
+      patience = window.setTimeout(() => {
+        stale = true;
+        show(stale);
+      }, PATIENCE);
+    }
+  };
+  signal.addEventListener("abort", () => window.clearTimeout(patience));
+  host.onStatus(() => show(stale), signal);
+  return {
+    element,
+    sync(state) {
+      watchPicture(state);
+      show(stale);
+    },
+  };
+}
+
+/** Whether the picture answers another layer, kind, unit or other heads than the controls show. */
+function isStale(state: CommonState): boolean {
+  const { frame } = state;
+  if (state.error || !hasFrame(frame)) return false;
+  const key = frame.key as Readonly<Record<string, unknown>>;
+  // Each frame's key names what it depends on; a strip lights by cross attention whatever the kind.
+  if (!("unit" in key)) return false;
+  const wants = state as unknown as Readonly<Record<string, unknown>>;
+  const names = Object.keys(key).filter((name) => name in state && name !== "heads");
+  return names.some((name) => key[name] !== wants[name]) || lacksHeads(key, state);
+}
+
+/** Lines of all heads are those of some as well; an aggregate is of its own heads only. */
+function lacksHeads(key: Readonly<Record<string, unknown>>, { heads }: CommonState): boolean {
+  const drawn = Array.isArray(key.heads) ? key.heads : heads;
+  return !(drawn.length === 0 && !("aggregate" in key)) && drawn.join() !== heads.join();
+}
+
+/** The banners themselves, most urgent first. */
+function stack<S extends CommonState>(
+  host: Host<S>,
+): { element: HTMLElement; show(stale: boolean): void } {
+  const element = h("div", { class: "gh-banners" });
+  const words = { error: h("span"), busy: h("span") };
+  const cancel = button(
+    "gh-button gh-cancel",
+    () => host.stop(),
+    {
+      data: { action: "cancel" },
+    },
+    "Cancel",
+  );
+  const banner = (kind: string, role: string, ...children: Child[]): HTMLElement =>
+    h("div", { class: `gh-banner is-${kind}`, attrs: { role } }, ...children);
+  const error = banner("error", "alert", h("strong", {}, "That did not work. "), words.error);
+  const kernel = banner(
+    "kernel",
+    "status",
+    h("strong", {}, "No kernel. "),
+    "The picture is the last one the kernel sent; run the cell again for live values.",
+  );
+  const busy = banner("busy", "status", h("span", { class: "gh-spinner" }), words.busy);
+  return {
+    element,
+    show(stale) {
+      const { state, status } = host;
+      words.error.textContent = state.error;
+      words.busy.textContent =
+        stale && !state.busy
+          ? "The picture is still the last one; the kernel has not answered yet. If it has ended, run the cell again."
+          : state.busy || "The kernel is busy with something else; the answer will come.";
+      if (!state.busy) cancel.remove();
+      else if (!cancel.parentNode) busy.append(cancel);
+      const shown: HTMLElement[] = state.error ? [error] : [];
+      if (status === "no kernel") shown.push(kernel);
+      else if (stale || state.busy || status === "busy") shown.push(busy);
+      // A button that is put in its place anew between press and release is never clicked.
+      const same = shown.length === element.children.length;
+      if (!same || shown.some((one, i) => element.children[i] !== one)) fill(element, ...shown);
+    },
+  };
+}

@@ -1,0 +1,39 @@
+/** The world of a view: its state, and where answers come from. */
+
+import type { NdArray } from "../arrays";
+
+export type HostStatus = "ready" | "busy" | "no kernel";
+
+export interface Answer {
+  result: Readonly<Record<string, unknown>>;
+  arrays: Readonly<Record<string, NdArray>>;
+}
+
+/** The world of a view: its state, a way to change it, a way to ask. Knows nothing of Jupyter. */
+export interface Host<S> {
+  readonly state: Readonly<S>;
+  /** Changes state everywhere; the view hears of it through `update` as of any other change. */
+  set(partial: Partial<S>): void;
+  /** Rejects with an `Error` in plain words, or with an AbortError when a newer ask replaced it. */
+  ask(question: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<Answer>;
+  /** Ends long work of the kernel; the picture and its state stay. */
+  stop(): void;
+  readonly status: HostStatus;
+  onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void;
+}
+
+/** How an ask ends that nobody waits for any more. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
+}
+
+/** Whether two values of a trait are the same: plain values, or lists of plain values. */
+export function same(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  return (
+    Array.isArray(a) &&
+    Array.isArray(b) &&
+    a.length === b.length &&
+    a.every((v, i) => Object.is(v, b[i]))
+  );
+}

@@ -1,0 +1,144 @@
+/** What stands around the picture of every view: header, banners, legend, status line, live region. */
+
+import { createBanners } from "./banners";
+import { menuHelp } from "./controls";
+import { type Child, fill, h } from "./dom";
+import type { Host } from "./host/host";
+import type { Theme } from "./palette";
+import type { CommonState } from "./state";
+import { type Inks, readInks, watchTheme } from "./theme";
+import { createTooltip, type Tooltip } from "./tooltip";
+import type { ViewClass } from "./view";
+
+export interface ShellOptions {
+  /** A few sentences: how to read it, and what it cannot show. */
+  help?: readonly string[];
+  onTheme(theme: Theme): void;
+}
+
+export interface Shell {
+  readonly root: HTMLElement;
+  /** Header slot for controls. */
+  readonly controls: HTMLElement;
+  readonly body: HTMLElement;
+  readonly legend: HTMLElement;
+  readonly tooltip: Tooltip;
+  /** Ends with the view: pass it to every listener. */
+  readonly signal: AbortSignal;
+  readonly theme: Theme;
+  /** The colours of the theme, for canvases. */
+  inks(): Inks;
+  /** Brings header, banners, theme and height in line with the state. */
+  sync(state: CommonState): void;
+  /** One line in words under the picture. */
+  setStatus(...words: Child[]): void;
+  /** Other sentences on how to read it. */
+  setHelp(sentences: readonly string[]): void;
+  /** Says something to screen readers. */
+  announce(words: string): void;
+  /** Marks what is drawn now: `data-frame` and `data-ready`. */
+  drawn(of: Shown): void;
+  destroy(): void;
+}
+
+/** What a picture is of, as far as all views have it. */
+export type Shown = Pick<CommonState, "layer" | "heads" | "unit" | "kind">;
+
+/** Builds header, body, footer and banners into `el`; the same for every view. */
+export function createShell<S extends CommonState>(
+  el: HTMLElement,
+  host: Host<S>,
+  view: ViewClass<S>,
+  options: ShellOptions,
+): Shell {
+  const abort = new AbortController();
+  const { signal } = abort;
+  const part = (name: string): HTMLDivElement => h("div", { class: name });
+  const [controls, body, legend] = [part("gh-controls"), part("gh-body"), part("gh-legend")];
+  const heading = createHeading(view.title);
+  const help = menuHelp(view.title);
+  const banners = createBanners(host, signal);
+  const words = createWords();
+  const root = createRoot(
+    view,
+    h("header", { class: "gh-header" }, heading.element, controls, help.element),
+    banners.element,
+    body,
+    h("footer", { class: "gh-footer" }, legend, words.status),
+    words.live,
+  );
+  help.update(options.help ?? []);
+  el.append(root);
+  const theme = watchTheme(root, () => host.state.theme, options.onTheme, signal);
+  return {
+    ...{ root, controls, body, legend, signal, tooltip: createTooltip(root) },
+    setStatus: words.setStatus,
+    announce: words.announce,
+    setHelp: help.update,
+    get theme() {
+      return theme.current;
+    },
+    inks: () => readInks(root, theme.current),
+    sync(state) {
+      theme.refresh();
+      banners.sync(state);
+      heading.sync(state);
+      root.toggleAttribute("data-fixed-height", state.height > 0);
+      root.style.height = state.height > 0 ? `${state.height}px` : "";
+      root.setAttribute("aria-busy", String(state.busy !== ""));
+    },
+    drawn({ layer, heads, unit, kind }) {
+      root.dataset.frame = `${layer}:${heads.join(",")}:${unit}:${kind}`;
+      root.dataset.ready = "true";
+    },
+    destroy() {
+      abort.abort();
+      root.remove();
+    },
+  };
+}
+
+function createRoot(
+  { id, title }: { id: string; title: string },
+  ...children: Child[]
+): HTMLElement {
+  return h(
+    "section",
+    {
+      class: "gh",
+      attrs: { tabindex: 0 },
+      data: { view: id, "lm-suppress-shortcuts": "true" },
+      aria: { label: title },
+    },
+    ...children,
+  );
+}
+
+/** The line under the picture, and what screen readers are told. */
+function createWords() {
+  const status = h("p", { class: "gh-status" });
+  const live = h("div", { class: "gh-live", aria: { live: "polite" } });
+  return {
+    status,
+    live,
+    setStatus: (...words: Child[]): void => fill(status, ...words),
+    announce(words: string): void {
+      if (live.textContent !== words) live.textContent = words;
+    },
+  };
+}
+
+/** The title with the model's name, and a notice where the model is a toy. */
+function createHeading(title: string): { element: HTMLElement; sync(state: CommonState): void } {
+  const model = h("span", { class: "gh-model" });
+  const notice = h("span", { class: "gh-notice", attrs: { role: "note" } }, "toy model");
+  return {
+    element: h("div", { class: "gh-title" }, h("strong", {}, title), model, notice),
+    sync({ scene }) {
+      model.textContent = scene.model ?? "";
+      model.title = scene.model ?? "";
+      notice.hidden = !scene.notice;
+      notice.title = scene.notice ?? "";
+    },
+  };
+}

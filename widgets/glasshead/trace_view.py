@@ -1,0 +1,349 @@
+"""A view of a trace: what is shown of it, and how it comes to its picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import traitlets
+
+from glasshead.long_work import LongWork
+from glasshead.view import View
+from glasshead_backend import Cancelled, Trace
+from glasshead_backend.asking import Selection
+from glasshead_backend.frames import axes, scene
+from glasshead_backend.trace import run_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from glasshead_backend import Step
+
+_BUSY_WEIGHTS = 30_000_000
+"""From this many attention weights on, a frame takes long enough to be computed in the background,
+with words in the view that say how far it is."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A complete picture.
+
+    Attributes
+    ----------
+    state : dict
+        The traits that it answers.
+    labelled : tuple
+        Kind and unit that its labels are of.
+    axes, frame : dict
+        What the browser draws.
+    """
+
+    state: dict[str, Any]
+    labelled: tuple[Any, Any]
+    axes: dict[str, Any]
+    frame: dict[str, Any]
+
+
+class TraceView(View):
+    """A view of a trace whose state is traits: readable, settable, observable and linkable.
+
+    It comes to its picture so; whatever fails or is cancelled, the last complete picture stays::
+
+        idle ──▶ computing ──▶ shown
+                  ▲   │          │ a trait that the frame depends on has changed
+                  │   ▼          │
+                  ├─ failed ◀────┤ (at once)
+                  └──────────────┘ (in a thread, where it takes long)
+
+    Parameters
+    ----------
+    trace : Trace
+        What is shown.
+    **state
+        Initial values of the view's traits, e.g. ``layer=3, heads=[0, 4]``.
+
+    Raises
+    ------
+    TypeError
+        For something that is no trace, or a keyword that is no trait of the view.
+    traitlets.TraitError
+        For a value that the model does not have; the message says which there are.
+    """
+
+    layer = traitlets.Int(help="Layer shown, by the model's own number.").tag(sync=True)
+    heads = traitlets.List(
+        traitlets.Int(), help="Heads shown, ascending; empty = all heads of the layer."
+    ).tag(sync=True)
+    kind = traitlets.Unicode(
+        help='Attention shown: "self", or "encoder", "decoder" or "cross".'
+    ).tag(sync=True)
+    unit = traitlets.Enum(
+        ["token", "word"], default_value="token", help="What rows and columns stand for."
+    ).tag(sync=True)
+    selected = traitlets.List(
+        traitlets.Int(), help="Pinned token positions of the text (or target)."
+    ).tag(sync=True)
+    hovered = traitlets.Int(
+        None, allow_none=True, help="Token position under the pointer, if any."
+    ).tag(sync=True, echo_update=False)
+    selected_source = traitlets.List(
+        traitlets.Int(), help="Pinned token positions of an encoder-decoder model's source."
+    ).tag(sync=True)
+    hovered_source = traitlets.Int(
+        None, allow_none=True, help="Token position of the source under the pointer, if any."
+    ).tag(sync=True, echo_update=False)
+    axes = traitlets.Dict(help="Labels of rows and columns.", read_only=True).tag(sync=True)
+
+    _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "layer", "heads", "unit")
+    """Traits that the frame depends on."""
+    _patience: ClassVar[float | None] = None
+    """Seconds that the first picture is waited for; None = as long as it takes."""
+
+    def __init__(self, trace: Trace, **state: Any) -> None:
+        if not isinstance(trace, Trace):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"{type(self).__name__} shows a trace, got {type(trace).__name__}. Make one with "
+                "trace = Lens(model, tokenizer).trace(text)."
+            )
+        self._trace: Trace | None = trace
+        self._long_work = LongWork(self._tell)
+        self._picture: Picture | None = None
+        self._failure: Exception | None = None
+        kind = state.setdefault("kind", trace.default_kind)
+        layers = trace.layers(kind) if kind in trace.kinds else [0]
+        state.setdefault("layer", layers[0])
+        try:
+            super().__init__(**state)
+            self.set_trait("scene", scene(trace))
+            self._show_first()
+        except BaseException:
+            # ipywidgets keeps every widget that was opened, and this one holds its trace.
+            self.close()
+            raise
+        self.observe(self._on_state, names=sorted({*self._frame_traits, "kind", "unit"}))
+
+    @property
+    def trace(self) -> Trace:
+        """The trace that is shown."""
+        trace = getattr(self, "_trace", None)
+        if trace is None:
+            name = type(self).__name__
+            raise ValueError(f"This view is closed. Make a new one: {name}(trace).")
+        return trace
+
+    def close(self) -> None:
+        """Close the view and let go of its trace."""
+        super().close()
+        if hasattr(self, "_trace"):  # a constructor that raised may have none
+            self._long_work.end()
+            self._trace = None
+
+    @property
+    def phase(self) -> Literal["idle", "computing", "shown", "failed"]:
+        """How far the view is with the picture of its current state."""
+        if self._long_work.is_running:
+            return "computing"
+        if self._failure is not None:
+            return "failed"
+        return "idle" if self._picture is None else "shown"
+
+    # ---- for subclasses -----------------------------------------------------------------------
+
+    def _make_frame(self) -> dict[str, Any]:
+        """Compute the frame that answers the current state."""
+        raise NotImplementedError
+
+    def _state_key(self) -> dict[str, Any]:
+        """Return the traits that the current frame should answer."""
+        return {name: getattr(self, name) for name in self._frame_traits}
+
+    def _is_long(self) -> bool:
+        """Whether the frame takes long enough to be computed beside the kernel's own thread."""
+        call = run_of(self.trace).call(self.layer, self._kind)
+        return call.n_heads * call.n_queries * call.n_keys > _BUSY_WEIGHTS
+
+    @property
+    def _work(self) -> str:
+        """What drawing takes, in words."""
+        return f"computing layer {self.layer}"
+
+    def _tell(self, step: Step) -> None:
+        """Say how far the work is."""
+        with self._lock:
+            if self._long_work.is_running:
+                self.busy = str(step)
+
+    def _on_picture(self) -> None:
+        """Bring what stands beside the picture in line with it: it was drawn, or gone back to."""
+
+    # ---- state and frames ---------------------------------------------------------------------
+
+    def _on_state(self, change: dict[str, Any]) -> None:
+        with self._lock:
+            if change["name"] == "kind":
+                self._fit_to_kind()
+            self._refresh()
+
+    def _fit_to_kind(self) -> None:
+        """Keep layer and heads within what the newly chosen kind of attention has."""
+        layers = self.trace.layers(self._kind)
+        with self.hold_trait_notifications():
+            if self.layer not in layers:
+                self.layer = min(layers, key=lambda layer: abs(layer - self.layer))
+            n_heads = self.trace.n_heads(self.layer, self._kind)
+            self.heads = [head for head in self.heads if head < n_heads]
+
+    def _show_first(self) -> None:
+        """Draw the first picture. It is waited for: a cell that is done shows it."""
+        if self._patience is not None and self._is_long():
+            self._start()
+            self._long_work.join(self._patience)
+        else:
+            self._draw(lambda: True)
+        if self._failure is not None:
+            raise self._failure
+
+    def _refresh(self) -> None:
+        """Bring labels and frame in line with the state; on failure keep the last good ones."""
+        with self._lock:
+            self._long_work.end()
+            try:
+                long = not self._answers(self._state_key()) and self._is_long()
+            except ValueError as error:  # the trace was closed, say
+                self._fail(error)
+                return
+            if long:
+                self._start()
+            else:
+                self._draw(lambda: True)
+
+    def _answers(self, state: dict[str, Any]) -> bool:
+        """Whether the last picture is of this state."""
+        return self._picture is not None and self._picture.state == state
+
+    def _start(self) -> None:
+        """Draw beside the kernel's own thread."""
+        self.busy = self._work
+        self._long_work.start(self._draw)
+
+    def _draw(self, is_wanted: Callable[[], bool]) -> None:
+        """Compute labels and frame, and show them if nobody has asked for others meanwhile."""
+        # The view shows what went wrong, whatever it was, and keeps its last good picture.
+        try:
+            picture = self._made()
+        except Cancelled:
+            raise
+        except Exception as error:  # noqa: BLE001
+            with self._lock:
+                if is_wanted():
+                    self._fail(error)
+            return
+        with self._lock:
+            if not is_wanted():
+                return
+            # First: whatever observers do with the frame, it is the one that is shown.
+            self._picture = picture
+            with self.hold_sync():
+                self.error, self.busy = "", ""
+                self.set_trait("axes", picture.axes)
+                self.set_trait("frame", picture.frame)
+            self._failure = None
+            self._on_picture()
+
+    def _made(self) -> Picture:
+        """Return the picture of the current state; what has not changed is taken from the last."""
+        last, state, labelled = self._picture, self._state_key(), (self._kind, self._unit)
+        frame = last.frame if last and last.state == state else self._make_frame()
+        same_labels = last is not None and last.labelled == labelled
+        described = last.axes if last and same_labels else axes(self.trace, *labelled)
+        return Picture(state, labelled, described, frame)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self.error, self.busy = str(error) or type(error).__name__, ""
+
+    def cancel(self) -> None:
+        """End what is being computed, and go back to the state that the picture shows."""
+        with self._lock:
+            if not self._long_work.is_running:
+                return
+            self._long_work.end()
+            with self.hold_sync(), self.hold_trait_notifications():
+                for name, value in (self._picture.state if self._picture else {}).items():
+                    setattr(self, name, value)
+                self.busy = ""
+                if self._picture is not None:
+                    self.set_trait("frame", self._picture.frame)
+            if self._picture is not None:
+                self._on_picture()
+
+    @property
+    def _kind(self) -> Any:
+        """The kind as the trace's type; the trait holds a plain string."""
+        return self.kind
+
+    @property
+    def _selection(self) -> Selection:
+        """What is shown, as the functions that make frames take it."""
+        aggregate = getattr(self, "aggregate", None)
+        return Selection(self._kind, self.layer, tuple(self.heads), self._unit, aggregate)
+
+    @property
+    def _unit(self) -> Any:
+        """The unit as the trace's type; the trait holds a plain string."""
+        return self.unit
+
+    # ---- validation ---------------------------------------------------------------------------
+
+    @traitlets.validate("kind")
+    def _valid_kind(self, proposal: dict[str, Any]) -> str:
+        if proposal["value"] not in self.trace.kinds:
+            names = ", ".join(repr(kind) for kind in self.trace.kinds)
+            raise traitlets.TraitError(
+                f"kind {proposal['value']!r} is not there: {self.trace.lens.name} has {names}."
+            )
+        return proposal["value"]
+
+    @traitlets.validate("layer")
+    def _valid_layer(self, proposal: dict[str, Any]) -> int:
+        # The trace knows which layers there are, and says so.
+        try:
+            run_of(self.trace).call(proposal["value"], self._kind)
+        except ValueError as error:
+            raise traitlets.TraitError(str(error)) from None
+        return proposal["value"]
+
+    @traitlets.validate("heads")
+    def _valid_heads(self, proposal: dict[str, Any]) -> list[int]:
+        heads = sorted(set(proposal["value"]))
+        n_heads = self.trace.n_heads(self.layer, self._kind)
+        wrong = [head for head in heads if not 0 <= head < n_heads]
+        if wrong:
+            raise traitlets.TraitError(
+                f"head {wrong[0]} is out of range: layer {self.layer} of {self.trace.lens.name} "
+                f"has heads 0-{n_heads - 1}."
+            )
+        return heads
+
+    @traitlets.validate("selected", "hovered")
+    def _valid_positions(self, proposal: dict[str, Any]) -> Any:
+        return self._within(proposal, self.trace.sequences[-1].tokens)
+
+    @traitlets.validate("selected_source", "hovered_source")
+    def _valid_source_positions(self, proposal: dict[str, Any]) -> Any:
+        two = len(self.trace.sequences) > 1
+        return self._within(proposal, self.trace.sequences[0].tokens if two else ())
+
+    def _within(self, proposal: dict[str, Any], tokens: Iterable[object]) -> Any:
+        n_tokens = len(tuple(tokens))
+        name, value = proposal["trait"].name, proposal["value"]
+        positions: list[int] = (
+            [] if value is None else value if isinstance(value, list) else [value]
+        )
+        for position in positions:
+            if not 0 <= position < n_tokens:
+                there = f"positions 0-{n_tokens - 1}" if n_tokens else "no source text"
+                raise traitlets.TraitError(
+                    f"{name} {position} is out of range: this trace has {there}."
+                )
+        return sorted(set(positions)) if isinstance(value, list) else value
