@@ -218,6 +218,69 @@ def test_a_stream_without_end_is_read_a_little_ahead_only(lens: Lens) -> None:
     assert 10 <= given <= 10 + 2 * 4 * 2
 
 
+# --- what cannot be drawn, what cannot be read ----------------------------------------------------
+def test_a_mean_that_is_infinite_is_said_with_the_way_out() -> None:
+    lens = Lens.demo("decoder")
+    texts = [DECODER_LONG_TEXT[start : start + 200] for start in (0, 100, 200)]
+    found = over_texts(lens, texts, PredictionDivergence(divergence="notebook", permutations=9))
+    assert found.to_frame()["notebook"].tolist() == [math.inf, math.inf]
+    assert found.chart("jsd").note == (
+        "Infinite in every layer, because of 3 of 3 texts: a bin holds values of one group only, "
+        "and log 0 is infinite. Take fewer bins, an ε above 0, or the Jensen-Shannon divergence."
+    )
+    assert found.chart("difference").note == ""
+    finite = PredictionDivergence(divergence="notebook", epsilon=1e-6, permutations=9)
+    assert over_texts(lens, texts, finite).chart().note == ""
+
+
+def test_where_some_texts_are_infinite_their_number_is_said(lens: Lens) -> None:
+    def often_infinite(trace: Trace, layer: int) -> float:
+        n_tokens = len(trace.queries())
+        return math.inf if layer == 1 and n_tokens > 4 else float(n_tokens)
+
+    texts = ["the old whale", "a fox", "the old whale runs over the sea", "a dog", "the lazy dog"]
+    found = over_texts(lens, texts, often_infinite)
+    assert found.chart().note == "Infinite in layer 1, because of 1 of 5 texts."
+    (panel,) = found.detail(1)
+    assert panel.words == "median: often infinite 2.5; 1 more is infinite"
+    assert found.detail(0)[0].words == "median: often infinite 3"
+
+
+@pytest.mark.parametrize("empty", ["", "   "])
+def test_an_empty_text_of_a_list_is_named_before_anything_is_measured(
+    lens: Lens, empty: str
+) -> None:
+    measured: list[int] = []
+    texts = [*some_texts(40), empty, "a fox"]
+    with pytest.raises(ValueError, match="Text 40: The text is empty"):
+        over_texts(lens, texts, lambda _, layer: measured.append(layer) or 1.0)
+    assert measured == []
+    with pytest.raises(ValueError, match="Text 40: The text is empty"):
+        over_texts(lens, iter(texts), "norm")
+
+
+def test_white_space_that_is_a_text_is_measured() -> None:
+    lens = Lens.demo("decoder")
+    assert [token.text for token in lens.tokenize("  ")] != []
+    assert over_texts(lens, ["the whale", "  ", "the sea"], "norm").n_measured == 3
+
+
+def test_a_target_that_is_empty_or_missing_is_named_before_anything_is_measured() -> None:
+    lens = Lens(build("bart"), tokenizer())
+    texts = some_texts(40)
+    measured: list[int] = []
+
+    def depth(_: Trace, layer: int) -> float:
+        measured.append(layer)
+        return 1.0
+
+    with pytest.raises(ValueError, match="Text 39: The target is empty"):
+        over_texts(lens, texts, depth, targets=[*texts[:39], ""])
+    with pytest.raises(ValueError, match="There is no target number 39"):
+        over_texts(lens, texts, depth, targets=texts[:39])
+    assert measured == []
+
+
 # --- progress -------------------------------------------------------------------------------------
 def test_every_step_says_the_text_and_hands_out_the_result_so_far(lens: Lens) -> None:
     steps: list[Step] = []

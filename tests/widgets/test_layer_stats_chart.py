@@ -132,6 +132,29 @@ def test_an_infinite_divergence_travels_and_is_said(trace: Trace) -> None:
     json.dumps(chart.detail, default=len, allow_nan=False)
 
 
+def test_an_infinite_divergence_over_texts_is_said_in_the_chart(trace: Trace) -> None:
+    texts = [DECODER_LONG_TEXT[start : start + 200] for start in (0, 100, 200)]
+    asked = PredictionDivergence(divergence="notebook", permutations=10)
+    chart = LayerStatsChart(trace, OverTexts(of=asked, texts=texts))
+    until(lambda: chart.frame != {})
+    assert np.isinf(unpack(chart.frame["mean"])).all()
+    assert chart.frame["note"].startswith("Infinite in every layer, because of 3 of 3 texts: a bin")
+
+
+def test_a_metric_says_itself_that_it_is_known_at_once(trace: Trace) -> None:
+    class Depth(Norm):
+        """Norms by another name."""
+
+    class Slow(Norm):
+        is_instant = False
+
+    for metric, is_long in ((Norm(), False), (Depth(), False), (Slow(), True), (Induction(), True)):
+        chart = LayerStatsChart(trace, metric)
+        chart._measured_of = None  # as if it were asked for now
+        assert chart._is_long() is is_long
+    assert not OverTexts(of="norm", texts=[]).is_instant
+
+
 def test_the_panel_shows_the_current_layer(trace: Trace) -> None:
     chart = LayerStatsChart(trace, "prediction_divergence", layer=1)
     groups, null = chart.detail["panels"]

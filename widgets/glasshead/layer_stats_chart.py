@@ -103,7 +103,7 @@ class LayerStatsChart(TraceView):
     # ---- measuring ----------------------------------------------------------------------------
 
     def _is_long(self) -> bool:
-        return not isinstance(self.metric, Norm) and not self._is_measured()
+        return not self.metric.is_instant and not self._is_measured()
 
     def _is_measured(self) -> bool:
         return self._measured_of == (self.metric, self.kind)
@@ -156,7 +156,7 @@ class LayerStatsChart(TraceView):
     def _valid_metric(self, proposal: dict[str, Any]) -> Metric:
         asked = proposal["value"]
         try:
-            metric = asked.metric if isinstance(asked, Measured) else as_metric(asked)
+            metric = as_metric(asked)
         except (TypeError, ValueError) as error:
             raise traitlets.TraitError(str(error)) from None
         if reason := metric.lacks(self.trace):

@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, cast
 
-from glasshead_backend.statistics.bin_sensitivity import BinSensitivity
-from glasshead_backend.statistics.head_metrics import (
-    AttentionSink,
-    HeadDistance,
-    HeadEntropy,
-    Induction,
-    PreviousToken,
-)
-from glasshead_backend.statistics.logit_lens import LogitLens
-from glasshead_backend.statistics.metric import Metric
-from glasshead_backend.statistics.mutual_information import MutualInformation
-from glasshead_backend.statistics.norms import Norm
+from glasshead_backend.statistics import registry
+from glasshead_backend.statistics.metric import Measured, Metric
 from glasshead_backend.statistics.own_metric import OwnMetric
-from glasshead_backend.statistics.prediction_divergence import PredictionDivergence
-from glasshead_backend.statistics.similarity import LayerSimilarity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-METRICS: Mapping[str, type[Metric]] = {
-    metric.name: metric
-    for metric in (
-        Norm,
-        LayerSimilarity,
-        LogitLens,
-        PredictionDivergence,
-        BinSensitivity,
-        MutualInformation,
-        HeadEntropy,
-        HeadDistance,
-        AttentionSink,
-        PreviousToken,
-        Induction,
+
+def _is_chosen_by_name(thing: object) -> bool:
+    """Whether it is a metric whose parameters all have a default."""
+    return (
+        isinstance(thing, type)
+        and issubclass(thing, Metric)
+        and all(one.default is not MISSING for one in fields(thing))
     )
+
+
+METRICS: Mapping[str, type[Metric]] = {
+    thing.name: thing for thing in vars(registry).values() if _is_chosen_by_name(thing)
 }
+"""In the order in which a chart offers them."""
+
+
+def metric_named(name: str) -> type[Metric]:
+    """Return the metric of a name.
+
+    Raises
+    ------
+    ValueError
+        For a name that there is not; the message says which there are.
+    """
+    if name not in METRICS:
+        raise ValueError(f"metric {name!r} is not there: {', '.join(map(repr, METRICS))}.")
+    return METRICS[name]
 
 
 def as_metric(asked: Any) -> Metric:
-    """Return the metric that a name, a metric or a user's function stands for.
+    """Return the metric that a name, a metric, a result or a user's function stands for.
 
     Raises
     ------
@@ -53,11 +53,10 @@ def as_metric(asked: Any) -> Metric:
     """
     if isinstance(asked, Metric):
         return asked
+    if isinstance(asked, Measured):
+        return asked.metric
     if isinstance(asked, str):
-        if asked not in METRICS:
-            names = ", ".join(map(repr, METRICS))
-            raise ValueError(f"metric {asked!r} is not there: {names}.")
-        return METRICS[asked]()
+        return metric_named(asked)()
     if callable(asked) and not isinstance(asked, type):
         return OwnMetric(function=cast("Any", asked))
     raise TypeError(

@@ -11,7 +11,7 @@ from torch import Tensor
 from glasshead_backend.maps.entropy import row_entropy
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.running.threads import undisturbed
-from glasshead_backend.table import table
+from glasshead_backend.table import ShownAsTable, table
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from glasshead_backend.progress import Progress
     from glasshead_backend.trace import Trace
 
+__all__ = ["HeadStatistics", "head_statistics"]
 
-@dataclass(frozen=True)
-class HeadStatistics:
+
+@dataclass(frozen=True, repr=False)
+class HeadStatistics(ShownAsTable):
     """Averages over the rows (query tokens) of every head; ``[layers, heads]`` float32.
 
     Rows that may look nowhere are left out. A layer with fewer heads than another is padded with
@@ -59,6 +61,9 @@ class HeadStatistics:
     sink: Float[Tensor, "layer head"]
     previous_token: Float[Tensor, "layer head"]
     induction: Float[Tensor, "layer head"]
+
+    def _what(self) -> str:
+        return f"HeadStatistics of {self.kind} attention"
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer and head; entropy in bits, distance in tokens."""
