@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PACKAGE = Path("kernel_backend/glasshead_backend")
-N_TESTS, SECONDS = 12, 40.0  # for one line, at most
+N_QUICK, N_TESTS, SECONDS = 12, 60, 20.0  # for one line, at most
 
 
 class Watched(NamedTuple):
     """What one run of all tests told."""
 
     seconds: dict[str, float]  # of each test that passed
+    n_lines: dict[str, int]  # of the package, that each runs
     names: list[str]  # tests, and files whose fixtures ran a line
     lines: dict[str, dict[str, list[int]]]  # module -> line -> places in names
     imported: list[str]  # modules of other packages, which need not be imported for each change
@@ -43,22 +44,35 @@ def tests_of(module: str, source: str, line: int, watched: Watched) -> list[str]
     ]
     by_file: dict[str, list[str]] = defaultdict(list)
     for test in watched.seconds:
-        by_file[test.partition("::")[0]].append(test)
+        by_file[file_of(test)].append(test)
     chosen: dict[str, float] = {}
     lines = watched.lines.get(module, {})
+    n_here = Counter(watched.names[i] for some in lines.values() for i in some)
     for first, last in ((line, line), *reversed(spans), (1, sys.maxsize)):
         of_span = (some for n, some in lines.items() if first <= int(n) <= last)
         ran = [watched.names[i] for i in set(itertools.chain(*of_span))]
-        expanded = sorted({t for one in ran for t in ([one] if "::" in one else by_file[one])})
-        # Each file's quickest, then each file's second: as many files as there is time for.
-        rounds: list[tuple[int, float, str]] = []
-        for _, of_file in itertools.groupby(expanded, lambda test: test.partition("::")[0]):
-            timed = sorted((watched.seconds[t], t) for t in of_file if t in watched.seconds)
-            rounds += [(i, seconds, test) for i, (seconds, test) in enumerate(timed)]
-        for _, seconds, test in sorted(rounds):
-            if len(chosen) < N_TESTS and sum(chosen.values()) + seconds < SECONDS:
-                chosen.setdefault(test, seconds)
+        tests = {t for one in ran for t in ([one] if "::" in one else by_file[one])}
+        tests &= watched.seconds.keys()
+        quick = by_turns(tests, watched.seconds)[: max(0, N_QUICK - len(chosen))]
+        devoted = sorted(tests, key=lambda t: -n_here[t] / max(1, watched.n_lines.get(t, 0)))
+        for test in (*quick, *devoted):
+            seconds = sum(chosen.values()) + watched.seconds[test]
+            if len(chosen) < N_TESTS and seconds < SECONDS:
+                chosen.setdefault(test, watched.seconds[test])
     return list(chosen)
+
+
+def by_turns(tests: set[str], seconds: dict[str, float]) -> list[str]:
+    """Each file's quickest test, the quickest of all first; then each file's second; and so on."""
+    files = itertools.groupby(sorted(tests), file_of)
+    timed = [sorted((seconds[test], test) for test in of_file) for _, of_file in files]
+    turns = ((turn, *one) for of_file in timed for turn, one in enumerate(of_file))
+    return [test for _, _, test in sorted(turns)]
+
+
+def file_of(test: str) -> str:
+    """Name the file of a test."""
+    return test.partition("::")[0]
 
 
 class Watch:
@@ -71,7 +85,7 @@ class Watch:
 
     def pytest_runtest_setup(self, item: Any) -> None:
         """A fixture may be shared by the tests of a file."""
-        self.context(item.nodeid.partition("::")[0])
+        self.context(file_of(item.nodeid))
 
     def pytest_runtest_call(self, item: Any) -> None:
         """What runs from here on is the test's own."""
@@ -128,6 +142,10 @@ def watch(copy: Path, found: Path) -> int:
         module = Path(file).relative_to(package).with_suffix("").as_posix()
         by_line = data.contexts_by_lineno(file).items()
         lines[module] = {str(line): [place[c] for c in some if c] for line, some in by_line}
+    everywhere = itertools.chain(
+        *(some for of_module in lines.values() for some in of_module.values())
+    )
+    n_lines = Counter(names[i] for i in everywhere)
     seconds = {test: took for test, took in seen.seconds.items() if test not in seen.failed}
     imported = [
         name
@@ -135,14 +153,14 @@ def watch(copy: Path, found: Path) -> int:
         if name.startswith(("torch", "transformers.", "scipy.", "sklearn.", "pandas", "hypothesis"))
     ]
     print(f"# {len(seconds)} tests passed, and not: {sorted(seen.failed)}", flush=True)
-    found.write_text(json.dumps(Watched(seconds, names, lines, imported)))
+    found.write_text(json.dumps(Watched(seconds, n_lines, names, lines, imported)))
     return 0
 
 
 def run_tests(copy: Path, tests: list[str]) -> int:
     """Run some tests until the first failure: not 0 if there is one."""
     sys.dont_write_bytecode = True
-    files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+    files = list(dict.fromkeys(map(file_of, tests)))
     code = pytest_in(copy, ["-x", "-q", "-p", "no:cacheprovider", *files], Only(tests))
     nothing_to_run = 5
     return 0 if code == nothing_to_run else code
