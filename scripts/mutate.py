@@ -6,7 +6,7 @@ once under coverage.py (``pip install coverage``), which tells the tests that ru
 `--sample` changes are drawn at random of all there are, the same for the same `--seed`, and more
 until each module has two: comparisons, arithmetic, ``and`` and ``or``, ``not``, numbers, ``True``
 and ``False``, and arguments left out. Each is made in a copy of the repository, where the quickest
-tests that run its line are run until the first failure, those of different files first. What
+tests that run its line are run until the first those of different files first. What
 survives is printed: a test is missing there, or the change makes no difference. The score is that
 of the sample alone, with its 95 % interval. `--work` keeps the copy and what coverage told for the
 next run, and `--repository` takes the sources and tests of another checkout.
@@ -27,7 +27,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from tests_by_line import PACKAGE, Watched, in_a_child, run_tests, tests_of, watch
+from tests_by_line import PACKAGE, Watched, failure, in_a_child, tests_of, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def main() -> None:
             copy_of(asked.repository, copy)
             if in_a_child(lambda: watch(copy, found), 3600) != 0:
                 sys.exit("the tests could not be watched")
-        watched = Watched(*json.loads(found.read_text()))
+        watched = Watched(*json.loads(found.read_text()), trusted=set())
         for name in watched.imported:
             with contextlib.suppress(Exception):
                 __import__(name)
@@ -127,19 +127,30 @@ def noticed(change: Change, copy: Path, repository: Path, watched: Watched) -> b
     """Whether the tests notice a change; print it if not."""
     source, path = source_of(copy, change.module), copy / PACKAGE / f"{change.module}.py"
     line, _, text = changed(source, change)
-    tests = tests_of(change.module, source, line, watched)
     times = path.stat()
-    path.write_text(text)
-    limit = 30 + 4 * sum(watched.seconds[test] + 0.3 for test in tests)
-    code = in_a_child(lambda: run_tests(copy, tests), limit) if tests else 0
-    path.write_text(source)
-    os.utime(path, (times.st_atime, times.st_mtime))  # the bytecode beside it holds
-    if code == 0:
-        # As the repository spells it: the same nodes, on other lines.
-        line, what, _ = changed(source_of(repository, change.module), change)
-        said = f"{len(tests)} tests" if tests else "no test runs it"
-        print(f"survived: {change.module}.py:{line}: {what}  ({said}) {tuple(change)}", flush=True)
-    return code != 0
+    while True:
+        tests = tests_of(change.module, source, line, watched)
+        path.write_text(text)
+        failed = failure(copy, tests, watched)
+        path.write_text(source)
+        os.utime(path, (times.st_atime, times.st_mtime))  # the bytecode beside it holds
+        if failed not in watched.seconds or failed in watched.trusted:
+            break
+        # A test may need those that ran before it in the run of all.
+        if failure(copy, tests[: tests.index(failed) + 1], watched):
+            print(f"# fails without the change, too: {failed}", flush=True)
+            del watched.seconds[failed]
+        else:
+            watched.trusted.add(failed)
+            break
+    # As the repository spells it: the same nodes, on other lines.
+    line, what, _ = changed(source_of(repository, change.module), change)
+    place = f"{change.module}.py:{line}: {what}"
+    if failed:
+        print(f"killed: {place}  ({failed})", flush=True)
+    else:
+        print(f"survived: {place}  ({len(tests)} tests) {tuple(change)}", flush=True)
+    return bool(failed)
 
 
 def places(tree: ast.AST) -> list[tuple[int, int]]:
