@@ -197,6 +197,8 @@ def test_special_tokens_can_be_left_out() -> None:
     model, words = build("bert"), with_pairs()
     lens = Lens(model, words)
     assert [t.text for t in lens.tokenize("the fox")] == ["<s>", "the", "fox", "</s>"]
+    whole = lens.trace("the fox")
+    assert [t.id for t in whole.queries()] == words("the fox")["input_ids"]
     trace = lens.trace("the fox", add_special_tokens=False)
     assert [t.text for t in trace.queries()] == ["the", "fox"]
     plain = lens.trace("the fox", "a dog", add_special_tokens=False)

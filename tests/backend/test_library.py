@@ -14,6 +14,7 @@ from transformers.models.llama import modeling_llama
 from backend.tiny_models import TEXT, as_it_runs, build, eager_copy, tokenizer, without_cache
 from glasshead_backend import Lens
 from glasshead_backend.capture import record
+from glasshead_backend.oracle import _of_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +37,13 @@ def reported_by(reference: PreTrainedModel, trace: Trace) -> list[Tensor]:
     with torch.no_grad():
         out = reference(input_ids=ids, output_attentions=True, **without_cache(reference))
     return [weights[0].float() for weights in out.attentions]
+
+
+def test_a_row_that_looks_nowhere_hides_no_difference_of_another() -> None:
+    own = torch.tensor([[[[torch.nan, torch.nan], [0.5, 0.5]]]])
+    theirs = torch.tensor([[[[0.0, 0.0], [0.9, 0.1]]]])
+    assert _of_weights(own, theirs) == pytest.approx(0.4)
+    assert _of_weights(own[:, :, :1], theirs[:, :, :1]) == 0
 
 
 @pytest.fixture

@@ -90,6 +90,25 @@ def test_a_chart_is_the_same_as_no_other(metric: Metric, trace: Trace) -> None:
         assert a is None or (a != b and len({a, b}) == 2)
 
 
+# --- forms ----------------------------------------------------------------------------------------
+@BY_NAME
+def test_a_form_offers_what_the_metric_takes(metric: Metric, trace: Trace) -> None:
+    for name, offered in type(metric).offered(trace).items():
+        taken: list[Any] = []
+        if offered.kind == "choice":
+            taken = [value for value, _ in offered.choices]
+            assert len(taken) > 1
+            assert getattr(metric, name) in taken
+        elif offered.kind in ("int", "float"):
+            assert offered.min is not None
+            assert offered.max is not None or name == "seed"
+            highest = offered.max or offered.min
+            # The end of a range of fractions need not belong to it.
+            taken = [offered.min, highest if offered.kind == "int" else 0.999 * highest]
+        for value in taken:
+            assert getattr(replace(metric, **{name: value}), name) == value
+
+
 # --- results so far -------------------------------------------------------------------------------
 @BY_NAME
 def test_whatever_is_there_so_far_can_be_shown(
