@@ -190,6 +190,10 @@ def test_ids_of_a_source_are_read_with_its_own_vocabulary() -> None:
     lens = Lens(build("bart", vocab_size=len(words), **config), words)
     ids = words("the dog said")["input_ids"]
     assert [token.text for token in lens.tokenize(ids)] == ["the", "dog", "said", "</s>"]
+    # What is predicted is of the other one.
+    named = [lens.vocabulary.piece(id_) for id_ in range(len(words))]
+    theirs = words.convert_ids_to_tokens(list(range(len(words))))
+    assert [one.data.decode() for one in named] == [one.replace("</w>", "") for one in theirs]
 
 
 # --- special tokens -------------------------------------------------------------------------------
