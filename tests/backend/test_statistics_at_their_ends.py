@@ -11,7 +11,9 @@ import torch
 
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import (
+    BinSensitivity,
     Lens,
+    LogitLens,
     Measured,
     MutualInformation,
     Norm,
@@ -77,6 +79,19 @@ def test_a_function_tells_how_far_it_is_as_its_metric_does(
     told: list[Step] = []
     ask(trace, told.append)
     assert told[-1].share == 1
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        BinSensitivity(block="mlp", bins=(4, 8)),
+        LogitLens(k=3),
+        MutualInformation(target=[0, 3, 5], bins=6, trim=2.0, alternative="one-sided"),
+        PredictionDivergence(block="mlp", bins=7, permutations=40, null="shift", seed=3),
+    ],
+)
+def test_a_result_knows_what_was_asked(metric: Metric, trace: Trace) -> None:
+    assert metric.measure(trace).metric == metric
 
 
 @BY_NAME
