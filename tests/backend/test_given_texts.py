@@ -201,6 +201,8 @@ def test_special_tokens_can_be_left_out() -> None:
     model, words = build("bert"), with_pairs()
     lens = Lens(model, words)
     assert [t.text for t in lens.tokenize("the fox")] == ["<s>", "the", "fox", "</s>"]
+    with pytest.raises(ValueError, match="The text is empty"):
+        lens.trace("")  # what the tokenizer puts in covers nothing
     whole = lens.trace("the fox")
     assert [t.id for t in whole.queries()] == words("the fox")["input_ids"]
     trace = lens.trace("the fox", add_special_tokens=False)
