@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from backend.architectures.building import build as build_case
+from backend.architectures.versions import case_or_skip
 from backend.parity import EXACT, NOISE, Errors, apart, errors, in_float64
 from backend.tiny_models import (
     DECODERS,
@@ -181,6 +183,9 @@ def test_scores_are_what_enters_the_softmax(model_type: str) -> None:
     trace = Lens(build(model_type), tokenizer()).trace(TEXT)
     weights = trace.attention(1)
     torch.testing.assert_close(trace.attention(1, scores=True).softmax(-1), weights)
+    # Rows that see less than the whole map.
+    scores = trace.attention(1, rows=[0, 1], scores=True)
+    torch.testing.assert_close(scores.softmax(-1), weights[:, :2])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -243,3 +248,15 @@ def test_half_precision_weights_can_be_recomputed_in_float32(dtype: torch.dtype)
     noise = apart([computed_in(torch.float32)], [exact])
     assert apart([recomputed], [exact]) <= 2 * noise + NOISE
     assert apart([trace.attention(0)], [exact]) > 100 * (noise + NOISE)
+
+
+def test_modules_that_attend_by_themselves_are_recomputed_in_float32_too() -> None:
+    model = build_case(case_or_skip("falcon/FalconForCausalLM")).to(torch.bfloat16)
+    trace = Lens(model, tokenizer()).trace(TEXT)
+    # A row of bfloat16 weights, each rounded to 8 bits, sums to 1 only roughly.
+    off = [
+        float((trace.attention(0, precision=precision).double().sum(-1) - 1).abs().max())
+        for precision in ("model", "float32")
+    ]
+    assert off[0] > 1e-4
+    assert off[1] < 1e-6

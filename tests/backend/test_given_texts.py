@@ -190,6 +190,10 @@ def test_ids_of_a_source_are_read_with_its_own_vocabulary() -> None:
     lens = Lens(build("bart", vocab_size=len(words), **config), words)
     ids = words("the dog said")["input_ids"]
     assert [token.text for token in lens.tokenize(ids)] == ["the", "dog", "said", "</s>"]
+    # What is predicted is of the other one.
+    named = [lens.vocabulary.piece(id_) for id_ in range(len(words))]
+    theirs = words.convert_ids_to_tokens(list(range(len(words))))
+    assert [one.data.decode() for one in named] == [one.replace("</w>", "") for one in theirs]
 
 
 # --- special tokens -------------------------------------------------------------------------------
@@ -197,6 +201,10 @@ def test_special_tokens_can_be_left_out() -> None:
     model, words = build("bert"), with_pairs()
     lens = Lens(model, words)
     assert [t.text for t in lens.tokenize("the fox")] == ["<s>", "the", "fox", "</s>"]
+    with pytest.raises(ValueError, match="The text is empty"):
+        lens.trace("")  # what the tokenizer puts in covers nothing
+    whole = lens.trace("the fox")
+    assert [t.id for t in whole.queries()] == words("the fox")["input_ids"]
     trace = lens.trace("the fox", add_special_tokens=False)
     assert [t.text for t in trace.queries()] == ["the", "fox"]
     plain = lens.trace("the fox", "a dog", add_special_tokens=False)

@@ -13,7 +13,9 @@ from transformers.models.llama import modeling_llama
 
 from backend.tiny_models import TEXT, as_it_runs, build, eager_copy, tokenizer, without_cache
 from glasshead_backend import Lens
+from glasshead_backend.capture.oracle import _of_weights, rounding
 from glasshead_backend.capture.recording import record
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +38,22 @@ def reported_by(reference: PreTrainedModel, trace: Trace) -> list[Tensor]:
     with torch.no_grad():
         out = reference(input_ids=ids, output_attentions=True, **without_cache(reference))
     return [weights[0].float() for weights in out.attentions]
+
+
+def test_a_row_that_looks_nowhere_hides_no_difference_of_another() -> None:
+    own = torch.tensor([[[[torch.nan, torch.nan], [0.5, 0.5]]]])
+    theirs = torch.tensor([[[[0.0, 0.0], [0.9, 0.1]]]])
+    assert _of_weights(own, theirs) == pytest.approx(0.4)
+    assert _of_weights(own[:, :, :1], theirs[:, :, :1]) == 0
+
+
+def test_weights_may_differ_by_a_few_roundings_of_the_largest_score() -> None:
+    call: Any = run_of(Lens(build("llama"), tokenizer()).trace(TEXT)).call(0)
+    query, key = (one.double().square().sum(-1).sqrt().max() for one in (call.query, call.key))
+    largest = float(query * key) / 8**0.5  # heads of 8 numbers
+    assert float(rounding(call, range(call.n_queries))) == pytest.approx(
+        16 * 2**-23 * (1 + largest), rel=1e-5
+    )
 
 
 @pytest.fixture

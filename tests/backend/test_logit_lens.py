@@ -141,8 +141,11 @@ def test_words_that_a_layer_would_write_are_listed_best_first() -> None:
 
 def test_a_trained_model_knows_more_from_layer_to_layer() -> None:
     words = "the whale saw the captain and the captain saw the sea "
-    surprisal = logit_lens(Lens.demo("decoder").trace(words * 3)).to_frame()["surprisal"]
-    assert surprisal.is_monotonic_decreasing
+    found = logit_lens(Lens.demo("decoder").trace(words * 3))
+    frame, tokens = found.to_frame().set_index("layer"), found.tokens_frame().groupby("layer")
+    assert frame["surprisal"].is_monotonic_decreasing
+    np.testing.assert_allclose(frame["accuracy"], tokens["correct"].mean(), rtol=1e-6)
+    assert frame["accuracy"].nunique() > 1
 
 
 # --- errors ---------------------------------------------------------------------------------------

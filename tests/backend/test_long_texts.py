@@ -133,6 +133,13 @@ def test_notable_pairs_are_those_of_eager(threshold: float, ignore_zeros: bool) 
     np.testing.assert_allclose(pairs.score, mean[query, key], atol=1e-5)
 
 
+def test_every_pair_reaches_a_threshold_of_zero(long: Trace) -> None:
+    # In several blocks of rows, each narrower than the map.
+    pairs, n_tokens = long.notable_pairs(1, 0.0), len(long.queries())
+    assert len(pairs) == n_tokens**2
+    assert (pairs.score == 0).sum() >= n_tokens * (n_tokens - 1) / 2
+
+
 def test_a_word_in_all_layers_is_the_fused_row_and_column(long: Trace) -> None:
     for position in (0, 5, 123):
         row = long.token_attention(position, unit="word")

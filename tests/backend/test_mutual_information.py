@@ -304,6 +304,13 @@ def test_samples_that_do_not_vary_are_not_tested() -> None:
     assert tau.statistic.isnan().tolist() == [True, False]
 
 
+def test_two_pairs_are_enough_for_a_rank_correlation_and_one_is_not() -> None:
+    found = kendall(torch.tensor([[0.1, 0.3], [0.3, 0.1]]), torch.tensor([2, 5]))
+    assert found.statistic.tolist() == [1, -1]
+    assert found.p.tolist() == [1, 1]  # one of both orders is as extreme as the other
+    assert kendall(torch.tensor([[0.1]]), torch.tensor([2])).p.isnan().all()
+
+
 def test_constant_activations_tell_nothing_about_each_other() -> None:
     x = torch.full((2, 4, 50), 0.1)
     found = pairwise_information(x, bins=15, trim=4.0)

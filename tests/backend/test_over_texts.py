@@ -369,3 +369,14 @@ def test_what_makes_no_sense_is_named(
 ) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         over_texts(lens, texts, metric, **parameters)
+
+
+def test_a_layers_panel_counts_the_texts_by_their_values(lens: Lens) -> None:
+    texts = some_texts(9)
+    panel: Any = over_texts(lens, texts, LogitLens()).detail(1)[0]
+    alone = singles(lens, texts, LogitLens())
+    surprisal = alone[alone["layer"] == 1]["surprisal"].to_numpy() / np.log(2)  # in bits
+    counted, edges = np.histogram(surprisal, len(panel.edges) - 1)
+    np.testing.assert_allclose(panel.edges, edges, rtol=1e-4)
+    assert panel.values[0].sum() == len(texts)
+    assert np.abs(panel.values[0].numpy() - counted).sum() <= 2  # one may lie on an edge

@@ -501,3 +501,17 @@ def test_an_encoder_has_no_predictions_to_be_right_or_wrong() -> None:
 def test_bad_parameters_are_named(decoder: Trace, parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         prediction_divergence(decoder, **parameters)
+
+
+# --- pictures -------------------------------------------------------------------------------------
+def test_the_histograms_are_numpys_shares_of_each_group(decoder: Trace) -> None:
+    found = prediction_divergence(decoder, block="mlp", bins=12, permutations=40)
+    right = labels_of(decoder)
+    panel: Any = found.detail(1)[0]
+    values = log_norms_of(decoder, "mlp", 1, len(right))
+    np.testing.assert_allclose(panel.values, shares(values, right, 12), atol=1e-6)
+    assert (len(panel.edges), panel.edges[0], panel.edges[-1]) == (
+        13,
+        pytest.approx(values.min()),
+        pytest.approx(values.max()),
+    )

@@ -266,3 +266,20 @@ def test_what_a_notebook_shows_is_text_and_no_markup() -> None:
 def test_a_notebook_that_wants_no_html_gets_the_text(trace: Trace) -> None:
     with pd.option_context("display.notebook_repr_html", False):
         assert Norm().measure(trace)._repr_html_() is None
+
+
+def test_descriptions_of_heads_and_predictions_are_equal_to_themselves_alone() -> None:
+    # Comparing tensors by "==" gives tensors, which a dataclass cannot take for an answer.
+    lens = Lens.demo("decoder")
+    one, other = lens.trace("the whale"), lens.trace("the whale")
+    assert head_statistics(one) != head_statistics(other)
+    assert one.predictions() != other.predictions()
+    assert one.predictions() == one.predictions()
+
+
+def test_predictions_show_themselves_as_a_table() -> None:
+    predictions = Lens.demo("decoder").trace("the <b>whale").predictions()
+    said, table = repr(predictions).split("\n", maxsplit=1)
+    assert said.startswith("Predictions: ")
+    assert "surprisal" in table
+    assert "<b>" not in str(predictions._repr_html_())

@@ -11,12 +11,16 @@ import torch
 
 from backend.tiny_models import TEXT, build, tokenizer
 from glasshead_backend import (
+    BinSensitivity,
     Lens,
+    LogitLens,
     Measured,
     MutualInformation,
     Norm,
     PredictionDivergence,
     Step,
+    logit_lens,
+    mutual_information,
     prediction_divergence,
 )
 from glasshead_backend.frames.chart import chart_frame, detail_frame
@@ -24,7 +28,10 @@ from glasshead_backend.statistics import METRICS, Metric, information, permutati
 from glasshead_backend.statistics.chart import median, quantiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from glasshead_backend import Trace
+    from glasshead_backend.progress import Progress
 
 EVERY: list[Metric] = [
     MutualInformation(target=[0, 3, 5, 8, 11])
@@ -50,6 +57,71 @@ def everything(trace: Trace, measured: Measured) -> None:
         chart_frame(trace, "self", measured, quantity)
     for layer in trace.layers():
         detail_frame(measured, layer)
+
+
+@pytest.fixture(scope="module")
+def trace() -> Trace:
+    return half_right()
+
+
+# --- functions ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda trace, p: logit_lens(trace, progress=p),
+        lambda trace, p: mutual_information(trace, [0, 3, 5], progress=p),
+        lambda trace, p: prediction_divergence(trace, permutations=40, progress=p),
+    ],
+)
+def test_a_function_tells_how_far_it_is_as_its_metric_does(
+    trace: Trace, ask: Callable[[Trace, Progress], Measured]
+) -> None:
+    told: list[Step] = []
+    ask(trace, told.append)
+    assert told[-1].share == 1
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        BinSensitivity(block="mlp", bins=(4, 8)),
+        LogitLens(k=3),
+        MutualInformation(target=[0, 3, 5], bins=6, trim=2.0, alternative="one-sided"),
+        PredictionDivergence(block="mlp", bins=7, permutations=40, null="shift", seed=3),
+    ],
+)
+def test_a_result_knows_what_was_asked(metric: Metric, trace: Trace) -> None:
+    assert metric.measure(trace).metric == metric
+
+
+@BY_NAME
+def test_a_chart_is_the_same_as_no_other(metric: Metric, trace: Trace) -> None:
+    # Tensors are equal or not in every element, and have no truth as a whole.
+    measured = metric.measure(trace)
+    one, other = measured.chart(), measured.chart()
+    parts = [(one.interval, other.interval), (one.null, other.null), (one.heat, other.heat)]
+    panels = zip(measured.detail(0), measured.detail(0), strict=True)
+    for a, b in [(one, other), *parts, *panels]:
+        assert a is None or (a != b and len({a, b}) == 2)
+
+
+# --- forms ----------------------------------------------------------------------------------------
+@BY_NAME
+def test_a_form_offers_what_the_metric_takes(metric: Metric, trace: Trace) -> None:
+    for name, offered in type(metric).offered(trace).items():
+        taken: list[Any] = []
+        if offered.kind == "choice":
+            taken = [value for value, _ in offered.choices]
+            assert len(taken) > 1
+            assert getattr(metric, name) in taken
+        elif offered.kind in ("int", "float"):
+            assert offered.min is not None
+            assert offered.max is not None or name == "seed"
+            highest = offered.max or offered.min
+            # The end of a range of fractions need not belong to it.
+            taken = [offered.min, highest if offered.kind == "int" else 0.999 * highest]
+        for value in taken:
+            assert getattr(replace(metric, **{name: value}), name) == value
 
 
 # --- results so far -------------------------------------------------------------------------------

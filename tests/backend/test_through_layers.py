@@ -95,6 +95,12 @@ def test_cross_attention_cannot_be_rolled_out() -> None:
         trace_of("t5").rollout(kind="cross")
 
 
+def test_flow_through_one_layer_is_its_weight_beside_the_residual() -> None:
+    trace = trace_of("llama", num_hidden_layers=1)
+    mixed = with_residual(eager_maps(trace))[0]
+    np.testing.assert_allclose(trace.flow(5), mixed[5], atol=1e-5)
+
+
 # --- flow -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("model_type", "kind"), [("gpt2", "self"), ("bert", "self")])
 @pytest.mark.parametrize("position", [-1, 3])

@@ -496,6 +496,13 @@ def test_nbytes_counts_what_questions_leave_behind() -> None:
     assert with_predictions - before == 6 * n_tokens * 4
     first_alternatives(run_of(trace), 8, 5)
     assert trace.nbytes - with_predictions == 8 * 5 * (8 + 4)
+    with_ids = trace.nbytes
+    trace.moved_norms(0)
+    # Values of 2 layers in 2 heads of 32 / 4 = 8, and products of 4 heads with each other at a key.
+    model = trace.lens.model.config
+    heads, size = model.num_attention_heads, model.hidden_size // model.num_attention_heads
+    values = model.num_hidden_layers * model.num_key_value_heads * size
+    assert trace.nbytes - with_ids == n_tokens * (values + heads**2) * 4
     replayed = trace_of(build("gptj"))
     held = replayed.nbytes
     replayed.attention(0)

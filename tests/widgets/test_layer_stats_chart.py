@@ -51,6 +51,7 @@ def chart(trace: Trace) -> LayerStatsChart:
 @pytest.fixture
 def told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("glasshead.long_work._SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("glasshead.layer_stats_chart._SECONDS_BETWEEN", 0.0)
 
 
 def until(condition: Callable[[], bool], seconds: float = 10) -> None:

@@ -41,7 +41,7 @@ _BETTER = 0.5
 """A better explanation leaves at most this share of the difference."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """How far explanations of a call are from what happened: numbers that nobody waits for yet.
 

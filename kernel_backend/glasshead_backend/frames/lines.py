@@ -32,7 +32,7 @@ _THUMBNAIL = 32
 _LOWEST_THRESHOLD = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lines:
     """The strongest lines of some heads, strongest first, and sums over all of them.
 

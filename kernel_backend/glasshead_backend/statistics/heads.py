@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["HeadStatistics", "head_statistics"]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class HeadStatistics(ShownAsTable):
     """Averages over the rows (query tokens) of every head; ``[layers, heads]`` float32.
 

@@ -43,7 +43,7 @@ Axis = Literal["heads", "tokens", "values"]
 _HELP = "A point is what the function returned for a layer, or the mean of it."
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class OwnMetric(Metric):
     """What a function of a trace and a layer returns, for every layer.
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.subject import Subject
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """The keyword arguments of one forward pass over several sequences.
 
