@@ -125,10 +125,6 @@ class Trace:
         """Return the sequence of a name: "text", or "source" and "target"."""
         return self._recorded.sides.named(name)
 
-    def side(self, side: Side, kind: Kind | None = None) -> TokenSequence:
-        """Return the sequence on one side of an attention map."""
-        return self._run.side(side, kind)
-
     def layers(self, kind: Kind | None = None) -> list[int]:
         """Return the model's own numbers of the layers that have attention of a kind."""
         return self._run.layers(kind)

@@ -103,8 +103,9 @@ def measure_heads(
 ) -> HeadStatistics:
     """Describe every head; `partial` makes of the layers done what progress callbacks look at."""
     layers = trace.layers(kind)
-    same_text = trace.side("query", kind) is trace.side("key", kind)
-    ids = torch.tensor(trace.side("query", kind).ids)
+    run = run_of(trace)
+    same_text = run.side("query", kind) is run.side("key", kind)
+    ids = torch.tensor(run.side("query", kind).ids)
     behind = _behind_previous_occurrence(ids) if same_text else torch.full_like(ids, -1)
     most = max(trace.n_heads(layer, kind) for layer in layers)
 
@@ -120,7 +121,7 @@ def measure_heads(
             table[:, i, : found.shape[1]] = found
         return table
 
-    return result(run_of(trace).store.remember(("head statistics", kind), measure))
+    return result(run.store.remember(("head statistics", kind), measure))
 
 
 def _layer_statistics(

@@ -33,6 +33,7 @@ from glasshead_backend.statistics.pair_information import PairInformation
 from glasshead_backend.statistics.significance import Alternative, benjamini_hochberg
 from glasshead_backend.statistics.targets import target_positions
 from glasshead_backend.table import table
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,7 +130,7 @@ class MutualInformation(Metric):
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> MutualInformationResult:
         """Compute it for one text."""
-        sequence = trace.side("query", kind)
+        sequence = run_of(trace).side("query", kind)
         places = target_positions(sequence, self.target)
         if len(places) < 2:  # noqa: PLR2004
             where = f" ({places[0]})" if places else ""

@@ -24,6 +24,7 @@ from glasshead_backend.statistics.chart import (
 from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
 from glasshead_backend.table import table
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ Axis = Literal["heads", "tokens", "values"]
 _HELP = "A point is what the function returned for a layer, or the mean of it."
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class OwnMetric(Metric):
     """What a function of a trace and a layer returns, for every layer.
 
@@ -104,7 +105,7 @@ class OwnMetric(Metric):
         """
         layers = tuple(trace.layers(kind))
         n_heads = tuple(trace.n_heads(layer, kind) for layer in layers)
-        n_tokens = len(trace.side("query", kind).tokens)
+        n_tokens = len(run_of(trace).side("query", kind).tokens)
         found: list[Tensor] = []
 
         def result() -> OwnMetricResult | None:

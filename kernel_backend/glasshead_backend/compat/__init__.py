@@ -1,0 +1,4 @@
+"""Other libraries' objects and calls, a file for each library; none is imported before it is met.
+
+None is needed yet: models of transformers are met in `running/`.
+"""
