@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import importlib.util
 import json
 import re
 import subprocess
@@ -97,3 +99,27 @@ def test_before_a_commit_the_checks_of_the_makefile_run() -> None:
     configured = yaml.safe_load(text_of(ROOT / ".pre-commit-config.yaml"))
     hooks = [hook["entry"] for repo in configured["repos"] for hook in repo["hooks"]]
     assert hooks == [*commands_of("check-python"), *commands_of("check-js")]
+
+
+def test_what_docstrings_refer_to_is_there() -> None:
+    references = re.compile(r":(?:mod|func|class|meth|attr|data):`~?(glasshead[\w.]+)`")
+    sources = [
+        path for root in ("kernel_backend", "widgets") for path in (ROOT / root).rglob("*.py")
+    ]
+    named = {(path, name) for path in sources for name in references.findall(text_of(path))}
+    assert named
+    missing = [f"{path.name}: {name}" for path, name in named if not _is_there(name)]
+    assert not missing, missing
+
+
+def _is_there(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    module, _, rest = name.partition(".")
+    found: object = importlib.import_module(module)
+    for part in filter(None, rest.split(".")):
+        module = f"{module}.{part}"
+        found = getattr(found, part, None)
+        if found is None and importlib.util.find_spec(module) is None:
+            return False
+        found = found or importlib.import_module(module)
+    return True

@@ -64,7 +64,7 @@ def examine(model: Any) -> Anatomy:
     Parameters
     ----------
     model : PreTrainedModel
-        As :func:`glasshead_backend.running.forward.for_a_trace` makes it.
+        As :func:`glasshead_backend.running.as_found.for_a_trace` makes it.
 
     Raises
     ------
