@@ -109,7 +109,13 @@ CORE = (
     *(
         _path(name)
         for name in (
-            *("library", "attention_parity", "attention_shapes", "architectures", "activations"),
+            *(
+                "transformers_versions",
+                "attention_parity",
+                "attention_shapes",
+                "architectures",
+                "activations",
+            ),
             *("batches", "demo_models", "generation", "long_texts", "model_left_as_found"),
             *("predictions", "structure", "tokens", "words", "users_settings", "bad_input"),
         )
@@ -119,7 +125,12 @@ CORE = (
 FEW = (
     *(
         _path(name)
-        for name in ("library", "attention_parity", "model_left_as_found", "predictions")
+        for name in (
+            "transformers_versions",
+            "attention_parity",
+            "model_left_as_found",
+            "predictions",
+        )
     ),
     _path("tokens"),
     "tests/widgets/test_state.py",

@@ -16,7 +16,7 @@ from glasshead import (
     PerplexityStrip,
     Trace,
 )
-from glasshead.questions import reply
+from glasshead.messages import reply
 from support.tiny_models import TEXT, build, tokenizer
 
 STALE = "The model has changed since this text was traced"

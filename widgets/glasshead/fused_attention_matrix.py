@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import traitlets
 
-from glasshead.questions import question
+from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
 from glasshead_backend.frames import pack
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from glasshead.questions import Answer
+    from glasshead.messages import Answer
 
 
 class FusedAttentionMatrix(TraceView):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 import traitlets
 
-from glasshead.questions import question
+from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
 from glasshead_backend import Measured, Metric, Norm
@@ -20,7 +20,7 @@ from glasshead_backend.statistics import as_metric
 if TYPE_CHECKING:
     import pandas as pd
 
-    from glasshead.questions import Answer
+    from glasshead.messages import Answer
     from glasshead_backend import Step, Trace
 
 _PATIENCE = 1.0

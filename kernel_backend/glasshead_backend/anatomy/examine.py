@@ -12,7 +12,7 @@ from glasshead_backend.anatomy.padding import Padding
 from glasshead_backend.anatomy.probe import Probed, probe
 from glasshead_backend.anatomy.refusals import refused_text
 from glasshead_backend.anatomy.structure import Structure, UnsupportedModelError
-from glasshead_backend.capture.captured import CapturedCall
+from glasshead_backend.capture.softmax import CapturedCall
 from glasshead_backend.running.body import Outcome, accepts, difference, reads_pairs, unembedding_of
 from glasshead_backend.running.forward import inputs_of, n_embeddings, window
 from glasshead_backend.running.modules import modules_of

@@ -28,9 +28,9 @@ from glasshead_backend.anatomy.locate import (
 from glasshead_backend.anatomy.structure import Structure, UnsupportedModelError
 from glasshead_backend.anatomy.watch import Watch
 from glasshead_backend.anatomy.writers import find_contributions
-from glasshead_backend.capture.captured import CapturedCall
 from glasshead_backend.capture.recording import first_look, record
 from glasshead_backend.capture.replay import Reader, Replay
+from glasshead_backend.capture.softmax import CapturedCall
 from glasshead_backend.capture.tap import FusedAttention, SoftmaxTap, layout_of
 from glasshead_backend.capture.unfold import LinearInValues
 from glasshead_backend.running.body import Outcome, outcome_of, shortened, unembedding_of

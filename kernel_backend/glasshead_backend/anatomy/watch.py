@@ -10,8 +10,8 @@ from glasshead_backend.anatomy.alike import build_of, copy_of, only_adds
 from glasshead_backend.anatomy.dataflow import Dataflow, tensors_in
 from glasshead_backend.anatomy.layer_runs import LayerRun
 from glasshead_backend.anatomy.summands import UnclearError
-from glasshead_backend.capture.captured import CapturedCall
 from glasshead_backend.capture.key_part import KeyPart
+from glasshead_backend.capture.softmax import CapturedCall
 from glasshead_backend.running.forward import forward
 from glasshead_backend.running.hooks import first_tensor, here, hidden_states
 from glasshead_backend.running.modules import modules_of

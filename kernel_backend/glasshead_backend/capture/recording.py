@@ -2,10 +2,10 @@
 
 A transformers model asks for the function that computes its attention (SDPA, eager, ...). While a
 recording is open it is handed the very same function, wrapped so that the query and key it is
-called with are kept by reference (:mod:`glasshead_backend.running.library` gets between). The model
-keeps its implementation name, its masks and its speed; nothing of size T x T is stored. Weights are
-recomputed later, for the heads and rows somebody asks for (see
-:mod:`glasshead_backend.capture.captured`).
+called with are kept by reference (:mod:`glasshead_backend.running.transformers_versions` gets
+between). The model keeps its implementation name, its masks and its speed; nothing of size T x T is
+stored. Weights are recomputed later, for the heads and rows somebody asks for (see
+:mod:`glasshead_backend.capture.softmax`).
 
 The model file's own eager function is kept with every call as the oracle of how its weights are
 meant; what was put out decides whether that is what ran (:mod:`glasshead_backend.capture.oracle`).
@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
-from glasshead_backend.capture.captured import CapturedCall, default_scaling
 from glasshead_backend.capture.oracle import (
     Evidence,
     examine,
@@ -36,10 +35,11 @@ from glasshead_backend.capture.oracle import (
 )
 from glasshead_backend.capture.relative_bias import RelativeBias, relative
 from glasshead_backend.capture.replay import Reader, Replay, keep_inputs
+from glasshead_backend.capture.softmax import CapturedCall, default_scaling
 from glasshead_backend.running.arena import Arena
 from glasshead_backend.running.as_found import autocast_now
 from glasshead_backend.running.hooks import version_of
-from glasshead_backend.running.library import eager_of, hook_attention
+from glasshead_backend.running.transformers_versions import eager_of, hook_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from glasshead_backend.capture.captured import AttentionFunction
+    from glasshead_backend.capture.softmax import AttentionFunction
 
 
 @dataclass(eq=False)

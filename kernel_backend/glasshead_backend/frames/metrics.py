@@ -6,7 +6,7 @@ import json
 from dataclasses import MISSING, asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from glasshead_backend.statistics.catalogue import METRICS, metric_named
+from glasshead_backend.statistics.by_name import METRICS, metric_named
 from glasshead_backend.statistics.over_texts import OverTexts
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from glasshead_backend.checks import at_least_one, several, whole
 from glasshead_backend.checks import positions as checked_positions
+from glasshead_backend.data_frames import ShownAsTable, nullable, table
 from glasshead_backend.memory import budget_on, require_room
-from glasshead_backend.table import ShownAsTable, nullable, table
 from glasshead_backend.text.words import token_to_word
 from glasshead_backend.tracing.scores import prediction_shift, scores_of
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from glasshead_backend.capture.captured import CapturedCall
 from glasshead_backend.capture.recording import record_values
+from glasshead_backend.capture.softmax import CapturedCall
 from glasshead_backend.running.as_found import for_a_trace
 from glasshead_backend.running.forward import forward
 from glasshead_backend.running.hooks import first_tensor, here, version_of

@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary
 import torch
 
 from glasshead_backend.running.hooks import own_run
-from glasshead_backend.running.library import masked_attention
 from glasshead_backend.running.modules import modules_of
+from glasshead_backend.running.transformers_versions import masked_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -20,8 +20,8 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from glasshead_backend.running.as_found import lock_of
 from glasshead_backend.running.hooks import is_own_hook, version_of
-from glasshead_backend.running.library import registered_function
 from glasshead_backend.running.modules import modules_of
+from glasshead_backend.running.transformers_versions import registered_function
 
 _PLAIN = frozenset({bool, int, float, str})
 _GROUPS = frozenset({list, tuple, set, dict})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, SupportsIndex, cast
 import torch
 
 from glasshead_backend.checks import at_least_one, require, several
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice, LayerChart
 from glasshead_backend.statistics.metric import Measured, Metric, Parameter, parameter
@@ -19,7 +20,6 @@ from glasshead_backend.statistics.right_and_wrong import (
     block_parameter,
     labelled_log_norms,
 )
-from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from glasshead_backend.data_frames import ShownAsTable, table
 from glasshead_backend.maps.entropy import row_entropy
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.running.threads import undisturbed
-from glasshead_backend.table import ShownAsTable, table
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from glasshead_backend.checks import at_least_one
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.questions.activations import predicting_layers, read_out_layers
 from glasshead_backend.questions.predictions import score, top_alternatives
 from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, median, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric, parameter
-from glasshead_backend.table import table
 from glasshead_backend.trace import run_of
 from glasshead_backend.tracing.scores import prediction_shift
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from glasshead_backend.checks import whole
+from glasshead_backend.data_frames import ShownAsTable
 from glasshead_backend.statistics.chart import Choice
-from glasshead_backend.table import ShownAsTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args
 import torch
 
 from glasshead_backend.checks import at_least_one, require
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice
 from glasshead_backend.statistics.information import (
@@ -32,7 +33,6 @@ from glasshead_backend.statistics.mutual_information_chart import (
 from glasshead_backend.statistics.pair_information import PairInformation
 from glasshead_backend.statistics.significance import Alternative, benjamini_hochberg
 from glasshead_backend.statistics.targets import target_positions
-from glasshead_backend.table import table
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import (
     BLOCK_LABELS,
@@ -18,7 +19,6 @@ from glasshead_backend.statistics.chart import (
 )
 from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
-from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

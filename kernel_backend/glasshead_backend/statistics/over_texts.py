@@ -16,7 +16,7 @@ import torch
 
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.progress import reporting, steps
-from glasshead_backend.statistics.catalogue import as_metric
+from glasshead_backend.statistics.by_name import as_metric
 from glasshead_backend.statistics.chart import HeatMap, LayerChart, Range, layers_with
 from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from glasshead_backend.checks import require
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.chart import (
     Bars,
@@ -23,7 +24,6 @@ from glasshead_backend.statistics.chart import (
 )
 from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
-from glasshead_backend.table import table
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:

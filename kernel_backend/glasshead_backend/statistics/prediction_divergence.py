@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, get_args
 
 from glasshead_backend.checks import at_least_one, require
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice, quantiles
 from glasshead_backend.statistics.group_differences import GroupDifferences, Which
@@ -39,7 +40,6 @@ from glasshead_backend.statistics.right_and_wrong import (
     block_parameter,
     labelled_log_norms,
 )
-from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice, LayerChart, Range, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric
-from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     import pandas as pd
