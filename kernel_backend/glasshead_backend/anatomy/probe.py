@@ -198,10 +198,10 @@ class _Probe:
                 handle = module.register_forward_pre_hook(enter, with_kwargs=True)
                 stack.callback(handle.remove)
                 stack.callback(module.register_forward_hook(leave).remove)
-            recording = stack.enter_context(first_look(self.model))
             seen = (self._on_softmax, self._on_fused, self._on_lookup, self._on_selection)
             tap = SoftmaxTap(*seen)
-            recording.aside = stack.enter_context(tap).aside
+            recording = stack.enter_context(first_look(self.model, tap.aside))
+            stack.enter_context(tap)
             forward(self.model, inputs)
         return [call for call in recording.calls if isinstance(call, CapturedCall)]
 

@@ -58,7 +58,7 @@ class Recording:
     thread: int = field(default_factory=threading.get_ident)
     arena: Arena = field(default_factory=Arena, repr=False)
     evidence: list[Evidence] = field(default_factory=list[Evidence], repr=False)
-    # Opened while our own arithmetic runs: whoever watches the model's has no use for it.
+    # Opened while our own arithmetic runs.
     aside: Callable[[], AbstractContextManager[object]] = field(default=nullcontext, repr=False)
     _last: tuple[nn.Module, weakref.ref[Tensor], weakref.ref[Tensor]] | None = None
     # Layers share one position bias (T5): what it was recognised as, while the model holds it.
@@ -236,9 +236,18 @@ def record(
 
 
 @contextmanager
-def first_look(model: Any) -> Generator[FirstLook, None, None]:
-    """Record which attention calls there are; see :func:`record`."""
-    recording = FirstLook()
+def first_look(
+    model: Any, aside: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> Generator[FirstLook, None, None]:
+    """Record which attention calls there are; see :func:`record`.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    aside : callable
+        Opened while our own arithmetic runs, for who watches the model's.
+    """
+    recording = FirstLook(aside=aside)
     with _open(recording, model):
         yield recording
     recording.settle()

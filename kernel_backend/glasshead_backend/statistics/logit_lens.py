@@ -11,8 +11,8 @@ import torch
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
-from glasshead_backend.questions.activations import predicting_layers, read_out_layers
 from glasshead_backend.questions.predictions import score, top_alternatives
+from glasshead_backend.questions.readout import predicting_layers, read_out_layers
 from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, median, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric, parameter
 from glasshead_backend.trace import run_of

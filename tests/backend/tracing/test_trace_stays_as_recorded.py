@@ -21,8 +21,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from backend.capture.test_local_attention import longformer
 from glasshead_backend import Lens, ModelChangedError, Trace, logit_lens
-from glasshead_backend.questions.activations import read_out_layers
 from glasshead_backend.questions.predictions import first_alternatives
+from glasshead_backend.questions.readout import read_out_layers
 from glasshead_backend.trace import run_of
 from support.architectures.building import build as build_case
 from support.architectures.versions import case_or_skip
