@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from glasshead.questions import reply
+from glasshead.messages import reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,7 +27,7 @@ SOURCES = [str(ROOT / "tests"), str(ROOT / "kernel_backend")]
 sys.path[:0] = SOURCES
 
 # The processes start with everything imported, and share it.
-PRELOADED = ["torch", "transformers", "glasshead_backend", "backend.architectures.checking"]
+PRELOADED = ["torch", "transformers", "glasshead_backend", "support.architectures.checking"]
 DONE = ROOT / ".artifacts" / "architectures.jsonl"
 TABLE = ROOT / "docs" / "architectures.md"
 SECONDS, GIGABYTES, PROCESSES = 300, 12, 2
@@ -64,14 +64,14 @@ def main() -> None:
         with DONE.open("a") as file:
             file.write(json.dumps({**result, "code": code}) + "\n")
     if not asked.types:
-        from backend.architectures.table import document  # noqa: PLC0415  after the environment
+        from support.architectures.table import document  # noqa: PLC0415  after the environment
 
         TABLE.write_text(document([done[name] for name in names]))
 
 
 def case_names() -> list[str]:
     """List all cases."""
-    from backend.architectures.building import all_cases  # noqa: PLC0415  after the environment
+    from support.architectures.building import all_cases  # noqa: PLC0415  after the environment
 
     return [case.name for case in all_cases()]
 
@@ -125,8 +125,8 @@ def work(name: str, sending: Any) -> None:
     import torch  # noqa: PLC0415  the parent needs none of this
     from transformers import logging  # noqa: PLC0415
 
-    from backend.architectures.building import all_cases  # noqa: PLC0415
-    from backend.architectures.checking import check, said  # noqa: PLC0415
+    from support.architectures.building import all_cases  # noqa: PLC0415
+    from support.architectures.checking import check, said  # noqa: PLC0415
 
     logging.set_verbosity_error()
     torch.set_num_threads(1)

@@ -96,13 +96,26 @@ SETS: dict[str, Set] = {
 }
 CHECKED = ("oldest", "newest")
 
+
+def _path(name: str) -> str:
+    """Return where a test of the backend is: folders mirror the packages."""
+    (found,) = (ROOT / "tests" / "backend").glob(f"**/test_{name}.py")
+    return str(found.relative_to(ROOT))
+
+
 ALL = ("tests/backend", "tests/widgets")
 # What versions matter to: how attention is recorded, tokenizers, generation, loading, the wire.
 CORE = (
     *(
-        f"tests/backend/test_{name}.py"
+        _path(name)
         for name in (
-            *("library", "attention_parity", "attention_shapes", "architectures", "activations"),
+            *(
+                "transformers_versions",
+                "attention_parity",
+                "attention_shapes",
+                "architectures",
+                "activations",
+            ),
             *("batches", "demo_models", "generation", "long_texts", "model_left_as_found"),
             *("predictions", "structure", "tokens", "words", "users_settings", "bad_input"),
         )
@@ -111,10 +124,15 @@ CORE = (
 )
 FEW = (
     *(
-        f"tests/backend/test_{name}.py"
-        for name in ("library", "attention_parity", "model_left_as_found", "predictions")
+        _path(name)
+        for name in (
+            "transformers_versions",
+            "attention_parity",
+            "model_left_as_found",
+            "predictions",
+        )
     ),
-    "tests/backend/test_tokens.py",
+    _path("tokens"),
     "tests/widgets/test_state.py",
     "tests/widgets/test_wire_bytes.py",
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import importlib.util
 import json
 import re
 import subprocess
@@ -11,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from glasshead_backend import statistics
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = ROOT / "widgets" / "glasshead" / "__init__.py"
@@ -24,12 +28,19 @@ def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def public(name: str) -> list[str] | str:
+def public(name: str) -> ast.expr:
     """What a module-level name of the public package is, read without running it."""
     for node in ast.parse(text_of(PUBLIC)).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
-            return ast.literal_eval(node.value)
+            return node.value
     raise KeyError(name)
+
+
+def public_names() -> list[str]:
+    """All names of the public package but those that it takes from the statistics' registry."""
+    names = public("__all__")
+    assert isinstance(names, ast.List)
+    return [one.value for one in names.elts if isinstance(one, ast.Constant)]
 
 
 def is_there(name: str) -> bool:
@@ -46,7 +57,7 @@ def commands_of(target: str) -> list[str]:
 
 def test_every_public_name_stands_in_some_document() -> None:
     words = set(re.findall(r"\w+", "\n".join(map(text_of, FOR_USERS))))
-    missing = [name for name in public("__all__") if name not in words]
+    missing = [name for name in [*public_names(), *statistics.__all__] if name not in words]
     assert not missing, "public, and in no document: " + ", ".join(missing)
 
 
@@ -75,7 +86,7 @@ def test_the_picture_of_the_layers_is_what_the_code_is() -> None:
 
 def test_a_citation_names_this_version_and_licence() -> None:
     citation = yaml.safe_load(text_of(ROOT / "CITATION.cff"))
-    assert citation["version"] == public("__version__")
+    assert citation["version"] == ast.literal_eval(public("__version__"))
     assert text_of(ROOT / "LICENSE").startswith(f"{citation['license']} License")
 
 
@@ -88,3 +99,27 @@ def test_before_a_commit_the_checks_of_the_makefile_run() -> None:
     configured = yaml.safe_load(text_of(ROOT / ".pre-commit-config.yaml"))
     hooks = [hook["entry"] for repo in configured["repos"] for hook in repo["hooks"]]
     assert hooks == [*commands_of("check-python"), *commands_of("check-js")]
+
+
+def test_what_docstrings_refer_to_is_there() -> None:
+    references = re.compile(r":(?:mod|func|class|meth|attr|data):`~?(glasshead[\w.]+)`")
+    sources = [
+        path for root in ("kernel_backend", "widgets") for path in (ROOT / root).rglob("*.py")
+    ]
+    named = {(path, name) for path in sources for name in references.findall(text_of(path))}
+    assert named
+    missing = [f"{path.name}: {name}" for path, name in named if not _is_there(name)]
+    assert not missing, missing
+
+
+def _is_there(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    module, _, rest = name.partition(".")
+    found: object = importlib.import_module(module)
+    for part in filter(None, rest.split(".")):
+        module = f"{module}.{part}"
+        found = getattr(found, part, None)
+        if found is None and importlib.util.find_spec(module) is None:
+            return False
+        found = found or importlib.import_module(module)
+    return True

@@ -19,7 +19,7 @@ BACKEND = Path(__file__).parents[1] / "kernel_backend" / "glasshead_backend"
 
 LAYERS = (
     "__init__",
-    "compat",  # comes with the first of other libraries' objects
+    "other_libraries",  # comes with the first of other libraries' objects
     "frames",
     "statistics",
     "lens",
@@ -35,7 +35,7 @@ LAYERS = (
     "progress",
     "memory",
     "checks",
-    "table",
+    "data_frames",
     "demo",
 )
 """Top floor first: a module imports from its own layer and from those below it, nothing else."""

@@ -1,92 +1,29 @@
 """Glasshead's analysis, usable without Jupyter: record a model's run, then ask about it."""
 
+from glasshead_backend import statistics
 from glasshead_backend.anatomy.structure import UnsupportedModelError
 from glasshead_backend.lens import Lens
 from glasshead_backend.memory import MemoryBudgetError
 from glasshead_backend.progress import Cancelled, Step
 from glasshead_backend.questions.predictions import Predictions
 from glasshead_backend.running.same_model import ModelChangedError
-from glasshead_backend.statistics import (
-    AttentionSink,
-    BinSensitivity,
-    BinSensitivityResult,
-    HeadDistance,
-    HeadEntropy,
-    HeadMetricResult,
-    HeadStatistics,
-    Induction,
-    LayerSimilarity,
-    LayerSimilarityResult,
-    LogitLens,
-    LogitLensResult,
-    Measured,
-    Metric,
-    MutualInformation,
-    MutualInformationResult,
-    Norm,
-    NormResult,
-    OverTexts,
-    OverTextsResult,
-    OwnMetric,
-    OwnMetricResult,
-    PredictionDivergence,
-    PredictionDivergenceResult,
-    PreviousToken,
-    bin_sensitivity,
-    head_statistics,
-    layer_similarity,
-    logit_lens,
-    mutual_information,
-    over_texts,
-    prediction_divergence,
-)
+from glasshead_backend.statistics import *  # noqa: F403  its __all__ is in ours
 from glasshead_backend.text.sequences import Sequence
 from glasshead_backend.text.tokens import Token
 from glasshead_backend.text.words import Word
 from glasshead_backend.trace import Trace
 
-__all__ = [
-    "AttentionSink",
-    "BinSensitivity",
-    "BinSensitivityResult",
+__all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "Cancelled",
-    "HeadDistance",
-    "HeadEntropy",
-    "HeadMetricResult",
-    "HeadStatistics",
-    "Induction",
-    "LayerSimilarity",
-    "LayerSimilarityResult",
     "Lens",
-    "LogitLens",
-    "LogitLensResult",
-    "Measured",
     "MemoryBudgetError",
-    "Metric",
     "ModelChangedError",
-    "MutualInformation",
-    "MutualInformationResult",
-    "Norm",
-    "NormResult",
-    "OverTexts",
-    "OverTextsResult",
-    "OwnMetric",
-    "OwnMetricResult",
-    "PredictionDivergence",
-    "PredictionDivergenceResult",
     "Predictions",
-    "PreviousToken",
     "Sequence",
     "Step",
     "Token",
     "Trace",
     "UnsupportedModelError",
     "Word",
-    "bin_sensitivity",
-    "head_statistics",
-    "layer_similarity",
-    "logit_lens",
-    "mutual_information",
-    "over_texts",
-    "prediction_divergence",
+    *statistics.__all__,
 ]

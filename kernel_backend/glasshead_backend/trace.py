@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glasshead_backend.progress import reporting
-from glasshead_backend.questions import activations as stream
-from glasshead_backend.questions import attention as of
-from glasshead_backend.questions import moved, through_layers
-from glasshead_backend.questions import predictions as predicted
+from glasshead_backend.questions import activations as ask_activations
+from glasshead_backend.questions import attention as ask_attention
+from glasshead_backend.questions import moved as ask_moved
+from glasshead_backend.questions import predictions as ask_predictions
+from glasshead_backend.questions import through_layers as ask_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,7 +74,7 @@ class Trace:
 
     @property
     def _run(self) -> Run:
-        """The run, unless it was closed."""
+        """The run, unless it was closed; of a closed one `_recorded` still has the tokens."""
         if self._closed:
             raise ValueError("This trace is closed. Trace the text again to ask more questions.")
         return self._recorded
@@ -125,10 +126,6 @@ class Trace:
         """Return the sequence of a name: "text", or "source" and "target"."""
         return self._recorded.sides.named(name)
 
-    def side(self, side: Side, kind: Kind | None = None) -> TokenSequence:
-        """Return the sequence on one side of an attention map."""
-        return self._run.side(side, kind)
-
     def layers(self, kind: Kind | None = None) -> list[int]:
         """Return the model's own numbers of the layers that have attention of a kind."""
         return self._run.layers(kind)
@@ -142,9 +139,10 @@ class Trace:
 
         Returns
         -------
-        {"capture", "eager", "replay"}
+        {"capture", "eager", "replay", "unfold"}
             From the recorded query and key, by our own arithmetic or by the model's own eager
-            function; or by running the attention module once more.
+            function; or by running the attention module once more, in the last case with values
+            that show where each weight lies (banded attention).
         """
         return self._run.call(layer, kind).path
 
@@ -220,9 +218,9 @@ class Trace:
             When the answer takes more memory than it may; the message says what would fit.
         """
         run = self._run
-        asked = of.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        asked = ask_attention.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
         with reporting(progress):
-            return of.attention(run, asked, rows, scores=scores, precision=precision)
+            return ask_attention.attention(run, asked, rows, scores=scores, precision=precision)
 
     def attention_map(
         self,
@@ -246,8 +244,8 @@ class Trace:
             With ``aggregate="mean"``: average over the heads whose weight is not exactly zero.
         """
         run = self._run
-        asked = of.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
-        return of.attention_map(
+        asked = ask_attention.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        return ask_attention.attention_map(
             run, asked, ignore_zeros=ignore_zeros, scores=scores, precision=precision
         )
 
@@ -287,9 +285,11 @@ class Trace:
             number of rows and columns in a pixel.
         """
         run = self._run
-        asked = of.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        asked = ask_attention.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
         with reporting(progress):
-            return of.pooled_attention(run, asked, queries=queries, keys=keys, size=size, pool=pool)
+            return ask_attention.pooled_attention(
+                run, asked, queries=queries, keys=keys, size=size, pool=pool
+            )
 
     def strongest_keys(
         self,
@@ -319,9 +319,9 @@ class Trace:
             first; weights of zero fill up rows that see fewer keys.
         """
         run = self._run
-        asked = of.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        asked = ask_attention.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
         with reporting(progress):
-            return of.strongest_keys(run, asked, k, rows)
+            return ask_attention.strongest_keys(run, asked, k, rows)
 
     def token_attention(
         self,
@@ -350,7 +350,7 @@ class Trace:
             :meth:`attention`. A layer with fewer heads than another is padded with NaN.
         """
         with reporting(progress):
-            return of.token_attention(
+            return ask_attention.token_attention(
                 self._run, position, kind=kind, direction=direction, unit=unit
             )
 
@@ -387,9 +387,9 @@ class Trace:
             are named by their input token; a column ``predicted`` has what they predict.
         """
         run = self._run
-        asked = of.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        asked = ask_attention.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
         with reporting(progress):
-            return of.notable_pairs(run, asked, threshold, ignore_zeros=ignore_zeros)
+            return ask_attention.notable_pairs(run, asked, threshold, ignore_zeros=ignore_zeros)
 
     def mean_attention(
         self,
@@ -418,7 +418,7 @@ class Trace:
             ``[queries, keys]`` float32 (float64 of a model in float64).
         """
         with reporting(progress):
-            return through_layers.mean_attention(
+            return ask_layers.mean_attention(
                 self._run, layers, kind=kind, rows=rows, unit=unit, aggregate=aggregate
             )
 
@@ -459,7 +459,7 @@ class Trace:
             ``[queries, keys]`` float32 (float64 of a model in float64); each row sums to 1.
         """
         with reporting(progress):
-            return through_layers.rollout(
+            return ask_layers.rollout(
                 self._run,
                 kind=kind,
                 last_layer=last_layer,
@@ -500,7 +500,7 @@ class Trace:
             code divides by their sum).
         """
         with reporting(progress):
-            return through_layers.flow(
+            return ask_layers.flow(
                 self._run, position, keys, kind=kind, last_layer=last_layer, aggregate=aggregate
             )
 
@@ -548,9 +548,9 @@ class Trace:
             When the values or the projection are needed of a model that has changed since.
         """
         run = self._run
-        asked = of.select(run, layer, heads, kind=kind, unit=unit)
+        asked = ask_attention.select(run, layer, heads, kind=kind, unit=unit)
         with reporting(progress):
-            return moved.moved_norms(run, asked, rows, aggregate=aggregate)
+            return ask_moved.moved_norms(run, asked, rows, aggregate=aggregate)
 
     # ---- the residual stream --------------------------------------------------------------------
 
@@ -571,7 +571,7 @@ class Trace:
             layer without a block has no entry, nor has one whose contribution is not known:
             :meth:`unclear_blocks` says why.
         """
-        return stream.norms(self._run, kind)
+        return ask_activations.norms(self._run, kind)
 
     def unclear_blocks(self, kind: Kind | None = None) -> dict[str, dict[int, str]]:
         """Say which blocks' contributions to the residual stream are not known, and why.
@@ -586,7 +586,7 @@ class Trace:
         dict
             ``{block: {layer: reason}}``; empty for most models.
         """
-        return stream.unclear_blocks(self._run, kind)
+        return ask_activations.unclear_blocks(self._run, kind)
 
     def activations(
         self,
@@ -602,9 +602,9 @@ class Trace:
         ----------
         layer : int
             Layer number.
-        block : {"attention", "cross", "mlp", "residual", "embedding"}
-            What the attention, cross-attention or MLP block adds to the residual stream; the
-            residual stream behind the layer; or what goes into the first layer.
+        block : {"attention", "cross", "mlp", "mixer", "other", "residual", "embedding"}
+            What a block adds to the residual stream, blocks as for :meth:`norms`; the residual
+            stream behind the layer; or what goes into the first layer.
         kind : str, optional
             Picks the stack, as for :meth:`norms`.
         heads : int or sequence of int, optional
@@ -626,7 +626,7 @@ class Trace:
         ModelChangedError
             When they are not stored yet and the model has changed since the text was traced.
         """
-        return stream.activations(self._run, layer, block, kind=kind, heads=heads)
+        return ask_activations.activations(self._run, layer, block, kind=kind, heads=heads)
 
     def hidden_states(
         self, layer: int, *, kind: Kind | None = None
@@ -665,11 +665,14 @@ class Trace:
         ModelChangedError
             When the model has changed since the text was traced.
         """
-        stream.store_activations(self._run, blocks, kind=kind, dtype=dtype)
+        ask_activations.store_activations(self._run, blocks, kind=kind, dtype=dtype)
 
     def layers_with(self, block: ActivationBlock, kind: Kind | None = None) -> list[int]:
-        """Return the layers of a stack that have a block; its activations are stored by this."""
-        return sorted(stream.activations_by_layer(self._run, block, kind))
+        """Return the layers of a stack that have a block.
+
+        Runs the model once more the first time, and stores the block's activations.
+        """
+        return sorted(ask_activations.activations_by_layer(self._run, block, kind))
 
     # ---- predictions ----------------------------------------------------------------------------
 
@@ -678,7 +681,7 @@ class Trace:
 
         They were computed when the text was traced.
         """
-        return predicted.predictions(self._run)
+        return ask_predictions.predictions(self._run)
 
     @property
     def perplexity(self) -> float:
@@ -715,7 +718,7 @@ class Trace:
         ModelChangedError
             When the model has changed since the text was traced.
         """
-        return predicted.top_k(self._run, position, k)
+        return ask_predictions.top_k(self._run, position, k)
 
     def next_token(self, k: int = 10) -> pd.DataFrame:
         """Return the k most probable tokens after the last one: how the model would go on.
@@ -738,7 +741,7 @@ class Trace:
         ModelChangedError
             When the model has changed since the text was traced.
         """
-        return predicted.next_token(self._run, k)
+        return ask_predictions.next_token(self._run, k)
 
     def logits(
         self, positions: SupportsIndex | Iterable[SupportsIndex] | None = None
@@ -767,7 +770,7 @@ class Trace:
         ModelChangedError
             When the model has changed since the text was traced.
         """
-        return predicted.logits(self._run, positions)
+        return ask_predictions.logits(self._run, positions)
 
     # ---- what it holds --------------------------------------------------------------------------
 
@@ -777,7 +780,7 @@ class Trace:
         return self._recorded.nbytes
 
     def close(self) -> None:
-        """Free what was recorded. Questions asked afterwards raise ``ValueError``."""
+        """Free what was recorded. Asked for more than its text, it raises ``ValueError`` then."""
         self._recorded, self._closed = self._recorded.emptied(), True
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import transformers
 
-from backend.architectures.building import all_cases
-from backend.architectures.checking import check
-from backend.architectures.table import types_listed, version_of
-from backend.architectures.versions import case_or_skip, path_here
+from support.architectures.building import all_cases
+from support.architectures.checking import check
+from support.architectures.table import types_listed, version_of
+from support.architectures.versions import case_or_skip, path_here
 
 TABLE = Path(__file__).parents[2] / "docs" / "architectures.md"
 CASES = {case.name: case for case in all_cases()}

@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2LMHeadModel
 
-from backend.tiny_models import TEXT, WORDS, build, tokenizer
 from glasshead_backend import Lens, UnsupportedModelError
+from support.tiny_models import TEXT, WORDS, build, tokenizer
 
 
 @pytest.fixture(scope="module")

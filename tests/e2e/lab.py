@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Error as PlaywrightError
 
-from e2e.messages import KernelMessage, parse_frame
+from support.messages import KernelMessage, parse_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from e2e.lab import KernelError, LabServer, Notebook
-from e2e.messages import number_lists
+from support.messages import number_lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable

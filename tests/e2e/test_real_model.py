@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import expect
 
 from e2e.lab import ROOT
-from e2e.messages import number_lists
 from e2e.views import CHART, LINES, MATRIX, STRIP, n_colours, picture, view, wait_until_drawn
+from support.messages import number_lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glasshead.questions import reply
+from glasshead.messages import reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

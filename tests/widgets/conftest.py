@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from backend.tiny_models import TEXT, build, tokenizer
 from glasshead import Lens, Trace
 from glasshead_backend.demo import DECODER_TEXT
+from support.tiny_models import TEXT, build, tokenizer
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from backend.tiny_models import TEXT, build, tokenizer
 from glasshead import (
     AttentionLines,
     FusedAttentionMatrix,
@@ -17,7 +16,8 @@ from glasshead import (
     PerplexityStrip,
     Trace,
 )
-from glasshead.questions import reply
+from glasshead.messages import reply
+from support.tiny_models import TEXT, build, tokenizer
 
 STALE = "The model has changed since this text was traced"
 

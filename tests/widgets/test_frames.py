@@ -9,8 +9,6 @@ import pytest
 import torch
 from scipy.stats import entropy
 
-from backend import tokenizers
-from backend.tiny_models import TEXT, build, tokenizer
 from glasshead import (
     AttentionLines,
     FusedAttentionMatrix,
@@ -23,6 +21,8 @@ from glasshead_backend.frames import lines as lines_module
 from glasshead_backend.frames import matrix as matrix_module
 from glasshead_backend.maps import attention_map
 from glasshead_backend.trace import run_of
+from support import tokenizers
+from support.tiny_models import TEXT, build, tokenizer
 from widgets.frames import unpack
 
 if TYPE_CHECKING:

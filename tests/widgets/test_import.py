@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import glasshead
+from glasshead_backend import statistics
+
 LARGE = ("pandas", "scipy", "sklearn", "transformers.modeling_utils")
 CODE = f"""
 import sys
@@ -21,3 +24,9 @@ def test_nothing_large_is_loaded_beside_torch_and_transformers() -> None:
         [sys.executable, "-c", CODE], env=paths, capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_every_statistic_is_there() -> None:
+    assert set(statistics.__all__) <= set(glasshead.__all__)
+    assert len(glasshead.__all__) == len(set(glasshead.__all__))
+    assert all(hasattr(glasshead, name) for name in glasshead.__all__)

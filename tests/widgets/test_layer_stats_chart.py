@@ -51,6 +51,7 @@ def chart(trace: Trace) -> LayerStatsChart:
 @pytest.fixture
 def told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("glasshead.long_work._SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("glasshead.layer_stats_chart._SECONDS_BETWEEN", 0.0)
 
 
 def until(condition: Callable[[], bool], seconds: float = 10) -> None:
@@ -130,6 +131,29 @@ def test_an_infinite_divergence_travels_and_is_said(trace: Trace) -> None:
     assert groups["words"].startswith("divergence ∞ nats per bin")
     assert groups["words"].endswith("p = 1, adjusted for the number of layers 1")
     json.dumps(chart.detail, default=len, allow_nan=False)
+
+
+def test_an_infinite_divergence_over_texts_is_said_in_the_chart(trace: Trace) -> None:
+    texts = [DECODER_LONG_TEXT[start : start + 200] for start in (0, 100, 200)]
+    asked = PredictionDivergence(divergence="notebook", permutations=10)
+    chart = LayerStatsChart(trace, OverTexts(of=asked, texts=texts))
+    until(lambda: chart.frame != {})
+    assert np.isinf(unpack(chart.frame["mean"])).all()
+    assert chart.frame["note"].startswith("Infinite in every layer, because of 3 of 3 texts: a bin")
+
+
+def test_a_metric_says_itself_that_it_is_known_at_once(trace: Trace) -> None:
+    class Depth(Norm):
+        """Norms by another name."""
+
+    class Slow(Norm):
+        is_instant = False
+
+    for metric, is_long in ((Norm(), False), (Depth(), False), (Slow(), True), (Induction(), True)):
+        chart = LayerStatsChart(trace, metric)
+        chart._measured_of = None  # as if it were asked for now
+        assert chart._is_long() is is_long
+    assert not OverTexts(of="norm", texts=[]).is_instant
 
 
 def test_the_panel_shows_the_current_layer(trace: Trace) -> None:

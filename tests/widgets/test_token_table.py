@@ -8,10 +8,10 @@ import pytest
 import traitlets
 from traitlets import TraitError
 
-from backend import tokenizers
-from backend.test_given_texts import FIRST, MESSAGES, SECOND, chatting, with_pairs
-from backend.tiny_models import build
+from backend.tracing.test_given_texts import FIRST, MESSAGES, SECOND, chatting, with_pairs
 from glasshead import Lens, PerplexityStrip, TokenTable, link_views
+from support import tokenizers
+from support.tiny_models import build
 from widgets.frames import unpack
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ import torch
 from comm.base_comm import BaseComm
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from e2e.messages import number_lists
 from glasshead import (
     AttentionLines,
     FusedAttentionMatrix,
@@ -22,6 +21,7 @@ from glasshead import (
     PerplexityStrip,
     Trace,
 )
+from support.messages import number_lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 import traitlets
 
-from glasshead.questions import question
+from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
 from glasshead_backend.frames import pack
@@ -16,7 +16,7 @@ from glasshead_backend.frames.lines import fan, lines_frame, lines_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from glasshead.questions import Answer
+    from glasshead.messages import Answer
 
 
 class AttentionLines(TraceView):

@@ -87,6 +87,9 @@ class Explorer(ipywidgets.GridBox):
         else:
             raise AttributeError(no_such_name(type(self), name, _NAMES))
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *LINKED})
+
     def close(self) -> None:
         """Close the four views and the layout."""
         for view in self.views:

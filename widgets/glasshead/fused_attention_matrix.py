@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 import traitlets
 
-from glasshead.questions import question
+from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
 from glasshead_backend.frames import pack
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from glasshead.questions import Answer
+    from glasshead.messages import Answer
+    from glasshead_backend.asking import Selection
 
 
 class FusedAttentionMatrix(TraceView):
@@ -53,6 +55,16 @@ class FusedAttentionMatrix(TraceView):
     def to_frame(self) -> pd.DataFrame:
         """Return the matrix with its words (or tokens) as index and columns."""
         return matrix_table(self.trace, self._selection)
+
+    @property
+    def _selection(self) -> Selection:
+        """What is shown, with its heads combined."""
+        return replace(super()._selection, aggregate=self._aggregate)
+
+    @property
+    def _aggregate(self) -> Any:
+        """The aggregate as a selection's type; the trait holds a plain string."""
+        return self.aggregate
 
     def _make_frame(self) -> dict[str, Any]:
         return matrix_frame(self.trace, self._selection)

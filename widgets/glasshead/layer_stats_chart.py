@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 import traitlets
 
-from glasshead.questions import question
+from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
 from glasshead_backend import Measured, Metric, Norm
@@ -20,7 +20,7 @@ from glasshead_backend.statistics import as_metric
 if TYPE_CHECKING:
     import pandas as pd
 
-    from glasshead.questions import Answer
+    from glasshead.messages import Answer
     from glasshead_backend import Step, Trace
 
 _PATIENCE = 1.0
@@ -103,7 +103,7 @@ class LayerStatsChart(TraceView):
     # ---- measuring ----------------------------------------------------------------------------
 
     def _is_long(self) -> bool:
-        return not isinstance(self.metric, Norm) and not self._is_measured()
+        return not self.metric.is_instant and not self._is_measured()
 
     def _is_measured(self) -> bool:
         return self._measured_of == (self.metric, self.kind)
@@ -156,7 +156,7 @@ class LayerStatsChart(TraceView):
     def _valid_metric(self, proposal: dict[str, Any]) -> Metric:
         asked = proposal["value"]
         try:
-            metric = asked.metric if isinstance(asked, Measured) else as_metric(asked)
+            metric = as_metric(asked)
         except (TypeError, ValueError) as error:
             raise traitlets.TraitError(str(error)) from None
         if reason := metric.lacks(self.trace):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 import traitlets
 
-from glasshead.questions import question
+from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
 from glasshead_backend.asking import Selection
@@ -18,7 +18,7 @@ from glasshead_backend.frames.strip import place_of_true, source_attention, stri
 if TYPE_CHECKING:
     import pandas as pd
 
-    from glasshead.questions import Answer
+    from glasshead.messages import Answer
 
 
 class PerplexityStrip(TraceView):

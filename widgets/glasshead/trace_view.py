@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
@@ -47,13 +47,14 @@ class Picture:
 class TraceView(View):
     """A view of a trace whose state is traits: readable, settable, observable and linkable.
 
-    It comes to its picture so; whatever fails or is cancelled, the last complete picture stays::
+    A trait that the frame depends on has changed: the picture of the new state is computed at once,
+    or, where that takes long, in a thread while the view says how far it is. When it is complete it
+    is shown; when that fails, the error is. Whatever fails or is cancelled, the last complete
+    picture stays, and cancelling goes back to the state that it answers::
 
-        idle ──▶ computing ──▶ shown
-                  ▲   │          │ a trait that the frame depends on has changed
-                  │   ▼          │
-                  ├─ failed ◀────┤ (at once)
-                  └──────────────┘ (in a thread, where it takes long)
+        shown ──▶ computing ──▶ shown
+                      ├───────▶ failed      the last picture, and what went wrong
+                      └───────▶ shown       cancelled: the last picture and its state
 
     Parameters
     ----------
@@ -110,6 +111,7 @@ class TraceView(View):
         self._picture: Picture | None = None
         self._failure: Exception | None = None
         kind = state.setdefault("kind", trace.default_kind)
+        # An unknown kind is refused where it is validated.
         layers = trace.layers(kind) if kind in trace.kinds else [0]
         state.setdefault("layer", layers[0])
         try:
@@ -137,15 +139,6 @@ class TraceView(View):
         if hasattr(self, "_trace"):  # a constructor that raised may have none
             self._long_work.end()
             self._trace = None
-
-    @property
-    def phase(self) -> Literal["idle", "computing", "shown", "failed"]:
-        """How far the view is with the picture of its current state."""
-        if self._long_work.is_running:
-            return "computing"
-        if self._failure is not None:
-            return "failed"
-        return "idle" if self._picture is None else "shown"
 
     # ---- for subclasses -----------------------------------------------------------------------
 
@@ -199,7 +192,7 @@ class TraceView(View):
             self._start()
             self._long_work.join(self._patience)
         else:
-            self._draw(lambda: True)
+            self._compute_and_show(lambda: True)
         if self._failure is not None:
             raise self._failure
 
@@ -215,7 +208,7 @@ class TraceView(View):
             if long:
                 self._start()
             else:
-                self._draw(lambda: True)
+                self._compute_and_show(lambda: True)
 
     def _answers(self, state: dict[str, Any]) -> bool:
         """Whether the last picture is of this state."""
@@ -224,13 +217,13 @@ class TraceView(View):
     def _start(self) -> None:
         """Draw beside the kernel's own thread."""
         self.busy = self._work
-        self._long_work.start(self._draw)
+        self._long_work.start(self._compute_and_show)
 
-    def _draw(self, is_wanted: Callable[[], bool]) -> None:
+    def _compute_and_show(self, is_wanted: Callable[[], bool]) -> None:
         """Compute labels and frame, and show them if nobody has asked for others meanwhile."""
         # The view shows what went wrong, whatever it was, and keeps its last good picture.
         try:
-            picture = self._made()
+            picture = self._make_picture()
         except Cancelled:
             raise
         except Exception as error:  # noqa: BLE001
@@ -250,7 +243,7 @@ class TraceView(View):
             self._failure = None
             self._on_picture()
 
-    def _made(self) -> Picture:
+    def _make_picture(self) -> Picture:
         """Return the picture of the current state; what has not changed is taken from the last."""
         last, state, labelled = self._picture, self._state_key(), (self._kind, self._unit)
         frame = last.frame if last and last.state == state else self._make_frame()
@@ -285,8 +278,7 @@ class TraceView(View):
     @property
     def _selection(self) -> Selection:
         """What is shown, as the functions that make frames take it."""
-        aggregate = getattr(self, "aggregate", None)
-        return Selection(self._kind, self.layer, tuple(self.heads), self._unit, aggregate)
+        return Selection(self._kind, self.layer, tuple(self.heads), self._unit)
 
     @property
     def _unit(self) -> Any:

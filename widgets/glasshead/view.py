@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from glasshead.messages import reply
 from glasshead.names import did_you_mean, is_declared, no_such_name, settable_traits
-from glasshead.questions import reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,9 +12,10 @@ from glasshead_backend.anatomy.padding import Padding
 from glasshead_backend.anatomy.probe import Probed, probe
 from glasshead_backend.anatomy.refusals import refused_text
 from glasshead_backend.anatomy.structure import Structure, UnsupportedModelError
-from glasshead_backend.capture.captured import CapturedCall
+from glasshead_backend.capture.softmax import CapturedCall
 from glasshead_backend.running.body import Outcome, accepts, difference, reads_pairs, unembedding_of
 from glasshead_backend.running.forward import inputs_of, n_embeddings, window
+from glasshead_backend.running.modules import modules_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +64,7 @@ def examine(model: Any) -> Anatomy:
     Parameters
     ----------
     model : PreTrainedModel
-        As :func:`glasshead_backend.running.forward.for_a_trace` makes it.
+        As :func:`glasshead_backend.running.as_found.for_a_trace` makes it.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def examine(model: Any) -> Anatomy:
 
 def _require_fixed_attention(model: Any) -> None:
     """Refuse BigBird's sparse mode: any short text would switch the model to full attention."""
-    if any(getattr(module, "attention_type", "") == "block_sparse" for module in model.modules()):
+    if any(getattr(module, "attention_type", "") == "block_sparse" for module in modules_of(model)):
         raise UnsupportedModelError(
             f"{type(model).__name__} attends in sparse random blocks, which Glasshead cannot show "
             "token by token. Load it with full attention: "

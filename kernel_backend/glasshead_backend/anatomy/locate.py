@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from glasshead_backend.capture.call import AttentionCall
-    from glasshead_backend.capture.captured import CapturedCall
+    from glasshead_backend.capture.softmax import CapturedCall
 
 Lengths = dict[Kind, tuple[int, int]]
 """Queries and keys of every kind of attention that a model could have."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from glasshead_backend.running.body import unembedding_of
 from glasshead_backend.running.hooks import version_of
+from glasshead_backend.running.modules import modules_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +27,12 @@ class ModuleTree:
     """
 
     def __init__(self, model: Any) -> None:
-        self._modules = [weakref.ref(module) for module in model.modules()]
+        self._modules = [weakref.ref(module) for module in modules_of(model)]
         self._settings = _settings(model)
 
     def is_of(self, model: Any) -> bool:
         """Whether the model still has just these modules and settings."""
-        modules = list(model.modules())
+        modules = modules_of(model)
         return (
             len(modules) == len(self._modules)
             and all(ref() is module for ref, module in zip(self._modules, modules, strict=True))

@@ -28,14 +28,15 @@ from glasshead_backend.anatomy.locate import (
 from glasshead_backend.anatomy.structure import Structure, UnsupportedModelError
 from glasshead_backend.anatomy.watch import Watch
 from glasshead_backend.anatomy.writers import find_contributions
-from glasshead_backend.capture.captured import CapturedCall
-from glasshead_backend.capture.recording import record
+from glasshead_backend.capture.recording import first_look, record
 from glasshead_backend.capture.replay import Reader, Replay
+from glasshead_backend.capture.softmax import CapturedCall
 from glasshead_backend.capture.tap import FusedAttention, SoftmaxTap, layout_of
 from glasshead_backend.capture.unfold import LinearInValues
 from glasshead_backend.running.body import Outcome, outcome_of, shortened, unembedding_of
 from glasshead_backend.running.forward import forward
 from glasshead_backend.running.hooks import here
+from glasshead_backend.running.modules import modules_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -191,16 +192,16 @@ class _Probe:
         """Run the model under observation; return the calls made through the interface."""
         enter, leave = here(self._enter), here(self._leave)
         with ExitStack() as stack:
-            for module in self.model.modules():
+            for module in modules_of(self.model):
                 if type(module) in _NEVER_ATTEND:
                     continue
                 handle = module.register_forward_pre_hook(enter, with_kwargs=True)
                 stack.callback(handle.remove)
                 stack.callback(module.register_forward_hook(leave).remove)
-            recording = stack.enter_context(record((), self.model))
             seen = (self._on_softmax, self._on_fused, self._on_lookup, self._on_selection)
             tap = SoftmaxTap(*seen)
-            recording.aside = stack.enter_context(tap).aside
+            recording = stack.enter_context(first_look(self.model, tap.aside))
+            stack.enter_context(tap)
             forward(self.model, inputs)
         return [call for call in recording.calls if isinstance(call, CapturedCall)]
 

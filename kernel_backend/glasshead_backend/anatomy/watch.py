@@ -10,10 +10,11 @@ from glasshead_backend.anatomy.alike import build_of, copy_of, only_adds
 from glasshead_backend.anatomy.dataflow import Dataflow, tensors_in
 from glasshead_backend.anatomy.layer_runs import LayerRun
 from glasshead_backend.anatomy.summands import UnclearError
-from glasshead_backend.capture.captured import CapturedCall
 from glasshead_backend.capture.key_part import KeyPart
+from glasshead_backend.capture.softmax import CapturedCall
 from glasshead_backend.running.forward import forward
 from glasshead_backend.running.hooks import first_tensor, here, hidden_states
+from glasshead_backend.running.modules import modules_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -211,4 +212,4 @@ class Watch:
 
 
 def _modules(model: nn.Module, wanted: dict[int, Any]) -> list[nn.Module]:
-    return [module for module in model.modules() if id(module) in wanted]
+    return [module for module in modules_of(model) if id(module) in wanted]

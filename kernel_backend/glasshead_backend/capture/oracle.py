@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from glasshead_backend.capture.captured import (
+from glasshead_backend.capture.relative_bias import RelativeBias
+from glasshead_backend.capture.softmax import (
     SINK_NAMES,
     attend_again,
     blind_rows,
     eager_rows,
     own_weights,
 )
-from glasshead_backend.capture.relative_bias import RelativeBias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import nn
 
-    from glasshead_backend.capture.captured import AttentionFunction, CapturedCall
+    from glasshead_backend.capture.softmax import AttentionFunction, CapturedCall
 
 _LEFT_OUT = ("softcap", *SINK_NAMES)
 """What a function may be given and not heed."""
@@ -41,7 +41,7 @@ _BETTER = 0.5
 """A better explanation leaves at most this share of the difference."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """How far explanations of a call are from what happened: numbers that nobody waits for yet.
 

@@ -2,10 +2,10 @@
 
 A transformers model asks for the function that computes its attention (SDPA, eager, ...). While a
 recording is open it is handed the very same function, wrapped so that the query and key it is
-called with are kept by reference (:mod:`glasshead_backend.running.library` gets between). The model
-keeps its implementation name, its masks and its speed; nothing of size T x T is stored. Weights are
-recomputed later, for the heads and rows somebody asks for (see
-:mod:`glasshead_backend.capture.captured`).
+called with are kept by reference (:mod:`glasshead_backend.running.transformers_versions` gets
+between). The model keeps its implementation name, its masks and its speed; nothing of size T x T is
+stored. Weights are recomputed later, for the heads and rows somebody asks for (see
+:mod:`glasshead_backend.capture.softmax`).
 
 The model file's own eager function is kept with every call as the oracle of how its weights are
 meant; what was put out decides whether that is what ran (:mod:`glasshead_backend.capture.oracle`).
@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
-from glasshead_backend.capture.captured import CapturedCall, default_scaling
 from glasshead_backend.capture.oracle import (
     Evidence,
     examine,
@@ -36,10 +35,11 @@ from glasshead_backend.capture.oracle import (
 )
 from glasshead_backend.capture.relative_bias import RelativeBias, relative
 from glasshead_backend.capture.replay import Reader, Replay, keep_inputs
+from glasshead_backend.capture.softmax import CapturedCall, default_scaling
 from glasshead_backend.running.arena import Arena
 from glasshead_backend.running.as_found import autocast_now
 from glasshead_backend.running.hooks import version_of
-from glasshead_backend.running.library import eager_of, hook_attention
+from glasshead_backend.running.transformers_versions import eager_of, hook_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from glasshead_backend.capture.captured import AttentionFunction
+    from glasshead_backend.capture.softmax import AttentionFunction
 
 
 @dataclass(eq=False)
@@ -58,7 +58,7 @@ class Recording:
     thread: int = field(default_factory=threading.get_ident)
     arena: Arena = field(default_factory=Arena, repr=False)
     evidence: list[Evidence] = field(default_factory=list[Evidence], repr=False)
-    # Opened while our own arithmetic runs: whoever watches the model's has no use for it.
+    # Opened while our own arithmetic runs.
     aside: Callable[[], AbstractContextManager[object]] = field(default=nullcontext, repr=False)
     _last: tuple[nn.Module, weakref.ref[Tensor], weakref.ref[Tensor]] | None = None
     # Layers share one position bias (T5): what it was recognised as, while the model holds it.
@@ -94,6 +94,11 @@ class Recording:
         self.evidence.append(replace(evidence, differences=kept))
         self.calls.append(call)
 
+    def settle(self) -> None:
+        """Decide what the weights of the calls are, once the model has run."""
+        settle(self.evidence)
+        self.evidence.clear()
+
     def is_repeated(self, module: nn.Module, query: Tensor, key: Tensor) -> bool:
         """Whether the last call asked for this very attention, for other values (DiffLlama)."""
         last, self._last = self._last, (module, weakref.ref(query), weakref.ref(key))
@@ -107,6 +112,29 @@ class Recording:
         recognised = relative(bias.detach())
         self._biases.append((weakref.ref(bias), recognised))
         return bias.detach() if recognised is None else recognised
+
+
+@dataclass(eq=False)
+class FirstLook(Recording):
+    """Which calls there are, for a probe that asks of their weights only who looks ahead.
+
+    By the causal flag no row does: those calls need not be compared with what the model computed,
+    as they are whenever a text is traced.
+    """
+
+    def take(
+        self,
+        call: CapturedCall,
+        function: AttentionFunction,
+        value: Tensor,
+        output: Tensor,
+        weights: Tensor | None,
+    ) -> None:
+        """Keep a call; find out what its weights are where that is not known without."""
+        if call.causal and call.mask is None:
+            self.calls.append(call)
+        else:
+            super().take(call, function, value, output, weights)
 
 
 class Gathered(NamedTuple):
@@ -204,8 +232,25 @@ def record(
         if readers:
             stack.enter_context(keep_inputs(readers, model, batch, recording.note))
         yield recording
-    settle(recording.evidence)
-    recording.evidence.clear()
+    recording.settle()
+
+
+@contextmanager
+def first_look(
+    model: Any, aside: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> Generator[FirstLook, None, None]:
+    """Record which attention calls there are; see :func:`record`.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+    aside : callable
+        Opened while our own arithmetic runs, for who watches the model's.
+    """
+    recording = FirstLook(aside=aside)
+    with _open(recording, model):
+        yield recording
+    recording.settle()
 
 
 @contextmanager

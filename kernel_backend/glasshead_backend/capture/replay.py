@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from glasshead_backend.capture.call import AttentionCall, answer_dtype
-from glasshead_backend.capture.captured import CapturedCall
+from glasshead_backend.capture.softmax import CapturedCall
 from glasshead_backend.capture.tap import (
     FusedAttention,
     Layout,
@@ -29,7 +29,7 @@ from glasshead_backend.capture.tap import (
 from glasshead_backend.capture.unfold import LinearInValues
 from glasshead_backend.running.as_found import autocast_now, for_a_trace, lock_of
 from glasshead_backend.running.hooks import here, version_of
-from glasshead_backend.running.library import is_cache
+from glasshead_backend.running.transformers_versions import is_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Iterator, Sequence

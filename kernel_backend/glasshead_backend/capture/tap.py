@@ -13,8 +13,8 @@ from torch.overrides import (
     _pop_mode_temporarily,  # pyright: ignore[reportPrivateUsage]
 )
 
-from glasshead_backend.capture.captured import CapturedCall, default_scaling
 from glasshead_backend.capture.oracle import plain_attention
+from glasshead_backend.capture.softmax import CapturedCall, default_scaling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence

@@ -53,11 +53,6 @@ def chart_frame(
     chart = measured.chart(quantity)
     nothing = torch.full_like(chart.mean, torch.nan)
     interval, test, heat = chart.interval, chart.test, chart.heat
-    tokens = chart.tokens
-    fits = tokens is not None and tokens.numel() <= _TOKEN_VALUES
-    # A decoder of an encoder-decoder model is measured at its rows; the rows' own labels name them.
-    sequence = trace.sequences[0 if kind in ("self", "encoder") else -1]
-    named = trace.predictions().tokens if chart.tokens_are_predicted else sequence.tokens
     return {
         "key": {"kind": kind, "metric": measured.metric.shown_as, "quantity": quantity},
         "kind": "chart",
@@ -78,10 +73,7 @@ def chart_frame(
         "heat": None
         if heat is None
         else {"values": pack(heat.values, torch.float32), "label": heat.label, "max": heat.max},
-        "tokens": pack(tokens, torch.float32) if tokens is not None and fits else None,
-        "has_tokens": tokens is not None,
-        "token_labels": [token.text for token in named] if tokens is not None else [],
-        "sequence": sequence.name,
+        **_tokens(trace, kind, chart),
         "help": list(chart.help),
         # What is not there yet is not missing.
         "note": "" if partial else chart.note,
@@ -103,6 +95,20 @@ def token_values(chart: LayerChart, position: int) -> Tensor:
     if not 0 <= position < n_tokens:
         raise ValueError(f"position {position} is out of range: there are {n_tokens} tokens.")
     return chart.tokens[:, :, position]
+
+
+def _tokens(trace: Trace, kind: Kind, chart: LayerChart) -> dict[str, Any]:
+    tokens = chart.tokens
+    fits = tokens is not None and tokens.numel() <= _TOKEN_VALUES
+    # A decoder of an encoder-decoder model is measured at its rows; the rows' own labels name them.
+    sequence = trace.sequences[0 if kind in ("self", "encoder") else -1]
+    named = trace.predictions().tokens if chart.tokens_are_predicted else sequence.tokens
+    return {
+        "tokens": pack(tokens, torch.float32) if tokens is not None and fits else None,
+        "has_tokens": tokens is not None,
+        "token_labels": [token.text for token in named] if tokens is not None else [],
+        "sequence": sequence.name,
+    }
 
 
 def _null(null: Null | None) -> dict[str, Any]:

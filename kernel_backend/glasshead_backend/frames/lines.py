@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from glasshead_backend.checks import positions
+from glasshead_backend.data_frames import table
 from glasshead_backend.frames.pack import index_dtype, pack
 from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.running.threads import undisturbed
-from glasshead_backend.table import table
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _THUMBNAIL = 32
 _LOWEST_THRESHOLD = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lines:
     """The strongest lines of some heads, strongest first, and sums over all of them.
 

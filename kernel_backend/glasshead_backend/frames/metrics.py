@@ -6,7 +6,7 @@ import json
 from dataclasses import MISSING, asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from glasshead_backend.statistics.catalogue import METRICS
+from glasshead_backend.statistics.by_name import METRICS, metric_named
 from glasshead_backend.statistics.over_texts import OverTexts
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def metric_state(metric: Metric, trace: Trace) -> dict[str, Any]:
     """Say which metric is asked for, in JSON."""
     over, of = (metric, metric.of) if isinstance(metric, OverTexts) else (None, metric)
     n_texts = None if over is None else over.n_texts
-    values = of.values()
+    values = of.parameters()
     return {
         "name": of.name,
         "label": of.label,
@@ -69,10 +69,9 @@ def chosen_metric(state: Mapping[str, Any], before: Metric, trace: Trace) -> Met
     if name == before.name:
         offered = before.offered(trace)
         return replace(before, **{k: _read(given[k], offered[k]) for k in offered if k in given})
-    if name not in METRICS:
-        raise ValueError(f"metric {name!r} is not there: {', '.join(map(repr, METRICS))}.")
-    offered = METRICS[name].offered(trace)
-    return METRICS[name](**{k: _read(given[k], offered[k]) for k in offered if k in given})
+    metric = metric_named(name)
+    offered = metric.offered(trace)
+    return metric(**{k: _read(given[k], offered[k]) for k in offered if k in given})
 
 
 def _described(parameter: Parameter) -> dict[str, Any]:

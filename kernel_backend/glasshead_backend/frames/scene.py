@@ -28,8 +28,8 @@ def scene(trace: Trace) -> dict[str, Any]:
             "name": kind,
             "title": _TITLES[kind],
             "causal": is_causal(trace, kind),
-            "query": trace.side("query", kind).name,
-            "key": trace.side("key", kind).name,
+            "query": run_of(trace).side("query", kind).name,
+            "key": run_of(trace).side("key", kind).name,
             "layers": [
                 {"number": layer, "heads": trace.n_heads(layer, kind)}
                 for layer in trace.layers(kind)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from glasshead_backend.data_frames import table
 from glasshead_backend.frames.pack import pack
 from glasshead_backend.frames.strip import pieces
-from glasshead_backend.table import table
 from glasshead_backend.text.tokens import encode
 from glasshead_backend.text.vocabulary import Vocabulary
 from glasshead_backend.text.words import group_words, token_to_word

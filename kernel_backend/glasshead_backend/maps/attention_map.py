@@ -107,8 +107,8 @@ class Combine(NamedTuple):
     ignore_zeros: bool = False
 
 
-class Answer(NamedTuple):
-    """What an answer may take.
+class Limits(NamedTuple):
+    """What the map is called, and what an answer about it may take.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class Answer(NamedTuple):
     narrows: tuple[Narrow, ...] = ()
 
 
-_WEIGHTS, _EACH, _ANY = Cell(), Combine(), Answer()
+_WEIGHTS, _EACH, _ANY = Cell(), Combine(), Limits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,7 @@ class AttentionMap:
         What the weights of the softmax are turned into before rows are units.
     combine : Combine
         How heads are combined.
-    answer : Answer
+    limits : Limits
         What an answer may take, and how it is called.
     """
 
@@ -155,7 +155,7 @@ class AttentionMap:
     keys: Units
     cell: Cell = _WEIGHTS
     combine: Combine = _EACH
-    answer: Answer = _ANY
+    limits: Limits = _ANY
 
     @property
     def n_maps(self) -> int:
@@ -184,7 +184,7 @@ class AttentionMap:
 
     def narrowing(self, *ways: Narrow) -> AttentionMap:
         """Return the map for somebody who can ask less of it in these ways."""
-        return replace(self, answer=self.answer._replace(narrows=ways))
+        return replace(self, limits=self.limits._replace(narrows=ways))
 
     def blocks(
         self, rows: Sequence[int] | None = None
@@ -198,7 +198,7 @@ class AttentionMap:
         rows = range(self.n_rows) if rows is None else rows
         cuts = self._cuts(rows)
         pairs = itertools.pairwise(cuts)
-        for start, stop in steps(pairs, f"computing {self.answer.what}", len(cuts) - 1):
+        for start, stop in steps(pairs, f"computing {self.limits.what}", len(cuts) - 1):
             yield slice(start, stop), self._block(rows[start:stop])
 
     def whole(self, rows: Sequence[int] | None = None) -> Float[Tensor, "map row column"]:
@@ -297,7 +297,7 @@ class AttentionMap:
         MemoryBudgetError
             When they are more than one answer may hold.
         """
-        allowed = budget_on(self.device, self.answer.budget)
+        allowed = budget_on(self.device, self.limits.budget)
         found: list[tuple[Tensor, ...]] = []
         n_found = 0
         with undisturbed(self.device):
@@ -309,7 +309,7 @@ class AttentionMap:
                 require_room(
                     n_found * (self.dtype.itemsize + 3 * _POSITION_BYTES),
                     allowed,
-                    f"{self.answer.what}: over {n_found:,} weights reach {threshold:g}, which",
+                    f"{self.limits.what}: over {n_found:,} weights reach {threshold:g}, which",
                     ["Raise the threshold."],
                 )
         of_map, row, column, weight = (torch.cat(parts) for parts in zip(*found, strict=True))
@@ -356,7 +356,7 @@ class AttentionMap:
         return fuse(weights, rows, self.queries, self.keys)
 
     def _combined(self, weights: Float[Tensor, "head row key"]) -> Float[Tensor, "map row key"]:
-        aggregate, ignore_zeros = self.combine
+        aggregate, ignore_zeros = self.combine  # "sum" is done: of norms there is no sum
         if aggregate == "max":
             return weights.amax(dim=0, keepdim=True)
         if aggregate == "mean" and ignore_zeros:
@@ -372,9 +372,9 @@ class AttentionMap:
             return
         require_room(
             self.call.working_bytes,
-            budget_on(self.device, self.answer.budget),
+            budget_on(self.device, self.limits.budget),
             f"{type(self.call.module).__name__} computes attention by itself, all heads and rows "
-            f"of a layer at once: {self.answer.what}",
+            f"of a layer at once: {self.limits.what}",
             ["Trace a shorter text."],
         )
 
@@ -384,7 +384,7 @@ class AttentionMap:
         """Refuse an answer that is too large, and say which would fit."""
         row = (n_columns or self.n_columns) * (cell_bytes or self.dtype.itemsize)
         needed = self.n_maps * n_rows * row
-        allowed = budget_on(self.device, self.answer.budget)
+        allowed = budget_on(self.device, self.limits.budget)
         if needed <= allowed:
             return
         size = f"{n_rows:,} x {n_columns or self.n_columns:,} weights"
@@ -396,13 +396,13 @@ class AttentionMap:
             ways_out["mean"] = "A mean over the heads would fit (aggregate='mean')."
         if fits[1]:
             ways_out["rows"] = f"{fits[1]:,} of the rows would fit (rows=)."
-        said = [ways_out[way] for way in self.answer.narrows if way in ways_out]
-        require_room(needed, allowed, f"{self.answer.what}: {heads}{size}", said)
+        said = [ways_out[way] for way in self.limits.narrows if way in ways_out]
+        require_room(needed, allowed, f"{self.limits.what}: {heads}{size}", said)
 
     def __repr__(self) -> str:
         size = self.n_maps * self.n_rows * self.n_columns * self.dtype.itemsize
         return (
-            f"AttentionMap({self.answer.what}: {self.n_maps} x {self.n_rows} x {self.n_columns}, "
+            f"AttentionMap({self.limits.what}: {self.n_maps} x {self.n_rows} x {self.n_columns}, "
             f"{in_words(size)} if it were whole)"
         )
 

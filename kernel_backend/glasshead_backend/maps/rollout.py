@@ -55,7 +55,7 @@ def rollout(maps: Sequence[AttentionMap], rows: Sequence[int]) -> Float[Tensor, 
     n_tokens = last.n_columns
     require_room(
         2 * len(rows) * n_tokens * last.dtype.itemsize,
-        budget_on(last.device, last.answer.budget),
+        budget_on(last.device, last.limits.budget),
         f"Rollout of {len(rows):,} x {n_tokens:,} tokens",
         ["Ask for fewer rows (rows=)."],
     )
@@ -157,7 +157,7 @@ def _require_room_for_edges(maps: Sequence[AttentionMap], row: int) -> None:
     n_edges = (row + 1) * (row + 2) // 2 if seen.shape[-1] == row + 1 else n_tokens * n_tokens
     require_room(
         len(maps) * n_edges * _EDGE_BYTES,
-        budget_on(maps[0].device, maps[0].answer.budget),
+        budget_on(maps[0].device, maps[0].limits.budget),
         f"Attention flow through {len(maps)} layers of {n_tokens:,} tokens",
         ["Cut the text."],
     )

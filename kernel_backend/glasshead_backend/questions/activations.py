@@ -13,19 +13,17 @@ from glasshead_backend.checks import require
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.questions.attention import select
 from glasshead_backend.questions.moved import written_by_heads
-from glasshead_backend.questions.readout import read_out
 from glasshead_backend.running.as_found import for_a_trace
 from glasshead_backend.running.forward import device_of, forward
 from glasshead_backend.running.reporting import layers_reported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from jaxtyping import Float
     from torch import Tensor, nn
 
     from glasshead_backend.asking import Kind, Stack
-    from glasshead_backend.running.logits import NextTokenLogits
     from glasshead_backend.tracing.run import Run
 
     ByLayer = dict[int, Float[Tensor, "token hidden"]]
@@ -126,34 +124,6 @@ def store_activations(
         block: run.store.keep(("activations", stack, block), found.get(block, {}))
         for block in missing
     }
-
-
-def predicting_layers(run: Run) -> tuple[nn.Module, ...]:
-    """Return the layers of the stack that predictions come from: the decoder's, if there is one."""
-    stacks = run.anatomy.structure.stacks
-    return stacks.get("decoder") or next(iter(stacks.values()))
-
-
-def read_out_layers(run: Run) -> Iterator[NextTokenLogits]:
-    """Yield the logits that the output of each layer would give, layer by layer.
-
-    Raises
-    ------
-    ModelChangedError
-        When the model has changed since the text was traced, or changes meanwhile.
-    """
-    with run.model_again() as model:
-        readouts = read_out(
-            model,
-            run.anatomy.structure,
-            predicting_layers(run),
-            run.inputs,
-            scored=range(len(run.sides.all[-1].tokens)),
-            plain_unembedding=run.anatomy.plain_unembedding,
-        )
-        for logits in readouts:
-            run.state.require_same(values=False)
-            yield logits
 
 
 def _has(run: Run, stack: Stack, block: ActivationBlock, dtype: torch.dtype | None) -> bool:

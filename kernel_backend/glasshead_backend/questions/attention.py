@@ -8,10 +8,10 @@ import torch
 
 from glasshead_backend.asking import Aggregate, Pool, Precision, Selection, Unit
 from glasshead_backend.checks import at_least_one, positions, require, several, stretch
-from glasshead_backend.maps.attention_map import Answer, AttentionMap, Cell, Combine
+from glasshead_backend.data_frames import table
+from glasshead_backend.maps.attention_map import AttentionMap, Cell, Combine, Limits
 from glasshead_backend.maps.units import Units
 from glasshead_backend.progress import steps
-from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,7 @@ def attention_map(
         keys=units_of(run, "key", asked.kind, asked.unit),
         cell=Cell(scores, precision),
         combine=Combine(asked.aggregate, ignore_zeros),
-        answer=Answer(f"{asked.kind} attention of layer {asked.layer}", run.subject.memory_budget),
+        limits=Limits(f"{asked.kind} attention of layer {asked.layer}", run.subject.memory_budget),
     )
 
 

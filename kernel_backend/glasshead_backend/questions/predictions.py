@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from glasshead_backend.checks import at_least_one, several, whole
 from glasshead_backend.checks import positions as checked_positions
+from glasshead_backend.data_frames import ShownAsTable, nullable, table
 from glasshead_backend.memory import budget_on, require_room
-from glasshead_backend.table import nullable, table
 from glasshead_backend.text.words import token_to_word
 from glasshead_backend.tracing.scores import prediction_shift, scores_of
 
@@ -38,8 +38,8 @@ _FIRST_TOKEN = (
 )
 
 
-@dataclass(frozen=True)
-class Predictions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Predictions(ShownAsTable):
     """How well the model predicted every token of a sequence.
 
     Attributes
@@ -95,6 +95,12 @@ class Predictions:
         """Bytes of the measures."""
         measures = self.surprisal, self.probability, self.perplexity, self.entropy
         return sum(tensor.nbytes for tensor in (*measures, self.rank, self.correct))
+
+    def _what(self) -> str:
+        if not self.n_scored:
+            return f"Predictions: none. {self.reason}"
+        scored = f"{self.n_scored} of {len(self.tokens)} tokens predicted"
+        return f"Predictions: {scored}, perplexity {self.mean_perplexity:.4g}"
 
     def by_word(self, words: Sequence[Word]) -> pd.DataFrame:
         """Return one row per word: the surprisal of a word is the sum over its tokens.

@@ -23,9 +23,38 @@ if TYPE_CHECKING:
 
     from glasshead_backend.anatomy.structure import Structure
     from glasshead_backend.running.logits import NextTokenLogits
+    from glasshead_backend.tracing.run import Run
 
 
-def read_out(
+def predicting_layers(run: Run) -> tuple[nn.Module, ...]:
+    """Return the layers of the stack that predictions come from: the decoder's, if there is one."""
+    stacks = run.anatomy.structure.stacks
+    return stacks.get("decoder") or next(iter(stacks.values()))
+
+
+def read_out_layers(run: Run) -> Iterator[NextTokenLogits]:
+    """Yield the logits that the output of each layer would give, layer by layer.
+
+    Raises
+    ------
+    ModelChangedError
+        When the model has changed since the text was traced, or changes meanwhile.
+    """
+    with run.model_again() as model:
+        readouts = _read_out(
+            model,
+            run.anatomy.structure,
+            predicting_layers(run),
+            run.inputs,
+            scored=range(len(run.sides.all[-1].tokens)),
+            plain_unembedding=run.anatomy.plain_unembedding,
+        )
+        for logits in readouts:
+            run.state.require_same(values=False)
+            yield logits
+
+
+def _read_out(
     model: Any,
     structure: Structure,
     layers: Sequence[nn.Module],

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from glasshead_backend.capture.captured import CapturedCall
 from glasshead_backend.capture.recording import record_values
+from glasshead_backend.capture.softmax import CapturedCall
 from glasshead_backend.running.as_found import for_a_trace
 from glasshead_backend.running.forward import forward
 from glasshead_backend.running.hooks import first_tensor, here, version_of
@@ -133,18 +133,18 @@ def find_values(
     """
     with for_a_trace(model), ExitStack() as stack:
         recording = stack.enter_context(record_values(model))
-        follow = _Follow(recording, structure.contributions.writers)
+        follow = _ProjectionFinder(recording, structure.contributions.writers)
         layers = [layer for of_stack in structure.stacks.values() for layer in of_stack]
         follow.watch({id(inner): inner for layer in layers for inner in layer.modules()}, stack)
         forward(model, inputs)
-    again = _Again(recording.gathered)
+    again = _GatheredByTurn(recording.gathered)
     return {
         kind: {layer: follow.values_of(call, again.of(call)) for layer, call in by_layer.items()}
         for kind, by_layer in located.items()
     }
 
 
-class _Again:
+class _GatheredByTurn:
     """What recorded calls have gathered, by the module and its turn: it runs as it did before."""
 
     def __init__(self, gathered: Sequence[Gathered]) -> None:
@@ -164,7 +164,7 @@ class _Again:
         return made[turn] if turn < len(made) else None
 
 
-class _Follow:
+class _ProjectionFinder:
     """Follows what attention has put out through its projection to what is added to the stream."""
 
     def __init__(self, recording: ValueRecording, writers: Sequence[Writer]) -> None:
@@ -244,7 +244,7 @@ class _Follow:
         # From the outermost on: an adapter wraps the projection.
         for projection, given in self._given.items():
             projected = self._projected.get(projection)
-            if projected is None or not (is_linear(projection) or _is_affine(projection, given)):
+            if projected is None or not (_is_linear(projection) or _is_affine(projection, given)):
                 continue
             if projected.numel() == put_out.numel() and torch.equal(
                 projected.reshape(-1), put_out.reshape(-1)
@@ -317,7 +317,7 @@ def _held_norm(norm: nn.Module, taken_in: Tensor, put_out: Tensor) -> tuple[Tens
     return weight, scale if fits else None
 
 
-def is_linear(module: nn.Module) -> bool:
+def _is_linear(module: nn.Module) -> bool:
     """Whether a module multiplies by a matrix."""
     weight = getattr(module, "weight", None)
     is_leaf = next(module.children(), None) is None

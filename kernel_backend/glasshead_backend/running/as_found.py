@@ -15,7 +15,8 @@ from weakref import WeakKeyDictionary
 import torch
 
 from glasshead_backend.running.hooks import own_run
-from glasshead_backend.running.library import masked_attention
+from glasshead_backend.running.modules import modules_of
+from glasshead_backend.running.transformers_versions import masked_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -46,7 +47,7 @@ def _evaluated(model: Any) -> Generator[None, None, None]:
     Inference mode is left: what is kept of a run is looked at later, in whatever mode.
     """
     with lock_of(model), torch.inference_mode(mode=False), torch.no_grad():
-        training = [module for module in model.modules() if module.training]
+        training = [module for module in modules_of(model) if module.training]
         try:
             model.eval()
             yield
@@ -75,7 +76,7 @@ def for_a_trace(model: Any) -> Generator[None, None, None]:
 @contextmanager
 def _with_names(model: nn.Module) -> Generator[None, None, None]:
     """Let a model return its outputs by name, where its configuration asks for tuples."""
-    there: list[Any] = [getattr(module, "config", None) for module in model.modules()]
+    there: list[Any] = [getattr(module, "config", None) for module in modules_of(model)]
     configs = {id(config): config for config in there}
     tuples = [one for one in configs.values() if getattr(one, "return_dict", True) is False]
     for config in tuples:

@@ -76,7 +76,7 @@ _DIMS = 3
 """Hidden states are ``[batch, tokens, hidden]``."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Outcome:
     """What one forward pass made of the tokens; of several passes that of the last one.
 

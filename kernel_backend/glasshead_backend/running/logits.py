@@ -21,7 +21,7 @@ _BLOCK_VALUES = 1 << 24
 """Most float32 logits in memory at once (64 MB)."""
 
 
-@dataclass
+@dataclass(eq=False)
 class NextTokenLogits:
     """The logits of every position, held as hidden states or (where needed) as they are.
 

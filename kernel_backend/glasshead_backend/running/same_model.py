@@ -20,7 +20,8 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from glasshead_backend.running.as_found import lock_of
 from glasshead_backend.running.hooks import is_own_hook, version_of
-from glasshead_backend.running.library import registered_function
+from glasshead_backend.running.modules import modules_of
+from glasshead_backend.running.transformers_versions import registered_function
 
 _PLAIN = frozenset({bool, int, float, str})
 _GROUPS = frozenset({list, tuple, set, dict})
@@ -110,7 +111,7 @@ class ModelState:
             What is not looked at.
         """
         with lock_of(model), torch.inference_mode(mode=False), torch.no_grad():
-            modules = list(model.modules())
+            modules = modules_of(model)
             tensors = {at: one for at, one in _tensors(modules) if at not in notepads}
             return cls(
                 modules=tuple(weakref.ref(module) for module in modules),
@@ -216,7 +217,7 @@ _last_states: weakref.WeakKeyDictionary[nn.Module, ModelState] = weakref.WeakKey
 
 def storages_of(model: nn.Module) -> frozenset[int]:
     """Addresses of the storages of all parameters and buffers."""
-    tensors = (tensor for _, tensor in _tensors(list(model.modules())))
+    tensors = (tensor for _, tensor in _tensors(modules_of(model)))
     strided = (one for one in tensors if not one.is_meta and one.layout is torch.strided)
     return frozenset(tensor.untyped_storage().data_ptr() for tensor in strided)
 

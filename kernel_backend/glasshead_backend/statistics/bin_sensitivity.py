@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, SupportsIndex
+from typing import TYPE_CHECKING, ClassVar, SupportsIndex, cast
 
 import torch
 
 from glasshead_backend.checks import at_least_one, require, several
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice, LayerChart
 from glasshead_backend.statistics.metric import Measured, Metric, Parameter, parameter
@@ -19,7 +20,6 @@ from glasshead_backend.statistics.right_and_wrong import (
     block_parameter,
     labelled_log_norms,
 )
-from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from glasshead_backend.progress import Progress
     from glasshead_backend.trace import Trace
 
+__all__ = ["BinSensitivity", "BinSensitivityResult", "bin_sensitivity"]
+
+_BINS = (10, 20, 30, 40, 50)
 _HELP = (
     (
         "The divergence between right and wrong predictions, once for every number of bins. More "
@@ -40,7 +43,7 @@ _HELP = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class BinSensitivity(Metric):
     """Jensen-Shannon divergence of right and wrong predictions for several numbers of bins.
 
@@ -57,7 +60,7 @@ class BinSensitivity(Metric):
     over_texts: ClassVar[str] = OVER_TEXTS
 
     block: str = parameter("attention", label="Block", kind="choice")
-    bins: Iterable[SupportsIndex] = range(10, 51, 10)
+    bins: Iterable[SupportsIndex] = _BINS
 
     def __post_init__(self) -> None:
         require(self.block, BLOCKS, "block")
@@ -65,6 +68,11 @@ class BinSensitivity(Metric):
         if not numbers:
             raise ValueError("bins is empty: give numbers of bins, e.g. range(10, 51, 5).")
         object.__setattr__(self, "bins", numbers)
+
+    @property
+    def numbers_of_bins(self) -> tuple[int, ...]:
+        """The numbers of bins, as plain ones."""
+        return cast("tuple[int, ...]", self.bins)
 
     @classmethod
     def lacks(cls, trace: Trace) -> str:
@@ -82,27 +90,30 @@ class BinSensitivity(Metric):
         """Compute it for one text."""
         with reporting(progress):
             layers, log_norms, is_correct = labelled_log_norms(trace, self.block, kind)
-        rows = [divergences(log_norms, is_correct, int(n)).cpu() for n in self.bins]
-        return BinSensitivityResult(**self.values(), layers=tuple(layers), jsd=torch.stack(rows))
+        rows = [divergences(log_norms, is_correct, n).cpu() for n in self.numbers_of_bins]
+        return BinSensitivityResult(metric=self, layers=tuple(layers), jsd=torch.stack(rows))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class BinSensitivityResult(BinSensitivity, Measured):
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class BinSensitivityResult(Measured):
     """What was found.
 
     Attributes
     ----------
+    metric : BinSensitivity
+        What was asked for.
     layers : tuple of int
     jsd : Tensor
         ``[bins, layers]`` float64, nats.
     """
 
+    metric: BinSensitivity
     layers: tuple[int, ...]
     jsd: Float[Tensor, "bins layer"]
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per number of bins and layer; jsd in nats."""
-        numbers = [int(n) for n in self.bins]
+        numbers = self.metric.numbers_of_bins
         return table(
             {
                 "layer": list(self.layers) * len(numbers),
@@ -118,7 +129,7 @@ class BinSensitivityResult(BinSensitivity, Measured):
             title="Right against wrong predictions, by number of bins",
             unit="Jensen-Shannon divergence of log-norms, nats",
             layers=self.layers,
-            series=[Choice(f"bins {n}", f"{n} bins") for n in self.bins],
+            series=[Choice(f"bins {n}", f"{n} bins") for n in self.metric.numbers_of_bins],
             mean=self.jsd,
             help=_HELP,
         )
@@ -128,7 +139,7 @@ def bin_sensitivity(
     trace: Trace,
     *,
     block: str = "attention",
-    bins: Iterable[SupportsIndex] = range(10, 51, 5),
+    bins: Iterable[SupportsIndex] = _BINS,
     kind: Kind | None = None,
     progress: Progress | bool | None = None,
 ) -> BinSensitivityResult:

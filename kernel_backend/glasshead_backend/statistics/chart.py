@@ -15,7 +15,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
 _MOST_DIGITS = 7
@@ -102,6 +102,8 @@ class LayerChart:
         How to read it, and what it cannot show.
     note : str
         What is missing, and why.
+    why_infinite : str
+        Why a value can be infinite, and what to do then; "" where none can.
     """
 
     title: str
@@ -118,6 +120,7 @@ class LayerChart:
     tokens_are_predicted: bool = False
     help: Sequence[str] = ()
     note: str = ""
+    why_infinite: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,6 +227,14 @@ def missing_blocks(
     ]
     text = "; ".join(parts + why)
     return text[0].upper() + text[1:] + "." if text else ""
+
+
+def layers_with(there: Bool[Tensor, " layer"], layers: Sequence[int]) -> str:
+    """Say in words which layers have something: "every layer", "layer 2, 3"; "" = none."""
+    some = [str(layer) for layer, is_one in zip(layers, there.tolist(), strict=True) if is_one]
+    if len(some) == len(layers):
+        return "every layer"
+    return f"layer {', '.join(some)}" if some else ""
 
 
 def quantiles(values: Float[Tensor, "*any value"], *shares: float) -> list[Float[Tensor, "*any"]]:

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from glasshead_backend.statistics.heads import HeadStatistics
     from glasshead_backend.trace import Trace
 
+__all__ = [  # noqa: RUF022  in the order in which a chart offers them
+    "HeadEntropy",
+    "HeadDistance",
+    "AttentionSink",
+    "PreviousToken",
+    "Induction",
+    "HeadMetricResult",
+]
+
 _HELP = (
     "Every cell is a head, from left to right the layers. Click one to see it in the linked views.",
     "As lines: the mean over the heads of a layer; the band is from its lowest to its highest.",
@@ -30,7 +39,7 @@ _HELP = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class HeadMetric(Metric):
     """One of the numbers of :class:`HeadStatistics`."""
 
@@ -38,6 +47,8 @@ class HeadMetric(Metric):
     of_one_text: ClassVar[bool] = False
     """Whether it makes sense only where a text looks at itself."""
     max: ClassVar[float | None] = 1.0
+    why_none: ClassVar[str] = "There is no such number here."
+    """What is said where no head has one."""
 
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
@@ -53,10 +64,10 @@ class HeadMetric(Metric):
             return self._found(measure_heads(trace, kind, self._found))
 
     def _found(self, statistics: HeadStatistics) -> HeadMetricResult:
-        return HeadMetricResult(of=self, statistics=statistics)
+        return HeadMetricResult(metric=self, statistics=statistics)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class HeadEntropy(HeadMetric):
     """Entropy of a head's rows, bits: 0 = it looks at one token only."""
 
@@ -66,7 +77,7 @@ class HeadEntropy(HeadMetric):
     max: ClassVar[float | None] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class HeadDistance(HeadMetric):
     """How far a head looks, tokens."""
 
@@ -77,7 +88,7 @@ class HeadDistance(HeadMetric):
     max: ClassVar[float | None] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class AttentionSink(HeadMetric):
     """Weight on the first token."""
 
@@ -86,7 +97,7 @@ class AttentionSink(HeadMetric):
     unit: ClassVar[str] = "weight on the first token"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PreviousToken(HeadMetric):
     """Weight on the token right before."""
 
@@ -96,40 +107,41 @@ class PreviousToken(HeadMetric):
     of_one_text: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Induction(HeadMetric):
     """Weight on the token behind the previous occurrence of the present one."""
 
     name: ClassVar[str] = "induction"
     label: ClassVar[str] = "Induction"
     unit: ClassVar[str] = "weight on what followed last time"
+    why_none: ClassVar[str] = "No token of this text repeats: there is no induction score."
     of_one_text: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class HeadMetricResult(Measured):
     """One of the statistics of all heads.
 
     Attributes
     ----------
-    of : HeadMetric
+    metric : HeadMetric
         Which one.
     statistics : HeadStatistics
         All of them.
     """
 
-    of: HeadMetric
+    metric: HeadMetric
     statistics: HeadStatistics
 
     @property
-    def metric(self) -> HeadMetric:
-        """What was asked for."""
-        return self.of
+    def of(self) -> HeadMetric:
+        """Which one: :attr:`metric`."""
+        return self.metric
 
     @property
     def values(self) -> Float[Tensor, "layer head"]:
         """The statistic of every head; NaN where a layer has no such head."""
-        return getattr(self.statistics, self.of.name)
+        return getattr(self.statistics, self.metric.name)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -138,7 +150,7 @@ class HeadMetricResult(Measured):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer and head."""
-        return self.statistics.to_frame()[["layer", "head", self.of.name]]
+        return self.statistics.to_frame()[["layer", "head", self.metric.name]]
 
     def chart(self, quantity: str = "") -> LayerChart:
         """Return the heads' mean and range by layer, and all of them as a heat map."""
@@ -149,8 +161,8 @@ class HeadMetricResult(Measured):
         none = ~there.any(dim=1)
         kind = self.statistics.kind
         return LayerChart(
-            title=self.of.label if kind == "self" else f"{self.of.label}, {kind} attention",
-            unit=self.of.unit,
+            title=self.metric.label if kind == "self" else f"{self.metric.label}, {kind} attention",
+            unit=self.metric.unit,
             layers=self.layers,
             series=[Choice("heads", "mean over heads")],
             mean=self.values.nanmean(dim=1)[None],
@@ -159,15 +171,10 @@ class HeadMetricResult(Measured):
                 high.masked_fill(none, torch.nan)[None],
                 "lowest to highest head",
             ),
-            heat=HeatMap(self.values, self.of.unit, self.of.max),
+            heat=HeatMap(self.values, self.metric.unit, self.metric.max),
             help=_HELP,
-            note="" if there.any() else self._why_none(),
+            note="" if there.any() else self.metric.why_none,
         )
-
-    def _why_none(self) -> str:
-        if isinstance(self.of, Induction):
-            return "No token of this text repeats: there is no induction score."
-        return "There is no such number here."
 
     def detail(self, layer: int) -> list[Panel]:
         """Return the heads of one layer as bars."""
@@ -180,7 +187,7 @@ class HeadMetricResult(Measured):
         best = int(own.nan_to_num(-torch.inf).argmax())
         return [
             Bars(
-                title=f"Layer {layer}, by head: {self.of.unit}",
+                title=f"Layer {layer}, by head: {self.metric.unit}",
                 y="",
                 labels=[str(head) for head in heads],
                 values=own[heads],

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from glasshead_backend.data_frames import ShownAsTable, table
 from glasshead_backend.maps.entropy import row_entropy
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.running.threads import undisturbed
-from glasshead_backend.table import table
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from glasshead_backend.progress import Progress
     from glasshead_backend.trace import Trace
 
+__all__ = ["HeadStatistics", "head_statistics"]
 
-@dataclass(frozen=True)
-class HeadStatistics:
+
+@dataclass(frozen=True, repr=False, eq=False)
+class HeadStatistics(ShownAsTable):
     """Averages over the rows (query tokens) of every head; ``[layers, heads]`` float32.
 
     Rows that may look nowhere are left out. A layer with fewer heads than another is padded with
@@ -59,6 +61,9 @@ class HeadStatistics:
     sink: Float[Tensor, "layer head"]
     previous_token: Float[Tensor, "layer head"]
     induction: Float[Tensor, "layer head"]
+
+    def _what(self) -> str:
+        return f"HeadStatistics of {self.kind} attention"
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer and head; entropy in bits, distance in tokens."""
@@ -98,8 +103,9 @@ def measure_heads(
 ) -> HeadStatistics:
     """Describe every head; `partial` makes of the layers done what progress callbacks look at."""
     layers = trace.layers(kind)
-    same_text = trace.side("query", kind) is trace.side("key", kind)
-    ids = torch.tensor(trace.side("query", kind).ids)
+    run = run_of(trace)
+    same_text = run.side("query", kind) is run.side("key", kind)
+    ids = torch.tensor(run.side("query", kind).ids)
     behind = _behind_previous_occurrence(ids) if same_text else torch.full_like(ids, -1)
     most = max(trace.n_heads(layer, kind) for layer in layers)
 
@@ -115,7 +121,7 @@ def measure_heads(
             table[:, i, : found.shape[1]] = found
         return table
 
-    return result(run_of(trace).store.remember(("head statistics", kind), measure))
+    return result(run.store.remember(("head statistics", kind), measure))
 
 
 def _layer_statistics(

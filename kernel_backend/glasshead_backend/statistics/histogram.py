@@ -55,31 +55,3 @@ def counts(index: Int[Tensor, "*batch value"], bins: int) -> Int[Tensor, "*batch
     first = torch.arange(len(rows), device=index.device)[:, None] * (bins + 1) + 1
     found = torch.bincount((rows + first).flatten(), minlength=len(rows) * (bins + 1))
     return found.view(*index.shape[:-1], bins + 1)[..., 1:]
-
-
-def joint_histogram(
-    x: Float[Tensor, "*batch value"],
-    y: Float[Tensor, "*batch value"],
-    bins: int,
-    keep: Bool[Tensor, "*batch value"] | None = None,
-) -> Int[Tensor, "*batch x_bin y_bin"]:
-    """Two-dimensional histograms as ``numpy.histogram2d`` counts them.
-
-    Parameters
-    ----------
-    x, y : Tensor
-        Values, float32 or float64.
-    bins : int
-        On each axis, from the smallest to the largest value that is kept.
-    keep : Tensor, optional
-        Which values count, at least one of every sample; default all.
-
-    Returns
-    -------
-    Tensor
-        int64, ``[*batch, bins, bins]``.
-    """
-    keep = torch.ones_like(x, dtype=torch.bool) if keep is None else keep
-    index = bins_of_kept(x, keep, bins) * bins + bins_of_kept(y, keep, bins)
-    found = counts(torch.where(keep, index, -1), bins * bins)
-    return found.unflatten(-1, (bins, bins))

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from glasshead_backend.checks import at_least_one
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
-from glasshead_backend.questions.activations import predicting_layers, read_out_layers
 from glasshead_backend.questions.predictions import score, top_alternatives
+from glasshead_backend.questions.readout import predicting_layers, read_out_layers
 from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, median, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric, parameter
-from glasshead_backend.table import table
 from glasshead_backend.trace import run_of
 from glasshead_backend.tracing.scores import prediction_shift
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from glasshead_backend.statistics.chart import Panel
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.trace import Trace
+
+__all__ = ["LogitLens", "LogitLensResult", "logit_lens"]
 
 _TOLERANCE = 1e-2
 """Largest difference (nats) between the last layer read out and the model's own prediction."""
@@ -52,7 +54,7 @@ _HELP = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LogitLens(Metric):
     """Prediction read out behind every layer.
 
@@ -100,7 +102,7 @@ class LogitLens(Metric):
 
         def result() -> LogitLensResult:
             return LogitLensResult(
-                k=self.k,
+                metric=self,
                 layers=tuple(range(n_layers)),
                 tokens=tokens,
                 surprisal=surprisal.clone(),
@@ -129,12 +131,14 @@ class LogitLens(Metric):
         return result()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LogitLensResult(LogitLens, Measured):
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LogitLensResult(Measured):
     """What was found.
 
     Attributes
     ----------
+    metric : LogitLens
+        What was asked for.
     layers : tuple of int
     tokens : tuple of Token
         The predicted tokens.
@@ -150,6 +154,7 @@ class LogitLensResult(LogitLens, Measured):
         Spells token ids.
     """
 
+    metric: LogitLens
     layers: tuple[int, ...]
     tokens: tuple[Token, ...]
     surprisal: Float[Tensor, "layer token"]
@@ -263,7 +268,7 @@ class LogitLensResult(LogitLens, Measured):
         return [
             Table(
                 title=f"Layer {layer}: what it would predict",
-                columns=["", "true token", "rank", *(f"{i + 1}." for i in range(self.k))],
+                columns=["", "true token", "rank", *(f"{i + 1}." for i in range(self.metric.k))],
                 rows=rows,
                 words=f"{left_out} more in .tokens_frame()" if left_out else "",
             )

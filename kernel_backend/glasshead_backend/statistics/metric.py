@@ -1,7 +1,7 @@
 """Statistics as objects: what is measured, with which parameters; and what was found.
 
-A :class:`Metric` holds parameters and measures traces. What it returns is a :class:`Measured`: of
-the metric's own class, so that a result knows its parameters, with the numbers beside them.
+A :class:`Metric` holds parameters and measures traces. What it returns is a :class:`Measured`: it
+has the metric that was asked for, and the numbers that were found.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from glasshead_backend.checks import whole
+from glasshead_backend.data_frames import ShownAsTable
 from glasshead_backend.statistics.chart import Choice
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ SEED = Parameter(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Metric(ABC):
     """A statistic over the layers of a trace, with its parameters."""
 
@@ -69,6 +70,8 @@ class Metric(ABC):
     label: ClassVar[str] = ""
     over_texts: ClassVar[str] = ""
     """What its mean over texts is, in words, where one could take it for something else."""
+    is_instant: ClassVar[bool] = False
+    """Whether it is known already, so that nobody has to wait for it."""
 
     @property
     def shown_as(self) -> str:
@@ -106,31 +109,52 @@ class Metric(ABC):
             if "parameter" in one.metadata
         }
 
-    def values(self) -> dict[str, Any]:
-        """Return the parameters and their values."""
-        return {one.name: getattr(self, one.name) for one in fields(self.metric_class())}
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters and what they are set to."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
-    @classmethod
-    def metric_class(cls) -> type[Metric]:
-        """Return the class of the metric, for that of a result too."""
-        return next(
-            one for one in cls.__mro__ if issubclass(one, Metric) and not issubclass(one, Measured)
-        )
+    def __repr__(self) -> str:
+        given = [
+            f"{one.name}={self._written(one.name)}"
+            for one in fields(self)
+            if not _is(getattr(self, one.name), one.default)
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    def _written(self, name: str) -> str:
+        """Write what a parameter is set to, in a few characters."""
+        return repr(getattr(self, name))
 
 
-class Measured(ABC):
-    """What was found: tensors, a table, a chart."""
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Measured(ShownAsTable):
+    """What was found: tensors, a table, a chart.
+
+    The parameters of the metric can be read from it too: ``found.bins``.
+
+    Attributes
+    ----------
+    metric : Metric
+        What was asked for.
+    """
+
+    metric: Metric
+
+    if not TYPE_CHECKING:  # what is typed is found.metric.bins
+
+        def __getattr__(self, name: str) -> Any:
+            metric = self.__dict__.get("metric")
+            if metric is not None and name in metric.parameters():
+                return getattr(metric, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _what(self) -> str:
+        return f"{type(self).__name__} of {self.metric!r}"
 
     @property
     def quantities(self) -> tuple[Choice, ...]:
         """What of it can be drawn."""
         return (Choice("value", "Value"),)
-
-    @property
-    def metric(self) -> Metric:
-        """What was asked for."""
-        assert isinstance(self, Metric)
-        return self.metric_class()(**self.values())
 
     @abstractmethod
     def to_frame(self) -> pd.DataFrame:
@@ -144,6 +168,11 @@ class Measured(ABC):
         """Return what is to be seen of a single layer."""
         del layer
         return []
+
+
+def _is(value: object, default: object) -> bool:
+    """Whether it is the default; an array of texts is not asked whether it equals None."""
+    return value is default or (type(value) is type(default) and value == default)
 
 
 def require_seed(seed: int) -> None:

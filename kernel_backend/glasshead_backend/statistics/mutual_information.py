@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args
 
 import torch
 
 from glasshead_backend.checks import at_least_one, require
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
-from glasshead_backend.statistics.chart import Choice, LayerChart, Panel
+from glasshead_backend.statistics.chart import Choice
 from glasshead_backend.statistics.information import (
     neighbour_information,
     pairs_of,
@@ -30,34 +30,31 @@ from glasshead_backend.statistics.mutual_information_chart import (
     scatter,
     tau_chart,
 )
-from glasshead_backend.statistics.significance import (
-    Alternative,
-    Tested,
-    benjamini_hochberg,
-    compare_means,
-    compare_taus,
-    kendall,
-)
+from glasshead_backend.statistics.pair_information import PairInformation
+from glasshead_backend.statistics.significance import Alternative, benjamini_hochberg
 from glasshead_backend.statistics.targets import target_positions
-from glasshead_backend.table import table
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
     from torch import Tensor
 
     from glasshead_backend.asking import ActivationBlock, Kind
     from glasshead_backend.progress import Progress
+    from glasshead_backend.statistics.chart import LayerChart, Panel
     from glasshead_backend.statistics.targets import Target
     from glasshead_backend.trace import Trace
+
+__all__ = ["MutualInformation", "MutualInformationResult", "mutual_information"]
 
 Estimator = Literal["histogram", "neighbours"]
 _BLOCKS = ("attention", "cross", "mlp", "residual")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class MutualInformation(Metric):
     """Mutual information between the activations at the places of a target.
 
@@ -133,7 +130,7 @@ class MutualInformation(Metric):
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> MutualInformationResult:
         """Compute it for one text."""
-        sequence = trace.side("query", kind)
+        sequence = run_of(trace).side("query", kind)
         places = target_positions(sequence, self.target)
         if len(places) < 2:  # noqa: PLR2004
             where = f" ({places[0]})" if places else ""
@@ -150,49 +147,44 @@ class MutualInformation(Metric):
         self, trace: Trace, kind: Kind | None, places: tuple[int, ...]
     ) -> MutualInformationResult:
         blocks = cast("Sequence[ActivationBlock]", self.blocks)
-        having = [trace.layers_with(block, kind) for block in blocks]
-        layers = sorted({layer for some in having for layer in some})
-        rows = [(i, layer) for i, some in enumerate(having) for layer in some]
+        rows: list[tuple[ActivationBlock, int]] = [
+            (block, layer) for block in blocks for layer in trace.layers_with(block, kind)
+        ]
+        unclear = trace.unclear_blocks(kind)
         if not rows:
-            unclear = trace.unclear_blocks(kind)
             why = [next(iter(unclear[block].values())) for block in self.blocks if block in unclear]
             nothing = f"No layer has a block of these: {', '.join(self.blocks)}."
             raise ValueError(why[0] if why else nothing)
+        layers = sorted({layer for _, layer in rows})
         vectors = [
-            trace.activations(layer, blocks[i], kind=kind)[list(places)] for i, layer in rows
+            trace.activations(layer, block, kind=kind)[list(places)] for block, layer in rows
         ]
-        of_block = torch.tensor([i for i, _ in rows])
+        of_block = torch.tensor([blocks.index(block) for block, _ in rows])
         of_layer = torch.tensor([layers.index(layer) for _, layer in rows])
-        unclear = trace.unclear_blocks(kind)
-        found = torch.full(
-            (len(rows), pairs_of(len(places)).shape[1]), torch.nan, dtype=torch.float64
-        )
+        shape = len(blocks), len(layers), pairs_of(len(places)).shape[1]
+        pairs = torch.full(shape, torch.nan, dtype=torch.float64)
 
         def result() -> MutualInformationResult:
-            shape = (len(blocks), len(layers), found.shape[1])
-            pairs = torch.full(shape, torch.nan, dtype=torch.float64)
-            pairs[of_block, of_layer] = found
             return MutualInformationResult(
-                **self.values(),
+                metric=self,
                 layers=tuple(layers),
+                blocks=self.blocks,
                 positions=places,
-                pairs=pairs,
+                pairs=pairs.clone(),
+                unit="bits" if self.estimator == "histogram" else "nats",
                 unclear={name: why for name, why in unclear.items() if name in self.blocks},
+                alternative=self.alternative,
+                alpha=self.alpha,
             )
 
         # Some models' blocks differ in width: those of one width together.
         for width in dict.fromkeys(one.shape[-1] for one in vectors):
             same = [row for row, one in enumerate(vectors) if one.shape[-1] == width]
             chosen = _stacked([vectors[row] for row in same])
-            for row in (~chosen.isfinite().flatten(1).all(dim=1)).nonzero()[:1, 0].tolist():
-                i, layer = rows[same[row]]
-                raise ValueError(
-                    f"Activations of the {blocks[i]} block in layer {layer} are not all finite at "
-                    "these positions: they have no mutual information."
-                )
+            _require_finite(chosen, [rows[row] for row in same])
 
             def so_far(information: Tensor, same: list[int] = same) -> MutualInformationResult:
-                found[same] = information.cpu()
+                pairs[of_block[same], of_layer[same]] = information.cpu()
                 return result()
 
             so_far(self._estimate(chosen, so_far))
@@ -224,27 +216,28 @@ def _stacked(vectors: list[Tensor]) -> Float[Tensor, "row position hidden"]:
     return torch.stack([one.to(device) for one in vectors])
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class MutualInformationResult(MutualInformation, Measured):
-    """What was found; the parameters stand beside it.
+def _require_finite(
+    chosen: Float[Tensor, "row position hidden"], rows: Sequence[tuple[str, int]]
+) -> None:
+    for row in (~chosen.isfinite().flatten(1).all(dim=1)).nonzero()[:1, 0].tolist():
+        block, layer = rows[row]
+        raise ValueError(
+            f"Activations of the {block} block in layer {layer} are not all finite at "
+            "these positions: they have no mutual information."
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class MutualInformationResult(PairInformation, Measured):
+    """What was found, the metric that was asked for, tables and charts.
 
     Attributes
     ----------
-    layers : tuple of int
-    positions : tuple of int
-        Of the target, ascending.
-    pairs : Tensor
-        ``[blocks, layers, pairs]`` float64: mutual information of all pairs of positions ``i < j``
-        (as ``itertools.combinations`` orders them), in :attr:`unit`; NaN where a layer has no such
-        block.
-    unclear : mapping
-        As :meth:`Trace.unclear_blocks` returns it: blocks that are left out, and why.
+    metric : MutualInformation
+        What was asked for.
     """
 
-    layers: tuple[int, ...]
-    positions: tuple[int, ...]
-    pairs: Float[Tensor, "block layer pair"]
-    unclear: Mapping[str, Mapping[int, str]]
+    metric: MutualInformation
 
     @property
     def quantities(self) -> tuple[Choice, ...]:
@@ -253,70 +246,6 @@ class MutualInformationResult(MutualInformation, Measured):
             Choice("mi", "Information"),
             Choice("tau", "Kendall’s τ with distance"),
         )
-
-    @property
-    def unit(self) -> str:
-        """Of mutual information: bits, or nats for nearest neighbours."""
-        return "bits" if self.estimator == "histogram" else "nats"
-
-    @property
-    def n_pairs(self) -> int:
-        """Number of pairs of positions."""
-        return self.pairs.shape[-1]
-
-    @property
-    def mi(self) -> Float[Tensor, "block layer"]:
-        """Mean over the pairs."""
-        return self.pairs.mean(dim=-1)
-
-    @cached_property
-    def distance(self) -> Int[Tensor, " pair"]:
-        """Tokens between the two positions of a pair."""
-        places = torch.tensor(self.positions)
-        first, second = pairs_of(len(places))
-        return places[second] - places[first]
-
-    @cached_property
-    def tau(self) -> Tested:
-        """Kendall's τ-b between mutual information and distance, with p: ``[blocks, layers]``.
-
-        NaN for a single pair.
-        """
-        found = kendall(self.pairs.flatten(0, 1), self.distance)
-        return Tested(*(one.view(self.pairs.shape[:2]) for one in found))
-
-    @cached_property
-    def tau_significant(self) -> Tensor:
-        """Whether τ differs from 0, after correction over the layers; ``[blocks, layers]`` bool."""
-        return torch.stack([benjamini_hochberg(p) <= self.alpha for p in self.tau.p])
-
-    @cached_property
-    def t_test(self) -> Tested | None:
-        """MLP against attention, per layer; None when one of them was not measured.
-
-        NaN for a single pair.
-        """
-        rows = self.attention_and_mlp
-        return None if rows is None else compare_means(self.pairs[rows[1]], self.pairs[rows[0]])
-
-    @cached_property
-    def z_test(self) -> Tested | None:
-        """Attention's τ against the MLP's, per layer; None when one of them was not measured.
-
-        NaN for fewer than 4 pairs.
-        """
-        rows = self.attention_and_mlp
-        if rows is None:
-            return None
-        tau = self.tau.statistic
-        return compare_taus(tau[rows[0]], tau[rows[1]], self.n_pairs, self.alternative)
-
-    @property
-    def attention_and_mlp(self) -> tuple[int, int] | None:
-        """Their places among the blocks; None when one of them was not measured."""
-        names = list(self.blocks)
-        both = "attention" in names and "mlp" in names
-        return (names.index("attention"), names.index("mlp")) if both else None
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per block and layer; ``mi`` is the mean over pairs, in :attr:`unit`.
@@ -376,7 +305,8 @@ class MutualInformationResult(MutualInformation, Measured):
 
     def chart(self, quantity: str = "") -> LayerChart:
         """Return information or τ by layer, one series for every block."""
-        return tau_chart(self) if quantity == "tau" else information_chart(self)
+        chart = tau_chart if quantity == "tau" else information_chart
+        return chart(self, self.metric.target)
 
     def detail(self, layer: int) -> list[Panel]:
         """Return information against distance, pair by pair."""
@@ -387,9 +317,15 @@ def mutual_information(
     trace: Trace,
     target: Target,
     *,
+    blocks: Sequence[str] = ("attention", "mlp"),
+    bins: int = 15,
+    trim: float | None = 4.0,
+    estimator: Estimator = "histogram",
+    alternative: Alternative = "two-sided",
+    alpha: float = 0.05,
+    seed: int = 0,
     kind: Kind | None = None,
     progress: Progress | bool | None = None,
-    **parameters: Any,
 ) -> MutualInformationResult:
     """Mutual information between the activations at the places of a target, in every layer.
 
@@ -398,13 +334,12 @@ def mutual_information(
     trace : Trace
     target : str or sequence of int
         A word or phrase of the text (``" coffee"``), or token positions.
+    blocks, bins, trim, estimator, alternative, alpha, seed
+        As for :class:`MutualInformation`.
     kind : str, optional
         Picks the stack of an encoder-decoder model, and with it the text: "encoder" the source's.
     progress : callable or bool, optional
         As for :meth:`glasshead_backend.Lens.trace`.
-    **parameters
-        As for :class:`MutualInformation`: ``blocks``, ``bins``, ``trim``, ``estimator``,
-        ``alternative``, ``alpha``, ``seed``.
 
     Returns
     -------
@@ -426,4 +361,14 @@ def mutual_information(
     share places, so that they are no independent samples, as these tests take them to be: their
     p-values can be too small.
     """
-    return MutualInformation(target=target, **parameters).measure(trace, kind, progress=progress)
+    asked = MutualInformation(
+        target=target,
+        blocks=blocks,
+        bins=bins,
+        trim=trim,
+        estimator=estimator,
+        alternative=alternative,
+        alpha=alpha,
+        seed=seed,
+    )
+    return asked.measure(trace, kind, progress=progress)

@@ -24,7 +24,8 @@ from glasshead_backend.statistics.significance import (
 )
 
 if TYPE_CHECKING:
-    from glasshead_backend.statistics.mutual_information import MutualInformationResult
+    from glasshead_backend.statistics.pair_information import PairInformation
+    from glasshead_backend.statistics.targets import Target
 
 _HELP = (
     (
@@ -44,12 +45,12 @@ _HELP = (
 )
 
 
-def information_chart(found: MutualInformationResult) -> LayerChart:
+def information_chart(found: PairInformation, target: Target) -> LayerChart:
     """Mean information by layer, a series for every block; marks: attention and MLP differ."""
     series = block_series(found.blocks)
     words = f"quartiles over {_pairs(found)} of {len(found.positions)} places"
     return LayerChart(
-        title=f"Mutual information between the places of {_target(found)}",
+        title=f"Mutual information between the places of {_called(target)}",
         unit=found.unit,
         layers=found.layers,
         series=series,
@@ -61,12 +62,12 @@ def information_chart(found: MutualInformationResult) -> LayerChart:
     )
 
 
-def tau_chart(found: MutualInformationResult) -> LayerChart:
+def tau_chart(found: PairInformation, target: Target) -> LayerChart:
     """Kendall's τ with distance by layer; marks: it differs from 0."""
     series = block_series(found.blocks)
     tested = torch.where(found.tau.p.isnan(), 0, 1 + found.tau_significant.int())
     return LayerChart(
-        title=f"Do places of {_target(found)} farther apart tell less about each other?",
+        title=f"Do places of {_called(target)} farther apart tell less about each other?",
         unit="Kendall’s τ-b of information and distance",
         layers=found.layers,
         series=series,
@@ -77,7 +78,7 @@ def tau_chart(found: MutualInformationResult) -> LayerChart:
     )
 
 
-def scatter(found: MutualInformationResult, layer: int) -> list[Panel]:
+def scatter(found: PairInformation, layer: int) -> list[Panel]:
     """Information against distance, pair by pair, with the tests of this layer in words."""
     if layer not in found.layers:
         return []
@@ -115,7 +116,7 @@ def scatter(found: MutualInformationResult, layer: int) -> list[Panel]:
     ]
 
 
-def _blocks_differ(found: MutualInformationResult) -> Test | None:
+def _blocks_differ(found: PairInformation) -> Test | None:
     if found.t_test is None or found.attention_and_mlp is None or _too_few(found):
         return None
     adjusted = benjamini_hochberg(found.t_test.p)
@@ -126,26 +127,26 @@ def _blocks_differ(found: MutualInformationResult) -> Test | None:
     return Test(significant, _words(found, "attention and MLP differ", how))
 
 
-def _words(found: MutualInformationResult, what: str, how: str) -> str:
+def _words(found: PairInformation, what: str, how: str) -> str:
     return f"filled: {what}, p ≤ {found.alpha:g} after Benjamini-Hochberg ({how}); open: not"
 
 
-def _pairs(found: MutualInformationResult) -> str:
+def _pairs(found: PairInformation) -> str:
     return f"{found.n_pairs} pair{'' if found.n_pairs == 1 else 's'}"
 
 
-def _too_few(found: MutualInformationResult) -> str:
+def _too_few(found: PairInformation) -> str:
     """Say why there are no tests, where there are none."""
     if found.n_pairs >= max(FEWEST_FOR_TAU, FEWEST_FOR_T):
         return ""
     return f"{len(found.positions)} places make {_pairs(found)}: too few for τ and for tests."
 
 
-def _note(found: MutualInformationResult) -> str:
+def _note(found: PairInformation) -> str:
     series = block_series(found.blocks)
     missing = missing_blocks(found.pairs, series, found.layers, found.unclear)
     return f"{missing} {_too_few(found)}".strip()
 
 
-def _target(found: MutualInformationResult) -> str:
-    return f"“{found.target.strip()}”" if isinstance(found.target, str) else "the target"
+def _called(target: Target) -> str:
+    return f"“{target.strip()}”" if isinstance(target, str) else "the target"

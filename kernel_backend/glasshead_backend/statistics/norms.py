@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import (
     BLOCK_LABELS,
-    Histogram,
     LayerChart,
     Range,
     block_series,
-    median,
     missing_blocks,
-    number,
     quartiles,
 )
-from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
-from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +32,8 @@ if TYPE_CHECKING:
     from glasshead_backend.statistics.chart import Panel
     from glasshead_backend.trace import Trace
 
-_BINS = 30
+__all__ = ["Norm", "NormResult"]
+
 _HELP = (
     (
         "From left to right are the model’s layers; the height says how much each block "
@@ -53,12 +51,13 @@ _HELP = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Norm(Metric):
     """L2 norm of what each block adds to the residual stream, over the tokens."""
 
     name: ClassVar[str] = "norm"
     label: ClassVar[str] = "Norm"
+    is_instant: ClassVar[bool] = True
 
     @classmethod
     def lacks(cls, trace: Trace) -> str:
@@ -83,6 +82,7 @@ class Norm(Metric):
             for name in blocks
         ]
         return NormResult(
+            metric=self,
             layers=tuple(layers),
             blocks=blocks,
             norms=torch.stack(rows),
@@ -90,12 +90,14 @@ class Norm(Metric):
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NormResult(Norm, Measured):
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class NormResult(Measured):
     """What was found.
 
     Attributes
     ----------
+    metric : Norm
+        What was asked for.
     layers : tuple of int
     blocks : tuple of str
     norms : Tensor
@@ -104,6 +106,7 @@ class NormResult(Norm, Measured):
         As :meth:`Trace.unclear_blocks` returns it: blocks that are left out, and why.
     """
 
+    metric: Norm
     layers: tuple[int, ...]
     blocks: tuple[str, ...]
     norms: Float[Tensor, "block layer token"]
@@ -147,23 +150,13 @@ class NormResult(Norm, Measured):
         there: list[int] = of_layer.isfinite().all(dim=-1).nonzero()[:, 0].tolist()
         if not there:
             return []
-        some = of_layer[there]
-        edges = equal_edges(some.amin(), some.amax(), _BINS)
-        index = bin_of(some, edges.expand(len(there), -1))
-        series = block_series([self.blocks[i] for i in there])
-        medians = [
-            f"{one.label} {number(float(median(values)))}"
-            for one, values in zip(series, some, strict=True)
-        ]
         return [
-            Histogram(
+            layer_histogram(
                 title=f"Layer {layer}: its tokens",
                 x="L2 norm",
                 y="tokens",
-                edges=edges,
-                series=series,
-                values=counts(index, _BINS),
-                words=f"median: {', '.join(medians)}",
+                series=block_series([self.blocks[i] for i in there]),
+                values=list(of_layer[there]),
             )
         ]
 

@@ -16,14 +16,15 @@ import torch
 
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.progress import reporting, steps
-from glasshead_backend.statistics.catalogue import as_metric
-from glasshead_backend.statistics.chart import HeatMap, Histogram, LayerChart, Range, median, number
-from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+from glasshead_backend.statistics.by_name import as_metric
+from glasshead_backend.statistics.chart import HeatMap, LayerChart, Range, layers_with
+from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
 from glasshead_backend.statistics.significance import mean_and_interval
+from glasshead_backend.tracing.many_texts import paired
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
     from jaxtyping import Float
@@ -63,7 +64,7 @@ def _of_text(measured: Measured) -> _OfText:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class OverTexts(Metric):
     """Another metric, measured on many texts: the mean over the texts and its t interval.
 
@@ -98,6 +99,12 @@ class OverTexts(Metric):
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence {self.confidence} must lie between 0 and 1, e.g. 0.95.")
 
+    def _written(self, name: str) -> str:
+        if name not in ("texts", "targets"):
+            return super()._written(name)
+        given = getattr(self, name)
+        return f"<{len(given)} {name}>" if hasattr(given, "__len__") else "<a stream>"
+
     @property
     def label(self) -> str:  # type: ignore[override]
         """What it is called."""
@@ -123,6 +130,7 @@ class OverTexts(Metric):
         self, lens: Lens, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> OverTextsResult:
         """Measure the texts with a model."""
+        self._require_texts(lens)
         found: list[_OfText] = []
         first: list[Measured] = []
         skipped: list[tuple[int, str]] = []
@@ -131,7 +139,7 @@ class OverTexts(Metric):
             if not found:
                 return None
             return OverTextsResult(
-                **self.values(), first=first[0], found=tuple(found), skipped=tuple(skipped)
+                metric=self, first=first[0], found=tuple(found), skipped=tuple(skipped)
             )
 
         with reporting(progress), closing(self._traces(lens)) as traces:
@@ -153,6 +161,23 @@ class OverTexts(Metric):
             raise ValueError(f"None of the {len(skipped)} texts has this statistic.{why}")
         return done
 
+    def _require_texts(self, lens: Lens) -> None:
+        """Refuse at once what would end the work at its place in a list: an empty text, no target.
+
+        A stream cannot be looked at beforehand.
+        """
+        given = [self.texts] if self.targets is None else [self.texts, self.targets]
+        if not all(hasattr(one, "__len__") for one in given):
+            return
+        pairs = ((text, None) for text in self.texts) if self.targets is None else paired(*given)
+        for number, pair in enumerate(pairs):
+            if any(isinstance(one, str) and not one.strip() for one in pair):
+                # White space is a text for some tokenizers: the lens decides.
+                try:
+                    lens.trace(*pair).close()
+                except ValueError as error:
+                    raise ValueError(f"Text {number}: {error}") from error
+
     def _step(self, done: int) -> str:
         n = self.n_texts
         return f"text {done + 1}" if n is None else f"text {min(done + 1, n)} of {n}"
@@ -161,12 +186,14 @@ class OverTexts(Metric):
         return lens.trace_many(self.texts, self.targets, batch_size=self.batch_size)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class OverTextsResult(OverTexts, Measured):
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class OverTextsResult(Measured):
     """What was found.
 
     Attributes
     ----------
+    metric : OverTexts
+        What was asked for.
     first : Measured
         The statistic of the first text that has it.
     found : tuple
@@ -175,6 +202,7 @@ class OverTextsResult(OverTexts, Measured):
         ``(number of the text, why)`` of the others.
     """
 
+    metric: OverTexts
     first: Measured
     found: tuple[_OfText, ...]
     skipped: tuple[tuple[int, str], ...] = field(default=())
@@ -211,7 +239,7 @@ class OverTextsResult(OverTexts, Measured):
         columns: dict[str, Any] = {"n_texts": wide[names[0]].notna().sum(axis=1).to_numpy()}
         for name in names:
             values = torch.from_numpy(wide[name].to_numpy(dtype=np.float64).T.copy())
-            mean, low, high = mean_and_interval(values, self.confidence)
+            mean, low, high = mean_and_interval(values, self.metric.confidence)
             columns |= {
                 name: mean.numpy(),
                 f"{name}_low": low.numpy(),
@@ -224,26 +252,37 @@ class OverTextsResult(OverTexts, Measured):
         quantity = quantity or self.quantities[0].name
         first = self.first.chart(quantity)
         of_texts = torch.stack([one.means[quantity] for one in self.found])
-        mean, low, high = mean_and_interval(of_texts, self.confidence)
+        mean, low, high = mean_and_interval(of_texts, self.metric.confidence)
         heat = None
         if first.heat is not None:
             values = torch.stack([one.heats[quantity] for one in self.found])
             heat = HeatMap(values.double().nanmean(dim=0), first.heat.label, first.heat.max)
         several = self.n_measured >= _FEWEST
-        share = f"{100 * self.confidence:g} %"
+        share = f"{100 * self.metric.confidence:g} %"
         words = f"{share} t interval of the mean over {self.n_measured} texts"
-        unit = f"{first.unit}; {self.of.over_texts}" if self.of.over_texts else first.unit
+        over_texts = self.metric.of.over_texts
         return LayerChart(
             title=first.title,
-            unit=unit,
+            unit=f"{first.unit}; {over_texts}" if over_texts else first.unit,
             layers=first.layers,
             series=first.series,
             mean=mean,
             interval=Range(low, high, words) if several else None,
             heat=heat,
             help=first.help,
-            note=self._left_out(),
+            note=f"{self._left_out()} {self._infinite(of_texts, first)}".strip(),
         )
+
+    def _infinite(self, of_texts: Float[Tensor, "text series layer"], first: LayerChart) -> str:
+        """Say where a mean cannot be drawn, as the value of a text is infinite."""
+        infinite = of_texts.isinf()
+        where = layers_with(infinite.any(dim=0).any(dim=0), first.layers)
+        if not where:
+            return ""
+        n = int(infinite.flatten(1).any(dim=1).sum())
+        texts = f"{n} of {self.n_measured} text{'' if self.n_measured == 1 else 's'}"
+        why = f": {first.why_infinite}" if first.why_infinite else "."
+        return f"Infinite in {where}, because of {texts}{why}"
 
     def _left_out(self) -> str:
         if not self.skipped:
@@ -260,25 +299,16 @@ class OverTextsResult(OverTexts, Measured):
         at, quantity = list(first.layers).index(layer), self.quantities[0].name
         means = [one.means[quantity][:, at] for one in self.found]
         values = torch.stack(means, dim=1).double()
-        rows = [row[row.isfinite()] for row in values]
-        if not all(map(len, rows)):
+        if not values.isfinite().any(dim=1).all():
             return []
-        low, high = min(row.min() for row in rows), max(row.max() for row in rows)
-        edges = equal_edges(torch.as_tensor(low), torch.as_tensor(high), _BINS)
-        index = [counts(bin_of(row[None], edges[None]), _BINS)[0] for row in rows]
-        medians = [
-            f"{one.label} {number(float(median(row)))}"
-            for one, row in zip(first.series, rows, strict=True)
-        ]
         return [
-            Histogram(
+            layer_histogram(
                 title=f"Layer {layer}: its {self.n_measured} texts",
                 x=first.unit,
                 y="texts",
-                edges=edges,
                 series=first.series,
-                values=torch.stack(index),
-                words=f"median: {', '.join(medians)}",
+                values=list(values),
+                bins=_BINS,
             )
         ]
 
@@ -286,11 +316,13 @@ class OverTextsResult(OverTexts, Measured):
 def over_texts(
     lens: Lens,
     texts: Iterable[str],
-    metric: Any,
+    metric: str | Metric | Measured | Callable[[Trace, int], float | Tensor],
     *,
+    targets: Iterable[str] | None = None,
+    confidence: float = 0.95,
+    batch_size: int = 8,
     kind: Kind | None = None,
     progress: Progress | bool | None = None,
-    **parameters: Any,
 ) -> OverTextsResult:
     """Measure a statistic on many texts, and return its mean with Student's t interval.
 
@@ -299,14 +331,15 @@ def over_texts(
     lens : Lens
     texts : iterable of str
         A list or a stream: no more than some dozens of texts are held at once.
-    metric : str, Metric or callable
-        ``"norm"``, ``PredictionDivergence(block="mlp")``, ``lambda trace, layer: ...``.
+    metric : str, Metric, Measured or callable
+        ``"norm"``, ``PredictionDivergence(block="mlp")``, ``lambda trace, layer: ...``; a result
+        stands for the metric that it has.
+    targets, confidence, batch_size
+        As for :class:`OverTexts`.
     kind : str, optional
         As for the metric.
     progress : callable or bool, optional
         As for :meth:`Lens.trace`; ``True`` shows a bar. ``step.partial()`` is the result so far.
-    **parameters
-        As for :class:`OverTexts`: ``targets``, ``confidence``, ``batch_size``.
 
     Returns
     -------
@@ -315,12 +348,19 @@ def over_texts(
     Raises
     ------
     ValueError
-        When no text has the statistic. Single texts that lack it are in ``.skipped``, with why.
+        When no text has the statistic. Single texts that lack it are in ``.skipped``, with why. And
+        for a text that is empty, by its number: of a list before anything is measured.
     """
     if not hasattr(lens, "trace_many"):
         raise TypeError(
             "over_texts traces the texts itself: it takes a lens first, got "
             f"{type(lens).__name__}. Say over_texts(lens, texts, metric)."
         )
-    asked = OverTexts(of=metric, texts=texts, **parameters)
+    asked = OverTexts(
+        of=as_metric(metric),
+        texts=texts,
+        targets=targets,
+        confidence=confidence,
+        batch_size=batch_size,
+    )
     return asked.measure_with(lens, kind, progress=progress)

@@ -10,21 +10,21 @@ import torch
 from torch import Tensor
 
 from glasshead_backend.checks import require
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.chart import (
     Bars,
     Choice,
     HeatMap,
-    Histogram,
     LayerChart,
     Range,
     median,
     number,
     quartiles,
 )
-from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
-from glasshead_backend.table import table
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,13 +37,14 @@ if TYPE_CHECKING:
     from glasshead_backend.statistics.chart import Panel
     from glasshead_backend.trace import Trace
 
+__all__ = ["OwnMetric", "OwnMetricResult"]
+
 Axis = Literal["heads", "tokens", "values"]
 
-_BINS = 30
 _HELP = "A point is what the function returned for a layer, or the mean of it."
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class OwnMetric(Metric):
     """What a function of a trace and a layer returns, for every layer.
 
@@ -82,6 +83,10 @@ class OwnMetric(Metric):
             named = name if name and "<" not in name else "own metric"
             object.__setattr__(self, "title", named)
 
+    def _written(self, name: str) -> str:
+        named = getattr(self.function, "__name__", type(self.function).__name__)
+        return named if name == "function" else super()._written(name)
+
     @property
     def label(self) -> str:  # type: ignore[override]
         """What it is called."""
@@ -100,7 +105,7 @@ class OwnMetric(Metric):
         """
         layers = tuple(trace.layers(kind))
         n_heads = tuple(trace.n_heads(layer, kind) for layer in layers)
-        n_tokens = len(trace.side("query", kind).tokens)
+        n_tokens = len(run_of(trace).side("query", kind).tokens)
         found: list[Tensor] = []
 
         def result() -> OwnMetricResult | None:
@@ -111,7 +116,7 @@ class OwnMetric(Metric):
             sizes = n_heads if as_heads else (len(found[0]),) * len(layers)
             rest = [torch.full((n,), torch.nan, dtype=torch.float64) for n in sizes[len(found) :]]
             return OwnMetricResult(
-                **self.values(), layers=layers, numbers=(*found, *rest), n_heads=n_heads
+                metric=self, layers=layers, numbers=(*found, *rest), n_heads=n_heads
             )
 
         # One number for each token, or for each that is predicted.
@@ -152,12 +157,14 @@ class OwnMetric(Metric):
         return numbers
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class OwnMetricResult(OwnMetric, Measured):
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class OwnMetricResult(Measured):
     """What was found.
 
     Attributes
     ----------
+    metric : OwnMetric
+        What was asked for.
     layers : tuple of int
     numbers : tuple of Tensor
         Of each layer, float64: one number, one for each head, or as many as the function returned.
@@ -165,6 +172,7 @@ class OwnMetricResult(OwnMetric, Measured):
         Heads of each layer.
     """
 
+    metric: OwnMetric
     layers: tuple[int, ...]
     numbers: tuple[Float[Tensor, " value"], ...]
     n_heads: tuple[int, ...]
@@ -172,8 +180,8 @@ class OwnMetricResult(OwnMetric, Measured):
     @property
     def is_of_heads(self) -> bool:
         """Whether there is a number for each head."""
-        if self.axis is not None:
-            return self.axis == "heads"
+        if self.metric.axis is not None:
+            return self.metric.axis == "heads"
         sizes = [len(one) for one in self.numbers]
         return max(sizes) > 1 and sizes == list(self.n_heads)
 
@@ -207,15 +215,15 @@ class OwnMetricResult(OwnMetric, Measured):
         mean, low, high = self._summary()
         spread = Range(low[None], high[None], "quartiles over its values in a layer")
         return LayerChart(
-            title=self.title[:1].upper() + self.title[1:],
-            unit=self.unit,
+            title=self.metric.title[:1].upper() + self.metric.title[1:],
+            unit=self.metric.unit,
             layers=self.layers,
-            series=[Choice("own", self.title)],
+            series=[Choice("own", self.metric.title)],
             mean=mean[None],
             interval=spread if self._is_spread() else None,
             heat=self._heat() if self.is_of_heads else None,
-            tokens=torch.stack(self.numbers)[None] if self.axis == "tokens" else None,
-            help=[f"{self.title}: a metric of your own. {_HELP}"],
+            tokens=torch.stack(self.numbers)[None] if self.metric.axis == "tokens" else None,
+            help=[f"{self.metric.title}: a metric of your own. {_HELP}"],
         )
 
     def _heat(self) -> HeatMap:
@@ -224,7 +232,7 @@ class OwnMetricResult(OwnMetric, Measured):
             torch.nn.functional.pad(own, (0, most - len(own)), value=torch.nan)
             for own in self.numbers
         ]
-        return HeatMap(torch.stack(padded), self.unit or self.title)
+        return HeatMap(torch.stack(padded), self.metric.unit or self.metric.title)
 
     def detail(self, layer: int) -> list[Panel]:
         """Return the numbers of one layer: heads as bars, others as a histogram."""
@@ -238,22 +246,20 @@ class OwnMetricResult(OwnMetric, Measured):
             heads: Sequence[str] = [str(head) for head in range(len(own))]
             return [
                 Bars(
-                    title=f"Layer {layer}, by head: {self.unit or self.title}",
+                    title=f"Layer {layer}, by head: {self.metric.unit or self.metric.title}",
                     y="",
                     labels=heads,
                     values=own,
                     clickable="head",
                 )
             ]
-        edges = equal_edges(kept.amin()[None], kept.amax()[None], _BINS)
         return [
-            Histogram(
+            layer_histogram(
                 title=f"Layer {layer}: its {len(kept)} values",
-                x=self.unit or self.title,
+                x=self.metric.unit or self.metric.title,
                 y="values",
-                edges=edges[0],
-                series=[Choice("own", self.title)],
-                values=counts(bin_of(kept[None], edges), _BINS),
+                series=[Choice("own", self.metric.title)],
+                values=[own],
                 words=f"median {number(float(median(kept)))}",
             )
         ]

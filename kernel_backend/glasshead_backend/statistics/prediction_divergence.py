@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from glasshead_backend.checks import at_least_one, require
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice, quantiles
+from glasshead_backend.statistics.group_differences import GroupDifferences, Which
 from glasshead_backend.statistics.metric import (
     ALPHA,
     SEED,
@@ -27,7 +28,6 @@ from glasshead_backend.statistics.permutation import (
     kullback_leibler,
     notebook_divergence,
     null_divergences,
-    p_values,
 )
 from glasshead_backend.statistics.prediction_divergence_chart import (
     difference_chart,
@@ -40,12 +40,10 @@ from glasshead_backend.statistics.right_and_wrong import (
     block_parameter,
     labelled_log_norms,
 )
-from glasshead_backend.statistics.significance import benjamini_hochberg
-from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float
     from torch import Tensor
 
     from glasshead_backend.asking import Kind
@@ -54,10 +52,10 @@ if TYPE_CHECKING:
     from glasshead_backend.statistics.permutation import Divergence
     from glasshead_backend.trace import Trace
 
-Which = Literal["jsd", "notebook"]
+__all__ = ["PredictionDivergence", "PredictionDivergenceResult", "prediction_divergence"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PredictionDivergence(Metric):
     """Divergence of a block's log-norms between right and wrong predictions, with its null.
 
@@ -158,21 +156,24 @@ class PredictionDivergence(Metric):
         with reporting(progress):
             layers, log_norms, is_correct = labelled_log_norms(trace, self.block, kind)
             groups = count_groups(log_norms, is_correct, self.bins)
+            correct, incorrect = groups.first.cpu(), groups.second.cpu()
 
             def result(null: Float[Tensor, "permutation layer"]) -> PredictionDivergenceResult:
-                parameters: dict[str, Any] = self.values() | {
-                    "null": null.cpu(),
-                    "relabelling": self.null,
-                }
                 return PredictionDivergenceResult(
-                    **parameters,
+                    metric=self,
                     layers=tuple(layers),
+                    block=self.block,
                     log_norms=log_norms.cpu(),
                     is_correct=is_correct.cpu(),
                     edges=groups.edges.cpu(),
-                    correct=groups.first.cpu(),
-                    incorrect=groups.second.cpu(),
+                    correct=correct,
+                    incorrect=incorrect,
                     jsd=divergence(groups.first, groups.second).cpu(),
+                    divergence=self.divergence,
+                    observed=divergence(correct, incorrect, self._divergence),
+                    null=null.cpu(),
+                    relabelling=self.null,
+                    alpha=self.alpha,
                 )
 
             null = null_divergences(
@@ -188,47 +189,17 @@ class PredictionDivergence(Metric):
             return result(null)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PredictionDivergenceResult(PredictionDivergence, Measured):
-    """What was found; the parameters stand beside it. Tensors are on the CPU.
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class PredictionDivergenceResult(GroupDifferences, Measured):
+    """What was found, the metric that was asked for, a table and charts.
 
     Attributes
     ----------
-    layers : tuple of int
-    log_norms : Tensor
-        ``[layers, positions]`` float64: natural logarithm of the L2 norm of the block's output, at
-        the positions whose next token is known.
-    is_correct : Tensor
-        ``[positions]`` bool: whether the model's first choice there is the next token.
-    edges : Tensor
-        ``[layers, bins + 1]``.
-    correct, incorrect : Tensor
-        ``[layers, bins]`` int64: counts of the two groups.
-    jsd : Tensor
-        ``[layers]`` float64: their Jensen-Shannon divergence, nats.
-    null : Tensor
-        ``[permutations, layers]`` float64: what :attr:`observed` would be with the labels shuffled,
-        or shifted.
-    relabelling : {"shuffle", "shift"}
-        Which of the two: what `null` is of the metric.
+    metric : PredictionDivergence
+        What was asked for.
     """
 
-    layers: tuple[int, ...]
-    log_norms: Float[Tensor, "layer position"]
-    is_correct: Bool[Tensor, " position"]
-    edges: Float[Tensor, "layer edge"]
-    correct: Int[Tensor, "layer bin"]
-    incorrect: Int[Tensor, "layer bin"]
-    jsd: Float[Tensor, " layer"]
-    null: Float[Tensor, "permutation layer"] = field()  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride]
-    relabelling: Relabelling
-
-    def __post_init__(self) -> None:
-        """Its parameters were checked when it was asked for."""
-
-    def values(self) -> dict[str, Any]:
-        """Return the parameters and their values."""
-        return super().values() | {"null": self.relabelling}
+    metric: PredictionDivergence
 
     @property
     def quantities(self) -> tuple[Choice, ...]:
@@ -237,46 +208,6 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
             Choice("jsd", "Divergence"),
             Choice("difference", "Means"),
         )
-
-    @property
-    def n_correct(self) -> int:
-        """Positions where the next token is predicted right."""
-        return int(self.is_correct.sum())
-
-    @property
-    def n_incorrect(self) -> int:
-        """Positions where it is not."""
-        return len(self.is_correct) - self.n_correct
-
-    @cached_property
-    def observed(self) -> Float[Tensor, " layer"]:
-        """The divergence that is tested, nats: :attr:`jsd`, or the notebook's."""
-        return divergence(self.correct, self.incorrect, self._divergence)
-
-    @cached_property
-    def p(self) -> Float[Tensor, " layer"]:
-        """``(1 + #{null >= observed}) / (1 + permutations)``."""
-        return p_values(self.observed, self.null)
-
-    @cached_property
-    def p_adjusted(self) -> Float[Tensor, " layer"]:
-        """After Benjamini-Hochberg over the layers."""
-        return benjamini_hochberg(self.p)
-
-    @property
-    def significant(self) -> Bool[Tensor, " layer"]:
-        """Whether the adjusted p is at most alpha."""
-        return self.p_adjusted <= self.alpha
-
-    @property
-    def mean_correct(self) -> Float[Tensor, " layer"]:
-        """Mean log-norm where the prediction is right."""
-        return self.log_norms[:, self.is_correct].mean(dim=-1)
-
-    @property
-    def mean_incorrect(self) -> Float[Tensor, " layer"]:
-        """Mean log-norm where it is wrong."""
-        return self.log_norms[:, ~self.is_correct].mean(dim=-1)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer; divergences in nats, ``difference`` = correct - incorrect.
@@ -318,22 +249,28 @@ class PredictionDivergenceResult(PredictionDivergence, Measured):
 def prediction_divergence(
     trace: Trace,
     *,
+    block: str = "attention",
+    bins: int = 30,
+    permutations: int = 1000,
+    seed: int = 0,
+    divergence: Which = "jsd",
+    epsilon: float = 0.0,
+    null: Relabelling = "shuffle",
+    alpha: float = 0.05,
     kind: Kind | None = None,
     progress: Progress | bool | None = None,
-    **parameters: Any,
 ) -> PredictionDivergenceResult:
     """Compare a block's log-norms between right and wrong predictions, layer by layer.
 
     Parameters
     ----------
     trace : Trace
+    block, bins, permutations, seed, divergence, epsilon, null, alpha
+        As for :class:`PredictionDivergence`.
     kind : str, optional
         As for :meth:`Trace.norms`; the decoder's stack in an encoder-decoder model.
     progress : callable or bool, optional
         As for :meth:`glasshead_backend.Lens.trace`.
-    **parameters
-        As for :class:`PredictionDivergence`: ``block``, ``bins``, ``permutations``,
-        ``divergence``, ``epsilon``, ``null``, ``seed``, ``alpha``.
 
     Returns
     -------
@@ -356,4 +293,14 @@ def prediction_divergence(
     of a one-dimensional tensor divides by the number of bins. Its values differ from ours, and so
     do its p-values: ``divergence="notebook"`` computes it.
     """
-    return PredictionDivergence(**parameters).measure(trace, kind, progress=progress)
+    asked = PredictionDivergence(
+        block=block,
+        bins=bins,
+        permutations=permutations,
+        divergence=divergence,
+        epsilon=epsilon,
+        null=null,
+        seed=seed,
+        alpha=alpha,
+    )
+    return asked.measure(trace, kind, progress=progress)

@@ -16,24 +16,19 @@ from glasshead_backend.statistics.chart import (
     Null,
     Range,
     Test,
+    layers_with,
     number,
     quantiles,
     quartiles,
 )
-from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+from glasshead_backend.statistics.layer_histogram import layer_histogram
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jaxtyping import Float
-    from torch import Tensor
-
     from glasshead_backend.statistics.chart import Panel
+    from glasshead_backend.statistics.group_differences import GroupDifferences, Which
     from glasshead_backend.statistics.permutation import Relabelling
-    from glasshead_backend.statistics.prediction_divergence import (
-        PredictionDivergenceResult,
-        Which,
-    )
 
 _NULL_BINS = 40
 _NAMES: Mapping[Which, str] = {
@@ -50,13 +45,17 @@ _MEANINGS: Mapping[Which, str] = {
         "m = (p + q) / 2; infinite where a bin holds values of one group only."
     ),
 }
+_WHY_INFINITE = (
+    "a bin holds values of one group only, and log 0 is infinite. Take fewer bins, an ε above 0, "
+    "or the Jensen-Shannon divergence."
+)
 _CHANCE: Mapping[Relabelling, str] = {
     "shuffle": "shuffled labels",
     "shift": "labels shifted round the text",
 }
 
 
-def divergence_chart(found: PredictionDivergenceResult) -> LayerChart:
+def divergence_chart(found: GroupDifferences) -> LayerChart:
     """The divergence by layer, with the range that labels by chance give."""
     low, high = quantiles(found.null.T, 0.025, 0.975)
     return LayerChart(
@@ -74,10 +73,11 @@ def divergence_chart(found: PredictionDivergenceResult) -> LayerChart:
         test=_test(found),
         help=_help(found),
         note=_infinite(found),
+        why_infinite=_WHY_INFINITE,
     )
 
 
-def difference_chart(found: PredictionDivergenceResult) -> LayerChart:
+def difference_chart(found: GroupDifferences) -> LayerChart:
     """Mean log-norms of the two groups, with quartiles."""
     groups = (found.log_norms[:, found.is_correct], found.log_norms[:, ~found.is_correct])
     low, high = zip(*(quartiles(group) for group in groups), strict=True)
@@ -93,13 +93,13 @@ def difference_chart(found: PredictionDivergenceResult) -> LayerChart:
     )
 
 
-def histograms(found: PredictionDivergenceResult, layer: int) -> list[Panel]:
+def histograms(found: GroupDifferences, layer: int) -> list[Panel]:
     """The two groups' histograms, and that of the permutations with what was observed."""
     if layer not in found.layers:
         return []
     at = found.layers.index(layer)
     observed, null = float(found.observed[at]), found.null[:, at]
-    finite = null[null.isfinite()]
+    n_finite = int(null.isfinite().sum())
     p = (
         f"p = {number(float(found.p[at]))}, adjusted for the number of layers "
         f"{number(float(found.p_adjusted[at]))}"
@@ -117,29 +117,26 @@ def histograms(found: PredictionDivergenceResult, layer: int) -> list[Panel]:
         values=torch.stack(
             [found.correct[at] / found.n_correct, found.incorrect[at] / found.n_incorrect]
         ),
-        words=size if len(finite) else f"{size}; {p}",
+        words=size if n_finite else f"{size}; {p}",
     )
-    if not len(finite):
+    if not n_finite:
         return [groups]
-    edges, n_permutations = _counted(finite)
-    n_infinite = len(null) - len(finite)
-    beyond = f"; {n_infinite:,} more are infinite" if n_infinite else ""
     return [
         groups,
-        Histogram(
+        layer_histogram(
             title=f"Layer {layer}: {_n_relabelled(found)}",
             x=f"divergence with {_CHANCE[found.relabelling]}, {_UNITS[found.divergence]}",
             y="permutations" if found.relabelling == "shuffle" else "shifts",
-            edges=edges,
             series=[Choice("null", _CHANCE[found.relabelling])],
-            values=n_permutations[None],
+            values=[null],
+            bins=_NULL_BINS,
             mark=Mark(observed, "observed") if math.isfinite(observed) else None,
-            words=f"{p}{beyond}",
+            words=p,
         ),
     ]
 
 
-def _help(found: PredictionDivergenceResult) -> tuple[str, ...]:
+def _help(found: GroupDifferences) -> tuple[str, ...]:
     return (
         (
             "Positions are split by whether the model predicts the next token right. The height "
@@ -162,40 +159,30 @@ def _help(found: PredictionDivergenceResult) -> tuple[str, ...]:
     )
 
 
-def _n_relabelled(found: PredictionDivergenceResult) -> str:
+def _n_relabelled(found: GroupDifferences) -> str:
     what = "permutations" if found.relabelling == "shuffle" else "shifts"
     return f"{len(found.null):,} {what}"
 
 
-def _infinite(found: PredictionDivergenceResult) -> str:
+def _infinite(found: GroupDifferences) -> str:
     """Say in words which layers have a divergence that cannot be drawn."""
-    infinite = [
-        str(layer)
-        for layer, is_one in zip(found.layers, found.observed.isinf(), strict=True)
-        if is_one
-    ]
-    if not infinite:
-        return ""
-    where = "every layer" if len(infinite) == len(found.layers) else f"layer {', '.join(infinite)}"
-    return (
-        f"Infinite in {where}: a bin holds values of one group only, and log 0 is infinite. Take "
-        "fewer bins, an ε above 0, or the Jensen-Shannon divergence."
-    )
+    where = layers_with(found.observed.isinf(), found.layers)
+    return f"Infinite in {where}: {_WHY_INFINITE}" if where else ""
 
 
-def _output(found: PredictionDivergenceResult) -> str:
+def _output(found: GroupDifferences) -> str:
     label = BLOCK_LABELS[found.block]
     return label[0].upper() + label[1:] + ("" if found.block == "residual" else " output")
 
 
-def _groups(found: PredictionDivergenceResult) -> Sequence[Choice]:
+def _groups(found: GroupDifferences) -> Sequence[Choice]:
     return [
         Choice("correct", f"right ({found.n_correct})"),
         Choice("incorrect", f"wrong ({found.n_incorrect})"),
     ]
 
 
-def _test(found: PredictionDivergenceResult, n_series: int = 1) -> Test:
+def _test(found: GroupDifferences, n_series: int = 1) -> Test:
     significant = (1 + found.significant.int()).expand(n_series, -1)
     how = "permutation test"
     if found.relabelling == "shift":
@@ -205,8 +192,3 @@ def _test(found: PredictionDivergenceResult, n_series: int = 1) -> Test:
         f"filled: right and wrong differ, p ≤ {found.alpha:g} after Benjamini-Hochberg "
         f"({how}, {found.n_correct} right and {found.n_incorrect} wrong); open: not",
     )
-
-
-def _counted(values: Float[Tensor, " value"]) -> tuple[Tensor, Tensor]:
-    edges = equal_edges(values.amin()[None], values.amax()[None], _NULL_BINS)
-    return edges[0], counts(bin_of(values[None], edges), _NULL_BINS)[0]

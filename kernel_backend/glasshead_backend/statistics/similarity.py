@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice, LayerChart, Range, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric
-from glasshead_backend.table import table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.trace import Trace
+
+__all__ = ["LayerSimilarity", "LayerSimilarityResult", "layer_similarity"]
 
 _HELP = (
     (
@@ -35,7 +37,7 @@ _HELP = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LayerSimilarity(Metric):
     """Cosine of the residual stream behind a layer with that in front of it."""
 
@@ -63,20 +65,23 @@ class LayerSimilarity(Metric):
             pair = before.to(behind.device).float(), behind.float()
             rows.append(torch.nn.functional.cosine_similarity(*pair, dim=-1).cpu())
             before = behind
-        return LayerSimilarityResult(layers=tuple(layers), cosine=torch.stack(rows))
+        return LayerSimilarityResult(metric=self, layers=tuple(layers), cosine=torch.stack(rows))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LayerSimilarityResult(LayerSimilarity, Measured):
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LayerSimilarityResult(Measured):
     """What was found.
 
     Attributes
     ----------
+    metric : LayerSimilarity
+        What was asked for.
     layers : tuple of int
     cosine : Tensor
         ``[layers, tokens]`` float32.
     """
 
+    metric: LayerSimilarity
     layers: tuple[int, ...]
     cosine: Float[Tensor, "layer token"]
 

@@ -1,4 +1,4 @@
-"""Room for what is recorded."""
+"""Refusing to record more than there is memory for."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import torch
 
 from glasshead_backend.anatomy.contributions import norms_of
 from glasshead_backend.anatomy.locate import lengths_of, locate_calls
-from glasshead_backend.anatomy.structure import UnsupportedModelError
+from glasshead_backend.anatomy.structure import Structure, UnsupportedModelError
 from glasshead_backend.capture.recording import record
 from glasshead_backend.running.as_found import autocast_now, for_a_trace, lock_of
 from glasshead_backend.running.body import outcome_of
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.subject import Subject
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """The keyword arguments of one forward pass over several sequences.
 
@@ -78,23 +78,21 @@ def run_together(
     list of Run
         Each has its own rows and columns only: what was padded is not in it.
     """
-    anatomy = subject.anatomy
+    model, anatomy = subject.model, subject.anatomy
     structure = anatomy.structure
     expected = require_room_to_record(subject, many, "queries and keys")
-    batch = batch_of(subject.model, subject.tokenizer, many, side)
-    with lock_of(subject.model):
-        before = ModelState.of(subject.model, values=False)
-        with for_a_trace(subject.model):
+    batch = batch_of(model, subject.tokenizer, many, side)
+    with lock_of(model):
+        before = ModelState.of(model, values=False)
+        with for_a_trace(model):
             with (
                 layers_reported(structure.stacks.values()),
-                nullcontext() if outcome is None else outcome_of(subject.model, outcome),
+                nullcontext() if outcome is None else outcome_of(model, outcome),
                 norms_of(structure.contributions.writers, batch.size) as norms,
-                record(
-                    structure.readers, subject.model, batch.size, expected_bytes=expected
-                ) as recording,
+                record(structure.readers, model, batch.size, expected_bytes=expected) as recording,
             ):
                 logits = run_for_logits(
-                    subject.model,
+                    model,
                     batch.inputs,
                     batch.decoder,
                     wanted=anatomy.family != "encoder",
@@ -102,17 +100,17 @@ def run_together(
                 )
             scores = _scores_of(logits, many)
         state = before.after_a_run()
-    storages = storages_of(subject.model)
+    storages = storages_of(model)
     for call in recording.calls:
         call.belongs_to(state, storages)
     located = locate_calls(
-        subject.model, recording.calls, structure.cross_modules, lengths_of(batch.inputs)
+        model, recording.calls, structure.cross_modules, lengths_of(batch.inputs)
     )
-    _require_layers(subject, located, batch)
+    _require_layers(model, structure, located, batch)
     return [
         Run(
             subject=subject,
-            model_class=type(subject.model).__name__,
+            model_class=type(model).__name__,
             state=state,
             anatomy=anatomy,
             sides=sides,
@@ -120,26 +118,31 @@ def run_together(
             logits=logits[i],
             scores=scores[i],
             norms=_norms_of(norms, batch, i),
-            inputs=inputs_of(
-                subject.model,
-                *(sequence.ids for sequence in sides.all),
-                token_types=sides.first.token_types,
-            ),
-            autocast=autocast_now(device_of(subject.model)),
+            inputs=_inputs_of(model, sides),
+            autocast=autocast_now(device_of(model)),
         )
         for i, sides in enumerate(many)
     ]
 
 
+def _inputs_of(model: Any, sides: Sides) -> dict[str, Tensor]:
+    """Keyword arguments of the model's forward over one text alone."""
+    ids = (sequence.ids for sequence in sides.all)
+    return inputs_of(model, *ids, token_types=sides.first.token_types)
+
+
 def _require_layers(
-    subject: Subject, located: dict[Kind, dict[int, AttentionCall]], batch: Batch
+    model: Any,
+    structure: Structure,
+    located: dict[Kind, dict[int, AttentionCall]],
+    batch: Batch,
 ) -> None:
     """Refuse calls that are not those of the probe: rows would go to the wrong layers."""
     found = {kind: tuple(by_layer) for kind, by_layer in located.items()}
-    if found != subject.anatomy.structure.layers:
+    if found != structure.layers:
         n_tokens = batch.inputs["input_ids"].shape[1]
         raise UnsupportedModelError(
-            f"{type(subject.model).__name__} attends to a text of {n_tokens:,} tokens in another "
+            f"{type(model).__name__} attends to a text of {n_tokens:,} tokens in another "
             "way than to a short one (in chunks, say), which Glasshead cannot read. Try a shorter "
             "text."
         )

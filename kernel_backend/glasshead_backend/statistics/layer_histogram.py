@@ -1,0 +1,66 @@
+"""The values that a layer has of something, as a histogram beside the chart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from glasshead_backend.statistics.chart import Histogram, median, number
+from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from glasshead_backend.statistics.chart import Choice, Mark
+
+
+def layer_histogram(
+    *,
+    title: str,
+    x: str,
+    y: str,
+    series: Sequence[Choice],
+    values: Sequence[Float[Tensor, " value"]],
+    bins: int = 30,
+    mark: Mark | None = None,
+    words: str = "",
+) -> Histogram:
+    """Count the values of each series in equal bins over the range that all have in common.
+
+    Parameters
+    ----------
+    title, x, y : str
+        What it is, what is counted, and what is counted of it.
+    series : sequence of Choice
+    values : sequence of Tensor
+        Of each series, at least one of them finite. What is not finite lies in no bin; how many are
+        infinite is said in the words.
+    bins : int
+    mark : Mark, optional
+    words : str
+        What is said beside it; default the median of each series.
+    """
+    finite = [own[own.isfinite()] for own in values]
+    low = torch.stack([own.amin() for own in finite]).amin()
+    high = torch.stack([own.amax() for own in finite]).amax()
+    edges = equal_edges(low, high, bins)
+    if not words:
+        medians = (number(float(median(own))) for own in finite)
+        named = (f"{one.label} {it}" for one, it in zip(series, medians, strict=True))
+        words = f"median: {', '.join(named)}"
+    n_infinite = sum(int(own.isinf().sum()) for own in values)
+    beyond = f"; {n_infinite:,} more {'is' if n_infinite == 1 else 'are'} infinite"
+    return Histogram(
+        title=title,
+        x=x,
+        y=y,
+        edges=edges,
+        series=series,
+        values=torch.stack([counts(bin_of(own, edges), bins) for own in finite]),
+        mark=mark,
+        words=f"{words}{beyond}" if n_infinite else words,
+    )
