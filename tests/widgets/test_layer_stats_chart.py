@@ -355,3 +355,8 @@ def test_something_that_is_no_statistic_is_refused(trace: Trace) -> None:
 def test_a_panel_calls_nothing_one_that_is_less() -> None:
     written = [number(value) for value in (0.9996, -0.99997, 0.9994, 1.0, 0.01236, 12.34)]
     assert written == ["0.9996", "−0.99997", "0.999", "1", "0.0124", "12.3"]
+
+
+def test_a_panel_writes_seven_digits_at_most() -> None:
+    # Of what lies between 0.9999999 and 1, no float32 knows more.
+    assert [number(value) for value in (0.9999999, 0.99999997)] == ["0.9999999", "1"]

@@ -111,7 +111,8 @@ def store_activations(
         n_tensors = len(wanted) + (embedding is not None)
         with run.model_again(_STORE_AT_ONCE) as model:
             _require_room_for(run, model, missing, n_tensors, stack, dtype)
-            with layers_reported(run.anatomy.structure.stacks.values()):
+            stacks = run.anatomy.structure.stacks.values()
+            with for_a_trace(model), layers_reported(stacks):
                 found = _activations_of(
                     model,
                     wanted,
@@ -191,7 +192,7 @@ def _activations_of(
         own = rows[:n_tokens].to(dtype or rows.dtype, copy=True)
         kept.setdefault(block, {})[layer] = own
 
-    with for_a_trace(model), ExitStack() as stack:
+    with ExitStack() as stack:
         seen = observed(writers, 1, lambda one, rows: keep(one.block, one.layer, rows[0]))
         stack.enter_context(seen)
         if embedding is not None:

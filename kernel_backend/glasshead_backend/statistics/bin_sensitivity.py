@@ -9,7 +9,7 @@ import torch
 
 from glasshead_backend.checks import at_least_one, require, several
 from glasshead_backend.data_frames import table
-from glasshead_backend.progress import reporting
+from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.chart import Choice, LayerChart
 from glasshead_backend.statistics.metric import Measured, Metric, Parameter, parameter
 from glasshead_backend.statistics.permutation import divergences
@@ -90,7 +90,11 @@ class BinSensitivity(Metric):
         """Compute it for one text."""
         with reporting(progress):
             layers, log_norms, is_correct = labelled_log_norms(trace, self.block, kind)
-        rows = [divergences(log_norms, is_correct, n).cpu() for n in self.numbers_of_bins]
+            numbers = self.numbers_of_bins
+            rows = [
+                divergences(log_norms, is_correct, n).cpu()
+                for n in steps(numbers, "counting bins", len(numbers))
+            ]
         return BinSensitivityResult(metric=self, layers=tuple(layers), jsd=torch.stack(rows))
 
 

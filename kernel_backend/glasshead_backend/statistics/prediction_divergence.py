@@ -108,7 +108,7 @@ class PredictionDivergence(Metric):
         label="ε",
         kind="float",
         min=0,
-        max=1,
+        max=0.5,
         help="Added to the shares of the notebook’s divergence: with 0, log 0 makes it infinite.",
     )
     null: Relabelling = parameter(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from glasshead_backend.data_frames import table
-from glasshead_backend.progress import reporting
+from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.chart import Choice, LayerChart, Range, quartiles
 from glasshead_backend.statistics.metric import Measured, Metric
 
@@ -60,11 +60,12 @@ class LayerSimilarity(Metric):
             )
         before = trace.activations(layers[0], "embedding", kind=kind)
         rows: list[Tensor] = []
-        for layer in layers:
-            behind = trace.activations(layer, "residual", kind=kind)
-            pair = before.to(behind.device).float(), behind.float()
-            rows.append(torch.nn.functional.cosine_similarity(*pair, dim=-1).cpu())
-            before = behind
+        with reporting(progress):
+            for layer in steps(layers, "comparing layers", len(layers)):
+                behind = trace.activations(layer, "residual", kind=kind)
+                pair = before.to(behind.device).float(), behind.float()
+                rows.append(torch.nn.functional.cosine_similarity(*pair, dim=-1).cpu())
+                before = behind
         return LayerSimilarityResult(metric=self, layers=tuple(layers), cosine=torch.stack(rows))
 
 

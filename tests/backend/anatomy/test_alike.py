@@ -117,3 +117,19 @@ def test_a_layer_that_numbers_contradict_makes_the_model_run_once_more(
     unclear = found(model).unclear
     assert runs == [True]
     assert all(place[1] == 1 for place in unclear)
+
+
+def test_a_layer_that_runs_again_is_not_taken_for_one_built_like_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model: Any = build("llama")
+    first, second, _ = model.model.layers
+    model.model.layers = torch.nn.ModuleList([first, first, second])
+    runs: list[bool] = []
+    monkeypatch.setattr(
+        residual, "Watch", lambda *given, **named: runs.append(True) or Watch(*given, **named)
+    )
+    seen = watched(monkeypatch)
+    assert found(model).unclear == {}
+    assert seen == [0, 1]
+    assert runs == []  # the model need not run once more

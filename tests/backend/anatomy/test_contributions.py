@@ -199,6 +199,25 @@ def test_a_state_space_beside_attention_is_a_mixer() -> None:
         torch.testing.assert_close(trace.activations(1, block), one)
 
 
+def test_a_layer_that_adds_its_input_twice_is_refused_by_name() -> None:
+    model: Any = build("llama")
+    layer = model.model.layers[1]
+
+    def twice(hidden_states: Tensor, **options: Any) -> Tensor:
+        attended = layer.self_attn(layer.input_layernorm(hidden_states), **options)[0]
+        behind = hidden_states + attended
+        behind = behind + layer.mlp(layer.post_attention_layernorm(behind))
+        return behind + hidden_states
+
+    layer.forward = twice
+    trace = trace_of(model)
+    blocks: Any = ("attention", "mlp")
+    for block in blocks:
+        assert list(trace.norms()[block]) == [0, 2]
+        why = trace.unclear_blocks()[block][1]
+        assert "it adds up several versions of what it is given" in why
+
+
 # --- layers at several places ---------------------------------------------------------------------
 def test_a_layer_at_several_places_has_norms_and_activations_at_each() -> None:
     shared: Any = build("llama")

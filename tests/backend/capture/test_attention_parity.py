@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
+from scipy import special
+from torch import nn
+from torch.nn import functional
 
 from glasshead_backend import Lens
+from glasshead_backend.capture.tap import SoftmaxTap
 from glasshead_backend.trace import run_of
 from support.architectures.building import build as build_case
 from support.architectures.versions import case_or_skip
@@ -260,3 +265,56 @@ def test_modules_that_attend_by_themselves_are_recomputed_in_float32_too() -> No
     ]
     assert off[0] > 1e-4
     assert off[1] < 1e-6
+
+
+@pytest.mark.parametrize(
+    "softmax",
+    [
+        lambda scores: torch.softmax(scores, 1),
+        lambda scores: scores.softmax(1),
+        lambda scores: functional.softmax(scores, 1),
+        lambda scores: torch.softmax(scores, dim=1),
+        lambda scores: functional.softmax(scores, dim=-2),
+        nn.Softmax(1),
+    ],
+)
+def test_a_softmax_over_any_axis_is_seen_with_that_axis_last(softmax: Any) -> None:
+    scores = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    seen: list[tuple[Tensor, Tensor]] = []
+    with SoftmaxTap(lambda *pair: seen.append(pair), lambda _: None):
+        softmax(scores)
+    ((before, weights),) = seen
+    assert torch.equal(before, scores.transpose(1, 2))
+    expected = special.softmax(scores.double().numpy(), axis=1).transpose(0, 2, 1)
+    np.testing.assert_allclose(weights, expected, atol=1e-6)
+
+
+class AttendsInside(nn.Module):
+    """Does nothing to what it is given, but calls torch's fused attention for itself."""
+
+    def forward(self, given: Tensor) -> Tensor:
+        pair = torch.zeros(1, 1, 2, 8)
+        functional.scaled_dot_product_attention(pair, pair, pair)
+        return given
+
+
+def test_fused_attention_inside_a_module_with_a_softmax_of_its_own_is_not_its_map() -> None:
+    model = build_case(case_or_skip("xlnet/XLNetLMHeadModel"))
+    expected = eager_weights(model, TEXT)
+    for layer in model.get_submodule("transformer.layer").children():
+        layer.get_submodule("rel_attn").dropout = AttendsInside()
+    shown = lens_weights(model, TEXT)
+    assert len(shown) == len(expected)
+    for weights, one in zip(shown, expected, strict=True):
+        torch.testing.assert_close(weights, one)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gpt_oss", "gptj", "t5"])
+def test_every_second_row_is_that_of_all(model_type: str) -> None:
+    texts = (TEXT, TARGET) if model_type == "t5" else (TEXT,)
+    model = build(model_type)
+    (expected, *_) = eager_weights(model, *texts)
+    trace = Lens(model, tokenizer()).trace(*texts)
+    for rows in (range(1, 18, 2), range(12, 3, -3), range(2, 9)):
+        found = trace.attention(0, kind=trace.kinds[0], rows=rows)
+        torch.testing.assert_close(found, expected[:, list(rows)], rtol=1e-4, atol=1e-5)

@@ -51,6 +51,17 @@ def test_the_mean_over_layers_is_that_of_eager() -> None:
     torch.testing.assert_close(words, expected.mean(0))
 
 
+def test_the_mean_over_layers_takes_room_for_the_sum_and_for_one_layer() -> None:
+    trace = trace_of("llama")
+    (n,) = {len(weights) for weights in eager_maps(trace)[0, 0]}
+    both = 2 * 4 * 3 * n  # bytes of two float32 tensors of three rows
+    trace.lens.memory_budget = both
+    assert trace.mean_attention(rows=[0, 4, 5]).shape == (3, n)
+    trace.lens.memory_budget = both - 1
+    with pytest.raises(MemoryBudgetError, match=rf"lens.memory_budget = {both} \(bytes\)"):
+        trace.mean_attention(rows=[0, 4, 5])
+
+
 @pytest.mark.parametrize(
     ("model_type", "kind"),
     [("gpt2", "self"), ("gpt_oss", "self"), ("gptj", "self"), ("bert", "self"), ("t5", "encoder"),

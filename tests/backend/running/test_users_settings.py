@@ -105,6 +105,22 @@ def test_inside_inference_mode(plain: Any, model_type: str) -> None:
         assert_same(everything(trace_of(model_type)), plain[model_type])
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_hook_may_write_into_the_ids(inside: bool) -> None:
+    model: Any = build("llama")
+    expected = Lens(model, tokenizer()).trace(TEXT).attention(1)
+    last = model.config.vocab_size - 1
+    # As a model loaded with a smaller vocabulary is protected: torch lets nobody write into what
+    # was made in inference mode, but inside of it.
+    model.model.embed_tokens.register_forward_pre_hook(lambda _, given: given[0].clamp_(max=last))
+    lens = Lens(model, tokenizer())
+    with torch.inference_mode(inside):
+        traces = [lens.trace(TEXT), *lens.trace_many([TEXT, "the fox"])]
+        lens.generate(TEXT, max_new_tokens=2)
+    for trace in traces[:2]:
+        torch.testing.assert_close(trace.attention(1), expected)
+
+
 def test_the_number_of_threads_is_restored_in_whatever_order_threads_end() -> None:
     one, other = trace_of("gpt2"), trace_of("gpt2")
     torch.set_num_threads(2)

@@ -18,6 +18,7 @@ from glasshead_backend import (
     Norm,
     PredictionDivergence,
     Step,
+    layer_similarity,
     logit_lens,
     mutual_information,
     prediction_divergence,
@@ -147,6 +148,43 @@ def test_whatever_is_there_so_far_can_be_shown(
     everything(trace, whole)
     if metric.name in ("prediction_divergence", "mutual_information", "logit_lens", "entropy"):
         assert n_shown > 1
+
+
+WAITED_FOR = [
+    replace(metric, **changes)
+    for metric in EVERY
+    for changes in ({}, {"block": "residual"})
+    if not metric.is_instant and changes.keys() <= metric.parameters().keys()
+]
+
+
+@pytest.mark.parametrize("metric", WAITED_FOR, ids=repr)
+def test_whoever_waits_is_told_how_far_the_work_has_come(metric: Metric) -> None:
+    told: list[Step] = []
+    metric.measure(half_right(), progress=told.append)
+    assert told
+    for what in {step.what for step in told}:
+        shares = [step.share for step in told if step.what == what]
+        assert (shares[0], shares[-1]) == (0, 1)
+        assert shares == sorted(shares)
+
+
+def test_the_layers_of_a_pass_for_activations_are_counted_while_it_runs() -> None:
+    told: list[str] = []
+    layer_similarity(half_right(), progress=lambda step: told.append(str(step)))
+    words = ("running the model", "comparing layers")
+    shares = ("0%", "33%", "67%", "100%")  # a model of three layers
+    assert told == [f"{what}: {share}" for what in words for share in shares]
+
+
+# --- what a form offers ---------------------------------------------------------------------------
+@BY_NAME
+def test_what_a_form_offers_at_either_end_is_accepted(metric: Metric) -> None:
+    trace = Lens(build("llama"), tokenizer()).trace(TEXT)
+    for name, offered in metric.offered(trace).items():
+        for end in (offered.min, offered.max):
+            if end is not None:
+                assert getattr(replace(metric, **{name: end}), name) == end
 
 
 # --- little of everything -------------------------------------------------------------------------

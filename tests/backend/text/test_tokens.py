@@ -14,8 +14,10 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from glasshead_backend.frames.strip import pieces
+from glasshead_backend.text.spans import settle
 from glasshead_backend.text.spelling import show_bytes
 from glasshead_backend.text.tokens import Token, encode, tokenize, tokens_of_ids
+from glasshead_backend.text.vocabulary import Piece
 from glasshead_backend.text.words import group_words
 from support import tokenizers
 from support.lines_run import lines_run
@@ -472,3 +474,10 @@ def test_long_texts_cost_work_in_proportion(family: str) -> None:
     tokenize(tokenizer, text)
     short, long = (lines_run(lambda n=n: tokenize(tokenizer, text * n)) for n in (20, 160))
     assert 0 < long < 9 * short
+
+
+def test_a_character_that_no_token_stands_for_is_nobodys() -> None:
+    # The tokenizer dropped the snowman; the accent belongs to the e that it folded away from.
+    text = "e\u0301☃x"
+    tokens = [Piece(i, one.encode(), one, special=False) for i, one in enumerate("ex")]
+    assert settle(tokens, [(0, 1), (3, 4)], text) == [(0, 2, "e"), (3, 4, "x")]
