@@ -9,7 +9,7 @@ import type { LitUnits } from "../shared/map/pin";
 const ALL_ROWS = 400;
 const MARGIN_ROWS = 12;
 
-export interface Lit extends LitUnits {
+export interface LitColumn extends LitUnits {
   /** Units that the current fan hardly touches: shown faint. */
   quiet: ((unit: number) => boolean) | null;
 }
@@ -20,7 +20,7 @@ export interface TokenColumn {
   fill(column: Column, undefinedRows: ArrayLike<number> | null): void;
   /** Puts the rows between two heights (px) into the DOM. */
   window(top: number, bottom: number, rowHeight: number): void;
-  light(lit: Lit): void;
+  light(lit: LitColumn): void;
 }
 
 export function tokenColumn(side: Side): TokenColumn {
@@ -32,7 +32,7 @@ export function tokenColumn(side: Side): TokenColumn {
   const rows = new Map<number, HTMLElement>();
   let column: Column | null = null;
   let undefinedRows: ArrayLike<number> | null = null;
-  let lit: Lit = { hovered: null, selected: new Set(), quiet: null };
+  let lit: LitColumn = { hovered: null, selected: new Set(), quiet: null };
 
   const build = (unit: number, rowHeight: number): HTMLElement | null => {
     if (!column) return null;
@@ -78,7 +78,7 @@ export function tokenColumn(side: Side): TokenColumn {
   };
 }
 
-function paintLit(token: HTMLElement, unit: number, lit: Lit): void {
+function paintLit(token: HTMLElement, unit: number, lit: LitColumn): void {
   const lighted = unit === lit.hovered || lit.selected.has(unit);
   token.classList.toggle("is-hovered", unit === lit.hovered);
   token.classList.toggle("is-selected", lit.selected.has(unit));

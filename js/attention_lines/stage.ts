@@ -6,7 +6,7 @@ import { labelWidths } from "../shared/map/measure";
 import { type At, labelAt } from "../shared/map/pin";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
-import { type Lit, tokenColumn } from "./columns";
+import { type LitColumn, tokenColumn } from "./columns";
 import { drawBars, drawFans, drawLine, drawLines, type Paint } from "./drawing";
 import { type Geometry, headTracks, hitLine, layout, rowHeightFor } from "./geometry";
 import { createHeadings } from "./headings";
@@ -66,7 +66,7 @@ export class Stage {
   }
 
   /** What is lit on either side. */
-  light(lit: (side: Side) => Lit): void {
+  light(lit: (side: Side) => LitColumn): void {
     for (const side of SIDES) this.#columns[side].light(lit(side));
     this.#drawOverlay();
   }

@@ -8,14 +8,14 @@ import { type At, type LitUnits, litUnits, pinPatch, pointPatch } from "../share
 import { percent } from "../shared/numbers";
 import { createShell, type Shell } from "../shared/shell";
 import { changesOf, TRACE_TRAITS, type View } from "../shared/view";
-import type { Lit } from "./columns";
+import type { LitColumn } from "./columns";
 import { createHeader, type Header } from "./controls";
 import { createFans, type Fans, quietUnits } from "./fans";
 import { type Actions, createGestures, type Gestures } from "./gestures";
 import { HELP } from "./help";
 import { effectiveThreshold, type Shown } from "./lines";
 import { type LinesPicture, linesPicture, shownLines } from "./picture";
-import { Stage } from "./stage";
+import { type Drawing, Stage } from "./stage";
 import type { LinesState } from "./state";
 import { fanSentence, linesSentence, lineWords } from "./words";
 
@@ -75,7 +75,7 @@ export class AttentionLinesView implements View<LinesState> {
 
   // ── State → picture ───────────────────────────────────────────────────────────────────────────
 
-  #drawing() {
+  #drawing(): Drawing {
     const picture = this.#picture;
     const shown = this.#shown;
     const { heads, height } = this.#host.state;
@@ -105,8 +105,7 @@ export class AttentionLinesView implements View<LinesState> {
     const side = oneSequence ? this.#side : lit.query.hovered !== null ? "query" : "key";
     const { hovered } = lit[side];
     this.#stage.plane.dataset.looking = oneSequence ? side : "";
-    const pinned: At[] = [...lit.query.selected].map((unit) => ({ side: "query", unit }));
-    if (!oneSequence) for (const unit of lit.key.selected) pinned.push({ side: "key", unit });
+    const pinned = pinnedUnits(lit.query, oneSequence ? null : lit.key);
     this.#fans.want(hovered === null ? pinned : [{ side, unit: hovered }], picture);
     this.#showFans();
   }
@@ -119,7 +118,7 @@ export class AttentionLinesView implements View<LinesState> {
     const picture = this.#picture;
     const fans = this.#fans.current;
     if (!picture) return;
-    this.#stage.light((side): Lit => {
+    this.#stage.light((side): LitColumn => {
       return { ...this.#lit(picture, side), quiet: quietUnits(fans, side) };
     });
     this.#shell.root.classList.toggle("has-fan", fans.length > 0);
@@ -199,4 +198,11 @@ export class AttentionLinesView implements View<LinesState> {
     this.#side = at.side;
     this.#host.set(pinPatch(this.#host.state, picture, at));
   }
+}
+
+/** The pinned units that have a fan; of one sequence, whose keys are its queries, each once. */
+function pinnedUnits(query: LitUnits, key: LitUnits | null): At[] {
+  const of = (side: Side, lit: LitUnits | null): At[] =>
+    [...(lit?.selected ?? [])].map((unit) => ({ side, unit }));
+  return [...of("query", query), ...of("key", key)];
 }

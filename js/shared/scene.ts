@@ -2,7 +2,7 @@
 
 import type { KindInfo, LayerInfo, Scene, TraceState } from "./state";
 
-export function kindInfo(scene: Scene, name: string): KindInfo | undefined {
+function kindInfo(scene: Scene, name: string): KindInfo | undefined {
   return scene.kinds?.find((kind) => kind.name === name);
 }
 
