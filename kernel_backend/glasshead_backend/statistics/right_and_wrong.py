@@ -25,7 +25,7 @@ OVER_TEXTS = "mean of the texts’ own divergences, not that of their positions 
 
 def block_parameter(trace: Trace) -> Parameter:
     """Choose one of the blocks that a model has, and whose contribution is known."""
-    known = trace.norms("decoder" if "decoder" in trace.kinds else None)
+    known = trace.norms(_predicting(trace))
     there = [block for block in BLOCKS if block == "residual" or known.get(block)]
     return Parameter("Block", "choice", choices=[Choice(b, BLOCK_LABELS[b]) for b in there])
 
@@ -46,7 +46,8 @@ def labelled_log_norms(
     predictions = trace.predictions()
     if not predictions.n_scored:
         raise ValueError(predictions.reason)
-    if kind == "encoder":
+    kind = _predicting(trace) if kind is None else kind
+    if run_of(trace).stack(kind) == "encoder":
         raise ValueError("The encoder predicts no token: ask for the decoder (kind='decoder').")
     norms = _norms(trace, block, kind)
     # Predictions are indexed by the predicted token, activations by the position that predicts it.
@@ -73,6 +74,11 @@ def labelled_log_norms(
             "they have no log-norm."
         )
     return list(norms), log_norms, is_correct.to(device)
+
+
+def _predicting(trace: Trace) -> Kind | None:
+    """Kind that names the stack which predicts: where cross attention cannot be read, too."""
+    return "decoder" if "decoder" in trace.kinds else None
 
 
 def _norms(trace: Trace, block: str, kind: Kind | None) -> dict[int, Float[Tensor, " token"]]:

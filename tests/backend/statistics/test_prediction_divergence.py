@@ -170,6 +170,48 @@ def test_other_numbers_of_bins_are_the_same_divergence_binned_otherwise(decoder:
         assert row.jsd == pytest.approx(divergence(values, right, row.bins), abs=1e-9)
 
 
+class MeanOfSource(torch.nn.Module):
+    """Stands for cross attention, and gives every token the same of the source: no map."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.projection = torch.nn.Linear(size, size)
+
+    def forward(
+        self, hidden_states: torch.Tensor, key_value_states: torch.Tensor, **_: object
+    ) -> tuple[torch.Tensor, None]:
+        mean = key_value_states.mean(dim=1, keepdim=True)
+        return self.projection(mean.expand_as(hidden_states)), None
+
+
+@pytest.mark.parametrize("kind", [None, "decoder"])
+@pytest.mark.parametrize("n_tokens", [30, 60])
+def test_where_cross_attention_cannot_be_read_the_decoder_predicts_all_the_same(
+    n_tokens: int, kind: Any
+) -> None:
+    model: Any = build("bart")
+    for layer in model.model.decoder.layers:
+        layer.encoder_attn = MeanOfSource(model.config.d_model)
+    torch.manual_seed(0)
+    trace = Lens(model, tokenizer()).generate(
+        f"{TEXT} {TEXT}",  # 40 tokens
+        max_new_tokens=n_tokens,
+        min_new_tokens=n_tokens,
+        do_sample=True,
+        temperature=0.6,
+    )
+    assert trace.kinds == ("encoder", "decoder")
+    right = labels_of(trace)
+    blocks: Any = ("attention", "mlp", "residual")
+    for block in blocks:
+        found = prediction_divergence(trace, block=block, permutations=9, kind=kind)
+        for layer, jsd in zip(found.layers, found.jsd.tolist(), strict=True):
+            values = log_norms_of(trace, block, layer, len(right))
+            assert jsd == pytest.approx(divergence(values, right, 30), abs=1e-12)
+    with pytest.raises(ValueError, match="The encoder predicts no token"):
+        prediction_divergence(trace, kind="encoder")
+
+
 # --- the null -------------------------------------------------------------------------------------
 @pytest.mark.parametrize("shift", [0.0, 0.12])
 def test_p_is_that_of_a_loop_with_other_shuffles(shift: float) -> None:
