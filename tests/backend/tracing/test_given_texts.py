@@ -77,6 +77,8 @@ def test_messages_are_read_as_the_chat_template_writes_them(options: dict[str, A
     assert own.ids == inputs["input_ids"][0].tolist()
     assert own.ids.count(words.bos_token_id) == 1, "the template's alone"
     assert own.text == words.apply_chat_template(MESSAGES, tokenize=False, **options)
+    tokenized = Lens(model, words).tokenize(MESSAGES, template_options=options)
+    assert [token.id for token in tokenized] == own.ids
     assert [own.text[t.start : t.end] for t in own.tokens if t.special][:2] == ["<s>", "<|system|>"]
     check_against_eager(trace, model, input_ids=inputs["input_ids"])
 
