@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from glasshead.view import View, bundle
+from glasshead.view import View, bundle, valid_positions
 from glasshead_backend import Lens
 from glasshead_backend.frames.tokens import split_as, split_text, tokens_frame, tokens_table
 
@@ -112,17 +112,8 @@ class TokenTable(View):
 
     @traitlets.validate("hovered", "selected")
     def _valid_positions(self, proposal: dict[str, Any]) -> Any:
-        name, value = proposal["trait"].name, proposal["value"]
         n_tokens = len(self._split.own)
-        positions: list[int] = (
-            [] if value is None else value if isinstance(value, list) else [value]
-        )
-        for position in positions:
-            if not 0 <= position < n_tokens:
-                raise traitlets.TraitError(
-                    f"{name} {position} is out of range: this text has tokens 0-{n_tokens - 1}."
-                )
-        return sorted(set(positions)) if isinstance(value, list) else value
+        return valid_positions(proposal, n_tokens, f"this text has tokens 0-{n_tokens - 1}")
 
 
 def _require_comparable(text: object, pair: object, other: object) -> str:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import traitlets
 
 from glasshead.long_work import LongWork
-from glasshead.view import View
+from glasshead.view import View, valid_positions
 from glasshead_backend import Cancelled, Trace
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import axes, scene
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sized
 
     from glasshead_backend import Step
 
@@ -326,16 +326,7 @@ class TraceView(View):
         two = len(self.trace.sequences) > 1
         return self._within(proposal, self.trace.sequences[0].tokens if two else ())
 
-    def _within(self, proposal: dict[str, Any], tokens: Iterable[object]) -> Any:
-        n_tokens = len(tuple(tokens))
-        name, value = proposal["trait"].name, proposal["value"]
-        positions: list[int] = (
-            [] if value is None else value if isinstance(value, list) else [value]
-        )
-        for position in positions:
-            if not 0 <= position < n_tokens:
-                there = f"positions 0-{n_tokens - 1}" if n_tokens else "no source text"
-                raise traitlets.TraitError(
-                    f"{name} {position} is out of range: this trace has {there}."
-                )
-        return sorted(set(positions)) if isinstance(value, list) else value
+    def _within(self, proposal: dict[str, Any], tokens: Sized) -> Any:
+        n_tokens = len(tokens)
+        there = f"positions 0-{n_tokens - 1}" if n_tokens else "no source text"
+        return valid_positions(proposal, n_tokens, f"this trace has {there}")

@@ -35,6 +35,30 @@ def bundle(file: str) -> str | Path:
     return path if os.environ.get("ANYWIDGET_HMR") == "1" else path.read_text(encoding="utf-8")
 
 
+def valid_positions(proposal: dict[str, Any], n_tokens: int, there: str) -> Any:
+    """Return the token positions that are proposed for a trait, lists in order and each once.
+
+    Parameters
+    ----------
+    proposal : dict
+        As traitlets hands it to validators: a position, a list of some, or None.
+    n_tokens : int
+    there : str
+        What there is, for the message: "this trace has positions 0-11".
+
+    Raises
+    ------
+    traitlets.TraitError
+        For a position that there is not.
+    """
+    name, value = proposal["trait"].name, proposal["value"]
+    positions: list[int] = [] if value is None else value if isinstance(value, list) else [value]
+    for position in positions:
+        if not 0 <= position < n_tokens:
+            raise traitlets.TraitError(f"{name} {position} is out of range: {there}.")
+    return sorted(set(positions)) if isinstance(value, list) else value
+
+
 class View(anywidget.AnyWidget):
     """A view whose state is traits: readable, settable, observable and linkable.
 
