@@ -323,6 +323,37 @@ class Trace:
         with reporting(progress):
             return ask_attention.strongest_keys(run, asked, k, rows)
 
+    def sinks(
+        self,
+        layer: int,
+        heads: int | Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        unit: Unit = "token",
+        aggregate: Aggregate | None = None,
+        progress: Progress | None = None,
+    ) -> pd.DataFrame:
+        """Attention sinks: what takes much of the attention of nearly every row.
+
+        The first token, special tokens or delimiters, usually: a head that has nothing to say parks
+        its attention there. The rule is :data:`glasshead_backend.maps.sinks.RULE`.
+
+        Parameters
+        ----------
+        layer, heads, kind, unit, aggregate, progress
+            As for :meth:`attention`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``head`` (not with `aggregate`), ``position``, ``token`` (or ``word``), and ``weight``,
+            the mean of what the rows that see it give to it.
+        """
+        run = self._run
+        asked = ask_attention.select(run, layer, heads, kind=kind, unit=unit, aggregate=aggregate)
+        with reporting(progress):
+            return ask_attention.sinks_table(run, asked)
+
     def token_attention(
         self,
         position: int,

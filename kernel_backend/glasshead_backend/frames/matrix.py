@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from glasshead_backend.frames.pack import pack, quantise_rows
-from glasshead_backend.frames.scene import is_causal
 from glasshead_backend.maps.entropy import row_entropy
 from glasshead_backend.questions.attention import attention, attention_map, pooled_attention
 from glasshead_backend.running.threads import undisturbed
@@ -53,7 +52,7 @@ def matrix_frame(trace: Trace, asked: Selection) -> dict[str, Any]:
     pooled, per_pixel = pooling.result()
     stepped, scale = quantise_rows(pooled[0])
     # What is hatched as masked has no weight, whatever kind of model this is.
-    causal = is_causal(trace, asked.kind) and not margins.looks_ahead
+    causal = run_of(trace).is_causal(asked.kind) and not margins.looks_ahead
     return {
         "key": asked.key,
         "kind": "matrix",

@@ -27,7 +27,7 @@ def scene(trace: Trace) -> dict[str, Any]:
         {
             "name": kind,
             "title": _TITLES[kind],
-            "causal": is_causal(trace, kind),
+            "causal": run_of(trace).is_causal(kind),
             "query": run_of(trace).side("query", kind).name,
             "key": run_of(trace).side("key", kind).name,
             "layers": [
@@ -43,11 +43,6 @@ def scene(trace: Trace) -> dict[str, Any]:
         "notice": trace.lens.notice,
         "kinds": kinds,
     }
-
-
-def is_causal(trace: Trace, kind: Kind) -> bool:
-    """Whether a token can look only at itself and at what comes before it."""
-    return kind == "decoder" or (kind == "self" and trace.family == "decoder")
 
 
 def axes(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:

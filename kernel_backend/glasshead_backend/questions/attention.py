@@ -10,6 +10,7 @@ from glasshead_backend.asking import Aggregate, Pool, Precision, Selection, Unit
 from glasshead_backend.checks import at_least_one, positions, require, several, stretch
 from glasshead_backend.data_frames import table
 from glasshead_backend.maps.attention_map import AttentionMap, Cell, Combine, Limits
+from glasshead_backend.maps.sinks import find_sinks
 from glasshead_backend.maps.units import Units
 from glasshead_backend.progress import steps
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from glasshead_backend.asking import Kind, Side
     from glasshead_backend.maps.attention_map import Strongest
     from glasshead_backend.maps.pooling import Pooled
+    from glasshead_backend.maps.sinks import Sinks
     from glasshead_backend.tracing.run import Run
 
 
@@ -168,6 +170,40 @@ def token_attention(
         torch.nn.functional.pad(w, (0, 0, 0, most - w.shape[0]), value=torch.nan) for w in other
     ]
     return torch.stack([weights.to(padded[0].device) for weights in padded])
+
+
+def sinks(run: Run, asked: Selection) -> Sinks:
+    """Find the columns that take much of the attention of nearly every row, once."""
+    return run.store.remember(("sinks", asked), lambda: _found_sinks(run, asked))
+
+
+def _found_sinks(run: Run, asked: Selection) -> Sinks:
+    sequence = run.sides.of("key", asked.kind)
+    firsts = run.sides.first_tokens("key", asked.kind, asked.unit)
+    return find_sinks(
+        attention_map(run, asked),
+        causal=run.is_causal(asked.kind),
+        own=run.sides.of("query", asked.kind) is sequence,
+        marked=torch.tensor([sequence.tokens[i].special for i in firsts]),
+    )
+
+
+def sinks_table(run: Run, asked: Selection) -> pd.DataFrame:
+    """Name the sinks; see :meth:`Trace.sinks`."""
+    found = sinks(run, asked)
+    of_map, column = found.columns.nonzero(as_tuple=True)
+    labels = run.sides.labels("key", asked.kind, asked.unit)
+    heads = asked.heads or range(run.call(asked.layer, asked.kind).n_heads)
+    each = asked.aggregate is None
+    named = {"head": [heads[i] for i in of_map.tolist()]} if each else {}
+    return table(
+        {
+            **named,
+            "position": column.tolist(),
+            asked.unit: [labels[i] for i in column.tolist()],
+            "weight": found.mean[of_map, column].cpu().numpy(),
+        }
+    )
 
 
 def notable_pairs(

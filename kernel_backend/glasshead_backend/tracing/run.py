@@ -160,6 +160,10 @@ class Run:
         """Return the sequence on one side of an attention map."""
         return self.sides.of(side, self.kind(kind))
 
+    def is_causal(self, kind: Kind) -> bool:
+        """Whether a token can look only at itself and at what comes before it."""
+        return kind == "decoder" or (kind == "self" and self.subject.family == "decoder")
+
     def sequence_of(self, stack: Stack) -> Sequence:
         """Return the sequence that a stack of layers works on."""
         return self.sides.all[0 if stack in ("self", "encoder") else -1]
