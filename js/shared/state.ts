@@ -97,6 +97,31 @@ export interface TraceState extends ViewState {
   axes: MaybeAxes;
 }
 
+/** How several heads are combined; "separate" = each is drawn by itself. */
+export type Aggregate = "mean" | "max" | "separate";
+export type Sinks = "auto" | "aside" | "shown" | "hidden";
+
+/** What a view of an attention map has. */
+export interface MapState extends TraceState {
+  aggregate: Aggregate;
+  sinks: Sinks;
+}
+
+/** The attention sinks of what is drawn, as frames of maps carry them. */
+export interface SinksPart {
+  mode: "aside" | "shown" | "hidden";
+  /** The rule that finds them. */
+  words: string;
+  /** Of all attention that the drawn maps give. */
+  share: number;
+  /** [n]: units of the key axis that are a sink of any map. */
+  units: Packed;
+  /** [maps, n] bytes: of which map. */
+  of_map: Packed;
+  /** [maps, rows]: what each row gives to the sinks of its map; NaN = it looks nowhere. */
+  to: Packed;
+}
+
 /** What is drawn now: `key` names the state that it answers, the rest is the view's own. */
 export interface Frame {
   kind: string;

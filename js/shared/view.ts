@@ -1,7 +1,7 @@
 /** What a view is: a class that takes an element and a host, and knows nothing of Jupyter. */
 
 import type { Host } from "./host/host";
-import type { TraceState, ViewState } from "./state";
+import type { MapState, TraceState, ViewState } from "./state";
 
 export interface View<S> {
   /** Some of the state has changed; `changed` has the new values. */
@@ -34,6 +34,13 @@ export const TRACE_TRAITS = {
   hovered_source: true,
   axes: true,
 } as const satisfies Names<Exclude<keyof TraceState, keyof ViewState>>;
+
+/** What a view of an attention map has. */
+export const MAP_TRAITS = {
+  ...TRACE_TRAITS,
+  aggregate: true,
+  sinks: true,
+} as const satisfies Names<Exclude<keyof MapState, keyof ViewState>>;
 
 export interface ViewClass<S extends ViewState> {
   new (el: HTMLElement, host: Host<S>): View<S>;
