@@ -1,9 +1,10 @@
 """Glasshead: see inside transformer language models from a notebook."""
 
 from glasshead.attention_lines import AttentionLines
-from glasshead.explore import Explorer, explore, link_views
+from glasshead.explore import Explorer, explore
 from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.layer_stats_chart import LayerStatsChart
+from glasshead.links import link_views
 from glasshead.perplexity_strip import PerplexityStrip
 from glasshead.token_table import TokenTable
 from glasshead_backend import (

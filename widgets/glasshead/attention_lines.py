@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 import traitlets
 
+from glasshead.code import asking
 from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
@@ -50,6 +51,10 @@ class AttentionLines(TraceView):
     def to_frame(self) -> pd.DataFrame:
         """Return the lines drawn: who looks at what, with which head and exact weight."""
         return lines_table(self.trace, self._selection, self.threshold)
+
+    def code(self) -> str:
+        """Return the Python that gives the numbers behind the picture, of a ``trace``."""
+        return asking(self.trace, "attention", self._selection)
 
     def _make_frame(self) -> dict[str, Any]:
         return lines_frame(self.trace, self._selection)

@@ -6,35 +6,21 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ipywidgets
-import traitlets
 
 from glasshead.attention_lines import AttentionLines
 from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.layer_stats_chart import LayerStatsChart
+from glasshead.links import SHARED, link_views
 from glasshead.names import is_declared, no_such_name
 from glasshead.perplexity_strip import PerplexityStrip
-from glasshead.trace_view import TraceView
 
 if TYPE_CHECKING:
+    from glasshead.trace_view import TraceView
     from glasshead_backend import Trace
 
-    View = TypeVar("View", bound=TraceView)
+    View = TypeVar("View", bound="TraceView")
 
-LINKED = (
-    "kind",
-    "layer",
-    "heads",
-    "unit",
-    "hovered",
-    "selected",
-    "hovered_source",
-    "selected_source",
-    "theme",
-)
-"""Traits that linked views share. Kind comes first: it says which layers and heads there are."""
-
-
-_NAMES = (*LINKED, "views", "lines", "matrix", "strip", "chart")
+_NAMES = (*SHARED, "views", "lines", "matrix", "strip", "chart")
 
 
 class Explorer(ipywidgets.GridBox):
@@ -75,12 +61,12 @@ class Explorer(ipywidgets.GridBox):
         )
 
     def __getattr__(self, name: str) -> Any:
-        if name in LINKED and self.views:
+        if name in SHARED and self.views:
             return getattr(self.lines, name)
         raise AttributeError(no_such_name(type(self), name, _NAMES))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in LINKED:
+        if name in SHARED:
             setattr(self.lines, name, value)
         elif name in _NAMES or is_declared(self, name):
             super().__setattr__(name, value)
@@ -88,7 +74,7 @@ class Explorer(ipywidgets.GridBox):
             raise AttributeError(no_such_name(type(self), name, _NAMES))
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *LINKED})
+        return sorted({*super().__dir__(), *SHARED})
 
     def close(self) -> None:
         """Close the four views and the layout."""
@@ -119,42 +105,3 @@ def explore(trace: Trace, **state: Any) -> Explorer:
         With the views as ``.lines``, ``.matrix``, ``.strip`` and ``.chart``.
     """
     return Explorer(trace, **{"unit": "word", **state})
-
-
-def link_views(*views: TraceView) -> None:
-    """Link views: layer, heads, kind, unit, theme, hovered and selected tokens follow each other.
-
-    The views take over the first one's state.
-
-    Parameters
-    ----------
-    *views : TraceView
-        Two or more views of the same model.
-
-    Raises
-    ------
-    TypeError
-        For what is no view of a trace.
-    ValueError
-        When the views show models with different layers or heads, or texts of different length.
-    """
-    if len(views) < 2:  # noqa: PLR2004
-        raise ValueError("link_views needs two views or more: link_views(lines, matrix).")
-    for view in views:
-        if not isinstance(view, TraceView):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(
-                f"link_views links views of a trace, got {type(view).__name__}. Single traits of "
-                'any two are linked by ipywidgets.link((a, "hovered"), (b, "hovered")).'
-            )
-    first, *others = views
-    for other in others:
-        same_text = [len(s.tokens) for s in first.trace.sequences] == [
-            len(s.tokens) for s in other.trace.sequences
-        ]
-        if first.scene["kinds"] != other.scene["kinds"] or not same_text:
-            raise ValueError(
-                "These views cannot be linked: their models have different layers or heads, or "
-                "their texts have a different number of tokens."
-            )
-        for name in LINKED:
-            traitlets.link((first, name), (other, name))

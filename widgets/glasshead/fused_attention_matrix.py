@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import traitlets
 
+from glasshead.code import asking
 from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
@@ -55,6 +56,10 @@ class FusedAttentionMatrix(TraceView):
     def to_frame(self) -> pd.DataFrame:
         """Return the matrix with its words (or tokens) as index and columns."""
         return matrix_table(self.trace, self._selection)
+
+    def code(self) -> str:
+        """Return the Python that gives the numbers behind the picture, of a ``trace``."""
+        return asking(self.trace, "attention", self._selection)
 
     @property
     def _selection(self) -> Selection:

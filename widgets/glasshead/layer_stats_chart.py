@@ -79,7 +79,7 @@ class LayerStatsChart(TraceView):
     def __init__(self, trace: Trace, metric: Any = "norm", **state: Any) -> None:
         # What is known, and of what: a change of the quantity or the layer measures nothing anew.
         self._measured: Measured | None = metric if isinstance(metric, Measured) else None
-        self._measured_of: tuple[Metric, str] | None = None
+        self._measured_of: tuple[Trace, Metric, str] | None = None
         self._streamed_at = 0.0
         super().__init__(trace, metric=metric, **state)
         self.observe(self._on_layer, names="layer")
@@ -87,8 +87,13 @@ class LayerStatsChart(TraceView):
     def _show_first(self) -> None:
         self.set_trait("metrics", catalogue(self.trace))
         if self._measured is not None:
-            self._measured_of = self.metric, self.kind
+            self._measured_of = self.trace, self.metric, self.kind
         super()._show_first()
+
+    def _on_trace(self) -> None:
+        self.set_trait("metrics", catalogue(self.trace))
+        if self.metric.lacks(self.trace):
+            self.metric = Norm()
 
     @property
     def result(self) -> Measured:
@@ -100,26 +105,31 @@ class LayerStatsChart(TraceView):
         """Return the numbers behind the picture; waits for them where they are being computed."""
         return self.result.to_frame()
 
+    def code(self) -> str:
+        """Return the Python that gives the numbers behind the picture, of a ``trace``."""
+        measure = f"{self.metric!r}.measure(trace, {self.kind!r}).to_frame()"
+        return f"from glasshead import {type(self.metric).__name__}\n\n{measure}"
+
     # ---- measuring ----------------------------------------------------------------------------
 
     def _is_long(self) -> bool:
         return not self.metric.is_instant and not self._is_measured()
 
     def _is_measured(self) -> bool:
-        return self._measured_of == (self.metric, self.kind)
+        return self._measured_of == (self.trace, self.metric, self.kind)
 
     @property
     def _work(self) -> str:
         return f"computing {self.metric.label}"
 
     def _measure(self) -> Measured:
-        metric, kind = self.metric, self._kind
-        if self._measured is not None and self._measured_of == (metric, kind):
+        trace, metric, kind = self.trace, self.metric, self._kind
+        if self._measured is not None and self._is_measured():
             return self._measured
-        measured = metric.measure(self.trace, kind)
+        measured = metric.measure(trace, kind)
         with self._lock:
-            if (metric, kind) == (self.metric, self.kind):
-                self._measured, self._measured_of = measured, (metric, kind)
+            if (trace, metric, kind) == (self._trace, self.metric, self.kind):
+                self._measured, self._measured_of = measured, (trace, metric, kind)
         return measured
 
     def _make_frame(self) -> dict[str, Any]:
@@ -156,12 +166,21 @@ class LayerStatsChart(TraceView):
     def _valid_metric(self, proposal: dict[str, Any]) -> Metric:
         asked = proposal["value"]
         try:
-            metric = as_metric(asked)
+            metric = self._written_metric(asked) if isinstance(asked, dict) else as_metric(asked)
         except (TypeError, ValueError) as error:
             raise traitlets.TraitError(str(error)) from None
         if reason := metric.lacks(self.trace):
             raise traitlets.TraitError(reason)
         return metric
+
+    def _written_metric(self, state: dict[str, Any]) -> Metric:
+        """Return a metric that :meth:`state` has written."""
+        if state.get("over"):
+            raise ValueError(
+                f"metric was measured over {state['over']}, which a state does not hold: pass "
+                "metric=OverTexts(of=..., texts=texts)."
+            )
+        return chosen_metric(state, Norm(), self.trace)
 
     @question
     def token(self, position: int) -> Answer:

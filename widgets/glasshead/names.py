@@ -19,6 +19,7 @@ def settable_traits(view: type, base: type) -> set[str]:
         if issubclass(cls, base)
         for name, trait in vars(cls).items()
         if isinstance(trait, traitlets.TraitType)
+        and not name.startswith("_")  # anywidget's own
         and trait.metadata.get("sync")
         and not getattr(trait, "read_only", False)
     }

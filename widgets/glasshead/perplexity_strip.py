@@ -52,6 +52,10 @@ class PerplexityStrip(TraceView):
         bits = {f"{name}_bits": frame[name] / math.log(2) for name in ("surprisal", "entropy")}
         return frame.assign(**bits)
 
+    def code(self) -> str:
+        """Return the Python that gives the numbers behind the picture, of a ``trace``."""
+        return "trace.predictions().to_frame()"
+
     def _cross(self) -> Selection | None:
         """Layer and heads of the cross-attention that lights the source."""
         if "cross" not in self.trace.kinds:

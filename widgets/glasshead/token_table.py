@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from glasshead.code import call
 from glasshead.view import View, bundle, valid_positions
 from glasshead_backend import Lens
 from glasshead_backend.frames.tokens import split_as, split_text, tokens_frame, tokens_table
@@ -92,6 +93,13 @@ class TokenTable(View):
         if other is not None:
             one = _require_comparable(text, pair, other)
             self._other = split_as(other, one, lens.words, add_special_tokens=add_special_tokens)
+        self._asked = call(
+            "lens.tokenize",
+            text,
+            pair=pair,
+            add_special_tokens=None if add_special_tokens else False,
+            template_options=template_options,
+        )
         try:
             super().__init__(**state)
         except BaseException:
@@ -109,6 +117,10 @@ class TokenTable(View):
         column tokenizer tells them apart.
         """
         return tokens_table(self._split, self._other)
+
+    def code(self) -> str:
+        """Return the Python that gives what the table shows, of a ``lens``."""
+        return self._asked
 
     @traitlets.validate("hovered", "selected")
     def _valid_positions(self, proposal: dict[str, Any]) -> Any:

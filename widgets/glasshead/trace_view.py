@@ -30,6 +30,8 @@ class Picture:
 
     Attributes
     ----------
+    trace : Trace
+        What it shows.
     state : dict
         The traits that it answers.
     labelled : tuple
@@ -38,6 +40,7 @@ class Picture:
         What the browser draws.
     """
 
+    trace: Trace
     state: dict[str, Any]
     labelled: tuple[Any, Any]
     axes: dict[str, Any]
@@ -101,15 +104,12 @@ class TraceView(View):
     """Seconds that the first picture is waited for; None = as long as it takes."""
 
     def __init__(self, trace: Trace, **state: Any) -> None:
-        if not isinstance(trace, Trace):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(
-                f"{type(self).__name__} shows a trace, got {type(trace).__name__}. Make one with "
-                "trace = Lens(model, tokenizer).trace(text)."
-            )
+        _require_trace(type(self), trace)
         self._trace: Trace | None = trace
         self._long_work = LongWork(self._tell)
         self._picture: Picture | None = None
         self._failure: Exception | None = None
+        self._tried: tuple[Any, ...] | None = None
         kind = state.setdefault("kind", trace.default_kind)
         # An unknown kind is refused where it is validated.
         layers = trace.layers(kind) if kind in trace.kinds else [0]
@@ -122,16 +122,28 @@ class TraceView(View):
             # ipywidgets keeps every widget that was opened, and this one holds its trace.
             self.close()
             raise
-        self.observe(self._on_state, names=sorted({*self._frame_traits, "kind", "unit"}))
+        self.observe(self._on_state, names=sorted({*self._frame_traits, "kind", "layer", "unit"}))
 
     @property
     def trace(self) -> Trace:
-        """The trace that is shown."""
+        """The trace that is shown; set it to show another, of any model.
+
+        Layer, heads and kind of attention stay where the other model has them. Where its picture
+        cannot be drawn the view goes back to the last trace and its picture, and says why.
+        """
         trace = getattr(self, "_trace", None)
         if trace is None:
             name = type(self).__name__
             raise ValueError(f"This view is closed. Make a new one: {name}(trace).")
         return trace
+
+    @trace.setter
+    def trace(self, trace: Trace) -> None:
+        _require_trace(type(self), trace)
+        with self._lock:
+            self.trace  # noqa: B018  a closed view says so
+            self._long_work.end()
+            self._show(trace)
 
     def close(self) -> None:
         """Close the view and let go of its trace."""
@@ -169,16 +181,36 @@ class TraceView(View):
     def _on_picture(self) -> None:
         """Bring what stands beside the picture in line with it: it was drawn, or gone back to."""
 
+    def _on_trace(self) -> None:
+        """Take over another trace, before anything of it is drawn."""
+
     # ---- state and frames ---------------------------------------------------------------------
+
+    def _show(self, trace: Trace) -> None:
+        """Draw another trace, keeping of the state what it has."""
+        described = scene(trace)
+        same_text = _tokens(trace) == _tokens(self.trace)
+        with self.hold_sync(), self.hold_trait_notifications():
+            self._trace = trace
+            self.set_trait("scene", described)
+            if self.kind not in trace.kinds:
+                self.kind = trace.default_kind
+            self._fit()
+            if not same_text:
+                self.selected, self.hovered = [], None
+                self.selected_source, self.hovered_source = [], None
+            self._on_trace()
+        if self._trace is trace:  # else it could not be drawn
+            self._refresh()
 
     def _on_state(self, change: dict[str, Any]) -> None:
         with self._lock:
-            if change["name"] == "kind":
-                self._fit_to_kind()
+            if change["name"] in ("kind", "layer"):
+                self._fit()
             self._refresh()
 
-    def _fit_to_kind(self) -> None:
-        """Keep layer and heads within what the newly chosen kind of attention has."""
+    def _fit(self) -> None:
+        """Keep layer and heads within what the kind of attention, and then the layer, has."""
         layers = self.trace.layers(self._kind)
         with self.hold_trait_notifications():
             if self.layer not in layers:
@@ -188,6 +220,7 @@ class TraceView(View):
 
     def _show_first(self) -> None:
         """Draw the first picture. It is waited for: a cell that is done shows it."""
+        self._tried = self._asked
         if self._patience is not None and self._is_long():
             self._start()
             self._long_work.join(self._patience)
@@ -199,6 +232,9 @@ class TraceView(View):
     def _refresh(self) -> None:
         """Bring labels and frame in line with the state; on failure keep the last good ones."""
         with self._lock:
+            if self._tried == self._asked:
+                return  # several traits have changed at once
+            self._tried = self._asked
             self._long_work.end()
             try:
                 long = not self._answers(self._state_key()) and self._is_long()
@@ -212,7 +248,13 @@ class TraceView(View):
 
     def _answers(self, state: dict[str, Any]) -> bool:
         """Whether the last picture is of this state."""
-        return self._picture is not None and self._picture.state == state
+        picture = self._picture
+        return picture is not None and picture.trace is self._trace and picture.state == state
+
+    @property
+    def _asked(self) -> tuple[Any, ...]:
+        """What is to be drawn."""
+        return self._trace, self.kind, self.unit, self._state_key()
 
     def _start(self) -> None:
         """Draw beside the kernel's own thread."""
@@ -245,14 +287,17 @@ class TraceView(View):
 
     def _make_picture(self) -> Picture:
         """Return the picture of the current state; what has not changed is taken from the last."""
-        last, state, labelled = self._picture, self._state_key(), (self._kind, self._unit)
+        trace, state, labelled = self.trace, self._state_key(), (self._kind, self._unit)
+        last = self._picture if self._picture and self._picture.trace is trace else None
         frame = last.frame if last and last.state == state else self._make_frame()
         same_labels = last is not None and last.labelled == labelled
-        described = last.axes if last and same_labels else axes(self.trace, *labelled)
-        return Picture(state, labelled, described, frame)
+        described = last.axes if last and same_labels else axes(trace, *labelled)
+        return Picture(trace, state, labelled, described, frame)
 
     def _fail(self, error: Exception) -> None:
         self._failure = error
+        if self._picture is not None and self._picture.trace is not self._trace:
+            self._go_back(self._picture)
         self.error, self.busy = str(error) or type(error).__name__, ""
 
     def cancel(self) -> None:
@@ -261,14 +306,23 @@ class TraceView(View):
             if not self._long_work.is_running:
                 return
             self._long_work.end()
-            with self.hold_sync(), self.hold_trait_notifications():
-                for name, value in (self._picture.state if self._picture else {}).items():
-                    setattr(self, name, value)
-                self.busy = ""
-                if self._picture is not None:
-                    self.set_trait("frame", self._picture.frame)
+            self.busy = ""
             if self._picture is not None:
-                self._on_picture()
+                self._go_back(self._picture)
+
+    def _go_back(self, picture: Picture) -> None:
+        """Bring trace and state in line with the picture that is shown."""
+        with self.hold_sync(), self.hold_trait_notifications():
+            if self._trace is not picture.trace:
+                self._trace = picture.trace
+                self.set_trait("scene", scene(picture.trace))
+                self._on_trace()
+            kind, unit = picture.labelled
+            for name, value in {"kind": kind, "unit": unit, **picture.state}.items():
+                setattr(self, name, value)
+            self._fit()
+            self.set_trait("frame", picture.frame)
+        self._on_picture()
 
     @property
     def _kind(self) -> Any:
@@ -330,3 +384,15 @@ class TraceView(View):
         n_tokens = len(tokens)
         there = f"positions 0-{n_tokens - 1}" if n_tokens else "no source text"
         return valid_positions(proposal, n_tokens, f"this trace has {there}")
+
+
+def _require_trace(view: type[TraceView], trace: object) -> None:
+    if not isinstance(trace, Trace):
+        raise TypeError(
+            f"{view.__name__} shows a trace, got {type(trace).__name__}. Make one with "
+            "trace = Lens(model, tokenizer).trace(text)."
+        )
+
+
+def _tokens(trace: Trace) -> list[list[int]]:
+    return [[token.id for token in sequence.tokens] for sequence in trace.sequences]

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
 import traitlets
 
-from glasshead.messages import reply
+from glasshead.messages import question, reply
 from glasshead.names import did_you_mean, is_declared, no_such_name, settable_traits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
+
+    from glasshead.messages import Answer
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -85,10 +87,12 @@ class View(anywidget.AnyWidget):
     )
     busy = traitlets.Unicode("", help="What is being computed; empty = nothing.").tag(sync=True)
 
+    _lock: ClassVar = threading.RLock()
+    """Held while a view's state changes. Messages come in the kernel's own thread, or in another
+    while a cell runs, and views that are linked change each other: one lock for all of them."""
+
     def __init__(self, **state: Any) -> None:
         _require_names(type(self), state)
-        # Messages come in the kernel's own thread, or in another while a cell runs.
-        self._lock = threading.RLock()
         super().__init__(**state)
         self.on_msg(self._on_message)
 
@@ -97,7 +101,51 @@ class View(anywidget.AnyWidget):
         if not is_declared(self, name):
             known = settable_traits(type(self), View)
             raise AttributeError(no_such_name(type(self), name, known))
-        super().__setattr__(name, value)
+        if isinstance(getattr(type(self), name, None), traitlets.TraitType):
+            with self._lock:
+                super().__setattr__(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def set(self, **traits: Any) -> None:
+        """Change several traits at once: all of them, or none where one is not valid.
+
+        Parameters
+        ----------
+        **traits
+            New values, e.g. ``kind="cross", layer=2, heads=[3]``.
+
+        Raises
+        ------
+        TypeError
+            For a name that is no trait of the view.
+        traitlets.TraitError
+            For a value that is not valid together with the others; nothing has changed then.
+        """
+        _require_names(type(self), traits)
+        with self._lock, self.hold_sync(), self.hold_trait_notifications():
+            for name, value in traits.items():
+                setattr(self, name, value)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that decides the picture, as JSON.
+
+        Keywords of a new view, ``View(trace, **state)``, restore it. What the pointer is on is not
+        part of it.
+        """
+        return {
+            name: self._json(name) for name in sorted(settable_traits(type(self), View) - _PASSING)
+        }
+
+    def _json(self, name: str) -> Any:
+        """Return a trait as it travels."""
+        to_json: Any = self.trait_metadata(name, "to_json")
+        value: Any = getattr(self, name)
+        return value if to_json is None else to_json(value, self)
+
+    def code(self) -> str:
+        """Return the Python that gives the numbers behind the picture, of a ``trace``."""
+        raise NotImplementedError
 
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture."""
@@ -106,12 +154,18 @@ class View(anywidget.AnyWidget):
     def cancel(self) -> None:
         """End what is being computed, where a view computes for long."""
 
+    @question
+    def written(self) -> Answer:
+        """Return the Python that gives the numbers behind the picture."""
+        return {"code": self.code()}, {}
+
     # ---- the browser --------------------------------------------------------------------------
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take over state from the browser; a value that is not valid is undone there and said."""
         try:
-            super().set_state(sync_data)
+            with self._lock:
+                super().set_state(sync_data)
         except (traitlets.TraitError, ValueError) as error:
             self.error = str(error)
             self.send_state(set(sync_data) & set(self.keys))
@@ -125,6 +179,10 @@ class View(anywidget.AnyWidget):
         if answer is not None:
             message, buffers = answer
             self.send(message, buffers)
+
+
+_PASSING = {"error", "busy", "hovered", "hovered_source"}
+"""Traits that say what is going on, not what is shown."""
 
 
 def _require_names(view: type[View], state: Iterable[str]) -> None:

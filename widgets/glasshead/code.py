@@ -1,0 +1,32 @@
+"""Python that gives the numbers behind a picture, written out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from glasshead_backend import Trace
+    from glasshead_backend.asking import Selection
+
+
+def call(function: str, *given: object, **named: object) -> str:
+    """Write a call; what is None stays unsaid."""
+    words = [repr(one) for one in given]
+    words += [f"{name}={value!r}" for name, value in named.items() if value is not None]
+    return f"{function}({', '.join(words)})"
+
+
+def asking(trace: Trace, method: str, asked: Selection, **more: object) -> str:
+    """Write what a trace is asked for: ``trace.attention(1, heads=[3], unit="word")``."""
+    kind = asked.kind if asked.kind != trace.default_kind else None
+    unit = asked.unit if asked.unit != "token" else None
+    heads = list(asked.heads) or None
+    return call(
+        f"trace.{method}",
+        asked.layer,
+        heads=heads,
+        kind=kind,
+        unit=unit,
+        aggregate=asked.aggregate,
+        **more,
+    ).replace("'", '"')
