@@ -1,15 +1,15 @@
 /** Strokes and bars on the two canvases: all lines below, fans of lit tokens above. */
 
 import { formatWeight } from "../shared/numbers";
-import { css, headColour, type Theme } from "../shared/palette";
+import { css, type Rgb } from "../shared/palette";
 import type { Inks } from "../shared/theme";
 import { addCurve, type Geometry, isVisible, rowMiddle, trackY } from "./geometry";
 import { type Fan, fanMean, type Lines, type Shown, strongestLine } from "./lines";
 
 export interface Paint {
-  theme: Theme;
   inks: Inks;
-  nHeads: number;
+  /** The colour of a head. */
+  colour(head: number): Rgb;
 }
 
 // Opacity in steps of 1/24: one stroke per head and step, whatever the number of lines.
@@ -60,7 +60,7 @@ class Strokes {
       const path = this.#paths.get(bucket);
       if (!path) continue;
       const weight = Math.floor(bucket / 4096) / STEPS;
-      context.strokeStyle = css(headColour(bucket % 4096, paint.nHeads, paint.theme));
+      context.strokeStyle = css(paint.colour(bucket % 4096));
       context.globalAlpha = weight;
       const width = strokeWidth(weight, pixel);
       if (this.#count > CROWD) strokeAsHairlines(context, path, width, pixel);
@@ -152,7 +152,7 @@ export function drawLine(
   context.strokeStyle = css(paint.inks.paper);
   context.lineWidth = 6;
   context.stroke(path);
-  context.strokeStyle = css(headColour(head, paint.nHeads, paint.theme));
+  context.strokeStyle = css(paint.colour(head));
   context.lineWidth = 3;
   context.stroke(path);
 }
@@ -183,7 +183,7 @@ export function drawBars(
     for (let row = 0; row < fan.heads.length; row++) {
       const weight = fan.weights[row * fan.n + other] ?? 0;
       const length = (room * weight) / fan.heads.length / largest;
-      context.fillStyle = css(headColour(fan.heads[row] ?? 0, paint.nHeads, paint.theme));
+      context.fillStyle = css(paint.colour(fan.heads[row] ?? 0));
       context.fillRect(toRight ? x : x - length, y - thickness / 2, length, thickness);
       x += toRight ? length : -length;
     }

@@ -1,5 +1,6 @@
 /** Where things are: columns, rows, the curve of a line, and which line is under the pointer. */
 
+import { shownHeads } from "../shared/scene";
 import type { Lines, Shown } from "./lines";
 
 /** All in CSS pixels of the visible part (the viewport) of the scrolled plane. */
@@ -82,7 +83,7 @@ export function layout(
  * other. They share six tenths of the row.
  */
 export function headTracks(heads: readonly number[], nHeads: number, rowHeight: number): number[] {
-  const shown = heads.length ? heads : Array.from({ length: nHeads }, (_, head) => head);
+  const shown = shownHeads(heads, nHeads);
   const apart = Math.min(2.5, (0.6 * rowHeight) / Math.max(1, shown.length));
   const tracks: number[] = [];
   for (const [place, head] of shown.entries()) {

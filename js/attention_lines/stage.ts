@@ -4,6 +4,8 @@ import { h, sizeCanvas, watchSize } from "../shared/dom";
 import { SIDES, type Side } from "../shared/map/axis";
 import { labelWidths } from "../shared/map/measure";
 import { type At, labelAt } from "../shared/map/pin";
+import { headColour } from "../shared/palette";
+import { shownHeads } from "../shared/scene";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
 import { type LitColumn, tokenColumn } from "./columns";
@@ -130,8 +132,9 @@ export class Stage {
   };
 
   #paint(): Paint {
-    const nHeads = this.#drawing().picture?.content?.frame.n_heads ?? 1;
-    return { theme: this.#shell.theme, inks: this.#shell.inks(), nHeads };
+    const { heads, picture } = this.#drawing();
+    const drawn = shownHeads(heads, picture?.content?.frame.n_heads ?? 1);
+    return { inks: this.#shell.inks(), colour: headColour(drawn, this.#shell.theme) };
   }
 
   #measure(picture: LinesPicture): Geometry {

@@ -1,12 +1,11 @@
 /** The header of FusedAttentionMatrix, and its legend. */
 
 import { type Choice, segmented } from "../shared/controls";
-import { button, fill, h } from "../shared/dom";
+import { button, disable, fill, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
-import { mapHeader } from "../shared/map/header";
+import { mapHeader, ONE_VALUE } from "../shared/map/header";
 import { endOf, formatWeight } from "../shared/numbers";
 import { gradientCss, type Theme } from "../shared/palette";
-import { headsOf } from "../shared/scene";
 import type { Shell } from "../shared/shell";
 import { largest } from "./drawing";
 import { DECADES, type Matrix, type Scale } from "./grid";
@@ -25,31 +24,22 @@ export interface Header {
   setZoomed(zoomed: boolean): void;
 }
 
-const AGGREGATES: readonly Choice<"mean" | "max">[] = [
-  { value: "mean", label: "Mean", title: "Mean of the heads" },
-  { value: "max", label: "Max", title: "Largest of the heads" },
-];
 const SCALES: readonly Choice<Scale>[] = [
   { value: "linear", label: "Linear" },
   { value: "log", label: "Log", title: `Logarithmic colours over ${DECADES} decades` },
 ];
 
 export function createHeader(shell: Shell, host: Host<MatrixState>, zooming: Zooming): Header {
-  const map = mapHeader(host);
-  const aggregate = segmented<"mean" | "max">("Over heads", "aggregate", (value) =>
-    host.set({ aggregate: value }),
-  );
+  const map = mapHeader(host, ONE_VALUE);
   const scale = segmented<Scale>("Colour scale", "scale", (value) => host.set({ scale: value }));
   const zoom = zoomButtons(zooming);
-  shell.controls.append(...map.elements, aggregate.element, scale.element);
+  shell.controls.append(...map.elements, scale.element);
   return {
     heads: map.heads,
     zoom: zoom.element,
     setZoomed: zoom.setZoomed,
     update(state, theme) {
       map.update(state, theme);
-      const single = state.heads.length === 1 || headsOf(state) === 1;
-      aggregate.update({ choices: single ? [] : AGGREGATES, value: state.aggregate });
       scale.update({ choices: SCALES, value: state.scale });
     },
   };
@@ -82,8 +72,8 @@ function zoomButtons(zooming: Zooming): {
   return {
     element,
     setZoomed(zoomed) {
-      out.disabled = !zoomed;
-      whole.disabled = !zoomed;
+      disable(out, !zoomed);
+      disable(whole, !zoomed);
     },
   };
 }

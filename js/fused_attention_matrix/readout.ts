@@ -3,14 +3,13 @@
 import { type Child, fill, h, svg } from "../shared/dom";
 import { rowName, unitName } from "../shared/map/axis";
 import { approximately, formatAmount, formatSum, formatWeight, roundUp } from "../shared/numbers";
-import { css, headColour, type Theme } from "../shared/palette";
+import { css, headColours, type Theme } from "../shared/palette";
 import type { Axes } from "../shared/state";
 import { isMasked, type Matrix } from "./grid";
 
 /** What the colour of a head depends on. */
 export interface HeadPaint {
   theme: Theme;
-  nHeads: number;
 }
 
 export interface Cell {
@@ -127,6 +126,7 @@ function headBars(value: CellValue, paint: HeadPaint): Element {
   const step = Math.min(18, BAR_WIDTH / n);
   const max = Math.max(...Array.from(value.weights));
   const scale = BAR_HEIGHT / Math.max(max, 1e-9);
+  const colours = headColours(Array.from(value.heads), paint.theme);
   const bars: Child[] = [];
   for (let i = 0; i < n; i++) {
     const weight = value.weights[i] ?? 0;
@@ -138,7 +138,7 @@ function headBars(value: CellValue, paint: HeadPaint): Element {
         y: 14 + BAR_HEIGHT - height,
         width: Math.max(1, step - 2),
         height,
-        fill: css(headColour(head, paint.nHeads, paint.theme)),
+        fill: css(colours[i] ?? [0, 0, 0]),
       }),
     );
     if (step >= 12) {

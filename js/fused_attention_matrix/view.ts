@@ -6,7 +6,6 @@ import { commonKeys } from "../shared/keys";
 import { hoverPatch, type Lit, selectPatch } from "../shared/lit";
 import type { Side } from "../shared/map/axis";
 import { type At, type LitUnits, litUnits, pinPatch, pointPatch } from "../shared/map/pin";
-import { headsOf } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
 import { changesOf, TRACE_TRAITS, type View } from "../shared/view";
 import { type Cells, createCells } from "./cells";
@@ -131,7 +130,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
       shell.setStatus(wholeWords(matrix));
       return;
     }
-    const paint = { theme: shell.theme, nHeads: headsOf(this.#host.state) };
+    const paint = { theme: shell.theme };
     this.#readout.showCell(picture.axes, matrix, at, value, paint);
     const words = cellWords(picture.axes, matrix, at, value);
     shell.setStatus(words);

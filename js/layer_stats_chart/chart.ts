@@ -123,8 +123,9 @@ export class Chart {
 function headLines(drawing: Drawing, heads: readonly number[], theme: Theme) {
   const { heat, layers } = drawing.data;
   if (!heat) return [];
+  const colour = headColour(heads, theme);
   return heads.map((head) => {
     const values = layers.map((_, index) => heat.at(index, head));
-    return drawThin(drawing, values, css(headColour(head, heat.nHeads, theme)), "gh-chart-head");
+    return drawThin(drawing, values, css(colour(head)), "gh-chart-head");
   });
 }

@@ -1,8 +1,7 @@
 /** Pointer and keys of the chart, as what they mean: look at a layer, or go to it. */
 
-import { neighbour } from "../shared/controls";
 import { handled, inField } from "../shared/keys";
-import { headsOf } from "../shared/scene";
+import { headsOf, neighbour } from "../shared/scene";
 import type { Shell } from "../shared/shell";
 import type { Chart } from "./chart";
 import type { ChartData } from "./data";

@@ -121,8 +121,9 @@ export function heatLegend(heat: Heat, theme: Theme): Child[] {
 /** The names of the thin lines, where heads are shown as lines. */
 export function headKeys(heat: Heat | null, heads: readonly number[], theme: Theme): Child[] {
   if (!heat) return [];
+  const colour = headColour(heads, theme);
   return heads.map((head) => {
-    const background = css(headColour(head, heat.nHeads, theme));
+    const background = css(colour(head));
     const stroke = h("span", { class: "gh-chart-stroke", style: { background } });
     return h("span", { class: "gh-chart-legend" }, stroke, `head ${head}`);
   });

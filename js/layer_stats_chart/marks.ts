@@ -39,7 +39,7 @@ export type Colours = (name: string) => string;
 /** What stands for all heads is ink: each colour belongs to a head. */
 export const INK: Colours = () => "var(--gh-ink)";
 
-/** A colour for each series, none repeated. */
+/** A colour for each series, none repeated; beyond the palette ink, told apart by mark and name. */
 export function coloursOf(series: readonly Named[], theme: Theme): Colours {
   const taken = new Set<number>();
   const numbers = new Map<string, number>();
@@ -54,7 +54,11 @@ export function coloursOf(series: readonly Named[], theme: Theme): Colours {
     numbers.set(name, next);
     taken.add(next);
   }
-  return (name) => css(headColour(numbers.get(name) ?? 0, 1, theme));
+  const colour = headColour(
+    [...numbers.values()].sort((a, b) => a - b),
+    theme,
+  );
+  return (name) => css(colour(numbers.get(name) ?? 0));
 }
 
 /** A mark of radius r at (0, 0). */

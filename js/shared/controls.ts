@@ -1,6 +1,8 @@
 /** The controls all views share: native elements, styled by theme.css, at least 24 px to hit. */
 
-import { button, type Child, fill, h } from "./dom";
+import { button, type Child, disable, fill, h } from "./dom";
+import { roving } from "./roving";
+import { neighbour } from "./scene";
 import type { Kind, Scene, Unit } from "./state";
 
 export interface Control<P> {
@@ -55,16 +57,10 @@ export function layerStepper(onChange: (layer: number) => void): Control<LayerPr
       }
       current = props;
       select.value = String(props.layer);
-      previous.disabled = neighbour(props.layers, props.layer, -1) === null;
-      next.disabled = neighbour(props.layers, props.layer, 1) === null;
+      disable(previous, neighbour(props.layers, props.layer, -1) === null);
+      disable(next, neighbour(props.layers, props.layer, 1) === null);
     },
   };
-}
-
-/** The layer `by` places away, or null at the ends. */
-export function neighbour(layers: readonly number[], layer: number, by: number): number | null {
-  const index = layers.indexOf(layer);
-  return index < 0 ? (layers[0] ?? null) : (layers[index + by] ?? null);
 }
 
 // ── Segmented choice ────────────────────────────────────────────────────────────────────────────
@@ -78,9 +74,11 @@ export interface Choice<T extends string> {
 export interface SegmentedProps<T extends string> {
   choices: readonly Choice<T>[];
   value: T;
+  /** Nothing to choose now: the choices stay, and say so. */
+  disabled?: boolean;
 }
 
-/** A few exclusive choices side by side; hidden when there is nothing to choose. */
+/** A few exclusive choices side by side; hidden when there is never anything to choose. */
 export function segmented<T extends string>(
   label: string,
   action: string,
@@ -89,13 +87,14 @@ export function segmented<T extends string>(
   let shown = "";
   const element = h("div", {
     class: "gh-segmented",
-    attrs: { role: "group" },
+    attrs: { role: "toolbar" },
     aria: { label },
     data: { action },
   });
+  const stops = roving(element);
   return {
     element,
-    update({ choices, value }) {
+    update({ choices, value, disabled = false }) {
       const names = choices.map((choice) => `${choice.value}:${choice.label}`).join();
       if (names !== shown) {
         shown = names;
@@ -104,7 +103,9 @@ export function segmented<T extends string>(
       element.hidden = choices.length < 2;
       for (const button of element.querySelectorAll("button")) {
         button.setAttribute("aria-pressed", String(button.dataset.value === value));
+        disable(button, disabled);
       }
+      stops.refresh();
     },
   };
 }
@@ -122,6 +123,44 @@ function segment<T extends string>(
     },
     choice.label,
   );
+}
+
+// ── Choice from a list ──────────────────────────────────────────────────────────────────────────
+
+/** A caption and a list that opens: for what is chosen seldom, or among many. */
+export function dropdown<T extends string>(
+  caption: string,
+  action: string,
+  onChange: (value: T) => void,
+): Control<SegmentedProps<T>> {
+  let shown = "";
+  const select = h("select", {
+    class: "gh-select",
+    data: { action },
+    on: { change: () => onChange(select.value as T) },
+  });
+  const element = h(
+    "label",
+    { class: "gh-choice" },
+    h("span", { class: "gh-caption" }, caption),
+    select,
+  );
+  return {
+    element,
+    update({ choices, value, disabled = false }) {
+      const names = choices.map((choice) => `${choice.value}:${choice.label}`).join();
+      if (names !== shown) {
+        shown = names;
+        fill(
+          select,
+          ...choices.map((one) => h("option", { attrs: { value: one.value } }, one.label)),
+        );
+      }
+      select.value = value;
+      select.title = choices.find((choice) => choice.value === value)?.title ?? "";
+      select.disabled = disabled;
+    },
+  };
 }
 
 export const UNITS: readonly Choice<Unit>[] = [

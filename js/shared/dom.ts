@@ -43,7 +43,18 @@ export function button(
   ...children: Child[]
 ): HTMLButtonElement {
   const attrs = { type: "button", ...props.attrs };
-  return h("button", { ...props, class: name, attrs, on: { click } }, ...children);
+  const guarded = (event: MouseEvent): void => {
+    if (element.getAttribute("aria-disabled") !== "true") click(event);
+  };
+  const on = { ...props.on, click: guarded };
+  const element = h("button", { ...props, class: name, attrs, on }, ...children);
+  return element;
+}
+
+/** Says that a control has nothing to do now. It keeps its place, and the focus if it has it. */
+export function disable(control: Element, on: boolean): void {
+  if (on) control.setAttribute("aria-disabled", "true");
+  else control.removeAttribute("aria-disabled");
 }
 
 /** The same for SVG; attributes only, as SVG has little else. */

@@ -1,8 +1,7 @@
 /** Keys that mean the same in every view. Only handled keys are stopped. */
 
-import { neighbour } from "./controls";
 import type { Host } from "./host/host";
-import { headsOf, layerNumbers, toggleHead } from "./scene";
+import { headsOf, layerNumbers, neighbour, toggleHead } from "./scene";
 import type { TraceState } from "./state";
 
 /** Arrow and digit keys belong to a select or slider that has the focus. */

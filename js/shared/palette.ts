@@ -1,22 +1,19 @@
 /**
  * All data colours, in both themes, made in OKLCH so that equal steps look equal.
  *
- * Head colours: the first eight are chosen by hand for colour-blind readers (they differ in
- * lightness as well as in hue); every further one is the candidate farthest from all before it,
- * measured for full colour vision and for the two common deficiencies. None repeats.
+ * Head colours: six a theme, as many as can be told apart, with any of the common deficiencies of
+ * colour vision too; more heads than that are ink, and are told apart by label and place.
  * Sequential tables start at the background (zero is paper) and have equal steps in OKLab.
  */
 
 export type Theme = "light" | "dark";
 export type Rgb = readonly [red: number, green: number, blue: number];
-type Lab = readonly [lightness: number, a: number, b: number];
+export type Lab = readonly [lightness: number, a: number, b: number];
 type Lch = readonly [lightness: number, chroma: number, hue: number];
-
-export const MAX_HEADS = 64;
 
 // ── Colour spaces (Ottosson's OKLab) ────────────────────────────────────────────────────────────
 
-function toLinear(channel: number): number {
+export function toLinear(channel: number): number {
   const c = channel / 255;
   return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
 }
@@ -26,7 +23,7 @@ function fromLinear(channel: number): number {
   return Math.round(255 * Math.min(1, Math.max(0, c)));
 }
 
-function linearToLab([r, g, b]: Lab): Lab {
+export function linearToLab([r, g, b]: Lab): Lab {
   const l = Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
   const m = Math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
   const s = Math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
@@ -86,117 +83,74 @@ export function css([r, g, b]: Rgb, alpha = 1): string {
   return alpha === 1 ? `rgb(${r} ${g} ${b})` : `rgb(${r} ${g} ${b} / ${alpha})`;
 }
 
+/** Relative luminance as WCAG 2 has it, 0…1. */
+export function luminance([r, g, b]: Rgb): number {
+  return 0.2126 * toLinear(r) + 0.7152 * toLinear(g) + 0.0722 * toLinear(b);
+}
+
 /** Black or white text, whichever has more contrast on `background` (WCAG 2: never below 4.5). */
-export function inkOn([r, g, b]: Rgb): string {
-  const luminance = 0.2126 * toLinear(r) + 0.7152 * toLinear(g) + 0.0722 * toLinear(b);
-  return luminance > 0.179 ? "#000000" : "#ffffff";
+export function inkOn(background: Rgb): string {
+  return luminance(background) > 0.179 ? "#000000" : "#ffffff";
 }
 
 // ── Heads ───────────────────────────────────────────────────────────────────────────────────────
 
-// Blue, vermilion, teal, purple, amber, sky, magenta, olive: hue and lightness both change.
-const FIRST_HEADS: Record<Theme, readonly Lch[]> = {
+// Found by annealing: every pair, and every colour and the ink of further heads, at least ΔE 10
+// apart with full vision, protanopia and deuteranopia; 3 : 1 or more on paper and on raised paper.
+const HEADS: Record<Theme, readonly Lch[]> = {
+  // Blue, red, teal, purple, ochre, pink.
   light: [
-    [0.5, 0.17, 262],
-    [0.63, 0.2, 40],
-    [0.56, 0.115, 172],
-    [0.42, 0.17, 310],
-    [0.74, 0.155, 78],
-    [0.7, 0.125, 230],
-    [0.6, 0.22, 355],
-    [0.45, 0.1, 115],
+    [0.391, 0.26, 264],
+    [0.442, 0.204, 29],
+    [0.626, 0.239, 172],
+    [0.38, 0.185, 318],
+    [0.643, 0.189, 64],
+    [0.67, 0.26, 333],
   ],
+  // Blue, orange, aqua, orchid, yellow, crimson.
   dark: [
-    [0.67, 0.16, 262],
-    [0.73, 0.17, 42],
-    [0.76, 0.13, 172],
-    [0.62, 0.19, 312],
-    [0.86, 0.15, 88],
-    [0.83, 0.1, 225],
-    [0.71, 0.2, 355],
-    [0.66, 0.13, 122],
+    [0.567, 0.113, 272],
+    [0.719, 0.246, 49],
+    [0.896, 0.164, 190],
+    [0.745, 0.228, 320],
+    [0.919, 0.198, 102],
+    [0.561, 0.235, 358],
   ],
 };
-const LIGHTNESS: Record<Theme, readonly number[]> = {
-  light: [0.36, 0.44, 0.52, 0.6, 0.68, 0.76],
-  dark: [0.61, 0.67, 0.73, 0.79, 0.85, 0.91],
-};
-const CHROMA = [0.07, 0.12, 0.18, 0.24];
+/** The ink of heads beyond the coloured ones. */
+const NEUTRAL: Record<Theme, Rgb> = { light: [89, 96, 105], dark: [167, 173, 182] };
 
-// Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
-const DEFICIENCIES: readonly (readonly Lab[])[] = [
-  [
-    [0.152286, 1.052583, -0.204868],
-    [0.114503, 0.786281, 0.099216],
-    [-0.003882, -0.048116, 1.051998],
-  ],
-  [
-    [0.367322, 0.860646, -0.227968],
-    [0.280085, 0.672501, 0.047413],
-    [-0.01182, 0.04294, 0.968881],
-  ],
-];
+/** How many heads have a colour at once. */
+export const HEAD_COLOURS = 6;
 
-/** A colour as seen with full vision, protanopia and deuteranopia. */
-function seen(rgb: Rgb): Lab[] {
-  const linear: Lab = [toLinear(rgb[0]), toLinear(rgb[1]), toLinear(rgb[2])];
-  const dot = (row: Lab): number =>
-    Math.max(0, row[0] * linear[0] + row[1] * linear[1] + row[2] * linear[2]);
-  const deficient = DEFICIENCIES.map((rows) => {
-    const [r, g, b] = rows.map(dot);
-    return linearToLab([r ?? 0, g ?? 0, b ?? 0]);
+/**
+ * The colours of heads that are drawn together, in their order: six at most, none twice; what is
+ * beyond is neutral ink. A head has the colour of its number where no head before it has taken it.
+ */
+export function headColours(heads: readonly number[], theme: Theme): Rgb[] {
+  const coloured = heads.slice(0, HEAD_COLOURS);
+  const taken = new Map<number, number>();
+  for (const head of coloured) {
+    if (!taken.has(head % HEAD_COLOURS)) taken.set(head % HEAD_COLOURS, head);
+  }
+  const place = new Map([...taken].map(([index, head]) => [head, index]));
+  for (const head of coloured) {
+    let index = head % HEAD_COLOURS;
+    if (place.has(head)) continue;
+    while (taken.has(index)) index = (index + 1) % HEAD_COLOURS;
+    taken.set(index, head);
+    place.set(head, index);
+  }
+  return heads.map((head) => {
+    const lch = HEADS[theme][place.get(head) ?? HEAD_COLOURS];
+    return lch ? lchToRgb(lch) : NEUTRAL[theme];
   });
-  return [linearToLab(linear), ...deficient];
 }
 
-/** How far apart two colours are for everyone: colour-blind distance counts for a third. */
-function separation(p: readonly Lab[], q: readonly Lab[]): number {
-  const [full = 0, ...deficient] = p.map((lab, i) => distance(lab, q[i] ?? lab));
-  return full + 0.33 * Math.min(...deficient);
-}
-
-function candidates(theme: Theme): Rgb[] {
-  const result: Rgb[] = [];
-  for (const lightness of LIGHTNESS[theme]) {
-    for (const chroma of CHROMA) {
-      for (let hue = 0; hue < 360; hue += 12) result.push(lchToRgb([lightness, chroma, hue]));
-    }
-  }
-  return result;
-}
-
-/** The head palette of a theme: `count` colours, none repeated. */
-export function headPalette(theme: Theme, count: number = MAX_HEADS): Rgb[] {
-  const chosen = FIRST_HEADS[theme].map(lchToRgb);
-  if (count <= chosen.length) return chosen.slice(0, count);
-  const pool = candidates(theme).map((rgb) => ({ rgb, seen: seen(rgb), nearest: Infinity }));
-  const keepAway = (rgb: Rgb): void => {
-    const added = seen(rgb);
-    for (const candidate of pool) {
-      candidate.nearest = Math.min(candidate.nearest, separation(candidate.seen, added));
-    }
-  };
-  for (const rgb of chosen) keepAway(rgb);
-  while (chosen.length < count) {
-    const best = pool.reduce((a, b) => (b.nearest > a.nearest ? b : a));
-    chosen.push(best.rgb);
-    keepAway(best.rgb);
-  }
-  return chosen;
-}
-
-const palettes = new Map<string, Rgb[]>();
-
-/** The colour of one head. A head keeps its colour whatever else is shown. */
-export function headColour(head: number, nHeads: number, theme: Theme): Rgb {
-  const count = Math.max(MAX_HEADS, nHeads);
-  const name = `${theme}:${count}`;
-  let palette = palettes.get(name);
-  if (!palette) {
-    palette = headPalette(theme, count);
-    palettes.set(name, palette);
-  }
-  return palette[head] ?? [128, 128, 128];
+/** The same, for looking up one head after another. */
+export function headColour(heads: readonly number[], theme: Theme): (head: number) => Rgb {
+  const colours = headColours(heads, theme);
+  return (head) => colours[heads.indexOf(head)] ?? NEUTRAL[theme];
 }
 
 // ── Sequential tables ───────────────────────────────────────────────────────────────────────────

@@ -369,21 +369,50 @@ describe("controls and keys", () => {
     expect(host.state.heads).toEqual([]);
   });
 
-  test("a click on a tile toggles, a double click shows one head alone", () => {
+  test("a click on a tile shows one head alone, and then all again; ctrl and shift add", () => {
     const { host, root } = show();
     const tile = find(root, '[data-head="0"]');
-    tile.dispatchEvent(new MouseEvent("click", { bubbles: true, detail: 1 }));
-    expect(host.state.heads).toEqual([1]);
-    tile.dispatchEvent(new MouseEvent("click", { bubbles: true, detail: 2 }));
+    const click = (how: MouseEventInit = {}) =>
+      tile.dispatchEvent(new MouseEvent("click", { bubbles: true, ...how }));
+    click();
     expect(host.state.heads).toEqual([0]);
     expect(root.dataset.lines).toBe("3");
+    click();
+    expect(host.state.heads).toEqual([]);
+    for (const how of [{ ctrlKey: true }, { metaKey: true }, { shiftKey: true }]) {
+      click(how);
+      expect(host.state.heads).toEqual([1]);
+      click(how);
+      expect(host.state.heads).toEqual([]);
+    }
+  });
+
+  test("on a tile the space bar adds or takes away, arrows go on, and Tab stops once", () => {
+    const { host, root } = show();
+    const [first, second] = [find(root, '[data-head="0"]'), find(root, '[data-head="1"]')];
+    const stops = () => [first, second].filter((tile) => tile.tabIndex === 0);
+    expect(stops()).toHaveLength(1);
+    first.focus();
+    press(first, "ArrowRight");
+    expect(document.activeElement).toBe(second);
+    expect(stops()).toEqual([second]);
+    press(second, " ");
+    expect(host.state.heads).toEqual([0]);
+    press(second, "Home");
+    expect(document.activeElement).toBe(first);
+    expect(host.state.hovered).toBeNull();
   });
 
   test("brackets and buttons step through the model's own layer numbers", () => {
     const { host, root } = show();
     press(root, "]");
     expect(host.state.layer).toBe(2);
-    expect(find(root, '[data-action="layer-next"]').hasAttribute("disabled")).toBe(true);
+    const next = find(root, '[data-action="layer-next"]');
+    next.focus();
+    expect(next.getAttribute("aria-disabled")).toBe("true");
+    expect(document.activeElement).toBe(next);
+    next.click();
+    expect(host.state.layer).toBe(2);
     find(root, '[data-action="layer-previous"]').click();
     expect(host.state.layer).toBe(1);
   });

@@ -3,14 +3,14 @@ import { decode, decodeHalf } from "../../js/shared/arrays";
 
 import {
   deltaE,
-  headColour,
-  headPalette,
+  headColours,
+  luminance,
   type Rgb,
   rgbToLab,
   sequentialTable,
   tableColour,
 } from "../../js/shared/palette";
-import { toggleHead } from "../../js/shared/scene";
+import { headAlone, toggleHead } from "../../js/shared/scene";
 import { detectTheme } from "../../js/shared/theme";
 import { quote, show, showPlain } from "../../js/shared/token_text";
 
@@ -37,32 +37,68 @@ describe("packed arrays", () => {
   });
 });
 
+const THEMES = ["light", "dark"] as const;
+
+// Protanopia and deuteranopia on linear RGB: Machado, Oliveira & Fernandes 2009, severity 1.
+const DEFICIENT = [
+  [0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998],
+  [0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.01182, 0.04294, 0.968881],
+];
+
+/** A colour as an eye with that matrix sees it (sRGB transfer function: IEC 61966-2-1). */
+function as(rows: readonly number[], rgb: Rgb): Rgb {
+  const linear = rgb.map((c) => (c <= 10.31475 ? c / 3294.6 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+  const [r = 0, g = 0, b = 0] = [0, 3, 6].map((row) => {
+    const sum = linear.reduce((total, c, i) => total + c * (rows[row + i] ?? 0), 0);
+    const c = Math.min(1, Math.max(0, sum));
+    return 255 * (c <= 0.0031308 ? 12.92 * c : 1.055 * c ** (1 / 2.4) - 0.055);
+  });
+  return [r, g, b];
+}
+
 describe("colours", () => {
-  test.each(["light", "dark"] as const)(
-    "64 heads have 64 colours that can be told apart (%s)",
+  test.each(THEMES)(
+    "six heads are told apart with any colour vision, and further ink (%s)",
     (theme) => {
-      const palette = headPalette(theme);
-      let nearest = Number.POSITIVE_INFINITY;
-      for (const [i, one] of palette.entries()) {
-        for (const other of palette.slice(0, i)) nearest = Math.min(nearest, deltaE(one, other));
+      const palette = headColours([0, 1, 2, 3, 4, 5, 6], theme);
+      for (const seen of [
+        palette,
+        ...DEFICIENT.map((rows) => palette.map((rgb) => as(rows, rgb))),
+      ]) {
+        for (const [i, one] of seen.entries()) {
+          for (const other of seen.slice(0, i))
+            expect(deltaE(one, other)).toBeGreaterThanOrEqual(10);
+        }
       }
-      expect(palette).toHaveLength(64);
-      expect(nearest).toBeGreaterThan(6);
     },
   );
 
   test.each([
-    ["light", [255, 255, 255]],
-    ["dark", [17, 17, 17]],
-  ] as const)("every head colour stands off the %s paper", (theme, paper) => {
-    const lightness = (rgb: Rgb): number => rgbToLab(rgb)[0];
-    for (const colour of headPalette(theme)) {
-      expect(Math.abs(lightness(colour) - lightness(paper))).toBeGreaterThan(0.12);
-    }
+    ["light", [245, 246, 247]],
+    ["dark", [30, 32, 35]],
+  ] as const)(
+    "every head colour has three to one on %s paper, raised paper too",
+    (theme, paper) => {
+      for (const colour of headColours([0, 1, 2, 3, 4, 5, 6], theme)) {
+        const [low = 0, high = 0] = [luminance(colour), luminance(paper)].sort((a, b) => a - b);
+        expect((high + 0.05) / (low + 0.05)).toBeGreaterThanOrEqual(3);
+      }
+    },
+  );
+
+  test("a head has the colour of its number, and no two have the same", () => {
+    const [first, third] = [headColours([0], "light")[0], headColours([2], "light")[0]];
+    expect(headColours([0, 2], "light")).toEqual([first, third]);
+    const clash = headColours([2, 8, 14], "light");
+    expect(clash[0]).toEqual(third);
+    expect(new Set(clash.map(String)).size).toBe(3);
   });
 
-  test("a head keeps its colour however many heads the layer has", () => {
-    expect(headColour(3, 4, "light")).toEqual(headColour(3, 64, "light"));
+  test("from the seventh on heads are ink", () => {
+    const colours = headColours([1, 2, 3, 4, 5, 6, 7, 8, 9], "dark");
+    expect(new Set(colours.slice(0, 6).map(String)).size).toBe(6);
+    expect(new Set(colours.slice(6).map(String)).size).toBe(1);
+    expect(colours.slice(0, 6)).not.toContainEqual(colours[6]);
   });
 
   test.each(["attention", "surprisal"] as const)(
@@ -122,6 +158,13 @@ test("turning heads on and off: all on, or none left, is written as all", () => 
   expect(toggleHead([], 2, 4)).toEqual([0, 1, 3]);
   expect(toggleHead([0, 1, 3], 2, 4)).toEqual([]);
   expect(toggleHead([2], 2, 4)).toEqual([]);
+});
+
+test("a head alone, and again all of them", () => {
+  expect(headAlone([], 2, 4)).toEqual([2]);
+  expect(headAlone([0, 2], 2, 4)).toEqual([2]);
+  expect(headAlone([2], 2, 4)).toEqual([]);
+  expect(headAlone([], 0, 1)).toEqual([]);
 });
 
 test("the theme trait decides, then JupyterLab, then the page", () => {

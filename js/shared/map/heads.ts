@@ -2,24 +2,38 @@
 
 import type { Control } from "../controls";
 import { button, fill, h } from "../dom";
-import { css, headColour, type Theme } from "../palette";
-import { toggleHead } from "../scene";
+import { handled } from "../keys";
+import { css, headColour, type Rgb, type Theme } from "../palette";
+import { roving } from "../roving";
+import { headAlone, shownHeads, toggleHead } from "../scene";
 
 export interface HeadsProps {
   nHeads: number;
   /** Selected heads; empty = all. */
   heads: readonly number[];
   theme: Theme;
+  /** Each head is drawn in a colour of its own, which its tile shows. */
+  coloured: boolean;
   /** [n_heads, size, size] bytes, or null when the view has no pictures of the heads. */
   thumbnails: { values: ArrayLike<number>; size: number } | null;
 }
 
-/** A tile per head: click toggles, double-click solos, shift-click takes the range. */
+const HOW =
+  "click or Enter shows it alone, and then all again; with ctrl, cmd or shift, or the space bar, " +
+  "it is added or taken away";
+
+/** A tile per head: a click shows it alone, with a modifier key adds it or takes it away. */
 export function headTiles(onChange: (heads: number[]) => void): Control<HeadsProps> {
-  let props: HeadsProps = { nHeads: 0, heads: [], theme: "light", thumbnails: null };
-  let last = 0;
+  let props: HeadsProps = {
+    ...{ nHeads: 0, heads: [], theme: "light", coloured: false, thumbnails: null },
+  };
   const tiles: HTMLButtonElement[] = [];
-  const list = h("div", { class: "gh-heads", attrs: { role: "group" }, aria: { label: "Heads" } });
+  const list = h("div", {
+    class: "gh-heads",
+    attrs: { role: "toolbar" },
+    aria: { label: "Heads" },
+  });
+  const stops = roving(list);
   const all = button(
     "gh-button",
     () => onChange([]),
@@ -30,21 +44,13 @@ export function headTiles(onChange: (heads: number[]) => void): Control<HeadsPro
     "All",
   );
   const element = h("div", { class: "gh-heads-row" }, all, list);
-  const click = (head: number, event: MouseEvent): void => {
-    if (event.shiftKey) {
-      const [from, to] = [Math.min(last, head), Math.max(last, head)];
-      const heads = range(props.nHeads).slice(from, to + 1);
-      onChange(heads.length === props.nHeads ? [] : heads);
-    } else if (event.detail === 2) {
-      onChange(props.nHeads === 1 ? [] : [head]);
-    } else {
-      onChange(toggleHead(props.heads, head, props.nHeads));
-    }
-    last = head;
+  const choose = (head: number, add: boolean): void => {
+    const change = add ? toggleHead : headAlone;
+    onChange(change(props.heads, head, props.nHeads));
   };
   const build = (): void => {
     tiles.length = 0;
-    for (const head of range(props.nHeads)) tiles.push(headTile(head, click));
+    for (const head of shownHeads([], props.nHeads)) tiles.push(headTile(head, choose));
     fill(list, ...tiles);
   };
   return {
@@ -58,41 +64,51 @@ export function headTiles(onChange: (heads: number[]) => void): Control<HeadsPro
       props = next;
       if (rebuild) build();
       element.classList.toggle("has-pictures", next.thumbnails !== null);
+      element.classList.toggle("has-colours", next.coloured);
       // One head leaves nothing to choose; its picture is still worth a look.
       all.hidden = next.nHeads <= 1;
       element.hidden = next.nHeads <= 1 && !next.thumbnails;
       all.setAttribute("aria-pressed", String(next.heads.length === 0));
+      const drawn = shownHeads(next.heads, next.nHeads);
+      const colour = headColour(drawn, next.theme);
       for (const [head, tile] of tiles.entries()) {
-        const on = next.heads.length === 0 || next.heads.includes(head);
-        tile.setAttribute("aria-pressed", String(on));
+        tile.setAttribute("aria-pressed", String(drawn.includes(head)));
+        tile.style.setProperty("--head", css(colour(head)));
         if (redraw) paintTile(tile, head, next);
       }
+      stops.refresh();
     },
   };
 }
 
-function headTile(
-  head: number,
-  click: (head: number, event: MouseEvent) => void,
-): HTMLButtonElement {
+function headTile(head: number, choose: (head: number, add: boolean) => void): HTMLButtonElement {
   return button(
     "gh-head",
-    (event) => click(head, event),
+    (event) => choose(head, event.shiftKey || event.ctrlKey || event.metaKey),
     {
-      attrs: {
-        title: `Head ${head}: click turns it on or off, double-click shows it alone, shift-click a range`,
-      },
+      attrs: { title: `Head ${head}: ${HOW}` },
       data: { head },
       aria: { label: `Head ${head}`, pressed: true },
+      on: {
+        keydown: (event) => {
+          if (event.key !== " ") return;
+          handled(event);
+          choose(head, true);
+        },
+        // A button is pressed as the space bar comes up again.
+        keyup: (event) => {
+          if (event.key === " ") event.preventDefault();
+        },
+      },
     },
     h("canvas", { aria: { hidden: true } }),
     h("span", {}, head),
   );
 }
 
+const INK: Record<Theme, Rgb> = { light: [27, 30, 35], dark: [236, 238, 241] };
+
 function paintTile(tile: HTMLButtonElement, head: number, props: HeadsProps): void {
-  const colour = headColour(head, props.nHeads, props.theme);
-  tile.style.setProperty("--head", css(colour));
   const canvas = tile.querySelector("canvas");
   if (!canvas || !props.thumbnails) return;
   const { size, values } = props.thumbnails;
@@ -101,12 +117,22 @@ function paintTile(tile: HTMLButtonElement, head: number, props: HeadsProps): vo
   const context = canvas.getContext("2d");
   if (!context) return;
   const image = context.createImageData(size, size);
-  for (let i = 0; i < size * size; i++) {
-    image.data.set([...colour, values[head * size * size + i] ?? 0], 4 * i);
+  const own = Array.from({ length: size * size }, (_, i) => values[head * size * size + i] ?? 0);
+  const full = fullInk(own);
+  const ink = INK[props.theme];
+  for (const [i, value] of own.entries()) {
+    const share = Math.min(1, value / full);
+    image.data.set([...ink, Math.round(255 * Math.sqrt(share))], 4 * i);
   }
   context.putImageData(image, 0, 0);
 }
 
-function range(n: number): number[] {
-  return Array.from({ length: n }, (_, i) => i);
+/**
+ * The byte from which on a picture has full ink: nine tenths of what is not 0 is below it, so that
+ * one strong cell does not leave the pattern of a flat head blank; never under an eighth of the
+ * largest, so that a pattern of one column stays one.
+ */
+function fullInk(bytes: readonly number[]): number {
+  const some = bytes.filter((value) => value > 0).sort((a, b) => a - b);
+  return Math.max(32, some[Math.floor(0.9 * some.length)] ?? 255);
 }
