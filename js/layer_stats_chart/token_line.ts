@@ -2,7 +2,7 @@
 
 import type { Host } from "../shared/host/host";
 import { createQuestion } from "../shared/host/question";
-import { quote } from "../shared/token_text";
+import { tokenName } from "../shared/names";
 import { type ChartData, type Numbers, tokenRows } from "./data";
 import type { TokenLine } from "./readout";
 import type { ChartState } from "./state";
@@ -28,7 +28,7 @@ export function createTokenLines(
     of(data, position) {
       const { frame, layers } = data;
       if (position === null || !frame.has_tokens) return null;
-      const name = quote(frame.token_labels[position] ?? "");
+      const name = tokenName(frame.token_labels, position);
       const known = data.token(position);
       if (known) return { position, name, rows: known };
       if (frame.tokens !== null) return null;

@@ -18,6 +18,8 @@ export type Alternatives = readonly Alternative[] | string;
 export interface TokenCard {
   position: number;
   text: string;
+  /** How it is called in a sentence. */
+  name: string;
   tags: readonly string[];
   values: Values;
   measure: Measure;
@@ -75,7 +77,15 @@ export function createCard(): Card {
 function fullCard({ values, k, looks }: Room): Child[] {
   const blank = BLANK.text;
   return tokenNodes({
-    ...{ position: -1, text: blank, tags: [], values, measure: "surprisal", reason: "" },
+    ...{
+      position: -1,
+      text: blank,
+      name: blank,
+      tags: [],
+      values,
+      measure: "surprisal",
+      reason: "",
+    },
     // One more than asked for: the true token follows when it is none of them.
     alternatives: Array.from({ length: k + 1 }, () => BLANK),
     looks: looks ? blank : "",

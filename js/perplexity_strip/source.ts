@@ -2,10 +2,10 @@
 
 import { unpack } from "../shared/arrays";
 import { h } from "../shared/dom";
+import { tokenName } from "../shared/names";
 import { formatWeight } from "../shared/numbers";
 import { tableColour } from "../shared/palette";
 import { moveClass, paintToken, type TokenText, tokenText } from "../shared/text";
-import { quote } from "../shared/token_text";
 import type { StripFrame } from "./state";
 
 /** Cross-attention weights [target tokens][source tokens] read from a frame; null = must be asked. */
@@ -63,6 +63,6 @@ export function looksWords(weights: Float32Array, texts: readonly string[]): str
   const order = Array.from(weights.keys()).sort((a, b) => (weights[b] ?? 0) - (weights[a] ?? 0));
   const best = order.slice(0, 2).filter((i) => (weights[i] ?? 0) >= 0.05);
   if (best.length === 0) return "looks at no source token with 0.05 or more";
-  const parts = best.map((i) => `${quote(texts[i] ?? "")} ${formatWeight(weights[i] ?? 0)}`);
+  const parts = best.map((i) => `${tokenName(texts, i)} ${formatWeight(weights[i] ?? 0)}`);
   return `looks most at ${parts.join(", ")}`;
 }

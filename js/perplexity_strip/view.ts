@@ -3,6 +3,7 @@
 import { type Control, type LayerProps, layerStepper, segmented } from "../shared/controls";
 import { fill, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
+import { tokenName } from "../shared/names";
 import { css, sequentialTable, tableColour } from "../shared/palette";
 import { layerNumbers } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
@@ -194,6 +195,7 @@ export class PerplexityStripView implements View<StripState> {
     const { k, measure } = this.#host.state;
     const { frame, values } = data;
     const text = frame.texts[position] ?? "";
+    const name = tokenName(frame.texts, position);
     const scored = !Number.isNaN(values.surprisal[position] ?? Number.NaN);
     const weights = frame.source ? this.#questions.source(data, position) : null;
     const table = sequentialTable("attention", this.#shell.theme);
@@ -208,7 +210,7 @@ export class PerplexityStripView implements View<StripState> {
       ...(this.#host.state.selected.includes(position) ? ["pinned"] : []),
     ];
     const card: TokenCard = {
-      ...{ position, text, tags, values, measure, looks },
+      ...{ position, text, name, tags, values, measure, looks },
       reason: scored ? "" : frame.undefined || "The model has no value here.",
       alternatives: scored ? this.#questions.alternatives(data, position, k) : [],
     };

@@ -2,7 +2,6 @@
 
 import { type Child, h } from "../shared/dom";
 import { formatCount, percent } from "../shared/numbers";
-import { quote } from "../shared/token_text";
 import { type TokenCard, tieWords } from "./card";
 import type { StripData } from "./data";
 import { formatValue } from "./measures";
@@ -35,7 +34,7 @@ export function statusWords({ frame }: StripData, pointed: boolean): Child[] {
 
 /** A token's card in a sentence. */
 export function tokenSentence(card: TokenCard): string {
-  const { position, text, values, reason, alternatives, looks } = card;
+  const { position, name, values, reason, alternatives, looks } = card;
   const rank = values.rank[position] ?? 0;
   const numbers =
     reason ||
@@ -44,5 +43,5 @@ export function tokenSentence(card: TokenCard): string {
       `probability ${percent(values.probability[position] ?? 0)}`,
       `rank ${formatValue("rank", rank)}${tieWords(alternatives, rank, ", shared with ")}`,
     ].join(", ");
-  return `token ${position} ${quote(text)}: ${numbers}. ${looks}`;
+  return `token ${position} ${name}: ${numbers}. ${looks}`;
 }

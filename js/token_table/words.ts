@@ -1,6 +1,7 @@
 /** What the table says of a text and of its tokens. */
 
 import { type Child, h } from "../shared/dom";
+import { tokenName } from "../shared/names";
 import { formatCount } from "../shared/numbers";
 import { quote } from "../shared/token_text";
 import { LOOKS, type Split } from "./data";
@@ -52,7 +53,7 @@ export function tokenWords(split: Split, position: number): string {
     start === end ? `put in at character ${formatCount(start)}` : `characters ${range(start, end)}`;
   const word = of > 1 ? `, ${place} of ${of} tokens of the word ${quote(text)}` : "";
   return (
-    `Token ${formatCount(position)} ${quote(split.frame.texts[position] ?? "")}: ` +
+    `Token ${formatCount(position)} ${tokenName(split.frame.texts, position)}: ` +
     `id ${split.ids[position] ?? 0}, ${own ? `own string ${quote(own)}, ` : ""}` +
     `${where}, ${LOOKS[look][0]}${word}${sentence ?? ""}.`
   );

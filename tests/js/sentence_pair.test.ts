@@ -46,9 +46,9 @@ test.each(PLACES)("%s says which sentence a token is of", (_, elements) => {
   expect(titles(labelsOf([0, 0, 0, 1, 1]))).toEqual([
     "[CLS] (sentence A)",
     "a (sentence A)",
-    "[SEP] (sentence A)",
+    "[SEP]₂ (sentence A)",
     "b (sentence B)",
-    "[SEP] (sentence B)",
+    "[SEP]₄ (sentence B)",
   ]);
-  expect(titles(labelsOf(null))).toEqual(LABELS);
+  expect(titles(labelsOf(null))).toEqual(["[CLS]", "a", "[SEP]₂", "b", "[SEP]₄"]);
 });

@@ -27,6 +27,7 @@ from glasshead import (
 )
 from glasshead_backend.demo import DECODER_TEXT, SOURCE_TEXT, TARGET_TEXT
 from widgets.aloud import ROOT, Page, holds, said_by
+from widgets.frames import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,9 @@ SMOLLM2 = Path(os.environ.get("GLASSHEAD_SMOLLM2", ROOT / ".models" / "smollm2-1
 TEXT = "The keeper of the old lighthouse wrote down the wind, the tide and the weather of the day."
 NUMBER = r"(?:[<>≤] )?\d(?:[\d.,]*\d)?(?: %)?"
 OPENED = "\u2018"
-QUOTED = f"{OPENED}\u2068([^\u2069]*)\u2069\u2019"
+SUBSCRIPT = "₀₁₂₃₄₅₆₇₈₉"
+QUOTED = f"{OPENED}\u2068([^\u2069]*)\u2069[{SUBSCRIPT}]*\u2019"
+NUMBERED = f"{OPENED}\u2068([^\u2069]*)\u2069([{SUBSCRIPT}]*)\u2019"
 
 
 @pytest.fixture(
@@ -150,17 +153,27 @@ def says_most(heard: dict[str, list[str]], fan: np.ndarray, axis: Any) -> None:
     assert status.endswith("mean of 2 heads"), status
     mean = fan.astype(np.float64).mean(axis=0)
     names = axis["predicted"] if axis["emphasis"] == "predicted" else axis["labels"]
-    pairs = re.findall(f"{QUOTED} ({NUMBER})", status[status.index(" most ") :])
+    pairs = re.findall(f"{NUMBERED} ({NUMBER})", status[status.index(" most ") :])
     order = np.argsort(-mean, kind="stable")[: len(pairs)]
     assert len(pairs) >= 1
-    for (name, value), unit in zip(pairs, order, strict=True):
+    for (name, mark, value), unit in zip(pairs, order, strict=True):
         assert holds(value, mean[unit]), (status, mean[unit])
-        equals = [names[i] for i in np.flatnonzero(np.isclose(mean, mean[unit], atol=1e-6))]
-        assert name in [shown(one) for one in equals], status
+        equals = np.flatnonzero(np.isclose(mean, mean[unit], atol=1e-6))
+        assert (name, mark) in [(shown(names[i]), number(axis, i)) for i in equals], status
     assert heard["live"][0].endswith(status)
     # The numbers beside the bars, as long as they are in view.
     for value in heard["written"]:
         assert any(holds(value, one) for one in mean), value
+
+
+def number(axis: Any, unit: int) -> str:
+    """The subscript of a unit: where its first token stands, if another is written alike."""
+    written = [shown(label) for label in axis["labels"]]
+    # A predicted word is told from others by its row, which stands before it.
+    if axis["emphasis"] == "predicted" or written.count(written[unit]) == 1:
+        return ""
+    first = int(np.flatnonzero(unpack(axis["unit_of_token"]) == unit)[0])
+    return "".join(SUBSCRIPT[int(digit)] for digit in str(first))
 
 
 def shown(text: str) -> str:

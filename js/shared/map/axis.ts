@@ -2,6 +2,7 @@
 
 import { unpack } from "../arrays";
 import { type Child, h } from "../dom";
+import { type Numbering, nameOf, numbering, subscript } from "../names";
 import type { Axis, Sequence } from "../state";
 import { quote, show, showPlain } from "../token_text";
 
@@ -37,15 +38,36 @@ export function column(axis: Axis): Column {
   };
 }
 
+/** Which token position tells a unit from others that are written alike. */
+function numberOf(axis: Axis, unit: number): number | null {
+  let known = numberings.get(axis);
+  if (!known) {
+    const { firstToken } = column(axis);
+    known = numbering(axis.labels, firstToken);
+    numberings.set(axis, known);
+  }
+  return known(unit);
+}
+
+const numberings = new WeakMap<Axis, Numbering>();
+
+/** The mark beside a label: of words only, since a column of numbered commas is hard to read. */
+function labelMark(axis: Axis, unit: number): string {
+  const isWord = /[\p{L}\p{N}]/u.test(axis.labels[unit] ?? "");
+  return isWord ? subscript(numberOf(axis, unit)) : "";
+}
+
 /** The text of a unit as nodes: the label, or "input → predicted" on a decoder's rows. */
 export function labelNodes(axis: Axis, unit: number): Child[] {
   const label = axis.labels[unit] ?? "";
+  const mark = labelMark(axis, unit);
+  const nth = mark && h("span", { class: "gh-nth" }, mark);
   const predicted = axis.predicted?.[unit];
-  if (predicted === undefined) return [show(label)];
+  if (predicted === undefined) return [h("bdi", {}, show(label)), nth];
   const weigh = (name: "label" | "predicted"): string =>
     axis.emphasis === name ? `gh-${name} is-strong` : `gh-${name} is-weak`;
   return [
-    h("bdi", { class: weigh("label") }, show(label)),
+    h("span", { class: "gh-input" }, h("bdi", { class: weigh("label") }, show(label)), nth),
     h("span", { class: "gh-arrow", aria: { hidden: true } }, "→"),
     h("bdi", { class: weigh("predicted") }, show(predicted)),
   ];
@@ -53,7 +75,7 @@ export function labelNodes(axis: Axis, unit: number): Child[] {
 
 /** The same as one string, for titles and canvases. */
 export function labelText(axis: Axis, unit: number): string {
-  const label = showPlain(axis.labels[unit] ?? "");
+  const label = showPlain(axis.labels[unit] ?? "") + labelMark(axis, unit);
   const predicted = axis.predicted?.[unit];
   return predicted === undefined ? label : `${label} → ${showPlain(predicted)}`;
 }
@@ -70,15 +92,20 @@ export function startsSentence(axis: Axis, unit: number): boolean {
   return axis.segments?.[unit] === 1 && axis.segments[unit - 1] === 0;
 }
 
-/** How a unit is called in a sentence: ‘chien’, or the predicted word where that is the emphasis. */
+/**
+ * How a unit is called in a sentence: ‘chien’, or ‘it₈’ where there are several; where the
+ * predicted word is the emphasis that word, with its row where several predict it.
+ */
 export function unitName(axis: Axis, unit: number): string {
   const predicted = axis.emphasis === "predicted" ? axis.predicted?.[unit] : undefined;
-  return quote(predicted ?? axis.labels[unit] ?? "");
+  if (predicted === undefined) return nameOf(axis.labels[unit] ?? "", numberOf(axis, unit));
+  const several = axis.predicted?.some((text, i) => i !== unit && text.trim() === predicted.trim());
+  return several ? rowName(axis, unit) : quote(predicted);
 }
 
 /** A row in a sentence: "‘le’ → ‘chien’" where rows predict. */
 export function rowName(axis: Axis, unit: number): string {
-  const label = quote(axis.labels[unit] ?? "");
+  const label = nameOf(axis.labels[unit] ?? "", numberOf(axis, unit));
   const predicted = axis.predicted?.[unit];
   return predicted === undefined ? label : `${label} → ${quote(predicted)}`;
 }

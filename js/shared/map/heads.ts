@@ -121,18 +121,17 @@ function paintTile(tile: HTMLButtonElement, head: number, props: HeadsProps): vo
   const full = fullInk(own);
   const ink = INK[props.theme];
   for (const [i, value] of own.entries()) {
-    const share = Math.min(1, value / full);
-    image.data.set([...ink, Math.round(255 * Math.sqrt(share))], 4 * i);
+    image.data.set([...ink, Math.min(255, Math.round((255 * value) / full))], 4 * i);
   }
   context.putImageData(image, 0, 0);
 }
 
 /**
- * The byte from which on a picture has full ink: nine tenths of what is not 0 is below it, so that
+ * The byte from which on a picture has full ink: nearly all of what is not 0 is below it, so that
  * one strong cell does not leave the pattern of a flat head blank; never under an eighth of the
  * largest, so that a pattern of one column stays one.
  */
 function fullInk(bytes: readonly number[]): number {
   const some = bytes.filter((value) => value > 0).sort((a, b) => a - b);
-  return Math.max(32, some[Math.floor(0.9 * some.length)] ?? 255);
+  return Math.max(32, some[Math.floor(0.95 * some.length)] ?? 255);
 }
