@@ -109,9 +109,11 @@ def test_heads_set_in_python_change_the_picture(quickstart: Notebook, decoder: L
 
 
 def test_a_head_tile_clicked_changes_python(quickstart: Notebook, decoder: Locator) -> None:
-    n_heads = quickstart.kernel_eval("trace.n_heads(0)")
-    view(decoder, LINES).locator('[data-head="2"]').click()
-    quickstart.wait_for_kernel("view.lines.heads", [h for h in range(n_heads) if h != 2])
+    tile = view(decoder, LINES).locator('[data-head="2"]')
+    tile.click()
+    quickstart.wait_for_kernel("view.lines.heads", [2])
+    view(decoder, LINES).locator('[data-head="4"]').click(modifiers=["Shift"])
+    quickstart.wait_for_kernel("view.lines.heads", [2, 4])
 
 
 def test_hovering_a_word_lights_it_in_the_other_views(
