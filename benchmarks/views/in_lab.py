@@ -28,11 +28,12 @@ torch.set_num_threads(1)
 torch.manual_seed(0)
 
 def random_lens(layers, heads):
-    "A model with random weights: neither they nor its small heads change what is drawn or sent."
+    "A model with random weights, so large that its heads look at few tokens: lines to draw."
     tokenizer = Lens.demo("decoder").tokenizer
     model = LlamaForCausalLM(LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=8 * heads, intermediate_size=8 * heads,
         num_hidden_layers=layers, num_attention_heads=heads, max_position_embeddings=16384,
+        initializer_range=0.2,
     ))
     return Lens(model.eval(), tokenizer)
 

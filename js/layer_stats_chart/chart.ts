@@ -78,7 +78,9 @@ export class Chart {
   #drawLines(props: ChartProps): void {
     const { data, heads, theme, width, height, open } = props;
     const scale = valueScale(data, props.scale, heads);
-    const labels = scale.ticks.map(({ label }) => label);
+    // As wide as either axis' numbers are: the plot stays where it is when the axis changes.
+    const axes = [scale, valueScale(data, props.scale === "log" ? "linear" : "log", heads)];
+    const labels = axes.flatMap(({ ticks }) => ticks.map(({ label }) => label));
     const room = { nLayers: data.layers.length, series: data.series, labels, width, height };
     const colours = data.heat ? INK : coloursOf(data.series, theme);
     const current = data.layers.indexOf(props.layer);

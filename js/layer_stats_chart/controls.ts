@@ -6,7 +6,7 @@ import { layerNumbers } from "../shared/scene";
 import type { Kind } from "../shared/state";
 import type { ChartData } from "./data";
 import { type NamedSheet, savers } from "./saving";
-import { allowsLog } from "./scales";
+import { allowsLog, scaleOf } from "./scales";
 import { settings } from "./settings";
 import type { ChartState, ScaleName } from "./state";
 
@@ -18,6 +18,8 @@ const SCALES: SegmentedProps<ScaleName>["choices"] = [
   { value: "linear", label: "Linear" },
   { value: "log", label: "Log" },
 ];
+const NO_AXIS = "A heat map has no such axis";
+const NO_LOG = "No logarithmic axis: not every value is above 0";
 const PICTURES: SegmentedProps<Picture>["choices"] = [
   { value: "map", label: "Heat map" },
   { value: "lines", label: "Lines" },
@@ -31,30 +33,33 @@ export interface Controls {
   readonly elements: readonly HTMLElement[];
   /** The fields of the statistic, under the header. */
   readonly fields: HTMLElement;
+  /** What is missing of the statistic that is chosen, in words; "" = nothing. */
+  missing(): string;
   update(data: ChartData | null, picture: Picture): void;
 }
 
 export function chartControls(
   host: Host<ChartState>,
-  onPicture: (picture: Picture) => void,
+  on: { picture(picture: Picture): void; draft(): void },
   saving: { sheet(): NamedSheet | null; fail(words: string): void },
 ): Controls {
   const metric = settings((chosen) => {
     const same = chosen.name === host.state.metric.name;
-    host.set(same ? { metric: chosen } : { metric: chosen, quantity: "" });
-  });
+    host.set(same ? { metric: chosen } : { metric: chosen, quantity: "", scale: "auto" });
+  }, on.draft);
   const layers = layerStepper((layer) => host.set({ layer }));
   const stacks = segmented<Stack>("Stack", "stack", (stack) => goToStack(host, stack));
   const quantities = segmented<string>("Quantity", "quantity", (quantity) =>
     host.set({ quantity }),
   );
-  const pictures = segmented<Picture>("Picture", "picture", onPicture);
+  const pictures = segmented<Picture>("Picture", "picture", on.picture);
   const scales = segmented<ScaleName>("Scale", "scale", (scale) => host.set({ scale }));
   const save = savers(saving.sheet, saving.fail);
   const others = [layers, stacks, quantities, pictures, scales];
   return {
     elements: [metric.choice, ...others.map(({ element }) => element), save],
     fields: metric.fields,
+    missing: metric.missing,
     update(data, picture) {
       const { state } = host;
       metric.update({ metrics: state.metrics, metric: state.metric });
@@ -68,9 +73,12 @@ export function chartControls(
       }));
       quantities.update({ choices, value: data?.frame.quantity ?? "" });
       pictures.update({ choices: data?.heat ? PICTURES : [], value: picture });
+      // It keeps its place where there is no such axis: nothing beside it moves.
       const isMap = data?.heat && picture === "map";
       const log = data !== null && !isMap && allowsLog(data, state.heads);
-      scales.update({ choices: log ? SCALES : [], value: state.scale });
+      const value = data === null ? "linear" : scaleOf(data, state);
+      scales.update({ choices: SCALES, value, disabled: !log });
+      scales.element.title = log ? "" : isMap ? NO_AXIS : NO_LOG;
       save.hidden = data === null;
     },
   };

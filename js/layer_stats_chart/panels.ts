@@ -25,7 +25,7 @@ const MARGIN = { top: 8, right: 10, bottom: 34 };
 export function drawPanel(panel: Panel, room: PanelRoom): HTMLElement {
   return h(
     "figure",
-    { class: "gh-panel", data: { panel: panel.type } },
+    { class: "gh-panel", data: { panel: panel.type }, style: { width: `${room.width}px` } },
     h("figcaption", {}, panel.title),
     ...content(panel, room),
     panel.words ? h("p", { class: "gh-panel-words" }, panel.words) : null,
@@ -263,14 +263,14 @@ function pressable(
 
 // ── Table ───────────────────────────────────────────────────────────────────────────────────────
 
-function table({ columns, rows }: TablePanel): HTMLElement {
+function table({ title, columns, rows }: TablePanel): HTMLElement {
   const head = columns.map((column) => h("th", { attrs: { scope: "col" } }, column));
   const body = rows.map((row) =>
     h("tr", {}, ...row.map((text) => h("td", {}, h("bdi", {}, show(text))))),
   );
   return h(
     "div",
-    { class: "gh-panel-scroll", attrs: { tabindex: 0 } },
+    { class: "gh-panel-scroll", attrs: { tabindex: 0, role: "region" }, aria: { label: title } },
     h(
       "table",
       { class: "gh-panel-table" },

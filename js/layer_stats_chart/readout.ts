@@ -1,6 +1,7 @@
 /** The numbers of one layer in words: the tooltip, and what screen readers hear. */
 
 import { type Child, h } from "../shared/dom";
+import { quote } from "../shared/token_text";
 import type { ChartData, Numbers, Series, Significance } from "./data";
 import { type Colours, keyMark } from "./marks";
 import { formatValue } from "./scales";
@@ -136,9 +137,20 @@ export function beyondWords(
   }
 }
 
+/** The token that stands out most, named; "" where none does. */
+export function outlierWords({ frame }: ChartData): string {
+  const { outlier, token_labels: labels } = frame;
+  if (!outlier) return "";
+  const { position, value, median, series, layer, n_tokens: n } = outlier;
+  const where = `${series}, layer ${layer}; median ${formatValue(median)}`;
+  const more = n > 1 ? `; ${n - 1} more` : "";
+  return `outlier: token ${position} ${quote(labels[position] ?? "")} ${formatValue(value)} (${where})${more}`;
+}
+
 /** What lines, bands and marks stand for. */
 export function legendWords({ frame, series }: ChartData): string[] {
-  const line = frame.interval ? `line: ${frame.middle}; band: ${frame.interval}` : "";
+  const middle = frame.interval || frame.has_tokens ? `line: ${frame.middle}` : "";
+  const line = frame.interval ? `${middle}; band: ${frame.interval}` : middle;
   const chance = series.some(({ nothing }) => nothing) ? `hatched: ${frame.null_words}` : "";
   return [line, chance, frame.test].filter(Boolean);
 }

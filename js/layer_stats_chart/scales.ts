@@ -2,7 +2,7 @@
 
 import { scaleLinear, scaleLog } from "d3-scale";
 import type { ChartData, Numbers } from "./data";
-import type { ScaleName } from "./state";
+import type { ChartState, ScaleName } from "./state";
 
 export interface ValueScale {
   /** 0 at the bottom of the axis, 1 at its top; NaN where the value cannot be shown. */
@@ -32,6 +32,12 @@ function drawn(data: ChartData, heads: readonly number[]): number[] {
 export function allowsLog(data: ChartData, heads: readonly number[] = []): boolean {
   const values = drawn(data, heads);
   return values.length > 0 && values.every((value) => value > 0);
+}
+
+/** The axis that is shown: what was chosen, as far as everything can be shown on it. */
+export function scaleOf(data: ChartData, { scale, heads }: ChartState): ScaleName {
+  const wanted = scale === "auto" ? data.frame.scale : scale;
+  return wanted === "log" && allowsLog(data, heads) ? "log" : "linear";
 }
 
 /** The axis that holds everything but single tokens. */

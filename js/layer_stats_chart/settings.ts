@@ -12,11 +12,13 @@ export interface SettingsProps {
 export interface Settings {
   readonly choice: HTMLElement;
   readonly fields: HTMLElement;
+  /** What has to be said before the statistic that is chosen can be shown, in words; "" = nothing. */
+  missing(): string;
   update(props: SettingsProps): void;
 }
 
 /** A choice of statistics, and the fields of the chosen one. */
-export function settings(onChange: (metric: MetricState) => void): Settings {
+export function settings(onChange: (metric: MetricState) => void, onDraft: () => void): Settings {
   let props: SettingsProps = { metrics: [], metric: NOTHING };
   // Chosen, but something has to be said first: nothing of it is sent yet.
   let draft: MetricState | null = null;
@@ -25,6 +27,7 @@ export function settings(onChange: (metric: MetricState) => void): Settings {
     draft = missing(props.metrics, metric) ? metric : null;
     if (!draft) props = { ...props, metric };
     refresh();
+    onDraft();
     if (draft) fields.focus(missing(props.metrics, draft));
     else onChange(metric);
   };
@@ -37,6 +40,10 @@ export function settings(onChange: (metric: MetricState) => void): Settings {
   return {
     choice: choice.element,
     fields: fields.element,
+    missing() {
+      const first = draft ? missing(props.metrics, draft) : "";
+      return draft && first ? `${draft.label} needs “${first}”: fill it in and press Enter.` : "";
+    },
     update(next) {
       // Somebody else has chosen meanwhile.
       if (next.metric.name !== props.metric.name) draft = null;
@@ -105,7 +112,6 @@ export function missing(metrics: readonly MetricInfo[], metric: MetricState): st
 function parameterFields(
   onChange: (metric: MetricState) => void,
 ): Control<SettingsProps> & { focus(label: string): void } {
-  const hint = h("span", { class: "gh-settings-hint" });
   const over = h("span", { class: "gh-caption" });
   const element = h("div", {
     class: "gh-settings",
@@ -126,13 +132,10 @@ function parameterFields(
       if (key !== made) {
         made = key;
         fields = parameters.map((one) => field(one, (value) => send(one.name, value)));
-        fill(element, ...fields.map((one) => one.element), hint, over);
+        fill(element, ...fields.map((one) => one.element), over);
       }
       for (const one of fields) one.update(metric.parameters[one.name] ?? null);
-      const first = missing(metrics, metric);
-      hint.textContent = first && `${first} first: fill it in and press Enter.`;
       over.textContent = metric.over && `mean over ${metric.over}`;
-      hint.hidden = !first;
       over.hidden = !metric.over;
       element.hidden = fields.length === 0 && !metric.over;
     },

@@ -3,6 +3,8 @@
 import type { Kind, MaybeFrame, Named, Packed, Sequence, TraceState } from "../shared/state";
 
 export type ScaleName = "linear" | "log";
+/** "auto" = as the statistic is best seen. */
+export type ScaleChoice = "auto" | ScaleName;
 export type Value = number | string | null;
 
 /** One parameter of a metric, and how it is changed. */
@@ -91,7 +93,7 @@ export interface ChartState extends TraceState {
   metrics: MetricInfo[];
   metric: MetricState;
   quantity: string;
-  scale: ScaleName;
+  scale: ScaleChoice;
   frame: MaybeFrame<ChartFrame>;
   detail: Detail | Record<string, never>;
 }
@@ -99,6 +101,8 @@ export interface ChartState extends TraceState {
 export interface ChartFrame {
   kind: "chart";
   key: { kind: Kind; metric: string; quantity: string };
+  /** The statistic's name, which may no longer be the one that is chosen. */
+  metric_label: string;
   title: string;
   unit: string;
   /** What of the statistic can be drawn; `quantity` is what is. */
@@ -114,6 +118,8 @@ export interface ChartFrame {
   middle: string;
   /** What low to high is, in words; "" = there is no interval. */
   interval: string;
+  /** The axis on which it is best seen. */
+  scale: ScaleName;
   /** Range of the values under the null hypothesis, and its words. */
   null_low: Packed | null;
   null_mean: Packed | null;
@@ -129,6 +135,16 @@ export interface ChartFrame {
   /** Whether values of a token can be asked for. */
   has_tokens: boolean;
   token_labels: string[];
+  /** The token that stands out most: its value in a series and layer, beside their median. */
+  outlier: null | {
+    position: number;
+    value: number;
+    median: number;
+    series: string;
+    layer: number;
+    /** Tokens that stand out, this one included. */
+    n_tokens: number;
+  };
   sequence: Sequence;
   help: string[];
   note: string;

@@ -1,9 +1,9 @@
 /** LayerStatsChart: one statistic per layer; a click goes to the layer. */
 
-import { type Child, fill, h, watchSize } from "../shared/dom";
+import { button, type Child, fill, h, watchSize } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { commonKeys } from "../shared/keys";
-import { litTokens, onlyLit } from "../shared/lit";
+import { litTokens, onlyLit, selectPatch, toggled } from "../shared/lit";
 import { layerNumbers } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
 import { hasFrame } from "../shared/state";
@@ -15,13 +15,22 @@ import { detailColumn } from "./detail";
 import { createGestures, type Gestures } from "./gestures";
 import { headKeys, heatLegend } from "./heat";
 import { keyMark } from "./marks";
-import { beyondWords, describeHead, describeLayer, legendWords, type TokenLine } from "./readout";
+import {
+  beyondWords,
+  describeHead,
+  describeLayer,
+  legendWords,
+  outlierWords,
+  type TokenLine,
+} from "./readout";
 import { type NamedSheet, sheetOf } from "./saving";
+import { scaleOf } from "./scales";
 import type { ChartState, Detail } from "./state";
 import { createTokenLines, type TokenLines } from "./token_line";
 
 const HEIGHT = 280;
 const BESIDE_FROM = 760;
+const TABLE_BESIDE_FROM = 1160;
 
 export class LayerStatsChartView implements View<ChartState> {
   static readonly id = "layer-stats-chart";
@@ -44,7 +53,19 @@ export class LayerStatsChartView implements View<ChartState> {
   readonly #panels = detailColumn((head) => this.#toggleHead(head));
   readonly #caption = h("div", { class: "gh-chart-title" });
   readonly #nothing = h("p", { class: "gh-chart-nothing" });
-  readonly #plot = h("div", { class: "gh-chart-plot" }, this.#chart.element, this.#nothing);
+  /** What is chosen but not shown yet: the picture below it is still that of another statistic. */
+  readonly #waiting = h("p", { class: "gh-chart-waiting", attrs: { role: "status" } });
+  readonly #outlier = button("gh-button gh-chart-outlier", () => this.#pinOutlier(), {
+    attrs: { title: "Show this token’s own values, as dashed lines" },
+    data: { action: "outlier" },
+  });
+  readonly #plot = h(
+    "div",
+    { class: "gh-chart-plot" },
+    this.#chart.element,
+    this.#nothing,
+    this.#waiting,
+  );
   #picture: Picture = "map";
   #data: ChartData | null = null;
   /** The hovered or pinned token's line, where it has one. */
@@ -57,7 +78,8 @@ export class LayerStatsChartView implements View<ChartState> {
       onTheme: () => this.#data && this.#draw(),
     });
     const { body, controls, root, signal } = this.#shell;
-    this.#controls = chartControls(host, (picture) => this.#show(picture), {
+    const on = { picture: (picture: Picture) => this.#show(picture), draft: () => this.#draw() };
+    this.#controls = chartControls(host, on, {
       sheet: () => this.#sheet(),
       fail: (words) => this.#shell.setStatus(words),
     });
@@ -119,9 +141,8 @@ export class LayerStatsChartView implements View<ChartState> {
     const shell = this.#shell;
     const { state } = this.#host;
     const detail = this.#detail();
-    // The next layer's panels are on their way: the chart keeps its width until they are here.
-    const coming = "panels" in state.detail && state.detail.panels.length > 0;
-    shell.body.classList.toggle("is-beside", shell.body.clientWidth >= BESIDE_FROM && coming);
+    this.#place();
+    this.#sayWhatWaits();
     this.#nothing.hidden = data !== null;
     this.#chart.element.toggleAttribute("hidden", data === null);
     this.#nothing.textContent = state.busy
@@ -140,10 +161,50 @@ export class LayerStatsChartView implements View<ChartState> {
     shell.drawn(state);
   }
 
+  /** Panels stand beside the chart where there is room for both, tables with all their columns. */
+  #place(): void {
+    const { detail } = this.#host.state;
+    const { body } = this.#shell;
+    // The next layer's panels are on their way: the chart keeps its width until they are here.
+    const panels = "panels" in detail ? (detail as Detail).panels : [];
+    const wide = panels.some(({ type }) => type === "table");
+    const from = wide ? TABLE_BESIDE_FROM : BESIDE_FROM;
+    body.classList.toggle("is-beside", panels.length > 0 && body.clientWidth >= from);
+    body.classList.toggle("has-table", wide);
+  }
+
+  /** The old picture keeps its own name until the new statistic is there. */
+  #sayWhatWaits(): void {
+    const { state } = this.#host;
+    const { frame } = this.#data ?? {};
+    const lacks = this.#controls.missing();
+    const old = frame !== undefined && frame.key.metric !== state.metric.name;
+    const why = lacks || (old ? `${state.metric.label}: not here yet.` : "");
+    const words = frame && why ? `${why} This is still ${frame.metric_label}.` : why;
+    if (this.#waiting.textContent !== words) this.#waiting.textContent = words;
+    this.#waiting.hidden = words === "";
+    this.#shell.body.classList.toggle("is-waiting", words !== "");
+  }
+
+  #pinOutlier(): void {
+    const { frame } = this.#data ?? {};
+    if (!frame?.outlier) return;
+    const { selected } = litTokens(this.#host.state, frame.sequence);
+    this.#host.set(selectPatch(frame.sequence, toggled(selected, frame.outlier.position)));
+  }
+
   #props(data: ChartData) {
-    const { scale, layer, heads, height } = this.#host.state;
+    const { state } = this.#host;
+    const { layer, heads, height } = state;
     return {
-      ...{ data, scale, layer, heads, theme: this.#shell.theme, width: this.#width },
+      ...{
+        data,
+        scale: scaleOf(data, state),
+        layer,
+        heads,
+        theme: this.#shell.theme,
+        width: this.#width,
+      },
       map: data.heat !== null && this.#picture === "map",
       open: new Set(layerNumbers(this.#host.state)),
       height: height > 0 ? Math.max(140, this.#plot.clientHeight) : HEIGHT,
@@ -177,6 +238,10 @@ export class LayerStatsChartView implements View<ChartState> {
     const token = this.#tokens.of(data, hovered ?? selected.at(-1) ?? null);
     this.#token = typeof token === "string" ? null : token;
     chart.light(this.#token);
+    const { outlier } = data.frame;
+    const pinned = outlier !== null && selected.includes(outlier.position);
+    this.#outlier.textContent = outlierWords(data);
+    this.#outlier.setAttribute("aria-pressed", String(pinned));
     const { partial, note } = data.frame;
     const line = typeof token === "string" ? token : this.#tokenWords(data);
     const words = [partial && `So far: ${partial}.`, line, note];
@@ -203,6 +268,7 @@ export class LayerStatsChartView implements View<ChartState> {
     return [
       ...(lines.layout.direct ? [] : keys),
       ...headKeys(data.heat, this.#host.state.heads, theme),
+      data.frame.outlier && this.#outlier,
       ...legendWords(data).map((words) => h("span", {}, words)),
     ];
   }

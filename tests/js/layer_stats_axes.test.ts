@@ -71,13 +71,42 @@ describe("the linear axis", () => {
 });
 
 describe("the logarithmic axis", () => {
-  test("is offered only where every value is positive", () => {
-    expect(mountChart().choices("scale")).toEqual(["Linear", "Log"]);
-    expect(mountChart({ frame: lineFrame([1, 0, 2, 3]) }).choices("scale")).toEqual([]);
-    expect(mountChart({ frame: lineFrame([1, -1, 2, 3]) }).choices("scale")).toEqual([]);
-    expect(mountChart({ frame: heatFrame() }).choices("scale")).toEqual([]);
-    const low = testedFrame({ null_low: rows([0, 0, 0, 0]) });
-    expect(mountChart({ frame: low }).choices("scale")).toEqual([]);
+  test("can be chosen only where every value is positive, and keeps its place elsewhere", () => {
+    const offered = (frame: ChartFrame): boolean => {
+      const { choices, el } = mountChart({ frame });
+      expect(choices("scale")).toEqual(["Linear", "Log"]);
+      const log = only(el, '[data-action="scale"] [data-value="log"]');
+      return log.getAttribute("aria-disabled") !== "true";
+    };
+    expect(offered(chartFrame())).toBe(true);
+    expect(offered(lineFrame([1, 0, 2, 3]))).toBe(false);
+    expect(offered(lineFrame([1, -1, 2, 3]))).toBe(false);
+    expect(offered(heatFrame())).toBe(false);
+    expect(offered(testedFrame({ null_low: rows([0, 0, 0, 0]) }))).toBe(false);
+  });
+
+  test("is what the statistic is best seen on, until another is chosen", () => {
+    const pressed = (el: Element): string =>
+      only(el, '[data-action="scale"] [aria-pressed="true"]').textContent ?? "";
+    const { el, host, choose } = mountChart({ scale: "auto", frame: chartFrame({ scale: "log" }) });
+    expect(pressed(el)).toBe("Log");
+    expect([...el.querySelectorAll(".gh-chart-tick")].map((one) => one.textContent)).not.toContain(
+      "0",
+    );
+    choose("scale", "linear");
+    expect([pressed(el), host.state.scale]).toEqual(["Linear", "linear"]);
+    expect(pressed(mountChart({ scale: "auto", frame: chartFrame() }).el)).toBe("Linear");
+  });
+
+  test("leaves the plot where it was", () => {
+    const { el, choose } = mountChart({
+      frame: chartFrame({ mean: rows([1e4, 2, 3, 4], [5, 6, 7, 8]) }),
+    });
+    const places = (): (string | null)[] =>
+      [...el.querySelectorAll(".gh-chart-column")].map((one) => one.getAttribute("x"));
+    const before = places();
+    choose("scale", "log");
+    expect(places()).toEqual(before);
   });
 
   test("is set by its button, and not used where it cannot be", () => {
@@ -193,7 +222,7 @@ describe("intervals", () => {
   test("are bands, and the legend says of what", () => {
     const { el, legend } = mountChart();
     expect(count(el, ".gh-chart-band")).toBe(2);
-    expect(legend()).toContain("line: mean; band: quartiles over 2 tokens");
+    expect(legend()).toContain("line: median; band: quartiles over 2 tokens");
   });
 
   test("a statistic without one draws no band and names none", () => {

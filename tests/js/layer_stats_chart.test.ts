@@ -16,6 +16,8 @@ import {
 } from "./chart_frames";
 import { find, lostBy, pack, press, settle } from "./fake_host";
 
+const PLACE = { series: "MLP", layer: 3 };
+
 describe("going to a layer", () => {
   test("by a click", () => {
     const { host, column } = mountChart();
@@ -266,4 +268,33 @@ test("of 48 layers a few are numbered, the current one among them", () => {
   const shown = numbered(48, 17, 8);
   expect(shown.has(17)).toBe(true);
   expect(shown.size).toBeLessThan(16);
+});
+
+describe("a token that stands far out", () => {
+  const outlier = { ...{ position: 0, value: 23_000, median: 30, n_tokens: 1 }, ...PLACE };
+  const named = (el: Element): HTMLElement => find(el, '[data-action="outlier"]');
+
+  test("is named with its value, beside the median of its layer", () => {
+    const { el } = mountChart({ frame: chartFrame({ outlier }) });
+    expect(named(el).textContent).toBe("outlier: token 0 ‘\u2068The\u2069’ 23,000 (MLP, layer 3; median 30)");
+  });
+
+  test("is pinned by a click, and let go by another", () => {
+    const { el, host, status } = mountChart({ frame: chartFrame({ outlier }) });
+    click(named(el));
+    expect(host.state.selected).toEqual([0]);
+    expect(named(el).getAttribute("aria-pressed")).toBe("true");
+    expect(status()).toContain("Token 0 ‘\u2068The\u2069’: dashed lines.");
+    click(named(el));
+    expect(host.state.selected).toEqual([]);
+  });
+
+  test("stands beside how many more do", () => {
+    const { el } = mountChart({ frame: chartFrame({ outlier: { ...outlier, n_tokens: 3 } }) });
+    expect(named(el).textContent).toContain("median 30); 2 more");
+  });
+
+  test("is not spoken of where there is none", () => {
+    expect(count(mountChart().el, '[data-action="outlier"]')).toBe(0);
+  });
 });

@@ -136,6 +136,25 @@ describe("the current layer in detail", () => {
     expect(panels()).toEqual([]);
   });
 
+  test("is drawn as wide by another theme as it was before", () => {
+    const { el, host } = mountChart({ detail: detail(HISTOGRAM, SCATTER) });
+    const widths = (): (string | null)[] =>
+      [...el.querySelectorAll(".gh-panel-chart")].map((one) => one.getAttribute("width"));
+    const before = widths();
+    expect(before).toEqual(["392", "392"]); // two of them, and a gap, in 800 pixels
+    host.set({ theme: "dark" });
+    expect(widths()).toEqual(before);
+  });
+
+  test("has all the room there is for a table, which can be scrolled by keys", () => {
+    const { el } = mountChart({ detail: detail(TABLE) });
+    expect(find(el, ".gh-chart-body").classList.contains("is-beside")).toBe(false);
+    expect(find(el, ".gh-panel").style.width).toBe("800px");
+    const region = find(el, ".gh-panel-scroll");
+    expect([region.tabIndex, region.getAttribute("role")]).toEqual([0, "region"]);
+    expect(region.getAttribute("aria-label")).toBe("Layer 1 would say");
+  });
+
   test("a histogram marks the observed value, and its words stand below", () => {
     const { el } = mountChart({ detail: detail(HISTOGRAM) });
     expect(count(el, ".gh-panel-steps")).toBe(1);

@@ -11,7 +11,7 @@ function mount(more: Partial<ChartState> = {}) {
   const select = (): HTMLSelectElement => only(el, '[data-action="metric"]') as HTMLSelectElement;
   return {
     ...{ el, host, sent, select },
-    hint: (): string => el.querySelector(".gh-settings-hint")?.textContent ?? "",
+    hint: (): string => only(el, ".gh-chart-waiting").textContent ?? "",
     field: (name: string) => fieldOf(el, name),
     statistic({ name }: MetricInfo): void {
       select().value = name;
@@ -86,7 +86,9 @@ describe("a statistic that needs a text first", () => {
   test("shows what is missing and sends nothing until it is there", () => {
     const { host, sent, statistic, field, hint, el } = mount();
     statistic(INFORMATION);
-    expect(hint()).toBe("Token first: fill it in and press Enter.");
+    expect(hint()).toBe(
+      "Mutual information needs “Token”: fill it in and press Enter. This is still Norm.",
+    );
     expect(field("target").placeholder).toBe("such as “ sea”");
     type(field("target"), " coffee");
     expect(sent).not.toHaveBeenCalled();
@@ -96,8 +98,12 @@ describe("a statistic that needs a text first", () => {
       ...{ name: "mutual_information", label: "Mutual information", over: "" },
       parameters: { target: " coffee", bins: 10 },
     });
-    expect(hint()).toBe("");
+    expect(hint()).toBe("Mutual information: not here yet. This is still Norm.");
     expect(document.activeElement).toBe(field("target"));
+    const key = { kind: "self", metric: "mutual_information", quantity: "mi" } as const;
+    host.set({ frame: chartFrame({ key, metric_label: "Mutual information" }) });
+    expect(hint()).toBe("");
+    expect(find(el, ".gh-chart-waiting").hidden).toBe(true);
   });
 
   test("an empty text is refused", () => {
@@ -125,7 +131,7 @@ describe("a statistic that needs a text first", () => {
     host.set({ hovered: 1 });
     host.set({ frame: chartFrame({ partial: "3 of 4 layers" }) });
     expect(select().value).toBe("mutual_information");
-    expect(hint()).toContain("Token first");
+    expect(hint()).toContain("Mutual information needs “Token”");
     expect(field("target").value).toBe(" cof");
     expect(document.activeElement).toBe(field("target"));
   });
@@ -135,14 +141,14 @@ describe("a statistic that needs a text first", () => {
     statistic(INFORMATION);
     host.set({ metric: asked(DIVERGENCE) });
     expect(select().value).toBe("prediction_divergence");
-    expect(hint()).toBe("");
+    expect(hint()).not.toContain("needs");
   });
 
   test("can be left again for one that needs nothing", () => {
     const { host, statistic, hint } = mount();
     statistic(INFORMATION);
     statistic(DIVERGENCE);
-    expect(hint()).toBe("");
+    expect(hint()).not.toContain("needs");
     expect(host.state.metric.name).toBe("prediction_divergence");
   });
 

@@ -173,7 +173,7 @@ describe("what is saved of a chart", () => {
     expect(all).toContain("Size of what each block adds");
     expect(all).toContain("L2 norm — Toy · 3 layers");
     expect(all).toContain("Series: attention, MLP.");
-    expect(all).toContain("line: mean; band: quartiles over 2 tokens");
+    expect(all).toContain("line: median; band: quartiles over 2 tokens");
     expect(all).toContain("Layer 2 has no attention block.");
     expect(all).toContain(HISTOGRAM.title);
     expect(count(root, "svg")).toBe(2);

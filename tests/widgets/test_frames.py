@@ -311,14 +311,14 @@ def test_the_strip_of_an_encoder_has_no_numbers_and_says_so(encoder_trace: Trace
     assert "encoder" in frame["undefined"]
 
 
-def test_the_chart_shows_mean_and_quartiles_of_the_norms(decoder_trace: Trace) -> None:
+def test_the_chart_shows_median_and_quartiles_of_the_norms(decoder_trace: Trace) -> None:
     view = LayerStatsChart(decoder_trace)
     frame = view.frame
     assert [series["name"] for series in frame["series"]] == ["attention", "mlp"]
     for i, block in enumerate(["attention", "mlp"]):
         for layer in range(3):
             norm = decoder_trace.activations(layer, block).norm(dim=-1).numpy()
-            np.testing.assert_allclose(unpack(frame["mean"])[i, layer], norm.mean(), rtol=1e-5)
+            np.testing.assert_allclose(unpack(frame["mean"])[i, layer], np.median(norm), rtol=1e-5)
             np.testing.assert_allclose(
                 unpack(frame["low"])[i, layer], np.quantile(norm, 0.25), rtol=1e-5
             )
@@ -334,7 +334,8 @@ def test_the_chart_names_its_lines_its_unit_and_its_tokens(translation: Trace) -
         {"name": "mlp", "label": "MLP"},
     ]
     assert frame["title"] == "Size of what each block adds to the residual stream"
-    assert (frame["unit"], frame["middle"]) == ("L2 norm", "mean")
+    assert (frame["unit"], frame["middle"]) == ("L2 norm", "median")
+    assert (frame["metric_label"], frame["scale"]) == ("Norm", "log")
     assert frame["interval"] == f"quartiles over {len(translation.queries('decoder'))} tokens"
     assert unpack(frame["layers"]).tolist() == [0, 1, 2]
     # Norms belong to the tokens that a row reads, ranks and surprisal to those that it predicts.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from traitlets import TraitError
 
 from glasshead import (
@@ -94,8 +95,47 @@ def test_the_line_of_ranks_is_called_a_median(trace: Trace) -> None:
     ranks = chart.result.to_frame()["rank"]
     np.testing.assert_allclose(unpack(chart.frame["mean"])[0], ranks)
     assert (chart.frame["middle"], chart.frame["interval"][:9]) == ("median", "quartiles")
-    chart.quantity = "surprisal"
-    assert chart.frame["middle"] == "mean"
+
+
+def last_is_huge(trace: Trace, layer: int) -> torch.Tensor:
+    """A number for each token, one of them so large that it takes the mean along."""
+    values = torch.arange(1.0, len(trace.queries()) + 1) + layer
+    values[-1] = 1e4
+    return values
+
+
+@pytest.mark.parametrize(
+    ("metric", "mean"),
+    [
+        ("norm", "mean"),
+        ("logit_lens", "mean_surprisal"),
+        ("layer_similarity", "mean"),
+        (last_is_huge, "mean"),
+    ],
+)
+def test_a_line_stays_in_its_own_band_and_a_mean_has_none(
+    trace: Trace, metric: Any, mean: str
+) -> None:
+    chart = LayerStatsChart(trace, metric)
+    assert chart.result is not None  # waits for it
+    middle, low, high = (unpack(chart.frame[name]) for name in ("mean", "low", "high"))
+    assert (low <= middle).all()
+    assert (middle <= high).all()
+    assert chart.frame["middle"] == "median"
+    chart.quantity = mean
+    assert (chart.frame["middle"], chart.frame["interval"]) == ("mean", "")
+    assert np.isnan(unpack(chart.frame["low"])).all()
+    assert not np.array_equal(unpack(chart.frame["mean"]), middle)
+
+
+def test_the_mean_can_still_be_chosen(trace: Trace) -> None:
+    chart = LayerStatsChart(trace, "norm", quantity="mean")
+    for i, block in enumerate(["attention", "mlp"]):
+        for layer in trace.layers("self"):
+            true = trace.activations(layer, block).norm(dim=-1).double().numpy()
+            np.testing.assert_allclose(
+                unpack(chart.frame["mean"])[i, layer], true.mean(), rtol=1e-5
+            )
 
 
 def test_marks_say_what_is_significant(trace: Trace) -> None:

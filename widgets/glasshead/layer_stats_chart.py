@@ -68,7 +68,9 @@ class LayerStatsChart(TraceView):
         "", help='What of the statistic is drawn ("jsd", "difference" ...); empty = the first.'
     ).tag(sync=True)
     scale = traitlets.Enum(
-        ["linear", "log"], default_value="linear", help="Scale of the vertical axis."
+        ["auto", "linear", "log"],
+        default_value="auto",
+        help="Scale of the vertical axis; auto = logarithmic for norms and ranks.",
     ).tag(sync=True)
     metrics = traitlets.List(help="Statistics that can be chosen.", read_only=True).tag(sync=True)
     detail = traitlets.Dict(help="The current layer in detail.", read_only=True).tag(sync=True)

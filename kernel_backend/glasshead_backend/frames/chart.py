@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from glasshead_backend.asking import Kind
     from glasshead_backend.statistics.chart import Choice, LayerChart, Null, Panel
     from glasshead_backend.statistics.metric import Measured
+    from glasshead_backend.statistics.outliers import Outlier
     from glasshead_backend.trace import Trace
 
 _TOKEN_VALUES = 1 << 17
@@ -56,6 +57,7 @@ def chart_frame(
     return {
         "key": {"kind": kind, "metric": measured.metric.shown_as, "quantity": quantity},
         "kind": "chart",
+        "metric_label": measured.metric.label,
         "title": chart.title,
         "unit": chart.unit,
         "quantities": _choices(quantities),
@@ -66,6 +68,7 @@ def chart_frame(
         "low": pack(nothing if interval is None else interval.low, torch.float32),
         "high": pack(nothing if interval is None else interval.high, torch.float32),
         "middle": chart.middle,
+        "scale": chart.scale,
         "interval": "" if interval is None else interval.words,
         **_null(chart.null),
         "significant": None if test is None else pack(test.significant, torch.uint8),
@@ -74,6 +77,7 @@ def chart_frame(
         if heat is None
         else {"values": pack(heat.values, torch.float32), "label": heat.label, "max": heat.max},
         **_tokens(trace, kind, chart),
+        "outlier": None if chart.outlier is None else _outlier(chart, chart.outlier),
         "help": list(chart.help),
         # What is not there yet is not missing.
         "note": "" if partial else chart.note,
@@ -108,6 +112,15 @@ def _tokens(trace: Trace, kind: Kind, chart: LayerChart) -> dict[str, Any]:
         "has_tokens": tokens is not None,
         "token_labels": [token.text for token in named] if tokens is not None else [],
         "sequence": sequence.name,
+    }
+
+
+def _outlier(chart: LayerChart, found: Outlier) -> dict[str, Any]:
+    """Say where the token is that stands out most: its text is among the labels of the tokens."""
+    return {
+        **asdict(found),
+        "series": chart.series[found.series].label,
+        "layer": chart.layers[found.layer],
     }
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
+    from glasshead_backend.statistics.outliers import Outlier
+
 _MOST_DIGITS = 7
 """Of a number in single precision."""
 
@@ -89,7 +91,7 @@ class LayerChart:
     mean : Tensor
         ``[series, layers]``; NaN where there is no value.
     middle : str
-        What `mean` is in truth: "median" of ranks.
+        What `mean` is in truth: "median" where the band is between quartiles.
     interval : Range, optional
     null : Null, optional
     test : Test, optional
@@ -98,6 +100,10 @@ class LayerChart:
         ``[series, layers, tokens]``: the values that `mean` is the mean of.
     tokens_are_predicted : bool
         Whether these are the tokens that are predicted; else those that are read.
+    outlier : Outlier, optional
+        The token whose value stands out most, where one does.
+    scale : {"linear", "log"}
+        The axis on which it is shown unless another is asked for.
     help : sequence of str
         How to read it, and what it cannot show.
     note : str
@@ -118,6 +124,8 @@ class LayerChart:
     heat: HeatMap | None = None
     tokens: Float[Tensor, "series layer token"] | None = None
     tokens_are_predicted: bool = False
+    outlier: Outlier | None = None
+    scale: Literal["linear", "log"] = "linear"
     help: Sequence[str] = ()
     note: str = ""
     why_infinite: str = ""
@@ -265,6 +273,38 @@ def quartiles(
     """Lower and upper quartile over the last axis."""
     low, high = quantiles(values, 0.25, 0.75)
     return low, high
+
+
+class Middle(NamedTuple):
+    """What is drawn of many values in a layer: their middle, its name, and the band around it."""
+
+    values: Float[Tensor, "*any"]
+    name: Literal["median", "mean"]
+    interval: Range | None
+
+
+MIDDLES = (Choice("median", "Median"), Choice("mean", "Mean"))
+"""What a statistic that has many values in a layer offers: see :func:`middle_of`."""
+
+
+def middle_of(values: Float[Tensor, "series layer value"], name: str, of: str) -> Middle:
+    """Median and quartiles over the last axis; or the mean alone.
+
+    A single far value takes a mean out of the quartiles: a band around it would be that of another
+    line.
+
+    Parameters
+    ----------
+    values : Tensor
+    name : str
+        "mean", or anything else for the median.
+    of : str
+        What the values are, in words: "150 tokens".
+    """
+    if name == "mean":
+        return Middle(values.mean(dim=-1), "mean", None)
+    low, middle, high = quantiles(values, 0.25, 0.5, 0.75)
+    return Middle(middle, "median", Range(low, high, f"quartiles over {of}"))
 
 
 def number(value: float) -> str:

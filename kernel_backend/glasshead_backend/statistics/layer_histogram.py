@@ -12,7 +12,7 @@ from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
     from torch import Tensor
 
     from glasshead_backend.statistics.chart import Choice, Mark
@@ -25,6 +25,7 @@ def layer_histogram(
     y: str,
     series: Sequence[Choice],
     values: Sequence[Float[Tensor, " value"]],
+    outliers: Sequence[Bool[Tensor, " value"]] = (),
     bins: int = 30,
     mark: Mark | None = None,
     words: str = "",
@@ -39,28 +40,38 @@ def layer_histogram(
     values : sequence of Tensor
         Of each series, at least one of them finite. What is not finite lies in no bin; how many are
         infinite is said in the words.
+    outliers : sequence of Tensor
+        Of each series, which values lie in no bin, since the bins would be theirs alone; how many
+        is said in the words.
     bins : int
     mark : Mark, optional
     words : str
         What is said beside it; default the median of each series.
     """
     finite = [own[own.isfinite()] for own in values]
-    low = torch.stack([own.amin() for own in finite]).amin()
-    high = torch.stack([own.amax() for own in finite]).amax()
+    pairs = zip(values, outliers, strict=True)
+    near = [own[own.isfinite() & ~out] for own, out in pairs] if outliers else finite
+    low = torch.stack([own.amin() for own in near]).amin()
+    high = torch.stack([own.amax() for own in near]).amax()
     edges = equal_edges(low, high, bins)
     if not words:
         medians = (number(float(median(own))) for own in finite)
         named = (f"{one.label} {it}" for one, it in zip(series, medians, strict=True))
         words = f"median: {', '.join(named)}"
     n_infinite = sum(int(own.isinf().sum()) for own in values)
-    beyond = f"; {n_infinite:,} more {'is' if n_infinite == 1 else 'are'} infinite"
+    n_outliers = sum(int(out.sum()) for out in outliers)
+    words += _more(n_outliers, "far above, in no bin") + _more(n_infinite, "infinite")
     return Histogram(
         title=title,
         x=x,
         y=y,
         edges=edges,
         series=series,
-        values=torch.stack([counts(bin_of(own, edges), bins) for own in finite]),
+        values=torch.stack([counts(bin_of(own, edges), bins) for own in near]),
         mark=mark,
-        words=f"{words}{beyond}" if n_infinite else words,
+        words=words,
     )
+
+
+def _more(n: int, what: str) -> str:
+    return f"; {n:,} more {'is' if n == 1 else 'are'} {what}" if n else ""

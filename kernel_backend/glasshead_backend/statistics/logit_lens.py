@@ -13,7 +13,7 @@ from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.questions.predictions import score, top_alternatives
 from glasshead_backend.questions.readout import predicting_layers, read_out_layers
-from glasshead_backend.statistics.chart import Choice, LayerChart, Range, Table, median, quartiles
+from glasshead_backend.statistics.chart import Choice, LayerChart, Table, median, middle_of
 from glasshead_backend.statistics.metric import Measured, Metric, parameter
 from glasshead_backend.trace import run_of
 from glasshead_backend.tracing.scores import prediction_shift
@@ -168,6 +168,7 @@ class LogitLensResult(Measured):
         """What of it can be drawn."""
         return (
             Choice("surprisal", "Surprisal"),
+            Choice("mean_surprisal", "Mean surprisal"),
             Choice("accuracy", "Accuracy"),
             Choice("rank", "Rank"),
         )
@@ -183,12 +184,13 @@ class LogitLensResult(Measured):
         return self._scored(self.correct).mean(dim=-1)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per layer: accuracy, mean surprisal (nats), median rank."""
+        """Return one row per layer: accuracy, mean and median surprisal (nats), median rank."""
         return table(
             {
                 "layer": self.layers,
                 "accuracy": self.accuracy.numpy(),
                 "surprisal": self._scored(self.surprisal).mean(dim=-1).numpy(),
+                "surprisal_median": median(self._scored(self.surprisal)).numpy(),
                 "rank": median(self._scored(self.rank)).numpy(),
             }
         )
@@ -220,29 +222,26 @@ class LogitLensResult(Measured):
         values, unit = (
             (self.rank, "rank, 1 = best") if quantity == "rank" else (bits, "surprisal, bits")
         )
-        scored = self._scored(values)
-        middle = median(scored) if quantity == "rank" else scored.mean(dim=-1)
-        low, high = quartiles(scored)
-        interval = Range(low[None], high[None], f"quartiles over {scored.shape[1]} tokens")
+        scored = self._scored(values)[None]
+        middle = "mean" if quantity == "mean_surprisal" else "median"
+        line = middle_of(scored, middle, f"{scored.shape[-1]} tokens")
         tokens = torch.where(self.rank > 0, values.float(), torch.nan)[None]
-        chart = self._chart(unit, middle[None], interval, tokens)
-        return replace(chart, middle="median") if quantity == "rank" else chart
+        chart = self._chart(unit, line.values)
+        return replace(
+            chart,
+            middle=line.name,
+            interval=line.interval,
+            tokens=tokens,
+            scale="log" if quantity == "rank" else "linear",
+        )
 
-    def _chart(
-        self,
-        unit: str,
-        mean: Tensor,
-        interval: Range | None = None,
-        tokens: Tensor | None = None,
-    ) -> LayerChart:
+    def _chart(self, unit: str, values: Tensor) -> LayerChart:
         return LayerChart(
             title="What the model would predict after each layer",
             unit=unit,
             layers=self.layers,
             series=[Choice("residual", "true next token")],
-            mean=mean,
-            interval=interval,
-            tokens=tokens,
+            mean=values,
             tokens_are_predicted=True,
             help=_HELP,
         )

@@ -11,14 +11,18 @@ from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import (
     BLOCK_LABELS,
+    MIDDLES,
+    Choice,
     LayerChart,
-    Range,
     block_series,
+    median,
+    middle_of,
     missing_blocks,
     quartiles,
 )
 from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
+from glasshead_backend.statistics.outliers import far_out, farthest_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +41,9 @@ __all__ = ["Norm", "NormResult"]
 _HELP = (
     (
         "From left to right are the model’s layers; the height says how much each block "
-        "(attention, MLP) adds to the residual stream there: the L2 norm of its output, averaged "
-        "over the tokens. The band holds the middle half of the tokens."
+        "(attention, MLP) adds to the residual stream there: the L2 norm of its output, of the "
+        "median token. The band holds the middle half of the tokens. (Their mean can be chosen "
+        "too: a single token that stands far out takes it along.)"
     ),
     (
         "Point at a token in a linked view, or pin one, to see its own values as dashed lines. "
@@ -112,14 +117,20 @@ class NormResult(Measured):
     norms: Float[Tensor, "block layer token"]
     unclear: Mapping[str, Mapping[int, str]]
 
+    @property
+    def quantities(self) -> tuple[Choice, ...]:
+        """What of it can be drawn."""
+        return MIDDLES
+
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per block and layer: mean and quartiles of the norms over the tokens."""
+        """Return one row per block and layer: median, mean and quartiles over the tokens."""
         low, high = quartiles(self.norms)
         mean = self.norms.mean(dim=-1)
         return table(
             {
                 "layer": list(self.layers) * len(self.blocks),
                 "block": [block for block in self.blocks for _ in self.layers],
+                "median": median(self.norms).flatten().numpy(),
                 "mean": mean.flatten().numpy(),
                 "low": low.flatten().numpy(),
                 "high": high.flatten().numpy(),
@@ -127,36 +138,41 @@ class NormResult(Measured):
         )
 
     def chart(self, quantity: str = "") -> LayerChart:
-        """Return the mean norm by layer, a series for every block."""
-        del quantity
-        mean, series = self.norms.mean(dim=-1), block_series(self.blocks)
+        """Return the median or the mean norm by layer, a series for every block."""
+        line = middle_of(self.norms, quantity, f"{self.norms.shape[-1]} tokens")
+        series = block_series(self.blocks)
         return LayerChart(
             title="Size of what each block adds to the residual stream",
             unit="L2 norm",
             layers=self.layers,
             series=series,
-            mean=mean,
-            interval=Range(*quartiles(self.norms), f"quartiles over {self.norms.shape[-1]} tokens"),
+            mean=line.values,
+            middle=line.name,
+            interval=line.interval,
             tokens=self.norms,
+            outlier=farthest_out(self.norms),
+            scale="log",
             help=_HELP,
             note=missing_blocks(self.norms, series, self.layers, self.unclear),
         )
 
     def detail(self, layer: int) -> list[Panel]:
-        """Return the histogram of the tokens' norms."""
+        """Return the histogram of the tokens' norms; those that stand far out are only counted."""
         if layer not in self.layers:
             return []
         of_layer = self.norms[:, self.layers.index(layer)]
         there: list[int] = of_layer.isfinite().all(dim=-1).nonzero()[:, 0].tolist()
         if not there:
             return []
+        own = of_layer[there]
         return [
             layer_histogram(
                 title=f"Layer {layer}: its tokens",
                 x="L2 norm",
                 y="tokens",
                 series=block_series([self.blocks[i] for i in there]),
-                values=list(of_layer[there]),
+                values=list(own),
+                outliers=list(far_out(own)),
             )
         ]
 

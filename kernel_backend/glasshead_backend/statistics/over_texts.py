@@ -260,15 +260,18 @@ class OverTextsResult(Measured):
         several = self.n_measured >= _FEWEST
         share = f"{100 * self.metric.confidence:g} %"
         words = f"{share} t interval of the mean over {self.n_measured} texts"
-        over_texts = self.metric.of.over_texts
+        # "median" of the tokens of each text, where it is not the text itself that has the value.
+        of_each = "" if first.tokens is None else f"{first.middle} of each text"
+        parts = (first.unit, of_each, self.metric.of.over_texts)
         return LayerChart(
             title=first.title,
-            unit=f"{first.unit}; {over_texts}" if over_texts else first.unit,
+            unit="; ".join(filter(None, parts)),
             layers=first.layers,
             series=first.series,
             mean=mean,
             interval=Range(low, high, words) if several else None,
             heat=heat,
+            scale=first.scale,
             help=first.help,
             note=f"{self._left_out()} {self._infinite(of_texts, first)}".strip(),
         )

@@ -13,6 +13,7 @@ from glasshead_backend.checks import require
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.chart import (
+    MIDDLES,
     Bars,
     Choice,
     HeatMap,
@@ -20,7 +21,7 @@ from glasshead_backend.statistics.chart import (
     Range,
     median,
     number,
-    quartiles,
+    quantiles,
 )
 from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
@@ -41,7 +42,7 @@ __all__ = ["OwnMetric", "OwnMetricResult"]
 
 Axis = Literal["heads", "tokens", "values"]
 
-_HELP = "A point is what the function returned for a layer, or the mean of it."
+_HELP = "A point is what the function returned for a layer; of several numbers their middle."
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -51,8 +52,8 @@ class OwnMetric(Metric):
     Parameters
     ----------
     function : callable
-        ``(trace, layer) -> float or tensor``. Of several numbers the chart shows the mean and the
-        quartiles.
+        ``(trace, layer) -> float or tensor``. Of several numbers the chart shows the median
+        and the quartiles, or the mean.
     axis : {"heads", "tokens", "values"}, optional
         What the numbers of a layer are: "heads" makes a heat map, "tokens" a line of its own for
         the token that is pointed at, "values" neither. None = "heads" where there is one number
@@ -186,7 +187,10 @@ class OwnMetricResult(Measured):
         return max(sizes) > 1 and sizes == list(self.n_heads)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per layer (and head): ``value``; quartiles where there are several."""
+        """Return one row per layer (and head): ``value``.
+
+        It is the mean where a layer has several, which have a median and quartiles too.
+        """
         if self.is_of_heads:
             return table(
                 {
@@ -195,32 +199,40 @@ class OwnMetricResult(Measured):
                     "value": torch.cat(self.numbers).numpy(),
                 }
             )
-        mean, low, high = self._summary()
+        mean, middle, low, high = self._summary()
         columns = {"layer": self.layers, "value": mean.numpy()}
         if self._is_spread():
-            columns |= {"low": low.numpy(), "high": high.numpy()}
+            columns |= {"median": middle.numpy(), "low": low.numpy(), "high": high.numpy()}
         return table(columns)
 
     def _is_spread(self) -> bool:
         return max(map(len, self.numbers)) > 1
 
-    def _summary(self) -> tuple[Tensor, Tensor, Tensor]:
-        mean = torch.stack([own.mean() for own in self.numbers])
-        low, high = zip(*(quartiles(own) for own in self.numbers), strict=True)
-        return mean, torch.stack(low), torch.stack(high)
+    def _summary(self) -> Float[Tensor, "4 layer"]:
+        """Mean, median and quartiles of each layer."""
+        shares = (0.5, 0.25, 0.75)
+        return torch.stack(
+            [torch.stack([own.mean(), *quantiles(own, *shares)]) for own in self.numbers], dim=1
+        )
+
+    @property
+    def quantities(self) -> tuple[Choice, ...]:
+        """What of it can be drawn."""
+        return MIDDLES if self._is_spread() else super().quantities
 
     def chart(self, quantity: str = "") -> LayerChart:
-        """Return its mean by layer, and a heat map where there is a number for each head."""
-        del quantity
-        mean, low, high = self._summary()
+        """Return its middle by layer, and a heat map where there is a number for each head."""
+        mean, middle, low, high = self._summary()
+        is_mean = quantity == "mean"
         spread = Range(low[None], high[None], "quartiles over its values in a layer")
         return LayerChart(
             title=self.metric.title[:1].upper() + self.metric.title[1:],
             unit=self.metric.unit,
             layers=self.layers,
             series=[Choice("own", self.metric.title)],
-            mean=mean[None],
-            interval=spread if self._is_spread() else None,
+            mean=(mean if is_mean else middle)[None],
+            middle="mean" if is_mean else "median",
+            interval=spread if self._is_spread() and not is_mean else None,
             heat=self._heat() if self.is_of_heads else None,
             tokens=torch.stack(self.numbers)[None] if self.metric.axis == "tokens" else None,
             help=[f"{self.metric.title}: a metric of your own. {_HELP}"],

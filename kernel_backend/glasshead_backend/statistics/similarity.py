@@ -9,7 +9,14 @@ import torch
 
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
-from glasshead_backend.statistics.chart import Choice, LayerChart, Range, quartiles
+from glasshead_backend.statistics.chart import (
+    MIDDLES,
+    Choice,
+    LayerChart,
+    median,
+    middle_of,
+    quartiles,
+)
 from glasshead_backend.statistics.metric import Measured, Metric
 
 if TYPE_CHECKING:
@@ -26,7 +33,7 @@ __all__ = ["LayerSimilarity", "LayerSimilarityResult", "layer_similarity"]
 _HELP = (
     (
         "Each point compares the residual stream behind a layer with that in front of it: the "
-        "cosine between the two, averaged over the tokens. 1 = the layer changes nothing but the "
+        "cosine between the two, of the median token. 1 = the layer changes nothing but the "
         "length, 0 = what comes out has nothing to do with what went in."
     ),
     "A layer that turns the stream little can still be the one that decides.",
@@ -87,23 +94,28 @@ class LayerSimilarityResult(Measured):
     cosine: Float[Tensor, "layer token"]
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per layer: mean and quartiles of the cosine over the tokens."""
+        """Return one row per layer: median, mean and quartiles of the cosine over the tokens."""
         low, high = quartiles(self.cosine)
         mean = self.cosine.mean(dim=-1)
         columns = {"mean": mean.numpy(), "low": low.numpy(), "high": high.numpy()}
-        return table({"layer": self.layers, **columns})
+        return table({"layer": self.layers, "median": median(self.cosine).numpy(), **columns})
+
+    @property
+    def quantities(self) -> tuple[Choice, ...]:
+        """What of it can be drawn."""
+        return MIDDLES
 
     def chart(self, quantity: str = "") -> LayerChart:
-        """Return the mean cosine by layer."""
-        del quantity
-        low, high = quartiles(self.cosine)
+        """Return the median or the mean cosine by layer."""
+        line = middle_of(self.cosine[None], quantity, f"{self.cosine.shape[-1]} tokens")
         return LayerChart(
             title="How much of the residual stream’s direction each layer keeps",
             unit="cosine",
             layers=self.layers,
             series=[Choice("residual", "residual stream")],
-            mean=self.cosine.mean(dim=-1)[None],
-            interval=Range(low[None], high[None], f"quartiles over {self.cosine.shape[-1]} tokens"),
+            mean=line.values,
+            middle=line.name,
+            interval=line.interval,
             tokens=self.cosine[None],
             help=_HELP,
         )

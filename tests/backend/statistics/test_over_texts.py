@@ -125,7 +125,7 @@ def test_a_mean_of_divergences_is_called_that(lens: Lens) -> None:
     assert found.chart().unit.endswith(
         "; mean of the texts’ own divergences, not that of their positions together"
     )
-    assert ";" not in over_texts(lens, some_texts(2), "norm").chart().unit
+    assert over_texts(lens, some_texts(2), "norm").chart().unit == "L2 norm; median of each text"
 
 
 def test_the_divergence_that_was_asked_for_is_in_the_table() -> None:
@@ -375,7 +375,7 @@ def test_a_layers_panel_counts_the_texts_by_their_values(lens: Lens) -> None:
     texts = some_texts(9)
     panel: Any = over_texts(lens, texts, LogitLens()).detail(1)[0]
     alone = singles(lens, texts, LogitLens())
-    surprisal = alone[alone["layer"] == 1]["surprisal"].to_numpy() / np.log(2)  # in bits
+    surprisal = alone[alone["layer"] == 1]["surprisal_median"].to_numpy() / np.log(2)  # in bits
     counted, edges = np.histogram(surprisal, len(panel.edges) - 1)
     np.testing.assert_allclose(panel.edges, edges, rtol=1e-4)
     assert panel.values[0].sum() == len(texts)

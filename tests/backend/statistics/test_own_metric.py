@@ -53,7 +53,7 @@ def test_the_axis_says_what_they_are() -> None:
     tokens = OwnMetric(function=of_tokens, axis="tokens").measure(trace)
     assert tokens.chart().heat is None
     frame = tokens.to_frame()
-    assert list(frame) == ["layer", "value", "low", "high"]
+    assert list(frame) == ["layer", "value", "median", "low", "high"]
     for row in frame.itertuples():
         norms = trace.norms()["mlp"][row.layer].numpy()
         assert row.value == pytest.approx(norms.mean())
