@@ -1,7 +1,7 @@
 /** One token's weights to (or from) every unit of the other side. */
 
 import type { At } from "../shared/map/pin";
-import { isCombined, type Lines } from "./lines";
+import { isCombined, isComplete, type Lines } from "./lines";
 
 export interface Fan extends Readonly<At> {
   /** Heads whose own weights are known; none until the kernel has answered. */
@@ -32,7 +32,15 @@ export function fanFromFrame(lines: Lines, { side, unit }: At, n: number): Fan {
     }
   }
   const heads = isCombined(lines) ? [] : lines.heads;
-  return { side, unit, heads, weights: heads.length ? drawn : [], drawn, n, exact: false };
+  return {
+    side,
+    unit,
+    heads,
+    weights: heads.length ? drawn : [],
+    drawn,
+    n,
+    exact: isComplete(lines),
+  };
 }
 
 /** What stands beside each unit in one number: heads combined as the lines are. */

@@ -83,6 +83,8 @@ const WIDEST_COLUMN = 260;
 const NARROWEST_COLUMN = 48;
 const GAP = 6;
 const NARROW = 560;
+/** Below this the small picture of the text has no room. */
+const NARROWEST = 340;
 const GUTTER = 34;
 const MINIMAP = 48;
 /** A value: its bar and its number. */
@@ -113,7 +115,7 @@ export interface Wishes {
 /** Columns as wide as their labels need, room for values outside; the lines get all that is left. */
 export function layout(width: number, { labels, heads, gutter, minimap }: Wishes): Parts {
   const narrow = width < NARROW;
-  const map = minimap ? (narrow ? MINIMAP / 2 : MINIMAP) : 0;
+  const map = !minimap || width < NARROWEST ? 0 : narrow ? MINIMAP / 2 : MINIMAP;
   const bars = gutter ? (narrow ? GUTTER / 2 : GUTTER) : 0;
   const cells = heads > 1 && !narrow ? CELL_ROOM.most * heads + GAP : 0;
   const keyLane = Math.round(

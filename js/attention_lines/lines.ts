@@ -92,6 +92,16 @@ export function isWhole({ frame, undefinedRows }: Lines): boolean {
   return frame.chunk_rows >= undefinedRows.length;
 }
 
+/** Whether the frame has all lines there are, and nothing is set aside. */
+export function isComplete(lines: Lines): boolean {
+  if (!isWhole(lines) || hasGutter(lines)) return false;
+  let n = 0;
+  for (const chunk of lines.chunks.values()) {
+    for (let i = 0; i < chunk.weight.length; i++) if ((chunk.weight[i] ?? 0) > 0) n++;
+  }
+  return n === lines.frame.n_total;
+}
+
 /** Whether the heads that are drawn are one map. */
 export function isCombined({ heads, nMaps }: Lines): boolean {
   return heads.length > 1 && nMaps === 1;

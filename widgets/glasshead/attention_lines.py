@@ -14,6 +14,7 @@ from glasshead.view import bundle
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.lines import (
     Rule,
+    drawn_fan,
     fan,
     frame_key,
     lines_chunk,
@@ -115,12 +116,14 @@ class AttentionLines(MapView):
     @question
     def fan(self, position: int, side: Literal["query", "key"]) -> Answer:
         """Exact weights of everything that a unit looks at (or that looks at it), by heads."""
-        found = fan(self.trace, self._selection, self._sinks, position, side)
-        heads = torch.tensor(self.heads or list(range(found.weights.shape[0])))
-        about = {"key": frame_key(self._selection, self._sinks), "position": position, "side": side}
+        asked, sinks = self._selection, self._sinks
+        weights = fan(self.trace, asked, position, side)
+        drawn = drawn_fan(self.trace, asked, sinks, position, side)
+        heads = torch.tensor(self.heads or list(range(weights.shape[0])))
+        about = {"key": frame_key(asked, sinks), "position": position, "side": side}
         return about, {
-            "weights": pack(found.weights, torch.float32),
-            "drawn": pack(found.drawn, torch.float32),
+            "weights": pack(weights, torch.float32),
+            "drawn": pack(drawn, torch.float32),
             "heads": pack(heads, torch.uint16),
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from glasshead_backend.capture.call import AttentionCall
     from glasshead_backend.frames.pack import Packed
     from glasshead_backend.frames.sinks import Wanted
+    from glasshead_backend.maps.attention_map import AttentionMap
     from glasshead_backend.trace import Trace
 
 LINE_BUDGET = 20_000
@@ -291,34 +292,26 @@ def _arrivals(lines: Lines, start: int, stop: int) -> tuple[Tensor, Tensor, Tens
     return of_map[kept], row[kept], rank[kept]
 
 
-class Fan(NamedTuple):
-    """Exact weights of one row or column.
-
-    Attributes
-    ----------
-    weights : Tensor
-        ``[heads, other side]``, as the model computed them.
-    drawn : Tensor
-        ``[maps, other side]``: heads combined and sinks taken out, as lines are drawn.
-    """
-
-    weights: Float[Tensor, "head other"]
-    drawn: Float[Tensor, "map other"]
-
-
-def fan(trace: Trace, asked: Selection, sinks: Wanted, position: int, side: Side) -> Fan:
-    """Compute one row (side "query") or column (side "key").
+def fan(trace: Trace, asked: Selection, position: int, side: Side) -> Float[Tensor, "head other"]:
+    """Exact weights of one row (side "query") or column (side "key") of some heads, each by itself.
 
     Only the rows of the unit itself are computed, or all rows in blocks for a column. For words the
     same rule holds as for whole maps: sum over a word's key tokens, mean over its query tokens.
     """
-    heads = attention_map(run_of(trace), replace(asked, aggregate=None))
-    drawn = SinksPart(trace, asked, sinks).as_drawn()
+    return _one(attention_map(run_of(trace), replace(asked, aggregate=None)), position, side)
+
+
+def drawn_fan(
+    trace: Trace, asked: Selection, sinks: Wanted, position: int, side: Side
+) -> Float[Tensor, "map other"]:
+    """Return the same as lines are drawn: heads combined, and sinks taken out."""
+    return _one(SinksPart(trace, asked, sinks).as_drawn(), position, side)
+
+
+def _one(of: AttentionMap, position: int, side: Side) -> Float[Tensor, "map other"]:
     if side == "query":
-        rows = positions([position], heads.n_rows)
-        return Fan(heads.whole(rows)[:, 0], drawn.whole(rows)[:, 0])
-    columns = positions([position], heads.n_columns)
-    return Fan(heads.column(columns), drawn.column(columns))
+        return of.whole(positions([position], of.n_rows))[:, 0]
+    return of.column(positions([position], of.n_columns))
 
 
 def _as_bytes(values: Float[Tensor, "height width"]) -> Tensor:

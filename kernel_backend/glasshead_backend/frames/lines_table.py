@@ -72,9 +72,10 @@ def lit_lines_table(
     found = torch.cat([part.cpu() for part in parts])
     of_map, row, key = found[:, :3].long().T
     # A line between two lit units is drawn once.
-    name = (of_map * shape[1] + row) * shape[2] + key
-    first = torch.tensor(sorted(dict(zip(name.tolist()[::-1], range(len(name))[::-1])).values()))
-    first = first.long()
+    _, name = torch.unique((of_map * shape[1] + row) * shape[2] + key, return_inverse=True)
+    place = torch.arange(len(name))
+    first = torch.full((int(name.max()) + 1 if len(name) else 0,), len(name))
+    first.scatter_reduce_(0, name, place, "amin")
     return _table(trace, asked, of_map[first], row[first], key[first], found[first, 3].float())
 
 
