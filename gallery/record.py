@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from glasshead import AttentionLines
 from glasshead.messages import reply
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ def record(page: Page, state: State) -> dict[str, Any]:
         name: value(*arguments) if callable(value) else value
         for name, value in state.traits.items()
     }
-    # Lines of all heads are recorded: the view itself filters them by the selected heads.
-    heads = traits.pop("heads", []) if page.all_heads else None
     view: Any = page.view(*arguments, **traits)
     synced = {
         name: value
@@ -66,8 +65,6 @@ def record(page: Page, state: State) -> dict[str, Any]:
         if not name.startswith("_") and name not in ("layout", "tabbable", "tooltip")
     }
     recorded = list(pictures(view, page.depends(view))) if state.pictures else []
-    if heads is not None:
-        synced["heads"] = view.heads = heads
     return {
         "name": state.name,
         "view": re.sub(r"(?<!^)(?=[A-Z])", "-", page.view.__name__).lower(),
@@ -108,7 +105,8 @@ def choices(view: TraceView, name: str) -> list[Any]:
         case "unit":
             return ["token", "word"]
         case "aggregate":
-            return ["mean", "max"]
+            separate = ["separate"] if isinstance(view, AttentionLines) else []
+            return ["mean", "max", *separate]
         case "heads":
             n_heads = view.trace.n_heads(view.layer, cast("Kind", view.kind))
             return [[], *([head] for head in range(n_heads))]
@@ -121,7 +119,7 @@ def exists(view: TraceView, wanted: dict[str, Any]) -> bool:
     layers = view.trace.layers(wanted.get("kind", view.kind))
     one_head = len(wanted.get("heads", [])) == 1
     return wanted.get("layer", layers[0]) in layers and not (
-        one_head and wanted.get("aggregate") == "max"
+        one_head and wanted.get("aggregate", "mean") != "mean"
     )
 
 

@@ -64,12 +64,9 @@ class Page:
         Given a view, names the traits that need another picture from the kernel when they change.
     questions : callable
         Given a view and its synced traits, lists what may be asked while the first picture shows.
-    all_heads : bool
-        Whether pictures are of all heads, which the view itself filters by those selected.
     """
 
     view: type[View]
     states: list[State]
     depends: Callable[[Any], list[str]] = nothing
     questions: Callable[[Any, dict[str, Any]], Iterable[tuple[str, dict[str, Any]]]] = nothing
-    all_heads: bool = False

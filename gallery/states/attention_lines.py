@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import traces as of
 from maps import MAPS
-from state import Page
+from state import Page, State
 
 from glasshead import AttentionLines
 
@@ -18,7 +19,7 @@ MAX_FANS = 160
 
 def depends(_: AttentionLines) -> list[str]:
     """Name the traits that need other lines."""
-    return ["kind", "layer", "unit"]
+    return ["kind", "layer", "unit", "heads", "aggregate"]
 
 
 def questions(_: AttentionLines, synced: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -30,4 +31,20 @@ def questions(_: AttentionLines, synced: dict[str, Any]) -> Iterator[tuple[str, 
                 yield "fan", {"position": position, "side": side}
 
 
-PAGE = Page(AttentionLines, MAPS, depends, questions, all_heads=True)
+OWN = [
+    State(
+        name="each-head",
+        shown=of.short,
+        traits={"layer": 1, "heads": [0, 1, 2, 3, 4, 5], "aggregate": "separate"},
+    ),
+    State(name="all-off", shown=of.short, traits={"layer": 1, "blank": True, "selected": [9, 20]}),
+    State(
+        name="two-pinned",
+        shown=of.short,
+        traits={"layer": 1, "unit": "word", "selected": [9, 20], "hovered": 30},
+    ),
+    State(name="hovered-key", shown=of.translated, traits={"kind": "cross", "hovered_source": 2}),
+    State(name="sinks-shown", shown=of.short, traits={"layer": 1, "sinks": "shown"}),
+]
+
+PAGE = Page(AttentionLines, [*MAPS, *OWN], depends, questions)

@@ -4,9 +4,10 @@ import { h } from "../shared/dom";
 import { type Column, type Side, startsSentence } from "../shared/map/axis";
 import { unitLabel } from "../shared/map/label";
 import type { LitUnits } from "../shared/map/pin";
+import { type Geometry, type Track, unitsInView } from "./geometry";
 
 // Up to here all rows are in the DOM, so that find-in-page and screen readers have the whole text.
-const ALL_ROWS = 400;
+const ALL_ROWS = 200;
 const MARGIN_ROWS = 12;
 
 export interface LitColumn extends LitUnits {
@@ -18,8 +19,8 @@ export interface TokenColumn {
   readonly element: HTMLElement;
   /** New labels. */
   fill(column: Column, undefinedRows: ArrayLike<number> | null): void;
-  /** Puts the rows between two heights (px) into the DOM. */
-  window(top: number, bottom: number, rowHeight: number): void;
+  /** Puts the units in view into the DOM. */
+  window(geometry: Geometry): void;
   light(lit: LitColumn): void;
 }
 
@@ -34,14 +35,14 @@ export function tokenColumn(side: Side): TokenColumn {
   let undefinedRows: ArrayLike<number> | null = null;
   let lit: LitColumn = { hovered: null, selected: new Set(), quiet: null };
 
-  const build = (unit: number, rowHeight: number): HTMLElement | null => {
+  const build = (unit: number, track: Track): HTMLElement | null => {
     if (!column) return null;
     const token = unitLabel(column, side, unit, Boolean(undefinedRows?.[unit]));
     paintLit(token, unit, lit);
     const row = h("div", { class: "al-row", attrs: { role: "listitem" } }, token);
     row.classList.toggle("starts-sentence", startsSentence(column.axis, unit));
-    row.style.top = `${unit * rowHeight}px`;
-    row.style.height = `${rowHeight}px`;
+    row.style.top = `${track.start(unit)}px`;
+    row.style.height = `${track.size(unit)}px`;
     rows.set(unit, token);
     return row;
   };
@@ -54,11 +55,11 @@ export function tokenColumn(side: Side): TokenColumn {
       rows.clear();
       element.replaceChildren();
     },
-    window(top, bottom, rowHeight) {
+    window(geometry) {
       const n = column?.length ?? 0;
-      const all = n <= ALL_ROWS;
-      const first = all ? 0 : Math.max(0, Math.floor(top / rowHeight) - MARGIN_ROWS);
-      const last = all ? n : Math.min(n, Math.ceil(bottom / rowHeight) + MARGIN_ROWS);
+      const [from, to] = unitsInView(geometry, side);
+      const [first, last] =
+        n <= ALL_ROWS ? [0, n] : [Math.max(0, from - MARGIN_ROWS), Math.min(n, to + MARGIN_ROWS)];
       for (const [unit, token] of rows) {
         if (unit >= first && unit < last) continue;
         token.parentElement?.remove();
@@ -66,7 +67,7 @@ export function tokenColumn(side: Side): TokenColumn {
       }
       const added: HTMLElement[] = [];
       for (let unit = first; unit < last; unit++) {
-        const row = rows.has(unit) ? null : build(unit, rowHeight);
+        const row = rows.has(unit) ? null : build(unit, geometry[side]);
         if (row) added.push(row);
       }
       element.append(...added);

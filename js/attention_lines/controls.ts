@@ -1,7 +1,7 @@
-/** The header of AttentionLines: what all maps have, and the threshold; and the legend. */
+/** The header of AttentionLines: what all maps have, which lines are drawn; and the legend. */
 
 import { unpack } from "../shared/arrays";
-import { h } from "../shared/dom";
+import { button, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { type HeadPictures, mapHeader } from "../shared/map/header";
 import { formatWeight, percent } from "../shared/numbers";
@@ -9,46 +9,131 @@ import type { Theme } from "../shared/palette";
 import type { Shell } from "../shared/shell";
 import { slider } from "../shared/slider";
 import { hasFrame } from "../shared/state";
-import { type Fan, type Shown, strongestLine } from "./lines";
-import type { LinesFrame, LinesState } from "./state";
-import { thresholdWords } from "./words";
+import { type Fan, strongestLine } from "./fan";
+import { hasGutter, type Lines, type Shown } from "./lines";
+import { type LinesFrame, type LinesState, TOP_K } from "./state";
+import { headsWords, thresholdWords } from "./words";
 
 export interface Header {
-  /** Head tiles and threshold: what the picture shows of the layer; belongs above it. */
+  /** Head tiles and rule: what the picture shows of the layer; belongs above it. */
   readonly filters: HTMLElement;
-  update(state: Readonly<LinesState>, theme: Theme, shown: Shown | null): void;
-  /** The weight that a full line stands for: 1, or the strongest line of the lit tokens. */
-  setScale(fans: readonly Fan[]): void;
+  update(state: Readonly<LinesState>, theme: Theme, lines: Lines | null, shown: Shown | null): void;
+  /** The weight that a full line stands for. */
+  setScale(lines: Lines | null, fans: readonly Fan[]): void;
+}
+
+/** How many lines of each token: the slider's stops; the last is "all". */
+const STOPS: readonly (number | null)[] = [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, null];
+
+/** The stop for a number that may lie between two. */
+export function stopOf(topK: number | null): number {
+  if (topK === null) return STOPS.length - 1;
+  const after = STOPS.findIndex((stop) => stop !== null && stop >= topK);
+  return after < 0 ? STOPS.length - 2 : after;
 }
 
 export function createHeader(shell: Shell, host: Host<LinesState>): Header {
   const map = mapHeader(host);
-  const threshold = slider("Weights ≥", "threshold", { min: 0, max: 1, step: 0.01 }, (value) =>
-    host.set({ threshold: value }),
-  );
   shell.controls.append(...map.elements);
-  const note = h("span");
-  const top = h("span", {}, "1");
-  shell.legend.append(
-    h("span", {}, "colour = head"),
-    h("span", { class: "gh-scale" }, "weight 0", h("span", { class: "al-opacity" }), top),
-    note,
-  );
+  const rule = createRule(host);
+  const legend = createLegend(shell);
   const pictures = headPictures();
   return {
-    filters: h("div", { class: "al-filters" }, map.heads, threshold.element),
-    setScale(fans) {
-      const [fan] = fans;
-      top.textContent =
-        fans.length > 1 ? "each token’s strongest" : fan ? formatWeight(strongestLine(fan)) : "1";
+    filters: h(
+      "div",
+      { class: "al-filters" },
+      map.heads,
+      h("div", { class: "al-rule" }, ...rule.elements),
+    ),
+    setScale: legend.setScale,
+    update(state, theme, lines, shown) {
+      const frame = hasFrame(state.frame) ? state.frame : null;
+      map.update(state, theme, frame && pictures(frame));
+      rule.update(state, shown);
+      legend.update(lines);
     },
-    update(state, theme, shown) {
-      const lines = hasFrame(state.frame) ? state.frame : null;
-      map.update(state, theme, lines && pictures(lines));
-      const share = shown ? ` shows ${percent(shown.mass)}` : "";
-      const value = state.threshold ?? lines?.automatic_threshold ?? 0;
-      threshold.update({ value, text: `${thresholdWords(value)}${share}` });
-      note.textContent = lines?.row_sums_note ?? "";
+  };
+}
+
+/** The two ways to say which lines are drawn, what they carry, and the way back to the default. */
+function createRule(host: Host<LinesState>) {
+  const topK = slider(
+    "Lines per token",
+    "top-k",
+    { min: 0, max: STOPS.length - 1, step: 1 },
+    (at) => host.set({ top_k: STOPS[at] ?? null, blank: false }),
+  );
+  const threshold = slider("Weights ≥", "threshold", { min: 0, max: 1, step: 0.01 }, (value) =>
+    host.set({ threshold: value === 0 ? null : value, blank: false }),
+  );
+  const caption = topK.element.querySelector(".gh-caption");
+  const shows = h("output", { class: "gh-number al-shows" });
+  const auto = button(
+    "gh-button",
+    () => host.set({ top_k: TOP_K, threshold: null, blank: false }),
+    {
+      attrs: {
+        title: `Back to the ${TOP_K} strongest lines of each`,
+      },
+      data: { action: "auto" },
+    },
+    "Auto",
+  );
+  const blank = button(
+    "gh-button",
+    () => host.set({ blank: !host.state.blank }),
+    {
+      attrs: { title: "No lines but those of what is pointed at or pinned" },
+      data: { action: "blank" },
+    },
+    "All off",
+  );
+  return {
+    elements: [topK.element, threshold.element, shows, auto, blank],
+    update(state: Readonly<LinesState>, shown: Shown | null): void {
+      const { top_k, threshold: least } = state;
+      if (caption) caption.textContent = `Lines per ${state.unit}`;
+      topK.update({ value: stopOf(top_k), text: top_k === null ? "all" : String(top_k) });
+      threshold.update({ value: least ?? 0, text: least === null ? "any" : thresholdWords(least) });
+      const mass = state.blank ? "none shown" : shown ? `shows ${percent(shown.mass)}` : "";
+      shows.textContent = mass;
+      const isAuto = top_k === TOP_K && least === null && !state.blank;
+      auto.setAttribute("aria-pressed", String(isAuto));
+      blank.setAttribute("aria-pressed", String(state.blank));
+    },
+  };
+}
+
+function createLegend(shell: Shell) {
+  const what = h("span");
+  const top = h("span", {}, "1");
+  const gutter = h(
+    "span",
+    { class: "gh-scale" },
+    h("span", { class: "al-bar", aria: { hidden: true } }),
+    "to sinks, 0 … 1",
+  );
+  const note = h("span");
+  shell.legend.append(
+    what,
+    h("span", { class: "gh-scale" }, "weight 0", h("span", { class: "al-opacity" }), top),
+    gutter,
+    note,
+  );
+  return {
+    update(lines: Lines | null): void {
+      if (!lines) return;
+      const each = lines.frame.key.aggregate === "separate" && lines.heads.length > 1;
+      what.textContent = each ? "colour = head" : headsWords(lines);
+      gutter.hidden = !hasGutter(lines);
+      note.textContent = lines.frame.row_sums_note;
+    },
+    setScale(lines: Lines | null, fans: readonly Fan[]): void {
+      if (!lines) return;
+      const [fan] = fans;
+      const full = `≥ ${formatWeight(lines.frame.scale)}`;
+      const own = fan ? formatWeight(strongestLine(fan)) : full;
+      top.textContent = fans.length > 1 ? "each token’s strongest" : own;
     },
   };
 }

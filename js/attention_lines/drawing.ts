@@ -1,194 +1,236 @@
-/** Strokes and bars on the two canvases: all lines below, fans of lit tokens above. */
+/** The picture below: all lines, what leads out of view, and what each row gives to sinks. */
 
 import { formatWeight } from "../shared/numbers";
 import { css, type Rgb } from "../shared/palette";
 import type { Inks } from "../shared/theme";
-import { addCurve, type Geometry, isVisible, rowMiddle, trackY } from "./geometry";
-import { type Fan, fanMean, type Lines, type Shown, strongestLine } from "./lines";
+import type { Fan } from "./fan";
+import { strongestLine } from "./fan";
+import {
+  addCurve,
+  type Curve,
+  type Geometry,
+  inView,
+  middle,
+  trackY,
+  unitsInView,
+} from "./geometry";
+import { type Drawn, hasGutter, type Lines } from "./lines";
+import { Strokes } from "./strokes";
 
 export interface Paint {
   inks: Inks;
-  /** The colour of a head. */
-  colour(head: number): Rgb;
+  /** By map: one ink for heads that are combined, else each head's own. */
+  colours: readonly Rgb[];
+  /** What a unit is called beside a line that leads out of view. */
+  name(side: "query" | "key", unit: number): string;
 }
 
-// Opacity in steps of 1/24: one stroke per head and step, whatever the number of lines.
-const STEPS = 24;
-
-// Without a GPU a stroke of one device pixel costs a tenth of a wider one. So faint lines are
-// hairlines, and in a crowd the strong ones are two or three hairlines side by side.
-const HAIRLINE = 0.17;
-const CROWD = 600;
-
-function strokeWidth(weight: number, pixel: number): number {
-  return weight <= HAIRLINE ? pixel : 1 + 1.25 * weight;
+/**
+ * How strongly a weight is drawn, 0…1; a little is still seen. Where each head has lines of its own
+ * there are many, and the weak ones step back further.
+ */
+export function strength(weight: number, scale: number, nMaps: number): number {
+  const share = weight / Math.max(scale, 1e-9);
+  return Math.min(1, Math.max(0.05, share ** (nMaps > 1 ? 1.2 : 0.85)));
 }
 
-/** Batches curves by head and opacity, and strokes the faintest first. */
-class Strokes {
-  readonly #paths = new Map<number, Path2D>();
-  #count = 0;
-
-  readonly #geometry: Geometry;
-
-  constructor(geometry: Geometry) {
-    this.#geometry = geometry;
-  }
-
-  add(head: number, weight: number, query: number, key: number): void {
-    const y0 = trackY(this.#geometry, query, head);
-    const y1 = trackY(this.#geometry, key, head);
-    if (!isVisible(this.#geometry, y0, y1)) return;
-    const step = Math.max(1, Math.round(Math.min(1, weight) * STEPS));
-    const bucket = step * 4096 + head;
-    let path = this.#paths.get(bucket);
-    if (!path) {
-      path = new Path2D();
-      this.#paths.set(bucket, path);
-    }
-    addCurve(path, this.#geometry, y0, y1);
-    this.#count++;
-  }
-
-  /** Strongest on top: painted last, or, under what is there already, first. */
-  draw(context: CanvasRenderingContext2D, paint: Paint, under = false): void {
-    const pixel = 1 / (context.getTransform().a || 1);
-    const buckets = [...this.#paths.keys()].sort((a, b) => (under ? b - a : a - b));
-    context.save();
-    if (under) context.globalCompositeOperation = "destination-over";
-    for (const bucket of buckets) {
-      const path = this.#paths.get(bucket);
-      if (!path) continue;
-      const weight = Math.floor(bucket / 4096) / STEPS;
-      context.strokeStyle = css(paint.colour(bucket % 4096));
-      context.globalAlpha = weight;
-      const width = strokeWidth(weight, pixel);
-      if (this.#count > CROWD) strokeAsHairlines(context, path, width, pixel);
-      else {
-        context.lineWidth = width;
-        context.stroke(path);
-      }
-    }
-    context.restore();
-  }
-}
-
-function strokeAsHairlines(
-  context: CanvasRenderingContext2D,
-  path: Path2D,
-  width: number,
-  pixel: number,
-): void {
-  const lines = Math.max(1, Math.round(width / pixel));
-  context.lineWidth = pixel;
-  context.save();
-  context.translate(0, (-pixel * (lines - 1)) / 2);
-  for (let i = 0; i < lines; i++) {
-    context.stroke(path);
-    context.translate(0, pixel);
-  }
-  context.restore();
-}
-
-// Lines drawn in one animation frame; the fainter rest follows beneath them, frame by frame.
-const SLICE = 1500;
-
-/** Draws a slice of the lines from `from` on (strongest first); returns where the next one starts. */
+/** Draws the lines with both ends in view, and of the others a stub at the end that is. */
 export function drawLines(
   context: CanvasRenderingContext2D,
   geometry: Geometry,
   lines: Lines,
-  shown: Shown,
-  from: number,
+  drawn: Drawn,
   paint: Paint,
-): number {
+): Curve[] {
   const strokes = new Strokes(geometry);
-  const end = Math.min(shown.indices.length, from + SLICE);
-  for (const i of shown.indices.subarray(from, end)) {
-    const [head, query, key] = [lines.head[i] ?? 0, lines.query[i] ?? 0, lines.key[i] ?? 0];
-    strokes.add(head, lines.weight[i] ?? 0, query, key);
+  const curves: Curve[] = [];
+  const stubs: Curve[] = [];
+  const { scale } = lines.frame;
+  for (let i = 0; i < drawn.query.length; i++) {
+    const curve = {
+      query: drawn.query[i] ?? 0,
+      key: drawn.key[i] ?? 0,
+      map: drawn.map[i] ?? 0,
+      weight: drawn.weight[i] ?? 0,
+    };
+    const [from, to] = [inView(geometry, "query", curve.query), inView(geometry, "key", curve.key)];
+    if (from && to) curves.push(curve);
+    else if (from || to) stubs.push(curve);
   }
-  strokes.draw(context, paint, true);
-  return end;
+  for (const { query, key, map, weight } of curves) {
+    const y0 = trackY(geometry, "query", query, map);
+    strokes.add(map, strength(weight, scale, lines.nMaps), y0, trackY(geometry, "key", key, map));
+  }
+  const words = addStubs(strokes, geometry, stubs, lines);
+  strokes.draw(context, paint.colours);
+  for (const stub of words) writeStub(context, geometry, stub, lines, paint);
+  return curves;
 }
 
-// Below this a line cannot be seen; the bars still show it.
-const FAINTEST = 0.01;
+const STUB = 22;
+// Weaker stubs say nothing.
+const WORTH_WORDS = 0.4;
 
+/** Short ends, bent towards where they lead; returns the strongest of each unit, for its words. */
+function addStubs(
+  strokes: Strokes,
+  geometry: Geometry,
+  stubs: readonly Curve[],
+  { frame: { scale }, nMaps }: Lines,
+): Curve[] {
+  const strongest = new Map<string, Curve>();
+  for (const stub of stubs) {
+    const { atQuery, y, down } = endOf(geometry, stub);
+    const path = strokes.path(stub.map, strength(stub.weight, scale, nMaps));
+    const x = atQuery ? geometry.x0 : geometry.x1;
+    const bend = (down ? 1 : -1) * 5;
+    const to = atQuery ? x + STUB : x - STUB;
+    path.moveTo(x, y);
+    path.quadraticCurveTo((x + to) / 2, y, to, y + bend);
+    const unit = atQuery ? `q${stub.query}` : `k${stub.key}`;
+    const known = strongest.get(unit);
+    if (!known || known.weight < stub.weight) strongest.set(unit, stub);
+  }
+  return [...strongest.values()];
+}
+
+/** The end of a line that is in view, and which way the other one lies. */
+function endOf(
+  geometry: Geometry,
+  { query, key, map }: Curve,
+): { atQuery: boolean; y: number; down: boolean } {
+  const atQuery = inView(geometry, "query", query);
+  const [side, unit] = atQuery ? (["query", query] as const) : (["key", key] as const);
+  const other = atQuery ? middle(geometry, "key", key) : middle(geometry, "query", query);
+  return { atQuery, y: trackY(geometry, side, unit, map), down: other > 0 };
+}
+
+/** "↑ the 0.31" behind a stub. */
+function writeStub(
+  context: CanvasRenderingContext2D,
+  geometry: Geometry,
+  stub: Curve,
+  { frame: { scale }, nMaps }: Lines,
+  { inks, name }: Paint,
+): void {
+  const share = strength(stub.weight, scale, nMaps);
+  if (share < WORTH_WORDS) return;
+  const { atQuery, y, down } = endOf(geometry, stub);
+  const other = atQuery ? name("key", stub.key) : name("query", stub.query);
+  const words = `${down ? "↓" : "↑"} ${other} ${formatWeight(stub.weight)}`;
+  const x = atQuery ? geometry.x0 + STUB + 3 : geometry.x1 - STUB - 3;
+  const align = atQuery ? "left" : "right";
+  write(context, geometry, words, x, y + (down ? 5 : -5), align, inks.soft, inks, true);
+}
+
+/** Text, upright whichever way the units run. */
+export function write(
+  context: CanvasRenderingContext2D,
+  { horizontal }: Geometry,
+  words: string,
+  x: number,
+  y: number,
+  align: CanvasTextAlign,
+  colour: string,
+  inks: Inks,
+  overLines = false,
+): void {
+  context.save();
+  context.font = `11px ${inks.font}`;
+  context.textBaseline = "middle";
+  context.textAlign = align;
+  let at: [x: number, y: number] = [x, y];
+  if (horizontal) {
+    context.transform(0, 1, 1, 0, 0, 0);
+    context.textAlign = "center";
+    context.textBaseline = align === "left" ? "top" : "bottom";
+    at = [y, x];
+  }
+  if (overLines) {
+    context.strokeStyle = css(inks.paper, 0.85);
+    context.lineWidth = 4;
+    context.lineJoin = "round";
+    context.strokeText(words, ...at);
+  }
+  context.fillStyle = colour;
+  context.fillText(words, ...at);
+  context.restore();
+}
+
+/** What each row gives to sinks: a bar between the tokens and the lines, on a scale from 0 to 1. */
+export function drawGutter(
+  context: CanvasRenderingContext2D,
+  geometry: Geometry,
+  lines: Lines,
+  fans: readonly Fan[],
+  { inks }: Paint,
+): void {
+  const { gutterX, gutter } = geometry;
+  if (gutter <= 0 || !hasGutter(lines)) return;
+  const lit = new Set(fans.filter(({ side }) => side === "query").map(({ unit }) => unit));
+  const [from, to] = unitsInView(geometry, "query");
+  for (let row = from; row < to; row++) {
+    const share = lines.sinks.to(row);
+    if (!(share > 0)) continue;
+    const thickness = Math.min(7, geometry.query.size(row) - 8);
+    const y = middle(geometry, "query", row) - thickness / 2;
+    context.globalAlpha = fans.length === 0 || lit.has(row) ? 1 : 0.25;
+    context.fillStyle = inks.hairline;
+    context.fillRect(gutterX + 2, y, gutter - 2, thickness);
+    context.fillStyle = inks.faint;
+    context.fillRect(gutterX + 2, y, (gutter - 2) * Math.min(1, share), thickness);
+  }
+  context.globalAlpha = 1;
+}
+
+/** The lines of lit tokens. */
 export function drawFans(
   context: CanvasRenderingContext2D,
   geometry: Geometry,
   fans: readonly Fan[],
+  lines: Lines,
   paint: Paint,
 ): void {
   const strokes = new Strokes(geometry);
+  const { faintest } = lines.frame;
   for (const fan of fans) {
     // A token that looks a little at everything has only weak lines: its strongest sets the scale.
-    const gain = 1 / Math.max(strongestLine(fan), FAINTEST);
-    for (let row = 0; row < fan.heads.length; row++) {
+    const scale = Math.max(strongestLine(fan), faintest);
+    for (let map = 0; map < lines.nMaps; map++) {
       for (let other = 0; other < fan.n; other++) {
-        const weight = fan.weights[row * fan.n + other] ?? 0;
-        if (weight < FAINTEST) continue;
+        const weight = fan.drawn[map * fan.n + other] ?? 0;
+        if (weight < faintest) continue;
         const [query, key] = fan.side === "query" ? [fan.unit, other] : [other, fan.unit];
-        strokes.add(fan.heads[row] ?? 0, weight * gain, query, key);
+        const y0 = trackY(geometry, "query", query, map);
+        const y1 = trackY(geometry, "key", key, map);
+        if (Math.max(y0, y1) < -20 || Math.min(y0, y1) > geometry.height + 20) continue;
+        strokes.add(map, strength(weight, scale, lines.nMaps), y0, y1);
       }
     }
   }
-  strokes.draw(context, paint);
+  strokes.draw(context, paint.colours);
 }
 
 /** One line on its own, above all others. */
 export function drawLine(
   context: CanvasRenderingContext2D,
   geometry: Geometry,
-  lines: Lines,
-  index: number,
-  paint: Paint,
+  { query, key, map }: Curve,
+  { inks, colours }: Paint,
 ): void {
   const path = new Path2D();
-  const head = lines.head[index] ?? 0;
-  const query = trackY(geometry, lines.query[index] ?? 0, head);
-  addCurve(path, geometry, query, trackY(geometry, lines.key[index] ?? 0, head));
-  context.strokeStyle = css(paint.inks.paper);
+  const y0 = trackY(geometry, "query", query, map);
+  addCurve(path, geometry, y0, trackY(geometry, "key", key, map));
+  context.strokeStyle = css(inks.paper);
   context.lineWidth = 6;
   context.stroke(path);
-  context.strokeStyle = css(paint.colour(head));
+  context.strokeStyle = css(colours[map] ?? [128, 128, 128]);
   context.lineWidth = 3;
   context.stroke(path);
 }
 
-/** Beside each token of the other side: a bar for the mean over heads, made of one piece a head. */
-export function drawBars(
-  context: CanvasRenderingContext2D,
-  geometry: Geometry,
-  fan: Fan,
-  paint: Paint,
-): void {
-  const mean = fanMean(fan);
-  const largest = Math.max(0.1, ...mean);
-  const toRight = fan.side === "query";
-  context.font = `11px ${paint.inks.font}`;
-  // The longest bar and its number just fit.
-  const numbers = Math.max(30, 4 + context.measureText(formatWeight(Math.max(...mean))).width);
-  const room = geometry.lane - numbers - 4;
-  const start = toRight ? geometry.keyX + geometry.keyWidth + 4 : geometry.queryX - 4;
-  const thickness = Math.min(10, geometry.rowHeight - 6);
-  context.textBaseline = "middle";
-  context.textAlign = toRight ? "left" : "right";
-  for (let other = 0; other < fan.n; other++) {
-    const y = rowMiddle(geometry, other);
-    const total = mean[other] ?? 0;
-    if (y < -20 || y > geometry.height + 20 || total <= 0) continue;
-    let x = start;
-    for (let row = 0; row < fan.heads.length; row++) {
-      const weight = fan.weights[row * fan.n + other] ?? 0;
-      const length = (room * weight) / fan.heads.length / largest;
-      context.fillStyle = css(paint.colour(fan.heads[row] ?? 0));
-      context.fillRect(toRight ? x : x - length, y - thickness / 2, length, thickness);
-      x += toRight ? length : -length;
-    }
-    if (total < 0.1 * largest) continue;
-    context.fillStyle = paint.inks.ink;
-    context.fillText(formatWeight(total), x + (toRight ? 4 : -4), y + 0.5);
-  }
+/** The colours of the maps: one ink, or where each head is drawn by itself its own. */
+export function mapColours(lines: Lines, ink: Rgb, ofHead: (head: number) => Rgb): Rgb[] {
+  const separate = lines.frame.key.aggregate === "separate";
+  return separate ? Array.from(lines.heads, ofHead) : [ink];
 }

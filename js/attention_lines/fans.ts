@@ -4,9 +4,10 @@ import type { Answer, Host } from "../shared/host/host";
 import { createQuestion } from "../shared/host/question";
 import type { Side } from "../shared/map/axis";
 import type { At } from "../shared/map/pin";
-import { type Fan, fanFromFrame, fanMean, type Lines } from "./lines";
+import { type Fan, fanFromFrame, fanValues } from "./fan";
+import type { Lines } from "./lines";
 import type { LinesPicture } from "./picture";
-import type { LinesState } from "./state";
+import type { LinesKey, LinesState } from "./state";
 
 export interface Fans {
   /** The fans to draw; the last one is the one to talk about. */
@@ -23,12 +24,12 @@ export function createFans(
   let wanted: readonly At[] = [];
   let picture: LinesPicture | null = null;
   /** What the answers are about. */
-  let about: { lines: Lines | null; heads: string } = { lines: null, heads: "" };
+  let about: Lines | null = null;
 
   const exact = createQuestion(host, signal, {
     name: "fan",
     read: (answer, { side, position }: { position: number; side: Side }) =>
-      about.lines && readFan(answer, { side, unit: position }, about.lines),
+      about && readFan(answer, { side, unit: position }, about),
     onReply() {
       refresh();
       onArrival();
@@ -36,15 +37,15 @@ export function createFans(
   });
   const argsOf = ({ side, unit }: At) => ({ position: unit, side });
   const refresh = (): void => {
-    const of = picture;
-    const lines = of?.content;
-    if (!of || !lines) {
+    const lines = picture?.content;
+    if (!picture || !lines) {
       current = [];
       return;
     }
+    const { query, key } = picture;
     current = wanted.map((at) => {
-      const other = at.side === "query" ? of.key.length : of.query.length;
-      return exact.value(argsOf(at)) ?? fanFromFrame(lines, host.state.heads, at, other);
+      const other = at.side === "query" ? key.length : query.length;
+      return exact.value(argsOf(at)) ?? fanFromFrame(lines, at, other);
     });
     // One at a time, the one to talk about first.
     const next = [...wanted].reverse().find((at) => !exact.reply(argsOf(at)));
@@ -56,25 +57,28 @@ export function createFans(
       return current;
     },
     want(units, of) {
-      const now = { lines: of.content, heads: host.state.heads.join() };
-      if (about.lines !== now.lines || about.heads !== now.heads) exact.forget();
-      [about, wanted, picture] = [now, units, of];
+      if (about !== of.content) exact.forget();
+      [about, wanted, picture] = [of.content, units, of];
       refresh();
     },
   };
 }
 
-/** Null where the answer is about another picture than the one that is shown. */
+/** Whether an answer is about the picture that is shown. */
+export function isAbout(key: unknown, of: LinesKey): boolean {
+  return JSON.stringify(key) === JSON.stringify(of);
+}
+
 function readFan({ result, arrays }: Answer, at: At, { frame }: Lines): Fan | null {
-  const { layer, kind, unit } = frame.key;
-  const { weights, heads } = arrays;
-  const same = result.layer === layer && result.kind === kind && result.unit === unit;
-  if (!same || !weights || !heads) return null;
+  const { weights, drawn, heads } = arrays;
+  if (!isAbout(result.key, frame.key) || !weights || !drawn || !heads) return null;
+  // A row that is undefined looks nowhere, and says so itself.
+  const numbers = (of: typeof weights) => Float32Array.from(of.values, (value) => value || 0);
   return {
     ...at,
     heads: heads.values,
-    // A row that is undefined looks nowhere, and says so itself.
-    weights: Float32Array.from(weights.values, (value) => value || 0),
+    weights: numbers(weights),
+    drawn: numbers(drawn),
     n: weights.shape[1] ?? 0,
     exact: true,
   };
@@ -84,13 +88,24 @@ function readFan({ result, arrays }: Answer, at: At, { frame }: Lines): Fan | nu
 const QUIET = 0.04;
 
 /** Which units of a side the fans hardly touch; null when no fan reaches that side. */
-export function quietUnits(fans: readonly Fan[], side: Side): ((unit: number) => boolean) | null {
+export function quietUnits(
+  fans: readonly Fan[],
+  lines: Lines,
+  side: Side,
+): ((unit: number) => boolean) | null {
   const reaching = fans.filter((fan) => fan.side !== side);
   if (!reaching.length) return null;
-  const sum = new Float32Array(reaching[0]?.n ?? 0);
+  const most = new Float32Array(reaching[0]?.n ?? 0);
   for (const fan of reaching) {
-    for (const [unit, weight] of fanMean(fan).entries()) sum[unit] = (sum[unit] ?? 0) + weight;
+    for (const [unit, weight] of fanValues(fan, lines).entries()) {
+      most[unit] = Math.max(most[unit] ?? 0, weight / strongestOf(fan));
+    }
   }
-  const floor = QUIET * sum.reduce((a, b) => Math.max(a, b), 0);
-  return (unit) => (sum[unit] ?? 0) < floor;
+  return (unit) => (most[unit] ?? 0) < QUIET;
+}
+
+function strongestOf({ drawn }: Fan): number {
+  let most = 1e-30;
+  for (let i = 0; i < drawn.length; i++) most = Math.max(most, drawn[i] ?? 0);
+  return most;
 }

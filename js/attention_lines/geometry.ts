@@ -1,29 +1,78 @@
-/** Where things are: columns, rows, the curve of a line, and which line is under the pointer. */
+/**
+ * Where things are: the two sides, their units, the curve of a line, what is under the pointer.
+ *
+ * Written for columns: `y` runs along the units, `x` from the side that looks to the side that is
+ * looked at. Rows of a text that is laid out horizontally are the same with x and y changed round.
+ */
 
-import { shownHeads } from "../shared/scene";
-import type { Lines, Shown } from "./lines";
+import type { Side } from "../shared/map/axis";
 
-/** All in CSS pixels of the visible part (the viewport) of the scrolled plane. */
-export interface Geometry {
+/** Where the units of a side are along it, in pixels of the scrolled plane. */
+export interface Track {
+  readonly length: number;
+  readonly total: number;
+  start(unit: number): number;
+  size(unit: number): number;
+  /** The unit at a place; may be none (-1, or `length`). */
+  unitAt(place: number): number;
+}
+
+export function evenTrack(length: number, size: number): Track {
+  return {
+    length,
+    total: length * size,
+    start: (unit) => unit * size,
+    size: () => size,
+    unitAt: (place) => Math.min(length, Math.max(-1, Math.floor(place / size))),
+  };
+}
+
+export function measuredTrack(sizes: readonly number[]): Track {
+  const starts = [0];
+  for (const size of sizes) starts.push((starts.at(-1) ?? 0) + size);
+  return {
+    length: sizes.length,
+    total: starts.at(-1) ?? 0,
+    start: (unit) => starts[unit] ?? 0,
+    size: (unit) => sizes[unit] ?? 0,
+    unitAt(place) {
+      const after = starts.findIndex((start) => start > place);
+      return place < 0 ? -1 : after < 0 ? sizes.length : after - 1;
+    },
+  };
+}
+
+/** Where the parts are across, in pixels from the left. */
+export interface Parts {
   width: number;
-  height: number;
-  rowHeight: number;
-  scroll: number;
-  /** Outer edges and width of the two token columns. */
+  /** Room for values outside the two sides. */
+  queryLane: number;
+  keyLane: number;
   queryX: number;
   queryWidth: number;
   keyX: number;
   keyWidth: number;
+  /** Bars of what goes to sinks begin here; their room may be 0. */
+  gutterX: number;
+  gutter: number;
   /** Lines run from x0 to x1. */
   x0: number;
   x1: number;
-  /** Width of the lanes for bars outside the columns. */
-  lane: number;
-  /** Each head's own track within a row: pixels above or below its middle, by head number. */
-  tracks: ArrayLike<number>;
+  /** The small picture of a text that scrolls; its width may be 0. */
+  minimapX: number;
+  minimap: number;
 }
 
-const GUTTER = 6;
+export interface Geometry extends Parts {
+  readonly horizontal: boolean;
+  /** Of the part in view, along the units. */
+  height: number;
+  scroll: number;
+  query: Track;
+  key: Track;
+  /** Each map's own track within a unit: pixels beside its middle. */
+  tracks: readonly number[];
+}
 
 export function rowHeightFor(units: number): number {
   if (units <= 40) return 22;
@@ -32,6 +81,16 @@ export function rowHeightFor(units: number): number {
 
 const WIDEST_COLUMN = 260;
 const NARROWEST_COLUMN = 48;
+const GAP = 6;
+const NARROW = 560;
+/** Below this the small picture of the text has no room. */
+const NARROWEST = 340;
+const GUTTER = 34;
+const MINIMAP = 48;
+/** A value: its bar and its number. */
+export const VALUE_ROOM = 62;
+/** Of one head's column of cells: at most, and least. */
+export const CELL_ROOM = { most: 12, least: 4 } as const;
 
 /** Widths of two columns in the room they have: a short one leaves what it can to a long one. */
 function columnWidths(room: number, query: number, key: number): [query: number, key: number] {
@@ -45,65 +104,70 @@ function columnWidths(room: number, query: number, key: number): [query: number,
   ];
 }
 
-/**
- * Columns as wide as their labels need, lines in the middle, lanes for bars outside.
- *
- * Lines get half as much width as height: crossings are read best at such angles. What is left
- * makes the bars longer.
- */
-export function layout(
-  width: number,
-  height: number,
-  labels: { query: number; key: number },
-): Omit<Geometry, "height" | "rowHeight" | "scroll" | "tracks"> {
-  const leastLane = Math.round(Math.min(96, Math.max(56, width * 0.12)));
-  const leastBetween = Math.max(96, width * 0.18);
-  const room = width - 2 * leastLane - leastBetween;
+export interface Wishes {
+  labels: Record<Side, number>;
+  /** Heads that may have cells beside the side that is looked at. */
+  heads: number;
+  gutter: boolean;
+  minimap: boolean;
+}
+
+/** Columns as wide as their labels need, room for values outside; the lines get all that is left. */
+export function layout(width: number, { labels, heads, gutter, minimap }: Wishes): Parts {
+  const narrow = width < NARROW;
+  const map = !minimap || width < NARROWEST ? 0 : narrow ? MINIMAP / 2 : MINIMAP;
+  const bars = gutter ? (narrow ? GUTTER / 2 : GUTTER) : 0;
+  const cells = heads > 1 && !narrow ? CELL_ROOM.most * heads + GAP : 0;
+  const keyLane = Math.round(
+    Math.max(VALUE_ROOM, Math.min(VALUE_ROOM + cells + GAP, 0.24 * width)),
+  );
+  const queryLane = Math.round(Math.max(28, Math.min(VALUE_ROOM, 0.09 * width)));
+  const leastBetween = Math.max(80, 0.2 * width);
+  const room = width - queryLane - keyLane - map - bars - leastBetween;
   const [queryWidth, keyWidth] = columnWidths(room, labels.query, labels.key);
-  const free = width - queryWidth - keyWidth;
-  const between = Math.min(free - 2 * leastLane, Math.min(340, Math.max(180, height / 2)));
-  const lane = Math.round(Math.min(160, (free - between) / 2));
-  const start = (free - between) / 2;
-  const x0 = Math.round(start + queryWidth);
-  const x1 = Math.round(x0 + between);
+  const minimapX = width - map;
+  const keyX = minimapX - keyLane - keyWidth;
+  const gutterX = queryLane + queryWidth;
   return {
-    width,
-    lane,
-    queryWidth,
-    keyWidth,
-    queryX: x0 - queryWidth,
-    keyX: x1,
-    x0: x0 + GUTTER,
-    x1: x1 - GUTTER,
+    ...{ width, queryLane, keyLane, queryX: queryLane, queryWidth, keyX, keyWidth },
+    ...{ gutterX, gutter: bars, minimapX, minimap: map },
+    x0: gutterX + bars + GAP,
+    x1: keyX - GAP,
   };
 }
 
 /**
- * Tracks for the heads that are shown: two heads with the same line would otherwise hide each
- * other. They share six tenths of the row.
+ * Tracks for the maps that are drawn: two with the same line would otherwise hide each other. They
+ * share six tenths of the row.
  */
-export function headTracks(heads: readonly number[], nHeads: number, rowHeight: number): number[] {
-  const shown = shownHeads(heads, nHeads);
-  const apart = Math.min(2.5, (0.6 * rowHeight) / Math.max(1, shown.length));
-  const tracks: number[] = [];
-  for (const [place, head] of shown.entries()) {
-    tracks[head] = (place - (shown.length - 1) / 2) * apart;
-  }
-  return tracks;
+export function mapTracks(nMaps: number, rowHeight: number): number[] {
+  const apart = Math.min(2.5, (0.6 * rowHeight) / Math.max(1, nMaps));
+  return Array.from({ length: nMaps }, (_, map) => (map - (nMaps - 1) / 2) * apart);
 }
 
-export function rowMiddle(geometry: Geometry, unit: number): number {
-  return (unit + 0.5) * geometry.rowHeight - geometry.scroll;
+/** The middle of a unit, in pixels of the part in view. */
+export function middle(geometry: Geometry, side: Side, unit: number): number {
+  const track = geometry[side];
+  return track.start(unit) + track.size(unit) / 2 - geometry.scroll;
 }
 
-/** Where a head's lines meet a row. */
-export function trackY(geometry: Geometry, unit: number, head: number): number {
-  return rowMiddle(geometry, unit) + (geometry.tracks[head] ?? 0);
+/** Where a map's lines meet a unit. */
+export function trackY(geometry: Geometry, side: Side, unit: number, map: number): number {
+  return middle(geometry, side, unit) + (geometry.tracks[map] ?? 0);
 }
 
-/** Whether a line between two heights can touch the viewport. */
-export function isVisible(geometry: Geometry, y0: number, y1: number): boolean {
-  return Math.max(y0, y1) > -20 && Math.min(y0, y1) < geometry.height + 20;
+/** Whether a unit's middle is in view. */
+export function inView(geometry: Geometry, side: Side, unit: number): boolean {
+  const y = middle(geometry, side, unit);
+  return y >= 0 && y <= geometry.height;
+}
+
+/** The units of a side that are in view, at least in part: from, and up to but without. */
+export function unitsInView(geometry: Geometry, side: Side): [from: number, to: number] {
+  const track = geometry[side];
+  const from = Math.max(0, track.unitAt(geometry.scroll));
+  const to = Math.min(track.length, track.unitAt(geometry.scroll + geometry.height) + 1);
+  return [Math.min(from, track.length), Math.max(from, to)];
 }
 
 // How far down its way a curve is at its control points, a third of the width from either end:
@@ -112,8 +176,7 @@ export function isVisible(geometry: Geometry, y0: number, y1: number): boolean {
 const TILT = 0.1;
 
 /** The cubic every line is drawn as. */
-export function addCurve(path: Path2D, geometry: Geometry, y0: number, y1: number): void {
-  const { x0, x1 } = geometry;
+export function addCurve(path: Path2D, { x0, x1 }: Geometry, y0: number, y1: number): void {
   const third = (x1 - x0) / 3;
   const tilt = TILT * (y1 - y0);
   path.moveTo(x0, y0);
@@ -132,27 +195,33 @@ export function descent(geometry: Geometry, x: number): number {
   return 3 * TILT * s * rest * rest + 3 * (1 - TILT) * s * s * rest + s * s * s;
 }
 
-/** The shown line nearest to a point, within `reach` pixels; the strongest of equals. */
+/** A line as it is drawn, for the pointer to find. */
+export interface Curve {
+  readonly query: number;
+  readonly key: number;
+  readonly map: number;
+  readonly weight: number;
+}
+
+/** The drawn line nearest to a point, within `reach` pixels; the strongest of equals. */
 export function hitLine(
   geometry: Geometry,
-  lines: Lines,
-  shown: Shown,
+  curves: readonly Curve[],
   x: number,
   y: number,
   reach = 5,
-): number | null {
+): Curve | null {
   if (x <= geometry.x0 || x >= geometry.x1) return null;
   const share = descent(geometry, x);
   let nearest = reach;
-  let hit: number | null = null;
-  for (const i of shown.indices) {
-    const head = lines.head[i] ?? 0;
-    const y0 = trackY(geometry, lines.query[i] ?? 0, head);
-    const y1 = trackY(geometry, lines.key[i] ?? 0, head);
+  let hit: Curve | null = null;
+  for (const curve of curves) {
+    const y0 = trackY(geometry, "query", curve.query, curve.map);
+    const y1 = trackY(geometry, "key", curve.key, curve.map);
     const away = Math.abs(y0 + (y1 - y0) * share - y);
     if (away < nearest - 0.25) {
       nearest = away;
-      hit = i;
+      hit = curve;
     }
   }
   return hit;

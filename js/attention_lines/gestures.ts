@@ -4,13 +4,16 @@ import { handled, inField } from "../shared/keys";
 import type { Side } from "../shared/map/axis";
 import type { At } from "../shared/map/pin";
 import type { Shell } from "../shared/shell";
+import type { Curve } from "./geometry";
 import type { Stage } from "./stage";
 
 export interface Actions {
   /** The token pointed at, on the side where pointer or arrow keys were last; null = none. */
   at(): { side: Side; unit: number | null; length: Record<Side, number> } | null;
   point(at: At | null): void;
-  pointLine(line: number | null, event: MouseEvent): void;
+  pointLine(line: Curve | null, event: MouseEvent): void;
+  /** What a row gives to sinks is pointed at; null = no more. */
+  pointSinks(row: number | null, event: MouseEvent): void;
   leave(event: MouseEvent): void;
   pin(at: At): void;
 }
@@ -27,8 +30,10 @@ export function createGestures(shell: Shell, stage: Stage, actions: Actions): Ge
     "pointermove",
     (event) => {
       const at = stage.unitAt(event);
+      const onGutter = at?.side === "query" && stage.isOnGutter(event);
       actions.point(at);
-      actions.pointLine(at ? null : stage.lineAt(event), event);
+      if (onGutter) actions.pointSinks(at.unit, event);
+      else actions.pointLine(at ? null : stage.lineAt(event), event);
     },
     { signal },
   );
@@ -46,11 +51,12 @@ export function createGestures(shell: Shell, stage: Stage, actions: Actions): Ge
       const from = actions.at();
       if (!from || inField(event) || event.target !== root) return;
       const { side, unit, length } = from;
-      const to = step(event.key, side, unit);
+      const to = step(event.key, side, unit, length[side] - 1, stage.pageOf(side));
       if (to) {
         const last = length[to.side] - 1;
-        actions.point({ ...to, unit: Math.min(last, Math.max(0, to.unit)) });
-        stage.reveal(to.unit);
+        const at = { ...to, unit: Math.min(last, Math.max(0, to.unit)) };
+        actions.point(at);
+        stage.reveal(at);
       } else if ((event.key === "Enter" || event.key === " ") && unit !== null) {
         actions.pin({ side, unit });
       } else return;
@@ -59,11 +65,15 @@ export function createGestures(shell: Shell, stage: Stage, actions: Actions): Ge
   };
 }
 
-/** Where an arrow key leads; null for another key. */
-function step(key: string, side: Side, unit: number | null): At | null {
+/** Where a key leads; null for one that leads nowhere. */
+function step(key: string, side: Side, unit: number | null, last: number, page: number): At | null {
   if (key === "ArrowDown") return { side, unit: unit === null ? 0 : unit + 1 };
   if (key === "ArrowUp") return { side, unit: (unit ?? 1) - 1 };
   if (key === "ArrowLeft") return { side: "query", unit: unit ?? 0 };
   if (key === "ArrowRight") return { side: "key", unit: unit ?? 0 };
+  if (key === "Home") return { side, unit: 0 };
+  if (key === "End") return { side, unit: last };
+  if (key === "PageDown") return { side, unit: (unit ?? 0) + page };
+  if (key === "PageUp") return { side, unit: (unit ?? 0) - page };
   return null;
 }

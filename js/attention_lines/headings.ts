@@ -3,8 +3,10 @@
 import { fill, h } from "../shared/dom";
 import { SIDES, type Side, sideHeading } from "../shared/map/axis";
 import type { Axes } from "../shared/state";
-import { type Geometry, rowMiddle } from "./geometry";
-import { type Fan, fanMean } from "./lines";
+import type { ColumnHead } from "./cells";
+import { type Fan, fanValues } from "./fan";
+import { type Geometry, middle } from "./geometry";
+import type { Lines } from "./lines";
 
 export interface Headings {
   /** Belongs above the columns. */
@@ -13,22 +15,27 @@ export interface Headings {
   readonly below: HTMLElement;
   fill(axes: Axes): void;
   place(geometry: Geometry): void;
+  /** Names the columns of values. */
+  name(heads: readonly ColumnHead[], gutter: boolean): void;
   /** Says how many of a fan's strong tokens are out of view, on the side that it reaches. */
-  hint(geometry: Geometry, fan: Fan | null): void;
+  hint(geometry: Geometry, fan: Fan | null, lines: Lines): void;
 }
 
 // Of the fan's largest weight: what has less is not worth scrolling to.
 const STRONG = 0.25;
 
 /** How many of the tokens that a fan reaches strongly lie above and below what is in view. */
-export function outOfView(geometry: Geometry, fan: Fan): { above: number; below: number } {
-  const mean = fanMean(fan);
-  const floor = STRONG * mean.reduce((a, b) => Math.max(a, b), 0);
+export function outOfView(
+  geometry: Geometry,
+  side: Side,
+  values: Float32Array,
+): { above: number; below: number } {
+  const floor = STRONG * values.reduce((a, b) => Math.max(a, b), 0);
   const beyond = { above: 0, below: 0 };
   if (floor <= 0) return beyond;
-  for (const [unit, weight] of mean.entries()) {
+  for (const [unit, weight] of values.entries()) {
     if (weight < floor) continue;
-    const y = rowMiddle(geometry, unit);
+    const y = middle(geometry, side, unit);
     if (y < 0) beyond.above++;
     else if (y > geometry.height) beyond.below++;
   }
@@ -38,14 +45,22 @@ export function outOfView(geometry: Geometry, fan: Fan): { above: number; below:
 export function createHeadings(): Headings {
   const part = (name: string): HTMLElement => h("div", { class: name });
   const hintPart = (): HTMLElement => h("span", { class: "al-hint", aria: { hidden: true } });
-  const titles = { query: part("al-heading"), key: part("al-heading") };
+  const titles = { query: part("al-heading is-query"), key: part("al-heading is-key") };
+  const names = h("div", { class: "al-names", aria: { hidden: true } });
+  const gutter = h("span", { class: "al-name is-gutter" }, "to sinks");
   const above = { query: hintPart(), key: hintPart() };
   const below = { query: hintPart(), key: hintPart() };
+  let named = "";
   const say = (hint: HTMLElement, arrow: string, count: number): void => {
     hint.textContent = count ? `${arrow} ${count} more` : "";
   };
   return {
-    above: h("div", { class: "al-headings" }, titles.query, titles.key),
+    above: h(
+      "div",
+      { class: "al-head" },
+      h("div", { class: "al-headings" }, titles.query, titles.key),
+      names,
+    ),
     below: h("div", { class: "al-below" }, below.query, below.key),
     fill(axes) {
       for (const side of SIDES) {
@@ -54,19 +69,36 @@ export function createHeadings(): Headings {
         fill(titles[side], ...words, above[side]);
       }
     },
-    place({ width, x0, x1, queryX, queryWidth, keyX }) {
-      titles.query.style.width = `${x0 - 11}px`;
-      titles.key.style.width = `${width - x1 - 11}px`;
+    place({ width, gutterX, queryX, queryWidth, keyX }) {
+      titles.query.style.width = `${gutterX - 5}px`;
+      titles.key.style.width = `${width - keyX - 5}px`;
       below.query.style.right = `${width - queryX - queryWidth}px`;
       below.key.style.left = `${keyX}px`;
+      gutter.style.left = `${gutterX + 2}px`;
     },
-    hint(geometry, fan) {
+    name(heads, hasBars) {
+      gutter.hidden = !hasBars;
+      const text = JSON.stringify(heads);
+      if (text === named) return;
+      named = text;
+      fill(names, gutter, ...heads.map(nameOf));
+    },
+    hint(geometry, fan, lines) {
       const reached: Side = fan?.side === "key" ? "query" : "key";
-      const beyond = fan ? outOfView(geometry, fan) : { above: 0, below: 0 };
+      const none = { above: 0, below: 0 };
+      const beyond = fan ? outOfView(geometry, reached, fanValues(fan, lines)) : none;
       for (const side of SIDES) {
         say(above[side], "↑", side === reached ? beyond.above : 0);
         say(below[side], "↓", side === reached ? beyond.below : 0);
       }
     },
   };
+}
+
+function nameOf({ x, width, words, colour, kind }: ColumnHead): HTMLElement {
+  const name = h("span", { class: `al-name is-${kind}` }, words);
+  name.style.left = `${x}px`;
+  name.style.width = `${width}px`;
+  if (colour) name.style.borderBottomColor = colour;
+  return name;
 }

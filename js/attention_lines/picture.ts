@@ -1,7 +1,7 @@
-/** What is drawn: the axes with the lines between them, and which lines of the frame these are. */
+/** What is drawn: the axes with the lines between them. */
 
 import { type MapPicture, readPicture } from "../shared/map/picture";
-import { effectiveThreshold, type Lines, type Shown, select, unpackLines } from "./lines";
+import { type Lines, unpackLines } from "./lines";
 import type { LinesState } from "./state";
 
 export type LinesPicture = MapPicture<Lines>;
@@ -10,10 +10,6 @@ export function linesPicture(
   state: Readonly<LinesState>,
   old: LinesPicture | null,
 ): LinesPicture | null {
-  return readPicture(state, old, unpackLines);
-}
-
-/** The lines that the state lets through. */
-export function shownLines(state: Readonly<LinesState>, lines: Lines | null): Shown | null {
-  return lines && select(lines, state.heads, effectiveThreshold(lines, state.threshold));
+  const same = old?.content && old.axes === state.axes && old.content.frame === state.frame;
+  return same ? old : readPicture(state, old, unpackLines);
 }

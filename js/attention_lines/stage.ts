@@ -1,28 +1,39 @@
 /** The scrolled plane: two columns of tokens, between them the lines, above these the fans. */
 
 import { h, sizeCanvas, watchSize } from "../shared/dom";
-import { SIDES, type Side } from "../shared/map/axis";
+import { SIDES, type Side, unitName } from "../shared/map/axis";
 import { labelWidths } from "../shared/map/measure";
 import { type At, labelAt } from "../shared/map/pin";
-import { headColour } from "../shared/palette";
-import { shownHeads } from "../shared/scene";
+import { headColour, type Rgb } from "../shared/palette";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
+import { parseRgb } from "../shared/theme";
+import { drawValues } from "./cells";
 import { type LitColumn, tokenColumn } from "./columns";
-import { drawBars, drawFans, drawLine, drawLines, type Paint } from "./drawing";
-import { type Geometry, headTracks, hitLine, layout, rowHeightFor } from "./geometry";
+import { drawFans, drawGutter, drawLine, drawLines, mapColours, type Paint } from "./drawing";
+import type { Fan } from "./fan";
+import {
+  type Curve,
+  evenTrack,
+  type Geometry,
+  hitLine,
+  layout,
+  mapTracks,
+  rowHeightFor,
+  unitsInView,
+} from "./geometry";
 import { createHeadings } from "./headings";
-import type { Fan, Shown } from "./lines";
+import { hasGutter, type Lines, linesBetween, type Rule } from "./lines";
+import { createMinimap } from "./minimap";
 import type { LinesPicture } from "./picture";
 
 /** What is to be drawn. */
 export interface Drawing {
   readonly picture: LinesPicture | null;
-  readonly shown: Shown | null;
-  /** What the lit tokens look at; the last one gets bars as well. */
+  /** Which lines; null = none but the fans. */
+  readonly rule: Rule | null;
+  /** What the lit tokens look at. */
   readonly fans: readonly Fan[];
-  /** Selected heads; empty = all. */
-  readonly heads: readonly number[];
   /** Pixels of the whole view; 0 = as high as the text, up to a limit. */
   readonly height: number;
 }
@@ -30,39 +41,62 @@ export interface Drawing {
 // A taller picture scrolls inside its own frame.
 const NATURAL_HEIGHT = 640;
 
+export interface StageEvents {
+  /** These rows came into view. */
+  onRows(lines: Lines, from: number, to: number): void;
+}
+
+/** What the next animation frame has to do. */
+interface Due {
+  measure: boolean;
+  base: boolean;
+  overlay: boolean;
+}
+
 export class Stage {
   readonly plane = h("div", { class: "al-plane" });
   readonly elements: readonly HTMLElement[];
   readonly #shell: Shell;
   readonly #drawing: () => Drawing;
-  readonly #base = h("canvas", { class: "al-base", aria: { hidden: true } });
+  readonly #events: StageEvents;
+  readonly #base = h("canvas", { class: "al-base", attrs: { role: "img" } });
   readonly #overlay = h("canvas", { class: "al-fan", aria: { hidden: true } });
-  readonly #sheet = h("div", { class: "al-sheet" }, this.#base, this.#overlay);
+  readonly #minimap;
+  readonly #sheet;
   readonly #scroller = h("div", { class: "al-scroll" }, this.plane);
   readonly #columns = { query: tokenColumn("query"), key: tokenColumn("key") };
   readonly #headings = createHeadings();
   readonly #schedule;
   #geometry: Geometry | null = null;
-  /** How many of the shown lines are on the canvas. */
-  #drawn = 0;
+  readonly #due: Due = { measure: false, base: false, overlay: false };
+  #curves: Curve[] = [];
   /** The line under the pointer. */
-  #line: number | null = null;
+  #line: Curve | null = null;
+  #filled: unknown = null;
 
-  constructor(shell: Shell, drawing: () => Drawing) {
+  constructor(shell: Shell, drawing: () => Drawing, events: StageEvents) {
     this.#shell = shell;
     this.#drawing = drawing;
+    this.#events = events;
     const { signal } = shell;
     this.#schedule = createSchedule(signal);
+    this.#minimap = createMinimap((share) => this.#scrollTo(share), signal);
+    this.#sheet = h("div", { class: "al-sheet" }, this.#base, this.#overlay, this.#minimap.element);
     this.plane.append(this.#sheet, this.#columns.query.element, this.#columns.key.element);
     const stage = h("div", { class: "al-stage" }, this.#scroller, this.#headings.below);
     this.elements = [this.#headings.above, stage];
-    this.#scroller.addEventListener("scroll", () => this.draw(), { signal });
-    watchSize(shell.body, () => this.draw(), signal);
+    this.#scroller.addEventListener("scroll", () => this.#want({ base: true, overlay: true }), {
+      signal,
+    });
+    watchSize(shell.body, () => this.#resized(), signal);
   }
 
-  /** New labels. */
+  /** New labels, where they are others than before. */
   fill({ axes, query, key, content }: LinesPicture): void {
-    this.#columns.query.fill(query, content?.undefinedRows ?? null);
+    const undefinedRows = content?.undefinedRows.some(Boolean) ? content.undefinedRows : null;
+    if (this.#filled === axes && !undefinedRows) return;
+    this.#filled = undefinedRows ? null : axes;
+    this.#columns.query.fill(query, undefinedRows);
     this.#columns.key.fill(key, null);
     this.#headings.fill(axes);
   }
@@ -70,76 +104,106 @@ export class Stage {
   /** What is lit on either side. */
   light(lit: (side: Side) => LitColumn): void {
     for (const side of SIDES) this.#columns[side].light(lit(side));
-    this.#drawOverlay();
+    this.#want({ overlay: true });
   }
 
   /** Everything, in the next animation frame. */
   draw(): void {
-    this.#schedule.request(this.#drawAll);
-  }
-
-  #drawOverlay(): void {
-    this.#schedule.request(this.#drawAbove);
+    this.#want({ measure: true, base: true, overlay: true });
   }
 
   /** The line under the pointer is drawn above all others. */
-  point(line: number | null): void {
+  point(line: Curve | null): void {
     if (line === this.#line) return;
     this.#line = line;
-    this.#drawOverlay();
+    this.#want({ overlay: true });
+  }
+
+  /** What the picture shows, for those who cannot see it. */
+  describe(words: string): void {
+    this.#base.setAttribute("aria-label", words);
   }
 
   // ── Drawing ───────────────────────────────────────────────────────────────────────────────────
 
-  readonly #drawAll = (): void => {
+  #want(due: Partial<Due>): void {
+    Object.assign(this.#due, due);
+    this.#schedule.request(this.#paintDue);
+  }
+
+  #resized(): void {
+    const width = this.#scroller.clientWidth;
+    if (width !== this.#geometry?.width) this.draw();
+  }
+
+  /** One painting of each layer, whatever has asked for it. */
+  readonly #paintDue = (): void => {
     const { picture } = this.#drawing();
     if (!picture) return;
-    const geometry = this.#measure(picture);
-    const bottom = geometry.scroll + geometry.height;
-    for (const side of SIDES) {
-      this.#columns[side].window(geometry.scroll, bottom, geometry.rowHeight);
-    }
-    sizeCanvas(this.#base, geometry.width, geometry.height);
-    this.#drawn = 0;
-    this.#drawSlice();
-    this.#drawAbove();
-    if (picture.content) this.#shell.drawn(picture.content.frame.key);
+    const due = { ...this.#due };
+    Object.assign(this.#due, { measure: false, base: false, overlay: false });
+    const geometry = due.measure || !this.#geometry ? this.#measure(picture) : this.#scrolled();
+    const lines = picture.content;
+    if (due.base) this.#paintBase(geometry, picture);
+    if (due.overlay && lines) this.#paintOverlay(geometry, picture, lines);
+    if (lines && due.base) this.#shell.drawn(lines.frame.key);
   };
 
-  /** The next lines, as many as a frame has time for, until all are drawn. */
-  readonly #drawSlice = (): void => {
-    const geometry = this.#geometry;
-    const { picture, shown } = this.#drawing();
-    const context = this.#base.getContext("2d");
-    if (!context || !geometry || !picture?.content || !shown) return;
-    this.#drawn = drawLines(context, geometry, picture.content, shown, this.#drawn, this.#paint());
-    if (this.#drawn < shown.indices.length) this.#schedule.request(this.#drawSlice);
-  };
-
-  readonly #drawAbove = (): void => {
-    const geometry = this.#geometry;
-    const line = this.#line;
-    const { picture, fans } = this.#drawing();
-    if (!geometry || !picture) return;
-    const context = sizeCanvas(this.#overlay, geometry.width, geometry.height);
+  #paintBase(geometry: Geometry, picture: LinesPicture): void {
+    const { rule } = this.#drawing();
+    for (const side of SIDES) this.#columns[side].window(geometry);
+    const context = sizeCanvas(this.#base, geometry.width, geometry.height);
+    const lines = picture.content;
+    if (!lines) return;
+    const [from, to] = rowsInView(geometry);
+    this.#events.onRows(lines, from, to);
     if (!context) return;
-    const paint = this.#paint();
-    drawFans(context, geometry, fans, paint);
-    const fan = fans.at(-1);
-    this.#headings.hint(geometry, fan ?? null);
-    if (fan) drawBars(context, geometry, fan, paint);
-    if (line !== null && picture.content) drawLine(context, geometry, picture.content, line, paint);
-  };
+    const paint = this.#paint(picture, lines);
+    const drawn = rule ? linesBetween(lines, rule, from, to) : null;
+    this.#curves = drawn ? drawLines(context, geometry, lines, drawn, paint) : [];
+    this.#minimap.draw(geometry, lines, paint.inks.ink);
+  }
 
-  #paint(): Paint {
-    const { heads, picture } = this.#drawing();
-    const drawn = shownHeads(heads, picture?.content?.frame.n_heads ?? 1);
-    return { inks: this.#shell.inks(), colour: headColour(drawn, this.#shell.theme) };
+  #paintOverlay(geometry: Geometry, picture: LinesPicture, lines: Lines): void {
+    const { fans } = this.#drawing();
+    const context = sizeCanvas(this.#overlay, geometry.width, geometry.height);
+    this.#headings.hint(geometry, fans.at(-1) ?? null, lines);
+    if (!context) return;
+    const paint = this.#paint(picture, lines);
+    drawGutter(context, geometry, lines, fans, paint);
+    drawFans(context, geometry, fans, lines, paint);
+    const { heads, frame } = lines;
+    const combined = heads.length === 1 ? `head ${heads[0]}` : frame.key.aggregate;
+    const named = drawValues(context, geometry, fans, lines, {
+      inks: paint.inks,
+      ofHead: this.#ofHead(lines),
+      nameOf: ({ side, unit }) => unitName(picture.axes[side], unit),
+      combined: combined === "separate" ? "mean" : combined,
+    });
+    this.#headings.name(named, hasGutter(lines));
+    if (this.#line) drawLine(context, geometry, this.#line, paint);
+  }
+
+  /** Colours of the heads that are drawn. */
+  #ofHead(lines: Lines): (head: number) => Rgb {
+    return headColour(Array.from(lines.heads), this.#shell.theme);
+  }
+
+  #paint({ axes }: LinesPicture, lines: Lines): Paint {
+    const inks = this.#shell.inks();
+    const ink =
+      parseRgb(inks.ink) ?? (this.#shell.theme === "dark" ? [236, 238, 241] : [27, 30, 35]);
+    return {
+      inks,
+      colours: mapColours(lines, ink, this.#ofHead(lines)),
+      name: (side, unit) => unitName(axes[side], unit).replace(/[‘’\u2068\u2069]/g, ""),
+    };
   }
 
   #measure(picture: LinesPicture): Geometry {
     const scroller = this.#scroller;
-    const { heads, height: fixed } = this.#drawing();
+    const { height: fixed } = this.#drawing();
+    const lines = picture.content;
     const rows = Math.max(picture.query.length, picture.key.length);
     const rowHeight = rowHeightFor(rows);
     const tall = rows * rowHeight;
@@ -150,20 +214,44 @@ export class Stage {
     const height = Math.min(tall, scroller.clientHeight || NATURAL_HEIGHT);
     const font = `600 13px ${this.#shell.inks().font}`;
     picture.widths ??= labelWidths(picture, this.#overlay.getContext("2d"), font);
-    const scroll = scroller.scrollTop;
-    scroller.classList.toggle("has-more", scroll + height < tall - 1);
-    scroller.classList.toggle("has-less", scroll > 1);
-    const tracks = headTracks(heads, picture.content?.frame.n_heads ?? 1, rowHeight);
-    const columns = layout(width, height, picture.widths);
-    this.#geometry = { ...columns, height, rowHeight, scroll, tracks };
-    this.#place(this.#geometry);
+    const parts = layout(width, {
+      labels: picture.widths,
+      heads: lines?.frame.n_heads ?? 1,
+      gutter: true,
+      minimap: height < tall - 1,
+    });
+    this.#geometry = {
+      ...parts,
+      horizontal: false,
+      height,
+      scroll: scroller.scrollTop,
+      query: evenTrack(picture.query.length, rowHeight),
+      key: evenTrack(picture.key.length, rowHeight),
+      tracks: mapTracks(lines?.nMaps ?? 1, rowHeight),
+    };
+    this.#place(this.#geometry, rowHeight);
+    this.#showEdges(this.#geometry);
     return this.#geometry;
   }
 
-  #place(geometry: Geometry): void {
+  /** The same geometry where the text has been scrolled. */
+  #scrolled(): Geometry {
+    const geometry = this.#geometry as Geometry;
+    geometry.scroll = this.#scroller.scrollTop;
+    this.#showEdges(geometry);
+    return geometry;
+  }
+
+  #showEdges({ scroll, height, query, key }: Geometry): void {
+    const tall = Math.max(query.total, key.total);
+    this.#scroller.classList.toggle("has-more", scroll + height < tall - 1);
+    this.#scroller.classList.toggle("has-less", scroll > 1);
+  }
+
+  #place(geometry: Geometry, rowHeight: number): void {
     const { queryX, queryWidth, keyX, keyWidth } = geometry;
     this.#sheet.style.height = `${geometry.height}px`;
-    this.#shell.root.style.setProperty("--al-row", `${geometry.rowHeight}px`);
+    this.#shell.root.style.setProperty("--al-row", `${rowHeight}px`);
     const place = (side: Side, x: number, width: number): void => {
       const { style } = this.#columns[side].element;
       style.left = `${x}px`;
@@ -185,33 +273,60 @@ export class Stage {
   unitAt(event: MouseEvent): At | null {
     const label = labelAt(event);
     const geometry = this.#geometry;
-    const { picture } = this.#drawing();
-    if (label || !geometry || !picture) return label;
+    if (label || !geometry) return label;
     const { x, y } = this.#placeOf(event);
     const inQuery = x >= geometry.queryX - 8 && x < geometry.x0;
-    const inKey = x > geometry.x1 && x <= geometry.keyX + geometry.keyWidth + 8;
+    const inKey = x > geometry.x1 && x < geometry.minimapX;
     if (!inQuery && !inKey) return null;
     const side: Side = inQuery ? "query" : "key";
-    const unit = Math.floor(y / geometry.rowHeight);
-    return unit >= 0 && unit < picture[side].length ? { side, unit } : null;
+    const unit = geometry[side].unitAt(y);
+    return unit >= 0 && unit < geometry[side].length ? { side, unit } : null;
+  }
+
+  /** Whether an event is on the bar of what a row gives to sinks. */
+  isOnGutter(event: MouseEvent): boolean {
+    const geometry = this.#geometry;
+    if (!geometry?.gutter) return false;
+    const { x } = this.#placeOf(event);
+    return x >= geometry.gutterX && x < geometry.x0;
   }
 
   /** The line an event is on; none while fans of lit tokens lie above the lines. */
-  lineAt(event: MouseEvent): number | null {
+  lineAt(event: MouseEvent): Curve | null {
     const geometry = this.#geometry;
-    const { picture, shown, fans } = this.#drawing();
-    if (!geometry || !picture?.content || !shown || fans.length) return null;
+    if (!geometry || this.#drawing().fans.length) return null;
     const { x, y } = this.#placeOf(event);
-    return hitLine(geometry, picture.content, shown, x, y - geometry.scroll);
+    return hitLine(geometry, this.#curves, x, y - geometry.scroll);
   }
 
-  /** Scrolls so that a row is inside the view. */
-  reveal(unit: number): void {
+  /** How many units of a side are in view. */
+  pageOf(side: Side): number {
+    const geometry = this.#geometry;
+    if (!geometry) return 1;
+    const [from, to] = unitsInView(geometry, side);
+    return Math.max(1, to - from - 1);
+  }
+
+  /** Scrolls so that a unit is inside the view. */
+  reveal({ side, unit }: At): void {
     const geometry = this.#geometry;
     const scroller = this.#scroller;
     if (!geometry) return;
-    const top = unit * geometry.rowHeight;
-    const lowest = top - geometry.height + geometry.rowHeight;
+    const top = geometry[side].start(unit);
+    const lowest = top - geometry.height + geometry[side].size(unit);
     scroller.scrollTop = Math.min(top, Math.max(lowest, scroller.scrollTop));
   }
+
+  #scrollTo(share: number): void {
+    const geometry = this.#geometry;
+    if (!geometry) return;
+    const tall = Math.max(geometry.query.total, geometry.key.total);
+    this.#scroller.scrollTop = share * tall - geometry.height / 2;
+  }
+}
+
+/** Rows whose lines are wanted: those in view, and those beside the keys in view. */
+function rowsInView(geometry: Geometry): [from: number, to: number] {
+  const [query, key] = [unitsInView(geometry, "query"), unitsInView(geometry, "key")];
+  return [Math.min(query[0], key[0]), Math.max(query[1], key[1])];
 }

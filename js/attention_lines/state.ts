@@ -1,29 +1,78 @@
 /** The traits of AttentionLines, and its frame. */
 
-import type { Kind, MaybeFrame, Packed, TraceState, Unit } from "../shared/state";
+import type {
+  Aggregate,
+  Kind,
+  MapState,
+  MaybeFrame,
+  Packed,
+  Sinks,
+  SinksPart,
+  Unit,
+} from "../shared/state";
 
-export interface LinesState extends TraceState {
-  /** Only lines with at least this weight are drawn (0…1); null = the frame's own choice. */
+export interface LinesState extends MapState {
+  /** So many of each row and map are drawn, the strongest; null = however many. */
+  top_k: number | null;
+  /** Only lines with at least this weight are drawn (0…1); null = however weak. */
   threshold: number | null;
+  /** No lines but those of lit tokens. */
+  blank: boolean;
   frame: MaybeFrame<LinesFrame>;
 }
 
+/** Lines drawn of each row and map unless set otherwise: a constant, whatever is shown. */
+export const TOP_K = 2;
+
+export interface LinesKey {
+  kind: Kind;
+  layer: number;
+  heads: number[];
+  unit: Unit;
+  aggregate: Aggregate;
+  sinks: Sinks;
+}
+
+export const CHUNK_ARRAYS = [
+  "key",
+  "weight",
+  "from_row",
+  "from_map",
+  "from_rank",
+  "from_key",
+  "from_weight",
+] as const;
+export type ChunkArray = (typeof CHUNK_ARRAYS)[number];
+
 export interface LinesFrame {
   kind: "lines";
-  key: { kind: Kind; layer: number; heads: number[]; unit: Unit };
+  key: LinesKey;
+  /** Of the layer. */
   n_heads: number;
-  /** Strongest first, with exact weights. */
-  lines: { query: Packed; key: Packed; head: Packed; weight: Packed };
-  /** Kept of every row and head; 0 = only the strongest of all rows. */
-  per_row: number;
-  n_total: number;
-  n: number;
-  /** From which weight on lines are drawn when the user has not said: as many as can be read. */
-  automatic_threshold: number;
-  /** Sum of all weights of each of `heads`. */
-  mass: Packed;
+  /** Numbers of the heads that are drawn: each is a map, or all of them are one. */
   heads: Packed;
-  /** [all heads of the layer, S, S]; 255 = that head's largest weight. */
+  /** [maps, rows, per_row], strongest first, exact; and what arrives from other rows. */
+  lines: Record<ChunkArray, Packed> & { chunk: number; first: number };
+  /** Rows of such a part; a text of no more has all of them in its frame. */
+  chunk_rows: number;
+  /** Kept of every row and map. */
+  per_row: number;
+  /** All lines with a weight, kept or not. */
+  n_total: number;
+  /** What `shown` is said of. */
+  rule: Pick<LinesState, "top_k" | "threshold">;
+  /** How many of all lines the rule draws, and their share of the mass. */
+  shown: { n: number; mass: number };
+  /** The weight that is drawn in full. */
+  scale: number;
+  /** A lit token's own lines are drawn from this weight on. */
+  faintest: number;
+  /** [maps]: sum of all weights. */
+  mass: Packed;
+  sinks: SinksPart;
+  /** [height, width]: how strong the lines are in each part of the picture. */
+  minimap: Packed;
+  /** [all heads of the layer, S, S]. */
   thumbnails: Packed;
   undefined_rows: Packed;
   row_sums_note: string;

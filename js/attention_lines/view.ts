@@ -3,31 +3,35 @@
 import { h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { commonKeys } from "../shared/keys";
+import { onlyLit } from "../shared/lit";
 import type { Side } from "../shared/map/axis";
 import { type At, type LitUnits, litUnits, pinPatch, pointPatch } from "../shared/map/pin";
 import { percent } from "../shared/numbers";
 import { createShell, type Shell } from "../shared/shell";
-import { changesOf, TRACE_TRAITS, type View } from "../shared/view";
+import { changesOf, MAP_TRAITS, type View } from "../shared/view";
+import { type Chunks, createChunks } from "./chunks";
 import type { LitColumn } from "./columns";
 import { createHeader, type Header } from "./controls";
 import { createFans, type Fans, quietUnits } from "./fans";
+import type { Curve } from "./geometry";
 import { type Actions, createGestures, type Gestures } from "./gestures";
 import { HELP } from "./help";
-import { effectiveThreshold, type Shown } from "./lines";
-import { type LinesPicture, linesPicture, shownLines } from "./picture";
+import type { Rule, Shown } from "./lines";
+import { type LinesPicture, linesPicture } from "./picture";
 import { type Drawing, Stage } from "./stage";
 import type { LinesState } from "./state";
-import { fanSentence, linesSentence, lineWords } from "./words";
+import { fanSentence, linesSentence, lineWords, massName, sinksOfRow } from "./words";
 
 export class AttentionLinesView implements View<LinesState> {
   static readonly id = "attention-lines";
   static readonly title = "Attention lines";
-  static readonly traits = { ...TRACE_TRAITS, threshold: true } as const;
+  static readonly traits = { ...MAP_TRAITS, top_k: true, threshold: true, blank: true } as const;
 
   readonly #host: Host<LinesState>;
   readonly #shell: Shell;
   readonly #header: Header;
   readonly #stage: Stage;
+  readonly #chunks: Chunks;
   readonly #fans: Fans;
   readonly #gestures: Gestures;
   #picture: LinesPicture | null = null;
@@ -43,7 +47,10 @@ export class AttentionLinesView implements View<LinesState> {
     });
     const { body, root, signal } = this.#shell;
     this.#header = createHeader(this.#shell, host);
-    this.#stage = new Stage(this.#shell, () => this.#drawing());
+    this.#chunks = createChunks(host, signal, (what) => this.#onArrival(what));
+    this.#stage = new Stage(this.#shell, () => this.#drawing(), {
+      onRows: (lines, from, to) => this.#chunks.need(lines, from, to),
+    });
     this.#fans = createFans(host, signal, () => this.#showFans());
     this.#gestures = createGestures(this.#shell, this.#stage, this.#actions());
     body.append(this.#header.filters, ...this.#stage.elements);
@@ -54,18 +61,20 @@ export class AttentionLinesView implements View<LinesState> {
   update(changed: Partial<LinesState>): void {
     const any = changesOf(changed);
     const { state } = this.#host;
+    const ofPicture = any("axes", "frame");
+    const ofRule = any("top_k", "threshold", "blank");
     this.#shell.sync(state);
-    if (any("axes", "frame")) this.#readPicture();
-    if (any("axes", "frame", "heads", "threshold")) this.#selectLines();
-    this.#header.update(state, this.#shell.theme, this.#shown);
-    if (any("axes", "frame", "heads", "threshold", "height", "layer")) this.#stage.draw();
+    if (ofPicture) this.#readPicture();
+    if (ofPicture || ofRule) this.#readShown();
+    if (!onlyLit(changed)) this.#showHeader();
+    if (ofPicture || ofRule || any("height")) this.#stage.draw();
     this.#readFans();
   }
 
   /** New colours for the same picture; before the first update there is nothing to restyle. */
   #restyle(): void {
     if (!this.#header) return;
-    this.#header.update(this.#host.state, this.#shell.theme, this.#shown);
+    this.#showHeader();
     this.#stage.draw();
   }
 
@@ -76,21 +85,44 @@ export class AttentionLinesView implements View<LinesState> {
   // ── State → picture ───────────────────────────────────────────────────────────────────────────
 
   #drawing(): Drawing {
-    const picture = this.#picture;
-    const shown = this.#shown;
-    const { heads, height } = this.#host.state;
-    return { picture, shown, fans: this.#fans.current, heads, height };
+    const { height } = this.#host.state;
+    return { picture: this.#picture, rule: this.#rule(), fans: this.#fans.current, height };
+  }
+
+  /** Which lines are drawn; null = none but those of lit tokens. */
+  #rule(): Rule | null {
+    const { blank, top_k, threshold } = this.#host.state;
+    return blank ? null : { top_k, threshold };
   }
 
   #readPicture(): void {
-    this.#picture = linesPicture(this.#host.state, this.#picture);
-    if (this.#picture) this.#stage.fill(this.#picture);
+    const before = this.#picture;
+    this.#picture = linesPicture(this.#host.state, before);
+    if (!this.#picture || this.#picture === before) return;
+    this.#stage.fill(this.#picture);
+    this.#stage.point(null);
   }
 
-  #selectLines(): void {
-    this.#shown = shownLines(this.#host.state, this.#picture?.content ?? null);
-    this.#stage.point(null);
-    this.#shell.root.dataset.lines = String(this.#shown?.indices.length ?? 0);
+  #readShown(): void {
+    const lines = this.#picture?.content;
+    const rule = this.#rule();
+    this.#shown = lines && rule ? this.#chunks.shown(lines, rule) : null;
+    this.#shell.root.dataset.lines = String(this.#shown?.n ?? 0);
+  }
+
+  #showHeader(): void {
+    const lines = this.#picture?.content ?? null;
+    this.#header.update(this.#host.state, this.#shell.theme, lines, this.#shown);
+  }
+
+  /** Something that was asked for has come. */
+  #onArrival(what: "lines" | "shown"): void {
+    if (what === "lines") this.#stage.draw();
+    else {
+      this.#readShown();
+      this.#showHeader();
+      this.#showFans();
+    }
   }
 
   /** Which tokens are lit, on both sides, and the fans of those that show one. */
@@ -106,7 +138,8 @@ export class AttentionLinesView implements View<LinesState> {
     const { hovered } = lit[side];
     this.#stage.plane.dataset.looking = oneSequence ? side : "";
     const pinned = pinnedUnits(lit.query, oneSequence ? null : lit.key);
-    this.#fans.want(hovered === null ? pinned : [{ side, unit: hovered }], picture);
+    const others = pinned.filter((at) => at.side !== side || at.unit !== hovered);
+    this.#fans.want(hovered === null ? pinned : [...others, { side, unit: hovered }], picture);
     this.#showFans();
   }
 
@@ -118,27 +151,30 @@ export class AttentionLinesView implements View<LinesState> {
     const picture = this.#picture;
     const fans = this.#fans.current;
     if (!picture) return;
+    const lines = picture.content;
     this.#stage.light((side): LitColumn => {
-      return { ...this.#lit(picture, side), quiet: quietUnits(fans, side) };
+      const quiet = lines && quietUnits(fans, lines, side);
+      return { ...this.#lit(picture, side), quiet };
     });
     this.#shell.root.classList.toggle("has-fan", fans.length > 0);
-    this.#header.setScale(fans);
+    this.#header.setScale(lines, fans);
     this.#showWords(picture);
   }
 
   #showWords({ axes, content: lines }: LinesPicture): void {
     const shell = this.#shell;
-    const shown = this.#shown;
-    if (!lines || !shown) {
+    if (!lines) {
       shell.setStatus("");
       return;
     }
+    const whole = linesSentence(axes, lines, this.#shown, this.#rule());
+    this.#stage.describe(`Attention lines, layer ${lines.frame.key.layer}: ${whole}`);
     const fan = this.#fans.current.at(-1);
-    const threshold = effectiveThreshold(lines, this.#host.state.threshold);
-    const sentence = fan ? fanSentence(axes, fan, lines) : linesSentence(lines, shown, threshold);
+    const sentence = fan ? fanSentence(axes, fan, lines) : whole;
     shell.setStatus(sentence);
     if (fan) shell.announce(`layer ${lines.frame.key.layer}: ${sentence}`);
-    else shell.announce(`${percent(shown.mass)} of the attention mass shown`);
+    else if (!this.#shown) shell.announce(sentence);
+    else shell.announce(`${percent(this.#shown.mass)} of ${massName(lines)} shown`);
   }
 
   // ── What the user does ────────────────────────────────────────────────────────────────────────
@@ -155,6 +191,7 @@ export class AttentionLinesView implements View<LinesState> {
       },
       point: (at) => this.#point(at),
       pointLine: (line, event) => this.#pointLine(line, event),
+      pointSinks: (row, event) => this.#pointSinks(row, event),
       leave: (event) => {
         // What other views light up is read as "looks at", whichever column was touched last here.
         this.#side = "query";
@@ -179,7 +216,7 @@ export class AttentionLinesView implements View<LinesState> {
     else if (turned) this.#readFans();
   }
 
-  #pointLine(line: number | null, { clientX: x, clientY: y }: MouseEvent): void {
+  #pointLine(line: Curve | null, event: MouseEvent): void {
     const { tooltip } = this.#shell;
     const picture = this.#picture;
     this.#stage.point(line);
@@ -188,8 +225,17 @@ export class AttentionLinesView implements View<LinesState> {
       return;
     }
     const [first, second] = lineWords(picture.axes, picture.content, line);
-    const anchor = { left: x, right: x, top: y - 6, bottom: y + 6 };
-    tooltip.show(anchor, [h("b", {}, first), h("div", {}, second)]);
+    tooltip.show(anchorAt(event), [h("b", {}, first), h("div", {}, second)]);
+  }
+
+  #pointSinks(row: number | null, event: MouseEvent): void {
+    const picture = this.#picture;
+    if (row === null || !picture?.content?.sinks.units.length) return;
+    this.#stage.point(null);
+    const fan = this.#fans.current.find((one) => one.side === "query" && one.unit === row);
+    const [first, each] = sinksOfRow(picture.axes, picture.content, row, fan ?? null);
+    const rows = each.map((words) => h("div", {}, words));
+    this.#shell.tooltip.show(anchorAt(event), [h("b", {}, first), ...rows]);
   }
 
   #pin(at: At): void {
@@ -198,6 +244,10 @@ export class AttentionLinesView implements View<LinesState> {
     this.#side = at.side;
     this.#host.set(pinPatch(this.#host.state, picture, at));
   }
+}
+
+function anchorAt({ clientX: x, clientY: y }: MouseEvent) {
+  return { left: x, right: x, top: y - 6, bottom: y + 6 };
 }
 
 /** The pinned units that have a fan; of one sequence, whose keys are its queries, each once. */

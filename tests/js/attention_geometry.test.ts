@@ -1,36 +1,80 @@
 import { describe, expect, test } from "vitest";
-import { addCurve, descent, type Geometry, layout } from "../../js/attention_lines/geometry";
+import { plan } from "../../js/attention_lines/cells";
+import type { Fan } from "../../js/attention_lines/fan";
+import {
+  addCurve,
+  descent,
+  evenTrack,
+  type Geometry,
+  layout,
+  measuredTrack,
+  unitsInView,
+} from "../../js/attention_lines/geometry";
 import { outOfView } from "../../js/attention_lines/headings";
-import type { Fan } from "../../js/attention_lines/lines";
+
+const WISHES = { labels: { query: 60, key: 60 }, heads: 9, gutter: true, minimap: true };
 
 function geometry(more: Partial<Geometry> = {}): Geometry {
-  const columns = layout(900, 400, { query: 60, key: 60 });
-  return { ...columns, height: 400, rowHeight: 20, scroll: 0, tracks: [0], ...more };
+  const track = evenTrack(60, 20);
+  return {
+    ...layout(900, WISHES),
+    ...{ horizontal: false, height: 400, scroll: 0, query: track, key: track, tracks: [0] },
+    ...more,
+  };
 }
 
 describe("columns", () => {
-  test("a short text has its columns close together, a tall one farther apart", () => {
-    const between = (height: number): number => {
-      const { x0, x1 } = layout(900, height, { query: 60, key: 60 });
+  test("lines get all the width that labels, values and the small picture leave", () => {
+    const between = (width: number): number => {
+      const { x0, x1 } = layout(width, WISHES);
       return x1 - x0;
     };
-    expect(between(100)).toBeLessThan(200);
-    expect(between(640)).toBeGreaterThan(between(100));
-    expect(between(640)).toBeLessThan(340);
+    expect(between(1600)).toBeGreaterThan(between(900) + 500);
+    const { x1, keyX, keyWidth, keyLane, minimap, width } = layout(1600, WISHES);
+    expect(keyX + keyWidth + keyLane + minimap).toBe(width);
+    expect(keyX - x1).toBeLessThan(10);
   });
 
   test("a column with short labels leaves its room to the other", () => {
-    const { queryWidth, keyWidth } = layout(568, 286, { query: 190, key: 60 });
+    const { queryWidth, keyWidth } = layout(760, { ...WISHES, labels: { query: 190, key: 60 } });
     expect(queryWidth).toBe(190);
     expect(keyWidth).toBe(60);
   });
 
   test.each([280, 388, 568, 900, 1600])("all is inside a width of %i", (width) => {
-    const { queryX, lane, keyX, keyWidth, x0, x1 } = layout(width, 640, { query: 300, key: 300 });
-    expect(queryX).toBeGreaterThanOrEqual(lane - 1);
-    expect(keyX + keyWidth + lane).toBeLessThanOrEqual(width + 1);
-    expect(x1 - x0).toBeGreaterThan(50);
+    const parts = layout(width, { ...WISHES, labels: { query: 300, key: 300 } });
+    const { queryX, queryLane, keyX, keyWidth, keyLane, x0, x1 } = parts;
+    expect(queryX).toBeGreaterThanOrEqual(queryLane);
+    expect(keyX + keyWidth + keyLane).toBeLessThanOrEqual(width);
+    expect(x1 - x0).toBeGreaterThan(40);
   });
+});
+
+test("units of any size are found where they are", () => {
+  const track = measuredTrack([30, 10, 60]);
+  expect([0, 29, 30, 39, 40, 99, 100, -1].map((place) => track.unitAt(place))).toEqual([
+    0, 0, 1, 1, 2, 2, 3, -1,
+  ]);
+  expect([track.start(2), track.size(2), track.total]).toEqual([40, 60, 100]);
+  const place = geometry({ query: track, height: 35, scroll: 20 });
+  expect(unitsInView(place, "query")).toEqual([0, 3]);
+});
+
+test("every pin keeps its values, and each head has a column where there is room", () => {
+  const fan = (unit: number, heads: number): Fan => {
+    const weights = new Float32Array(heads);
+    const numbers = Array.from({ length: heads }, (_, head) => head);
+    return { side: "query", unit, heads: numbers, weights, drawn: weights, n: 1, exact: true };
+  };
+  const pins = [fan(1, 9), fan(2, 9), fan(3, 9)];
+  const wide = plan(330, pins, "query");
+  expect(wide.values.map(({ fan: { unit } }) => unit)).toEqual([1, 2, 3]);
+  expect(wide.cells?.fan.unit).toBe(3);
+  const narrow = plan(64, pins, "query");
+  expect(narrow.values.map(({ fan: { unit } }) => unit)).toEqual([3]);
+  expect(narrow.cells).toBeNull();
+  expect(plan(330, [fan(1, 1)], "query").cells).toBeNull();
+  expect(plan(330, pins, "key").values).toEqual([]);
 });
 
 test("the pointer finds a line where it is drawn", () => {
@@ -58,7 +102,7 @@ test("strong tokens that are scrolled out of view are counted", () => {
   weights.set([0.3, 0.2, 0.01], 0);
   weights[15] = 0.3;
   weights[50] = 0.19;
-  const fan: Fan = { side: "query", unit: 55, heads: [0], weights, n: 60, exact: true };
-  expect(outOfView(geometry({ scroll: 200 }), fan)).toEqual({ above: 2, below: 1 });
-  expect(outOfView(geometry({ scroll: 0, height: 1200 }), fan)).toEqual({ above: 0, below: 0 });
+  const of = (more: Partial<Geometry>) => outOfView(geometry(more), "key", weights);
+  expect(of({ scroll: 200 })).toEqual({ above: 2, below: 1 });
+  expect(of({ scroll: 0, height: 1200 })).toEqual({ above: 0, below: 0 });
 });

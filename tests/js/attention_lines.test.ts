@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { unpackLines } from "../../js/attention_lines/lines";
+import { linesBetween, unpackLines } from "../../js/attention_lines/lines";
 import type { LinesFrame, LinesState } from "../../js/attention_lines/state";
 import { AttentionLinesView } from "../../js/attention_lines/view";
 import { lineWords } from "../../js/attention_lines/words";
+import { unpack } from "../../js/shared/arrays";
 import type { Answer } from "../../js/shared/host/host";
 import type { Axes } from "../../js/shared/state";
 import {
@@ -19,6 +20,7 @@ import {
   selfAxes,
   settle,
 } from "./fake_host";
+import { chunkArrays, type Line, linesFrame } from "./lines_frames";
 
 const WORDS = ["The", " animal", " was", " tired"];
 // [query, key, head, weight], strongest first: six lines of two heads, 2.5 in all.
@@ -29,40 +31,19 @@ const LINES = [
   [2, 1, 1, 0.25],
   [3, 3, 0, 0.2],
   [2, 2, 0, 0.05],
-] as const;
+] as const satisfies readonly Line[];
 
-function linesFrame(axes: Axes, undefinedRows = [0, 0, 0, 0]): LinesFrame {
-  const at = (place: 0 | 1 | 2 | 3): number[] => LINES.map((line) => line[place]);
-  return {
-    kind: "lines",
-    key: { kind: axes.kind, layer: 1, heads: [], unit: axes.unit },
-    n_heads: 2,
-    lines: {
-      query: pack(at(0), "uint16"),
-      key: pack(at(1), "uint16"),
-      head: pack(at(2)),
-      weight: pack(at(3), "float32"),
-    },
-    per_row: 4,
-    n_total: 6,
-    n: 6,
-    automatic_threshold: 0.7,
-    mass: pack([1.75, 0.75], "float32"),
-    heads: pack([0, 1], "uint16"),
-    thumbnails: pack(new Array(8).fill(255), "uint8", [2, 2, 2]),
-    undefined_rows: pack(undefinedRows),
-    row_sums_note: "",
-  };
+function framed(axes: Axes, more: Partial<LinesFrame> = {}, undefinedRows = [0, 0, 0, 0]) {
+  return linesFrame(axes, { lines: LINES, more, undefinedRows });
 }
 
+/** What two heads give: exact where a frame only has its strongest lines. */
 function exactFan({ question, args }: Asked): Answer | null {
   if (question !== "fan") return null;
+  const weights = floats([0.11, 0.71, 0.1, 0.08, 0.21, 0.61, 0.1, 0.08], [2, 4]);
   return {
-    result: { layer: 1, kind: "self", unit: "token", ...args },
-    arrays: {
-      weights: floats([0.11, 0.71, 0.1, 0.08, 0.21, 0.61, 0.1, 0.08], [2, 4]),
-      heads: integers([0, 1]),
-    },
+    result: { key: framed(selfAxes(WORDS)).key, ...args },
+    arrays: { weights, drawn: weights, heads: integers([0, 1]) },
   };
 }
 
@@ -71,7 +52,12 @@ function show(
   more: Partial<LinesState> = {},
   answer?: (asked: Asked) => Answer | null,
 ): { host: FakeHost<LinesState>; root: HTMLElement } {
-  const state: LinesState = { ...common(axes), threshold: 0.1, frame: linesFrame(axes), ...more };
+  const state: LinesState = {
+    ...common(axes),
+    ...{ aggregate: "separate", sinks: "auto", top_k: null, threshold: 0.1, blank: false },
+    frame: framed(axes),
+    ...more,
+  };
   const host = new FakeHost<LinesState>(state, answer);
   const view = new AttentionLinesView(document.body, host);
   host.view = view;
@@ -116,74 +102,84 @@ describe("what is shown", () => {
   test("the threshold changes the number of lines and the words that say it", async () => {
     const { host, root } = show();
     expect(root.dataset.lines).toBe("5");
-    expect(status(root)).toContain(
-      "5 lines shown, 98.0 % of the attention mass; 1 below 0.10 hidden",
-    );
+    expect(status(root)).toBe("5 lines shown, 98.0 % of the attention mass: from 0.10 on");
     host.set({ threshold: 0.5 });
     expect(root.dataset.lines).toBe("3");
-    expect(status(root)).toContain(
-      "3 lines shown, 80.0 % of the attention mass; 3 below 0.50 hidden",
-    );
-    host.set({ threshold: 0 });
+    expect(status(root)).toBe("3 lines shown, 80.0 % of the attention mass: from 0.50 on");
+    host.set({ threshold: null });
     expect(status(root)).toBe("6 lines shown, 100 % of the attention mass");
+  });
+
+  test("so many of each token and head are drawn, and both rules say the mass that is shown", () => {
+    const { host, root } = show(selfAxes(WORDS), { threshold: null, top_k: 1 });
+    expect(root.dataset.lines).toBe("6");
+    const lines: readonly Line[] = [...LINES, [3, 2, 1, 0.125], [3, 0, 1, 0.0625]];
+    host.set({ frame: linesFrame(selfAxes(WORDS), { lines }) });
+    expect(root.dataset.lines).toBe("6");
+    const shows = () => find(root, ".al-shows").textContent;
+    // 2.5 of 2.6875.
+    expect(shows()).toBe("shows 93.0 %");
+    expect(status(root)).toContain("93.0 % of the attention mass: the strongest of each token and");
+    host.set({ top_k: 2 });
+    expect(root.dataset.lines).toBe("7");
+    expect(shows()).toBe("shows 97.7 %");
+    host.set({ threshold: 0.1 });
+    expect(root.dataset.lines).toBe("6");
+    expect(status(root)).toContain("the 2 strongest of each token and head, from 0.10 on");
+    host.set({ threshold: null, top_k: null });
+    expect(root.dataset.lines).toBe("8");
+  });
+
+  test("one button goes back to the default rule, which no head, layer or text moves", () => {
+    const { host, root } = show(selfAxes(WORDS), { threshold: 0.3, top_k: 5 });
+    const auto = find(root, '[data-action="auto"]');
+    expect(auto.getAttribute("aria-pressed")).toBe("false");
+    auto.click();
+    expect([host.state.top_k, host.state.threshold]).toEqual([2, null]);
+    expect(auto.getAttribute("aria-pressed")).toBe("true");
+    find(root, '[data-head="1"]').click();
+    const alone = linesFrame(selfAxes(WORDS), { lines: LINES.filter((line) => line[2] === 0) });
+    host.set({ frame: { ...alone, key: { ...alone.key, heads: [1] } } });
+    expect([host.state.top_k, host.state.threshold]).toEqual([2, null]);
+    expect(auto.getAttribute("aria-pressed")).toBe("true");
+  });
+
+  test("all off draws nothing but the lines of lit tokens, and says so", async () => {
+    const { host, root } = show(selfAxes(WORDS), {}, exactFan);
+    find(root, '[data-action="blank"]').click();
+    expect(host.state.blank).toBe(true);
+    expect(root.dataset.lines).toBe("0");
+    expect(status(root)).toContain("All lines off");
+    host.set({ selected: [3] });
+    await settle();
+    expect(status(root)).toContain("looks most at ‘\u2068animal\u2069’ 0.66");
   });
 
   test("lines are counted from exact weights, at any threshold", () => {
     // A hair below and at 0.05, which one byte would not tell apart.
     const axes = selfAxes(WORDS);
     const weights = [1, 0.5, 0.5, 0.25, Math.fround(0.05), 0.0499];
-    const whole = linesFrame(axes);
-    const lines = { ...whole.lines, weight: pack(weights, "float32") };
-    const { host, root } = show(axes, { frame: { ...whole, lines }, threshold: 0.05 });
+    const lines = LINES.map((line, i): Line => [line[0], line[1], line[2], weights[i] ?? 0]);
+    const { host, root } = show(axes, { frame: linesFrame(axes, { lines }), threshold: 0.05 });
     expect(root.dataset.lines).toBe("5");
-    expect(status(root)).toContain("1 below 0.05 hidden");
     host.set({ threshold: 0.0499 });
     expect(root.dataset.lines).toBe("6");
     host.set({ threshold: 0.0502 });
-    expect(status(root)).toContain("2 below 0.0502 hidden");
+    expect(root.dataset.lines).toBe("4");
+    expect(status(root)).toContain("from 0.0502 on");
   });
 
   test("nearly all of the mass is not all of it", () => {
     const axes = selfAxes(WORDS);
-    const whole = linesFrame(axes);
     const weights = [1, 1, 1, 1, 1, 0.0001];
-    const frame = {
-      ...{ ...whole, mass: pack([4, 1.0001], "float32") },
-      lines: { ...whole.lines, weight: pack(weights, "float32") },
-    };
+    const lines = LINES.map((line, i): Line => [line[0], line[1], line[2], weights[i] ?? 0]);
+    const frame = linesFrame(axes, { lines });
     const { host, root } = show(axes, { frame, threshold: 0.01 });
     expect(status(root)).toContain("5 lines shown, > 99.9 % of the attention mass");
-    host.set({ threshold: 0 });
+    host.set({ threshold: null });
     expect(status(root)).toBe("6 lines shown, 100 % of the attention mass");
     host.set({ frame: { ...frame, n_total: 7 } });
     expect(status(root)).toContain("6 lines shown, > 99.9 % of the attention mass");
-    expect(status(root)).toContain("left out (< 0.01 % of the mass)");
-  });
-
-  test("a head that the frame is not of has no part in a mean, and the view says it is late", () => {
-    vi.useFakeTimers();
-    try {
-      const axes = selfAxes(WORDS);
-      const whole = linesFrame(axes);
-      const frame: LinesFrame = {
-        ...{ ...whole, n: 4, n_total: 4, key: { ...whole.key, heads: [0] } },
-        ...{ heads: pack([0], "uint16"), mass: pack([1.75], "float32") },
-        lines: {
-          query: pack([0, 1, 3, 2], "uint16"),
-          key: pack([0, 0, 3, 2], "uint16"),
-          head: pack([0, 0, 0, 0]),
-          weight: pack([1, 0.5, 0.2, 0.05], "float32"),
-        },
-      };
-      const { host, root } = show(axes, { frame, heads: [0], hovered: 3 });
-      expect(find(root, ".gh-banners").textContent).toBe("");
-      host.set({ heads: [0, 1] });
-      expect(status(root)).toContain("looks most at ‘\u2068tired\u2069’ 0.20, head 0");
-      vi.advanceTimersByTime(1000);
-      expect(find(root, ".gh-banners").textContent).toContain("The picture is still the last one");
-    } finally {
-      vi.useRealTimers();
-    }
   });
 
   test("a picture that lags behind its controls says so, until the right one comes", async () => {
@@ -196,7 +192,7 @@ describe("what is shown", () => {
       expect(banner()).toBe("");
       vi.advanceTimersByTime(1000);
       expect(banner()).toContain("The picture is still the last one");
-      const whole = linesFrame(axes);
+      const whole = framed(axes);
       host.set({ frame: { ...whole, key: { ...whole.key, layer: 2 } } });
       expect(banner()).toBe("");
     } finally {
@@ -217,29 +213,36 @@ describe("what is shown", () => {
     expect(root.querySelector("[data-action=cancel]")).toBeNull();
   });
 
-  test("without a threshold the frame's own choice holds", () => {
-    const { host, root } = show(selfAxes(WORDS), { threshold: null });
-    expect(status(root)).toContain("below 0.70 hidden");
-    host.set({ threshold: 0 });
-    expect(root.dataset.lines).toBe("6");
+  test("what the kernel cut is said", () => {
+    const axes = selfAxes(WORDS);
+    const more = { n_total: 900, per_row: 3 };
+    const frame = linesFrame(axes, { lines: LINES, perRow: 3, more });
+    const { host, root } = show(axes, { frame, threshold: null });
+    const cut = "beyond the 3 strongest of each token and head is left out";
+    expect(status(root)).toContain(cut);
+    host.set({ top_k: 2 });
+    expect(status(root)).not.toContain(cut);
   });
 
-  test("what the kernel cut is said, with the share that it carries", () => {
+  test("what goes to sinks is said and drawn aside; hidden, that the rest is renormalised", () => {
     const axes = selfAxes(WORDS);
-    const whole = linesFrame(axes);
-    const mass = pack([2.5, 2.5], "float32");
-    const { host, root } = show(axes, { frame: { ...whole, n_total: 900, per_row: 3, mass } });
-    expect(status(root)).toContain(
-      "beyond the 3 strongest of each token and head is left out (50.0 % of the mass)",
-    );
-    // So long that not even one line of every row has room.
-    host.set({ frame: { ...whole, n_total: 900, per_row: 0, mass } });
-    expect(status(root)).toContain("what lies beyond the 6 strongest is left out");
+    const whole = framed(axes);
+    const sinks: LinesFrame["sinks"] = {
+      ...whole.sinks,
+      ...{ mode: "aside", share: 0.41, units: pack([0], "uint32") },
+    };
+    const { host, root } = show(axes, { frame: { ...whole, sinks } });
+    expect(status(root)).toContain("41.0 % goes to the sink ‘\u2068The\u2069’, set aside");
+    expect(find(root, ".gh-legend").textContent).toContain("to sinks, 0 … 1");
+    host.set({ frame: { ...whole, sinks: { ...sinks, mode: "hidden" } } });
+    expect(status(root)).toContain("of the attention mass that is left");
+    expect(status(root)).toContain("without the sink ‘\u2068The\u2069’ (41.0 %)");
+    expect(status(root)).toContain("the rest renormalised");
   });
 
   test("a fully masked row is called undefined, not zero", async () => {
     const axes = selfAxes(WORDS);
-    const { root } = show(axes, { frame: linesFrame(axes, [0, 0, 1, 0]), hovered: 2 });
+    const { root } = show(axes, { frame: framed(axes, {}, [0, 0, 1, 0]), hovered: 2 });
     await settle();
     expect(token(root, "query", 2).classList).toContain("is-undefined");
     expect(status(root)).toContain("is fully masked: its attention is undefined");
@@ -296,7 +299,7 @@ describe("hover and pin", () => {
     await settle();
     const least = "looks most at ‘\u2068animal\u2069’ 0.25, ‘\u2068tired\u2069’ 0.10";
     expect(status(root)).toContain(`${least}, mean of 2 heads`);
-    host.set({ frame: { ...linesFrame(selfAxes(WORDS)), n_total: 900 } });
+    host.set({ frame: { ...framed(selfAxes(WORDS)), n_total: 900 } });
     expect(status(root)).toContain(
       `${least}, or more (weaker lines are not in this picture), mean of 2 heads`,
     );
@@ -306,11 +309,11 @@ describe("hover and pin", () => {
     const undefinedRow = (asked: Asked): Answer | null => {
       if (asked.question !== "fan") return null;
       const weights = floats([1, 0.5, Number.NaN, 0.25, 0, 0, Number.NaN, 0], [2, 4]);
-      const result = { layer: 1, kind: "self", unit: "token", ...asked.args };
-      return { result, arrays: { weights, heads: integers([0, 1]) } };
+      const result = { key: framed(selfAxes(WORDS)).key, ...asked.args };
+      return { result, arrays: { weights, drawn: weights, heads: integers([0, 1]) } };
     };
     const axes = selfAxes(WORDS);
-    const more = { frame: linesFrame(axes, [0, 0, 1, 0]) };
+    const more = { frame: framed(axes, {}, [0, 0, 1, 0]) };
     const { root } = show(axes, more, undefinedRow);
     await settle();
     over(token(root, "key", 0));
@@ -325,8 +328,13 @@ describe("hover and pin", () => {
 
   test("a line under the pointer has its exact weight", async () => {
     const axes = selfAxes(WORDS);
-    const lines = unpackLines(linesFrame(axes));
-    expect(lineWords(axes, lines, 3)[0]).toBe("Head 1: 0.250");
+    const lines = unpackLines(framed(axes));
+    const line = { query: 2, key: 1, map: 1, weight: 0.25 };
+    expect(lineWords(axes, lines, line)[0]).toBe("Head 1: 0.250");
+    const mean = linesFrame(axes, { lines: LINES, nMaps: 1, key: { aggregate: "mean" } });
+    expect(lineWords(axes, unpackLines(mean), { ...line, map: 0 })[0]).toBe(
+      "Mean of 2 heads: 0.250",
+    );
   });
 
   test("a click pins a token, a second click lets go, Escape clears all", async () => {
@@ -376,7 +384,6 @@ describe("controls and keys", () => {
       tile.dispatchEvent(new MouseEvent("click", { bubbles: true, ...how }));
     click();
     expect(host.state.heads).toEqual([0]);
-    expect(root.dataset.lines).toBe("3");
     click();
     expect(host.state.heads).toEqual([]);
     for (const how of [{ ctrlKey: true }, { metaKey: true }, { shiftKey: true }]) {
@@ -425,6 +432,12 @@ describe("controls and keys", () => {
     expect(host.state.hovered).toBe(1);
     press(root, "Enter");
     expect(host.state.selected).toEqual([1]);
+    press(root, "End");
+    expect(host.state.hovered).toBe(3);
+    press(root, "Home");
+    expect(host.state.hovered).toBe(0);
+    press(root, "PageDown");
+    expect(host.state.hovered).toBeGreaterThan(1);
   });
 });
 
@@ -437,4 +450,67 @@ test("when the host turns dark, the head tiles take the dark palette", async () 
   expect(root.dataset.theme).toBe("dark");
   expect(colour()).not.toBe(light);
   document.body.removeAttribute("data-jp-theme-light");
+});
+
+describe("a long text", () => {
+  const N = 600;
+  const axes = selfAxes(Array.from({ length: N }, (_, i) => `w${i}`));
+  const size = { rows: 128, nMaps: 1, perRow: 2 };
+  // Every row looks at the one before, and one far away at row 5.
+  const lines: Line[] = Array.from({ length: N }, (_, i) => [i, Math.max(0, i - 1), 0, 0.5]);
+  lines.push([590, 5, 0, 0.75]);
+  const frame = (more: Partial<LinesFrame> = {}): LinesFrame =>
+    linesFrame(axes, {
+      ...{ lines, rows: 128, nMaps: 1, perRow: 2 },
+      key: { aggregate: "mean" },
+      more: { shown: { n: 601, mass: 0.5 }, rule: { top_k: 2, threshold: null }, ...more },
+    });
+  const answer = ({ question, args }: Asked): Answer | null => {
+    const { key } = frame();
+    if (question === "shown") return { result: { key, n: 7, mass: 0.25 }, arrays: {} };
+    if (question !== "lines") return null;
+    const chunk = Number(args.chunk);
+    const packed = chunkArrays(lines, { first: chunk * 128, ...size });
+    const arrays = Object.fromEntries(
+      Object.entries(packed).map(([name, one]) => [
+        name,
+        { values: unpack(one), shape: one.shape },
+      ]),
+    );
+    return { result: { key, chunk, first: chunk * 128 }, arrays };
+  };
+  const rule = { threshold: null, top_k: 2, aggregate: "mean" as const };
+
+  test("has only the rows near the view in the page, and asks for lines as they come into view", async () => {
+    const { host, root } = show(axes, { frame: frame(), ...rule }, answer);
+    await settle();
+    expect(root.querySelectorAll("*").length).toBeLessThan(800);
+    expect(root.querySelector('[data-side="query"][data-unit="400"]')).toBeNull();
+    const scroller = find(root, ".al-scroll");
+    scroller.scrollTop = 400 * 16;
+    scroller.dispatchEvent(new Event("scroll"));
+    await settle();
+    expect(token(root, "query", 400).textContent).toBe("w400");
+    expect(host.asked.filter(({ question }) => question === "lines")).toEqual([
+      { question: "lines", args: { chunk: 3 } },
+    ]);
+  });
+
+  test("another rule is counted by the kernel: the page has not all rows", async () => {
+    const { host, root } = show(axes, { frame: frame(), ...rule }, answer);
+    expect(status(root)).toContain("601 lines shown, 50.0 %");
+    host.set({ top_k: 1 });
+    expect(host.asked.at(-1)).toEqual({ question: "shown", args: { top_k: 1, threshold: 0 } });
+    await settle();
+    expect(status(root)).toContain("7 lines shown, 25.0 % of the attention mass");
+  });
+
+  test("a line to a unit in view is known though its row is far away, once", () => {
+    const drawn = linesBetween(unpackLines(frame()), { top_k: 2, threshold: null }, 0, 40);
+    const arriving = drawn.query.map((query, i) => [query, drawn.key[i]]);
+    expect(arriving.filter(([query]) => query === 590)).toEqual([[590, 5]]);
+    expect(arriving.filter(([query]) => query === 20)).toEqual([[20, 19]]);
+    const strongest = linesBetween(unpackLines(frame()), { top_k: 2, threshold: 0.6 }, 0, 40);
+    expect(strongest.query).toEqual([590]);
+  });
 });

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { tokenColumn } from "../../js/attention_lines/columns";
+import { evenTrack, layout } from "../../js/attention_lines/geometry";
 import { axisLabels } from "../../js/fused_attention_matrix/labels";
 import { type Column, column } from "../../js/shared/map/axis";
 import type { Axis } from "../../js/shared/state";
@@ -15,7 +16,10 @@ function labelsOf(segments: number[] | null): Column {
 function rowsOfLines(of: Column): HTMLElement[] {
   const tokens = tokenColumn("key");
   tokens.fill(of, null);
-  tokens.window(0, 100, 20);
+  const track = evenTrack(of.length, 20);
+  const wishes = { labels: { query: 60, key: 60 }, heads: 2, gutter: false, minimap: false };
+  const place = { ...layout(600, wishes), horizontal: false, height: 100, scroll: 0, tracks: [0] };
+  tokens.window({ ...place, query: track, key: track });
   return [...tokens.element.children] as HTMLElement[];
 }
 

@@ -112,7 +112,8 @@ def test_another_kind_keeps_layer_and_heads_within_what_it_has(translation: Trac
     view = AttentionLines(translation, kind="cross", layer=2, heads=[0, 3])
     view.kind = "encoder"  # two layers only
     assert view.layer == 1
-    assert view.frame["key"] == {"kind": "encoder", "layer": 1, "heads": [0, 3], "unit": "token"}
+    shown = {"kind": "encoder", "layer": 1, "heads": [0, 3], "unit": "token"}
+    assert view.frame["key"] == {**shown, "aggregate": "mean", "sinks": "auto"}
     assert view.axes["query"]["sequence"] == "source"
 
 

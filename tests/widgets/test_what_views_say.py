@@ -89,39 +89,56 @@ LINES = {
     "status": ".gh-status",
     "live": ".gh-live",
     "slider": ".gh-slider-row output",
+    "shows": ".al-shows",
     "keys": '[data-side="key"]@title',
     "queries": '[data-side="query"]@title',
 }
-THRESHOLDS = (None, 0.05, 0.123, 1.0)
+RULES = ((2, None), (2, 0.123), (None, 0.05), (None, None), (5, 1.0))
 
 
 def test_lines_say_how_many_they_are_and_what_they_carry(trace: Trace) -> None:
     cases = [
-        (kind, trace.layers(kind)[-1], heads, unit)
+        (kind, trace.layers(kind)[-1], heads, unit, aggregate)
         for kind in trace.kinds
-        for heads, unit in (([], "token"), ([0, 2], "word"))
+        for heads, unit, aggregate in (([], "token", "separate"), ([0, 2], "word", "mean"))
     ]
-    acts = [{"set": {"threshold": threshold}} for threshold in THRESHOLDS]
+    acts = [{"set": {"top_k": top_k, "threshold": threshold}} for top_k, threshold in RULES]
     pages = [
-        Page(AttentionLines(trace, kind=kind, layer=layer, heads=heads, unit=unit), LINES, acts)
-        for kind, layer, heads, unit in cases
+        Page(
+            AttentionLines(
+                trace,
+                kind=kind,
+                layer=layer,
+                heads=heads,
+                unit=unit,
+                aggregate=aggregate,
+                sinks="shown",
+            ),
+            LINES,
+            acts,
+        )
+        for kind, layer, heads, unit, aggregate in cases
     ]
-    for (kind, layer, heads, unit), page, said in zip(cases, pages, said_by(pages), strict=True):
+    for case, page, said in zip(cases, pages, said_by(pages), strict=True):
+        kind, layer, heads, unit, aggregate = case
         weights = trace.attention(layer, heads or None, kind=kind, unit=unit).numpy()
-        for threshold, heard in zip(THRESHOLDS, said, strict=True):
-            least = page.view.frame["automatic_threshold"] if threshold is None else threshold
-            n_drawn, share = shares(weights, least)
+        if aggregate == "mean":
+            weights = weights.mean(axis=0, keepdims=True)
+        for (top_k, threshold), heard in zip(RULES, said, strict=True):
+            # What a picture has no room for it says.
+            most = min(top_k or weights.shape[-1], page.view.frame["per_row"])
+            of_rule = -np.sort(-weights, axis=-1)[..., :most]
+            n_drawn, carried = shares(of_rule, threshold or 0)
+            share = carried * of_rule.sum(dtype=np.float64) / weights.sum(dtype=np.float64)
             (status,) = heard["status"]
             n_said, share_said = numbers_in(r"^N lines? shown, N of the attention mass", status)
             assert int(n_said.replace(",", "")) == n_drawn, status
             assert holds(share_said, share), (status, share)
             assert heard["live"] == [f"{share_said} of the attention mass shown"]
-            assert heard["slider"][0].endswith(f" shows {share_said}")
-            assert float(heard["slider"][0].split()[0]) == least
-            hidden = (weights > 0).sum() - n_drawn
-            if hidden and page.view.frame["n"] == page.view.frame["n_total"]:
-                (said_hidden,) = numbers_in(r"N below [\d.]+ hidden", status)
-                assert int(said_hidden.replace(",", "")) == hidden
+            assert heard["shows"] == [f"shows {share_said}"]
+            of, least = heard["slider"]
+            assert of == ("all" if top_k is None else str(top_k))
+            assert least == "any" if threshold is None else float(least) == threshold
 
 
 def test_a_lit_token_says_its_weights(trace: Trace) -> None:
@@ -136,7 +153,7 @@ def test_a_lit_token_says_its_weights(trace: Trace) -> None:
             for side, place in lit
         ]
         asks = [("fan", {"position": place, "side": side}) for side, place in lit]
-        view = AttentionLines(trace, kind=kind, layer=layer, heads=heads, unit=unit)
+        view = AttentionLines(trace, kind=kind, layer=layer, heads=heads, unit=unit, sinks="shown")
         pages.append(Page(view, LINES, acts, asks))
         fans.append(
             [(side, weights[:, p] if side == "query" else weights[:, :, p]) for side, p in lit]

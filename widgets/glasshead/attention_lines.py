@@ -8,11 +8,21 @@ import torch
 import traitlets
 
 from glasshead.code import asking
+from glasshead.map_view import MapView
 from glasshead.messages import question
-from glasshead.trace_view import TraceView
 from glasshead.view import bundle
 from glasshead_backend.frames import pack
-from glasshead_backend.frames.lines import fan, lines_frame, lines_table
+from glasshead_backend.frames.lines import (
+    Rule,
+    drawn_fan,
+    fan,
+    frame_key,
+    lines_chunk,
+    lines_frame,
+    strongest_lines,
+)
+from glasshead_backend.frames.lines_table import lines_table, lit_lines_table
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,14 +30,19 @@ if TYPE_CHECKING:
     from glasshead.messages import Answer
 
 
-class AttentionLines(TraceView):
-    """Two columns of tokens (or words), lines between them: colour = head, opacity = weight.
+class AttentionLines(MapView):
+    """Two columns of tokens (or words), and lines between them: the stronger, the darker.
+
+    Several heads are drawn as their mean in one ink (``aggregate="mean"`` or ``"max"``), or each in
+    its own colour (``"separate"``). Of every token its ``top_k`` strongest lines are drawn, two
+    unless set otherwise, whatever else is shown.
 
     Parameters
     ----------
     trace : Trace
     **state
-        Traits, e.g. ``layer``, ``heads``, ``kind``, ``unit``, ``threshold``.
+        Traits, e.g. ``layer``, ``heads``, ``kind``, ``unit``, ``aggregate``, ``sinks``, ``top_k``,
+        ``threshold``.
 
     Examples
     --------
@@ -40,32 +55,89 @@ class AttentionLines(TraceView):
     _esm = bundle("attention_lines.js")
     _css = bundle("attention_lines.css")
 
+    top_k = traitlets.Int(
+        2,
+        min=1,
+        allow_none=True,
+        help="Lines drawn of every token (and head, where each is drawn by itself), the strongest; "
+        "None = however many.",
+    ).tag(sync=True)
     threshold = traitlets.Float(
         None,
         min=0.0,
         max=1.0,
         allow_none=True,
-        help="Only lines of at least this weight are drawn; None = as many as can be read.",
+        help="Only lines of at least this weight are drawn; None = however weak.",
+    ).tag(sync=True)
+    blank = traitlets.Bool(
+        False, help="Draw no lines but those of tokens that are pointed at or pinned."
     ).tag(sync=True)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the lines drawn: who looks at what, with which head and exact weight."""
-        return lines_table(self.trace, self._selection, self.threshold)
+        """Return the lines drawn, strongest first: who looks at what, with which exact weight.
+
+        Returns
+        -------
+        DataFrame
+            ``source``, ``target``, ``head`` (-1 = several, combined), ``weight``,
+            ``source_position``, ``target_position``, and where rows predict ``predicted``. With
+            ``blank`` the lines of the tokens that are pointed at or pinned.
+        """
+        if self.blank:
+            rows, columns = self._lit("query"), self._lit("key")
+            return lit_lines_table(self.trace, self._selection, self._sinks, rows, columns)
+        return lines_table(self.trace, self._selection, self._sinks, self._rule)
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""
         return asking(self.trace, "attention", self._selection)
 
     def _make_frame(self) -> dict[str, Any]:
-        return lines_frame(self.trace, self._selection)
+        return lines_frame(self.trace, self._selection, self._sinks, self._rule)
+
+    @property
+    def _rule(self) -> Rule:
+        """Which lines are drawn."""
+        return Rule(self.top_k, self.threshold)
+
+    def _lit(self, side: Literal["query", "key"]) -> list[int]:
+        """Units of a side whose own lines are drawn; of one text these are its rows."""
+        sides = run_of(self.trace).sides
+        names = {of: sides.of(of, self._kind).name for of in ("query", "key")}
+        if side == "key" and names["key"] == names["query"]:
+            return []
+        source = names[side] == "source"
+        lit = self.selected_source if source else self.selected
+        hovered = self.hovered_source if source else self.hovered
+        unit_of = sides.unit_of_token(side, self._kind, self._unit)
+        tokens = [*lit, *([] if hovered is None else [hovered])]
+        return sorted({int(unit_of[token]) for token in tokens if token < len(unit_of)})
 
     @question
     def fan(self, position: int, side: Literal["query", "key"]) -> Answer:
-        """Exact weights of everything that a unit looks at (or that looks at it)."""
-        weights = fan(self.trace, self._selection, position, side)
+        """Exact weights of everything that a unit looks at (or that looks at it), by heads."""
+        asked, sinks = self._selection, self._sinks
+        weights = fan(self.trace, asked, position, side)
+        drawn = drawn_fan(self.trace, asked, sinks, position, side)
         heads = torch.tensor(self.heads or list(range(weights.shape[0])))
-        state = {"layer": self.layer, "kind": self.kind, "unit": self.unit}
-        return {**state, "position": position, "side": side}, {
+        about = {"key": frame_key(asked, sinks), "position": position, "side": side}
+        return about, {
             "weights": pack(weights, torch.float32),
+            "drawn": pack(drawn, torch.float32),
             "heads": pack(heads, torch.uint16),
         }
+
+    @question
+    def lines(self, chunk: int) -> Answer:
+        """Answer with the lines of the rows of one part of a long text, and those to its units."""
+        asked, sinks = self._selection, self._sinks
+        part, arrays = lines_chunk(self.trace, asked, sinks, chunk)
+        return {"key": frame_key(asked, sinks), **part}, arrays
+
+    @question
+    def shown(self, top_k: int, threshold: float) -> Answer:
+        """Answer how many lines of the whole text a rule draws, and their share; 0 = no limit."""
+        asked, sinks = self._selection, self._sinks
+        lines = strongest_lines(self.trace, asked, sinks)
+        shown = lines.shown(Rule(top_k or None, threshold or None))
+        return {"key": frame_key(asked, sinks), **shown}, {}

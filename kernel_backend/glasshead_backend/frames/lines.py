@@ -1,8 +1,7 @@
-"""The lines of one layer: for every head and query row the keys that it looks at most."""
+"""The lines of one layer: for every map and row the keys that it looks at most, sinks set aside."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,220 +9,314 @@ import torch
 from torch import Tensor
 
 from glasshead_backend.checks import positions
-from glasshead_backend.data_frames import table
+from glasshead_backend.frames.head_pictures import head_pictures
 from glasshead_backend.frames.pack import index_dtype, pack
+from glasshead_backend.frames.sinks import SinksPart
 from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.running.threads import undisturbed
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from jaxtyping import Bool, Float, Int, UInt8
+    from jaxtyping import Bool, Float, Int
 
     from glasshead_backend.asking import Selection, Side
     from glasshead_backend.capture.call import AttentionCall
+    from glasshead_backend.frames.pack import Packed
+    from glasshead_backend.frames.sinks import Wanted
     from glasshead_backend.maps.attention_map import AttentionMap
     from glasshead_backend.trace import Trace
 
 LINE_BUDGET = 20_000
-"""Lines in a frame: what a browser draws within a 60 Hz frame."""
+"""Lines in a frame, or in a part of it that is asked for later."""
 
-_THUMBNAIL = 32
-_LOWEST_THRESHOLD = 0.1
+WHOLE_ROWS = 400
+"""Rows up to which a frame has all of them ..."""
+
+CHUNK_ROWS = 128
+"""... and how many it has of a longer text: the others are asked for as they come into view."""
+
+FAINTEST = 0.01
+"""Weight below which a lit token's own line is not drawn."""
+
+_MOST_OF_LONG_ROWS = 64
+_ARRIVALS = 512
+_ARRIVALS_A_COLUMN = 4
+_MINIMAP = 64
+_FULL_OF_PIXELS = 0.98
+_STRONG = 0.95
+"""Quantile of the rows' strongest lines that is drawn in full."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which lines are drawn.
+
+    Attributes
+    ----------
+    top_k : int or None
+        The strongest so many of each row and map; None = however many.
+    threshold : float or None
+        Those of at least this weight; None = however weak.
+    """
+
+    top_k: int | None = 2
+    threshold: float | None = None
+
+    def drawn(self, weights: Float[Tensor, "map row k"]) -> Bool[Tensor, "map row k"]:
+        """Tell which of some rows' lines, strongest first, are drawn."""
+        drawn = weights > 0
+        if self.threshold is not None:
+            drawn &= weights >= torch.tensor(self.threshold, dtype=torch.float32)
+        if self.top_k is not None:
+            drawn[..., self.top_k :] = False
+        return drawn
 
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """The strongest lines of some heads, strongest first, and sums over all of them.
+    """The strongest lines of every map and row, strongest first, and sums over all of them.
 
     Attributes
     ----------
     heads : Tensor
-        int64, numbers of the heads, ascending.
+        int64, numbers of the heads that are drawn, ascending: each is a map, or all are one.
     n_keys : int
         Units that are looked at.
-    query, key, head : Tensor
-        int64, which unit looks at which, and the head's number.
-    weight : Tensor
-        float32, exact.
-    per_row : int
-        Lines kept of every head and row; 0 = there is not even room for one of each.
+    keys, weights : Tensor
+        ``[maps, rows, k]`` int32 and float32; weights are exact, and 0 where there are fewer.
     n_total : int
         All lines with a weight above zero, kept or not.
     mass : Tensor
-        ``[heads]``: sum of all weights of each head.
+        ``[maps]``: sum of all weights of each map, those to its sinks too unless they are hidden.
     undefined : Tensor
-        ``[queries]`` bool: rows that may look nowhere.
+        ``[rows]`` bool: rows that may look nowhere.
+    sinks : dict
+        See :meth:`SinksPart.part`.
+    pooled : Tensor
+        ``[height, width]`` uint8: how strong the lines are in each part of the picture.
     """
 
     heads: Int[Tensor, " head"]
     n_keys: int
-    query: Int[Tensor, " line"]
-    key: Int[Tensor, " line"]
-    head: Int[Tensor, " line"]
-    weight: Float[Tensor, " line"]
-    per_row: int
+    keys: Int[Tensor, "map row k"]
+    weights: Float[Tensor, "map row k"]
     n_total: int
-    mass: Float[Tensor, " head"]
-    undefined: Bool[Tensor, " query"]
+    mass: Float[Tensor, " map"]
+    undefined: Bool[Tensor, " row"]
+    sinks: dict[str, Any]
+    pooled: Tensor
 
-    def readable_threshold(self) -> float:
-        """Weight from which on there are so few lines that a picture of them can be read.
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its tensors."""
+        return self.keys.nbytes + self.weights.nbytes + self.pooled.nbytes
 
-        Two or three lines a row for one head, up to six for many; in steps of 0.05, at least 0.1.
-        """
-        allowed = int(len(self.undefined) * min(6, 2 + len(self.mass) / 2))
-        if len(self.weight) <= allowed:
-            return _LOWEST_THRESHOLD
-        steps = math.ceil(float(self.weight[allowed]) * 20 - 1e-6)
-        return min(0.95, max(_LOWEST_THRESHOLD, steps / 20))
+    @property
+    def mass_is_drawn(self) -> bool:
+        """Whether nothing of the mass is set aside."""
+        return self.sinks["mode"] != "aside" or self.sinks["share"] == 0
+
+    @property
+    def n_rows(self) -> int:
+        """Units that look."""
+        return self.weights.shape[1]
+
+    def scale(self) -> float:
+        """Weight that is drawn in full: nineteen of twenty rows have no stronger line."""
+        strongest = self.weights[..., 0].flatten()
+        strongest = strongest[strongest > 0]
+        return float(strongest.quantile(_STRONG)) if len(strongest) else 1.0
+
+    def shown(self, rule: Rule) -> dict[str, Any]:
+        """Return how many lines a rule draws of the whole text, and their share of the mass."""
+        drawn = rule.drawn(self.weights)
+        n, mass = int(drawn.sum()), float(self.mass.double().sum())
+        # A part that is not all is below 1, whatever the rounding of the sums.
+        carried = float(self.weights[drawn].double().sum()) / mass if mass else 0.0
+        all_of_it = n == self.n_total and self.mass_is_drawn
+        return {"n": n, "mass": 1.0 if all_of_it else min(1 - 1e-9, carried)}
 
 
-def lines_frame(trace: Trace, asked: Selection) -> dict[str, Any]:
+def lines_frame(trace: Trace, asked: Selection, sinks: Wanted, rule: Rule) -> dict[str, Any]:
     """Make the frame of AttentionLines.
 
     Parameters
     ----------
     trace : Trace
     asked : Selection
-        The heads to draw.
+        The heads to draw, each by itself or combined.
+    sinks : {"auto", "aside", "shown", "hidden"}
+        What is done with sinks.
+    rule : Rule
+        What the number and share of lines in the frame are said of.
 
     Returns
     -------
     dict
-        Lines (``query``, ``key``, ``head``, ``weight``), strongest first: of every head and row the
-        ``per_row`` strongest, at most 20,000 in all. Their weights are exact (float32), and so are
-        the number of lines from any threshold on, and the share that they have of each head's
-        attention ``mass``. Thumbnails show every head of the layer.
+        ``lines``: of every map and row the ``per_row`` strongest, at most about 20,000 in all, with
+        exact weights; of texts over 400 units those of the first 128 rows (``lines_chunk`` has the
+        rest). ``shown``: how many of all lines the rule draws, and their share. ``scale``: the
+        weight that is drawn in full. Thumbnails show every head of the layer.
     """
-    lines = strongest_lines(trace, asked)
+    lines = strongest_lines(trace, asked, sinks)
     call = run_of(trace).call(asked.layer, asked.kind)
+    arrays, part = _chunk(lines, 0)
     return {
-        "key": asked.key,
+        "key": frame_key(asked, sinks),
         "kind": "lines",
         "n_heads": call.n_heads,
-        "lines": {
-            "query": pack(lines.query, index_dtype(len(lines.undefined))),
-            "key": pack(lines.key, index_dtype(lines.n_keys)),
-            "head": pack(lines.head, index_dtype(call.n_heads)),
-            "weight": pack(lines.weight, torch.float32),
-        },
-        "per_row": lines.per_row,
-        "n": len(lines.weight),
-        "n_total": lines.n_total,
-        "automatic_threshold": lines.readable_threshold(),
-        "mass": pack(lines.mass, torch.float32),
         "heads": pack(lines.heads, torch.uint16),
-        "thumbnails": pack(_thumbnails(trace, asked), torch.uint8),
+        "lines": {**arrays, **part},
+        "chunk_rows": _rows_of_a_chunk(lines),
+        "per_row": lines.weights.shape[2],
+        "n_total": lines.n_total,
+        "rule": {"top_k": rule.top_k, "threshold": rule.threshold},
+        "shown": lines.shown(rule),
+        "scale": lines.scale(),
+        "faintest": FAINTEST,
+        "mass": pack(lines.mass, torch.float32),
+        "sinks": lines.sinks,
+        "minimap": pack(lines.pooled, torch.uint8),
+        "thumbnails": pack(head_pictures(trace, asked), torch.uint8),
         "undefined_rows": pack(lines.undefined, torch.uint8),
         "row_sums_note": _sinks_note(call),
     }
 
 
-def strongest_lines(trace: Trace, asked: Selection) -> Lines:
-    """Find of every head and row the keys that it looks at most; of these the 20,000 strongest."""
+def frame_key(asked: Selection, sinks: Wanted) -> dict[str, Any]:
+    """Return the state that a frame of lines answers."""
+    return {**asked.key, "aggregate": asked.aggregate or "separate", "sinks": sinks}
+
+
+def lines_chunk(
+    trace: Trace, asked: Selection, sinks: Wanted, chunk: int
+) -> tuple[dict[str, Any], dict[str, Packed]]:
+    """Return a later part of a frame: the lines of 128 rows, and those that arrive at their units.
+
+    Arrivals are lines of rows outside the part to columns within it, the strongest four of each.
+    """
+    arrays, part = _chunk(strongest_lines(trace, asked, sinks), chunk)
+    return part, arrays
+
+
+def strongest_lines(trace: Trace, asked: Selection, sinks: Wanted) -> Lines:
+    """Find of every map and row the keys that it looks at most, its sinks aside."""
+    run = run_of(trace)
+    return run.store.remember(
+        ("lines", asked, sinks, LINE_BUDGET, WHOLE_ROWS), lambda: _found(trace, asked, sinks)
+    )
+
+
+def _found(trace: Trace, asked: Selection, wanted: Wanted) -> Lines:
     heads = attention_map(run_of(trace), asked)
-    per_row = min(heads.n_columns, LINE_BUDGET // (heads.n_maps * heads.n_rows))
-    numbers = torch.tensor(list(heads.heads), device=heads.device)
+    sinks = SinksPart(trace, asked, wanted)
+    per_row = _lines_per_row(heads.n_maps, heads.n_rows, heads.n_columns)
+    shape = (heads.n_maps, heads.n_rows, per_row)
+    keys = torch.zeros(shape, dtype=torch.int32, device=heads.device)
+    weights = torch.zeros(shape, dtype=torch.float32, device=heads.device)
+    undefined = torch.zeros(heads.n_rows, dtype=torch.bool, device=heads.device)
     mass = torch.zeros(heads.n_maps, dtype=torch.float32, device=heads.device)
     n_total = torch.zeros((), dtype=torch.int64, device=heads.device)
-    kept: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-    undefined: list[Tensor] = []
+    pooling = heads.pooling(size=_MINIMAP, pool="mean")
     with undisturbed(heads.device):
         for place, block in heads.blocks():
-            sums = block.sum(dim=-1)
-            undefined.append(sums.isnan().all(dim=0))
-            mass += sums.nan_to_num(0.0).sum(dim=1)
-            clean = block.nan_to_num_(0.0)
+            undefined[place] = block.sum(dim=-1).isnan().all(dim=0)
+            drawn = sinks.take(place, block)
+            # What is hidden is no part of the whole that shares are of.
+            whole = drawn if sinks.mode == "hidden" else block
+            mass += whole.nansum(dim=(1, 2))
+            pooling.add(place, drawn)
+            clean = drawn.nan_to_num_(0.0)
             n_total += torch.count_nonzero(clean)
-            top = clean.topk(min(max(1, per_row), clean.shape[-1]), dim=-1)
-            head, row, rank = torch.nonzero(top.values > 0, as_tuple=True)
-            key, weight = top.indices[head, row, rank], top.values[head, row, rank]
-            kept.append((row + place.start, key, numbers[head], weight))
-    query, key, head, weight = (torch.cat(parts) for parts in zip(*kept, strict=True))
-    order = weight.argsort(descending=True, stable=True)[:LINE_BUDGET]
+            top = clean.topk(min(per_row, clean.shape[-1]), dim=-1)
+            weights[:, place, : top.values.shape[-1]] = top.values.float()
+            keys[:, place, : top.values.shape[-1]] = top.indices.int()
     return Lines(
-        heads=numbers,
+        heads=torch.tensor(list(heads.heads)),
         n_keys=heads.n_columns,
-        query=query[order],
-        key=key[order],
-        head=head[order],
-        weight=weight[order].float(),
-        per_row=per_row,
+        keys=keys,
+        weights=weights,
         n_total=int(n_total),
         mass=mass,
-        undefined=torch.cat(undefined),
+        undefined=undefined,
+        sinks=sinks.part(),
+        pooled=_as_bytes(pooling.result().values.nan_to_num(0.0).mean(dim=0)),
     )
 
 
-def lines_table(trace: Trace, asked: Selection, threshold: float | None) -> pd.DataFrame:
-    """Return the lines that are drawn: who looks at what, with which head and exact weight.
+def _lines_per_row(n_maps: int, n_rows: int, n_columns: int) -> int:
+    whole = n_rows <= WHOLE_ROWS
+    in_frame = n_rows if whole else CHUNK_ROWS
+    most = n_columns if whole else min(n_columns, _MOST_OF_LONG_ROWS)
+    return max(1, min(most, LINE_BUDGET // (n_maps * in_frame)))
 
-    Parameters
-    ----------
-    trace : Trace
-    asked : Selection
-    threshold : float or None
-        Smallest weight of a line; None = as many as can be read.
-    """
-    lines = strongest_lines(trace, asked)
-    drawn = lines.weight >= (lines.readable_threshold() if threshold is None else threshold)
-    query, key = lines.query[drawn].tolist(), lines.key[drawn].tolist()
-    sides = run_of(trace).sides
-    sources = sides.labels("query", asked.kind, asked.unit)
-    targets = sides.labels("key", asked.kind, asked.unit)
-    frame = table(
-        {
-            "source": [sources[i] for i in query],
-            "target": [targets[i] for i in key],
-            "head": lines.head[drawn].tolist(),
-            "weight": lines.weight[drawn].tolist(),
-            "source_position": query,
-            "target_position": key,
-        }
-    )
-    predicted = sides.predictions(asked.kind, asked.unit)
-    if predicted is not None:
-        frame.insert(1, "predicted", [predicted[i] for i in query])
-    return frame
+
+def _rows_of_a_chunk(lines: Lines) -> int:
+    return lines.n_rows if lines.n_rows <= WHOLE_ROWS else CHUNK_ROWS
+
+
+def _chunk(lines: Lines, chunk: int) -> tuple[dict[str, Packed], dict[str, Any]]:
+    """Return the lines of some rows, and the strongest ones of other rows to these units."""
+    size = _rows_of_a_chunk(lines)
+    (chunk,) = positions([chunk], -(-max(lines.n_rows, lines.n_keys) // size))
+    start, stop = chunk * size, (chunk + 1) * size
+    of_map, row, rank = _arrivals(lines, start, stop)
+    keys = index_dtype(lines.n_keys)
+    arrays = {
+        "key": pack(lines.keys[:, start:stop], keys),
+        "weight": pack(lines.weights[:, start:stop], torch.float32),
+        "from_row": pack(row, torch.uint32),
+        "from_map": pack(of_map, torch.uint16),
+        "from_rank": pack(rank, torch.uint16),
+        "from_key": pack(lines.keys[of_map, row, rank], keys),
+        "from_weight": pack(lines.weights[of_map, row, rank], torch.float32),
+    }
+    return arrays, {"chunk": chunk, "first": start}
+
+
+def _arrivals(lines: Lines, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the strongest lines of other rows to some columns are: their map, row and rank."""
+    arrives = (lines.keys >= start) & (lines.keys < stop) & (lines.weights > 0)
+    arrives[:, start:stop] = False
+    of_map, row, rank = torch.nonzero(arrives, as_tuple=True)
+    strongest_first = lines.weights[of_map, row, rank].argsort(descending=True, stable=True)
+    at = (of_map, row, rank)
+    by_column = lines.keys[at][strongest_first].argsort(stable=True)
+    order = strongest_first[by_column]
+    column = lines.keys[at][order]
+    place = torch.arange(len(column), device=column.device)
+    first = torch.searchsorted(column, column)  # where each column begins
+    kept = order[(place - first) < _ARRIVALS_A_COLUMN]
+    weight = lines.weights[of_map[kept], row[kept], rank[kept]]
+    kept = kept[weight.argsort(descending=True, stable=True)[:_ARRIVALS]]
+    return of_map[kept], row[kept], rank[kept]
 
 
 def fan(trace: Trace, asked: Selection, position: int, side: Side) -> Float[Tensor, "head other"]:
-    """Exact weights of one row (side "query") or column (side "key") of some heads.
+    """Exact weights of one row (side "query") or column (side "key") of some heads, each by itself.
 
     Only the rows of the unit itself are computed, or all rows in blocks for a column. For words the
     same rule holds as for whole maps: sum over a word's key tokens, mean over its query tokens.
     """
-    heads = attention_map(run_of(trace), replace(asked, aggregate=None))
+    return _one(attention_map(run_of(trace), replace(asked, aggregate=None)), position, side)
+
+
+def drawn_fan(
+    trace: Trace, asked: Selection, sinks: Wanted, position: int, side: Side
+) -> Float[Tensor, "map other"]:
+    """Return the same as lines are drawn: heads combined, and sinks taken out."""
+    return _one(SinksPart(trace, asked, sinks).as_drawn(), position, side)
+
+
+def _one(of: AttentionMap, position: int, side: Side) -> Float[Tensor, "map other"]:
     if side == "query":
-        return heads.whole(positions([position], heads.n_rows))[:, 0]
-    return heads.column(positions([position], heads.n_columns))
+        return of.whole(positions([position], of.n_rows))[:, 0]
+    return of.column(positions([position], of.n_columns))
 
 
-def _thumbnails(trace: Trace, asked: Selection) -> UInt8[Tensor, "head thumb thumb"]:
-    """Max-pooled pattern of every head, 255 = that head's largest weight."""
-    # They show all heads of a layer, whichever of them are drawn.
-    run, all_heads = run_of(trace), replace(asked, heads=())
-    return run.store.remember(
-        ("thumbnails", all_heads), lambda: _pooled_to_thumbnails(attention_map(run, all_heads))
-    )
-
-
-def _pooled_to_thumbnails(heads: AttentionMap) -> UInt8[Tensor, "head thumb thumb"]:
-    n_heads, n_rows, n_columns = heads.n_maps, heads.n_rows, heads.n_columns
-    size = min(_THUMBNAIL, max(n_rows, n_columns))
-    column = torch.arange(n_columns, device=heads.device) * size // n_columns
-    pooled = torch.zeros(n_heads, size, size, dtype=heads.dtype, device=heads.device)
-    with undisturbed(heads.device):
-        for place, block in heads.blocks():
-            clean = block.nan_to_num_(0.0)
-            by_column = clean.new_zeros(n_heads, clean.shape[1], size)
-            index = column[: clean.shape[2]].expand_as(clean)
-            by_column.scatter_reduce_(2, index, clean, "amax")
-            row = torch.arange(place.start, place.stop, device=heads.device) * size // n_rows
-            pooled.scatter_reduce_(1, row[None, :, None].expand_as(by_column), by_column, "amax")
-    largest = pooled.amax(dim=(1, 2), keepdim=True).clamp_min(1e-30)
-    return (pooled / largest * 255).round().to(torch.uint8)
+def _as_bytes(values: Float[Tensor, "height width"]) -> Tensor:
+    full = values.flatten().float().quantile(_FULL_OF_PIXELS).clamp_min(1e-30)
+    return (values / full * 255).round().clamp(max=255).to(torch.uint8)
 
 
 def _sinks_note(call: AttentionCall) -> str:
