@@ -1,14 +1,14 @@
-/** The header of FusedAttentionMatrix, and its legend. */
+/** The header of FusedAttentionMatrix. */
 
 import { type Choice, segmented } from "../shared/controls";
-import { button, disable, fill, h } from "../shared/dom";
+import { button, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
-import { mapHeader, ONE_VALUE } from "../shared/map/header";
-import { endOf, formatWeight } from "../shared/numbers";
-import { gradientCss, type Theme } from "../shared/palette";
+import { mapHeader } from "../shared/map/header";
+import type { Theme } from "../shared/palette";
+import { headsOf } from "../shared/scene";
 import type { Shell } from "../shared/shell";
-import { largest } from "./drawing";
-import { DECADES, type Matrix, type Scale } from "./grid";
+import { compareControls } from "./compare";
+import type { Matrix } from "./grid";
 import type { MatrixState } from "./state";
 
 export interface Zooming {
@@ -17,30 +17,102 @@ export interface Zooming {
 }
 
 export interface Header {
-  /** Both belong above the picture. */
+  /** All belong above the picture. */
   readonly heads: HTMLElement;
+  readonly compare: HTMLElement;
   readonly zoom: HTMLElement;
-  update(state: Readonly<MatrixState>, theme: Theme): void;
+  update(state: Readonly<MatrixState>, theme: Theme, matrix: Matrix | null, special: boolean): void;
   setZoomed(zoomed: boolean): void;
 }
 
-const SCALES: readonly Choice<Scale>[] = [
-  { value: "linear", label: "Linear" },
-  { value: "log", label: "Log", title: `Logarithmic colours over ${DECADES} decades` },
+const AGGREGATES: readonly Choice<"mean" | "max">[] = [
+  { value: "mean", label: "Mean", title: "Mean of the heads" },
+  { value: "max", label: "Max", title: "Largest of the heads" },
+];
+const SINKS: readonly Choice<MatrixState["sinks"]>[] = [
+  { value: "auto", label: "auto" },
+  { value: "aside", label: "set aside" },
+  { value: "shown", label: "shown" },
+  { value: "hidden", label: "hidden" },
 ];
 
 export function createHeader(shell: Shell, host: Host<MatrixState>, zooming: Zooming): Header {
-  const map = mapHeader(host, ONE_VALUE);
-  const scale = segmented<Scale>("Colour scale", "scale", (value) => host.set({ scale: value }));
+  const map = mapHeader(host);
+  const aggregate = segmented<"mean" | "max">("Over heads", "aggregate", (value) =>
+    host.set({ aggregate: value }),
+  );
+  const sinks = sinksChoice(host);
+  const normalise = onOff("Normalise", "normalise", "Divide every row by its sum", (on) =>
+    host.set({ normalise: on }),
+  );
+  const special = onOff("Hide special", "hide-special", "Leave out special tokens", (on) =>
+    host.set({ hide_special: on }),
+  );
+  const compare = compareControls(host);
   const zoom = zoomButtons(zooming);
-  shell.controls.append(...map.elements, scale.element);
+  shell.controls.append(
+    ...map.elements,
+    aggregate.element,
+    sinks.element,
+    h("div", { class: "fm-toggles" }, normalise.element, special.element, compare.toggle),
+  );
   return {
     heads: map.heads,
+    compare: compare.element,
     zoom: zoom.element,
     setZoomed: zoom.setZoomed,
-    update(state, theme) {
+    update(state, theme, matrix, hasSpecial) {
       map.update(state, theme);
-      scale.update({ choices: SCALES, value: state.scale });
+      const single = state.heads.length === 1 || headsOf(state) === 1;
+      aggregate.update({ choices: AGGREGATES, value: state.aggregate === "max" ? "max" : "mean" });
+      for (const one of aggregate.element.querySelectorAll("button")) one.disabled = single;
+      sinks.update(state, matrix);
+      normalise.update(state.normalise);
+      special.update(state.hide_special);
+      // Where there are none, nothing can be hidden.
+      special.element.hidden = !hasSpecial && !state.hide_special;
+      compare.update(state);
+    },
+  };
+}
+
+function onOff(label: string, action: string, title: string, set: (on: boolean) => void) {
+  let isOn = false;
+  const element = button(
+    "gh-button",
+    () => set(!isOn),
+    { attrs: { title }, data: { action }, aria: { pressed: false } },
+    label,
+  );
+  return {
+    element,
+    update(on: boolean): void {
+      isOn = on;
+      element.setAttribute("aria-pressed", String(on));
+    },
+  };
+}
+
+function sinksChoice(host: Host<MatrixState>) {
+  const select = h("select", {
+    class: "gh-layer fm-select",
+    data: { action: "sinks" },
+    on: { change: () => host.set({ sinks: select.value as MatrixState["sinks"] }) },
+  });
+  for (const { value, label } of SINKS) select.append(h("option", { attrs: { value } }, label));
+  return {
+    element: h(
+      "label",
+      { class: "fm-choice" },
+      h("span", { class: "gh-caption" }, "Sinks"),
+      select,
+    ),
+    update({ sinks }: Readonly<MatrixState>, matrix: Matrix | null): void {
+      select.value = sinks;
+      const mode = matrix ? (matrix.sinks.mode === "aside" ? "set aside" : matrix.sinks.mode) : "";
+      const [auto] = select.options;
+      if (auto) auto.textContent = sinks === "auto" && mode ? `auto: ${mode}` : "auto";
+      select.title = matrix ? `A sink is ${matrix.sinks.words}` : "";
     },
   };
 }
@@ -72,57 +144,8 @@ function zoomButtons(zooming: Zooming): {
   return {
     element,
     setZoomed(zoomed) {
-      disable(out, !zoomed);
-      disable(whole, !zoomed);
+      out.disabled = !zoomed;
+      whole.disabled = !zoomed;
     },
   };
-}
-
-/** What the bars in the margins are, and what the longest one stands for. */
-export function fillMargins(
-  margins: { entropy: HTMLElement; mass: HTMLElement },
-  matrix: Matrix,
-): void {
-  // The margin is as narrow as its bars, and as low as three lines.
-  const entropy = `≤ ${endOf(largest(matrix.entropy))}`;
-  fill(margins.entropy, "entropy", h("span", {}, "in bits"), h("span", {}, entropy));
-  fill(margins.mass, "mean received", h("span", {}, `≤ ${endOf(largest(matrix.mass))}`));
-}
-
-/** The colour bar with numbers, and a swatch for every hatching that the picture has. */
-export function fillLegend(
-  legend: HTMLElement,
-  matrix: Matrix,
-  table: Uint8ClampedArray,
-  scale: Scale,
-  pooledBy: number,
-): void {
-  const { top } = matrix;
-  const low = scale === "log" ? `≤ ${(top / 10 ** DECADES).toPrecision(2)}` : "0";
-  const clipped = matrix.frame.max > top * 1.005;
-  const ramp = h("span", { class: "gh-ramp" });
-  ramp.style.background = gradientCss(table);
-  const swatch = (kind: string, words: string): HTMLElement =>
-    h("span", { class: "gh-scale" }, h("span", { class: `fm-swatch is-${kind}` }), words);
-  const hasUndefined = Array.from(matrix.undefinedRows).some(Boolean);
-  fill(
-    legend,
-    h(
-      "span",
-      { class: "gh-scale" },
-      "weight",
-      h("span", { class: "gh-number" }, low),
-      ramp,
-      h("span", { class: "gh-number" }, clipped ? `≥ ${endOf(top)}` : formatWeight(top)),
-      scale === "log" && `log, ${DECADES} decades`,
-    ),
-    matrix.causal && swatch("causal", "masked: comes later"),
-    hasUndefined && swatch("undefined", "row fully masked: undefined"),
-    pooledBy > 1 &&
-      h(
-        "span",
-        {},
-        `each pixel is the largest of ${pooledBy} × ${pooledBy} cells; zoom in for each`,
-      ),
-  );
 }

@@ -83,7 +83,7 @@ class FusedAttentionMatrix(MapView):
         False, help="Leave out the rows and columns of special tokens; nothing is renormalised."
     ).tag(sync=True)
     compare = traitlets.Dict(
-        None,
+        default_value=None,
         allow_none=True,
         help=(
             "What is taken away: {'layer': int, 'heads': [int, ...]}; what it does not name is the "
