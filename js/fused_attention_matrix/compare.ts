@@ -1,6 +1,7 @@
 /** What the matrix is compared with: another layer or other heads. */
 
-import { button, fill, h } from "../shared/dom";
+import { type Choice, dropdown } from "../shared/controls";
+import { button, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { headsOf, layerNumbers } from "../shared/scene";
 import type { Compare, MatrixState } from "./state";
@@ -28,15 +29,21 @@ export function compareControls(host: Host<MatrixState>): CompareControls {
     },
     "Compare",
   );
-  const layer = select("Layer that is taken away", "compare-layer", (value) => {
+  const layer = dropdown("minus", "compare-layer", (value) => {
     const { layer: _, ...rest } = host.state.compare ?? {};
     host.set({ compare: value === SAME ? rest : { ...rest, layer: Number(value) } });
   });
-  const heads = select("Heads that are taken away", "compare-heads", (value) => {
+  const heads = dropdown("", "compare-heads", (value) => {
     const { heads: _, ...rest } = host.state.compare ?? {};
-    const chosen = value === ALL ? [] : [Number(value)];
+    const chosen = value === ALL ? [] : value.split(",").map(Number);
     host.set({ compare: value === SAME ? rest : { ...rest, heads: chosen } });
   });
+  for (const [{ element }, label] of [
+    [layer, "Layer that is taken away"],
+    [heads, "Heads that are taken away"],
+  ] as const) {
+    element.querySelector("select")?.setAttribute("aria-label", label);
+  }
   const trace = h("span", { class: "gh-caption" });
   const element = h(
     "div",
@@ -45,9 +52,8 @@ export function compareControls(host: Host<MatrixState>): CompareControls {
       attrs: { role: "group", hidden: true },
       aria: { label: "Compare with" },
     },
-    h("span", { class: "gh-caption" }, "minus"),
-    layer,
-    heads,
+    layer.element,
+    heads.element,
     trace,
   );
   return {
@@ -58,17 +64,8 @@ export function compareControls(host: Host<MatrixState>): CompareControls {
       toggle.setAttribute("aria-pressed", String(compare !== null));
       element.hidden = compare === null;
       if (!compare) return;
-      const layers = new Set([
-        ...layerNumbers(state),
-        ...(compare.layer === undefined ? [] : [compare.layer]),
-      ]);
-      options(layer, [
-        [SAME, `same layer (${state.layer})`],
-        ...[...layers].map((n): [string, string] => [String(n), `layer ${n}`]),
-      ]);
-      layer.value = compare.layer === undefined ? SAME : String(compare.layer);
-      options(heads, headChoices(state, compare));
-      heads.value = headsValue(compare);
+      layer.update({ choices: layerChoices(state, compare), value: layerValue(compare) });
+      heads.update({ choices: headChoices(state, compare), value: headsValue(compare) });
       trace.textContent = compare.trace ? `of ${compare.trace}` : "";
     },
   };
@@ -85,36 +82,32 @@ function firstOf(state: Readonly<MatrixState>): Compare {
   return other === undefined ? { heads: [0] } : { layer: other };
 }
 
-function headChoices(state: Readonly<MatrixState>, { heads }: Compare): [string, string][] {
-  const choices: [string, string][] = [
-    [SAME, "same heads"],
-    [ALL, "all heads"],
+function layerChoices(state: Readonly<MatrixState>, { layer }: Compare): Choice<string>[] {
+  const layers = new Set([...layerNumbers(state), ...(layer === undefined ? [] : [layer])]);
+  return [
+    { value: SAME, label: `same layer (${state.layer})` },
+    ...Array.from(layers, (n) => ({ value: String(n), label: `layer ${n}` })),
   ];
-  for (let head = 0; head < headsOf(state); head++) choices.push([String(head), `head ${head}`]);
+}
+
+function headChoices(state: Readonly<MatrixState>, { heads }: Compare): Choice<string>[] {
+  const choices = [
+    { value: SAME, label: "same heads" },
+    { value: ALL, label: "all heads" },
+  ];
+  for (let n = 0; n < headsOf(state); n++) choices.push({ value: String(n), label: `head ${n}` });
   // What was chosen in Python has a place, too.
-  if (heads && heads.length > 1) choices.push([heads.join(), `heads ${heads.join(", ")}`]);
+  if (heads && heads.length > 1) {
+    choices.push({ value: heads.join(), label: `heads ${heads.join(", ")}` });
+  }
   return choices;
+}
+
+function layerValue({ layer }: Compare): string {
+  return layer === undefined ? SAME : String(layer);
 }
 
 function headsValue({ heads }: Compare): string {
   if (heads === undefined) return SAME;
   return heads.length ? heads.join() : ALL;
-}
-
-function select(label: string, action: string, onChange: (value: string) => void) {
-  const element = h("select", {
-    class: "gh-layer fm-select",
-    aria: { label },
-    data: { action },
-    on: { change: () => onChange(element.value) },
-  });
-  return element;
-}
-
-/** Fills a list that opens, where it has changed. */
-function options(element: HTMLSelectElement, choices: readonly [string, string][]): void {
-  const names = choices.join();
-  if (element.dataset.names === names) return;
-  element.dataset.names = names;
-  fill(element, ...choices.map(([value, label]) => h("option", { attrs: { value } }, label)));
 }

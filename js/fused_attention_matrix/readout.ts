@@ -3,16 +3,10 @@
 import { button, type Child, fill, h, svg } from "../shared/dom";
 import { rowName, unitName } from "../shared/map/axis";
 import { formatAmount, formatSum, formatWeight } from "../shared/numbers";
-import { css, headColour, type Theme } from "../shared/palette";
+import { css, headColours, type Theme } from "../shared/palette";
 import type { Axes } from "../shared/state";
 import { isMasked, type Matrix } from "./grid";
 import { atMost, formatNumber, withError } from "./numbers";
-
-/** What the colour of a head depends on. */
-export interface HeadPaint {
-  theme: Theme;
-  nHeads: number;
-}
 
 export interface Cell {
   query: number;
@@ -85,7 +79,7 @@ export interface Shown {
   readonly matrix: Matrix;
   readonly cell: Cell;
   readonly value: CellValue | null;
-  readonly paint: HeadPaint;
+  readonly theme: Theme;
   readonly isPinned: boolean;
 }
 
@@ -175,13 +169,13 @@ function listItem(
   );
 }
 
-function valueParts({ matrix, paint }: Shown, value: CellValue): Child[] {
+function valueParts({ matrix, theme }: Shown, value: CellValue): Child[] {
   const signed = matrix.compare !== null;
   const facts = signed ? differenceFacts(matrix, value) : weightFacts(matrix, value);
   return [
     h("div", { class: "fm-value" }, valueWords(value, signed)),
     ...facts.map((fact) => h("div", { class: "gh-caption" }, fact)),
-    value.heads.length > 1 && !signed ? headBars(value, paint) : null,
+    value.heads.length > 1 && !signed ? headBars(value, theme) : null,
   ];
 }
 
@@ -233,11 +227,12 @@ const BAR_WIDTH = 168;
 const BAR_HEIGHT = 44;
 
 /** One bar a head for this cell, on one scale, with the largest value written at the top. */
-function headBars(value: CellValue, paint: HeadPaint): Element {
+function headBars(value: CellValue, theme: Theme): Element {
   const n = value.heads.length;
   const step = Math.min(18, BAR_WIDTH / n);
   const max = Math.max(...Array.from(value.weights));
   const scale = BAR_HEIGHT / Math.max(max, 1e-9);
+  const colours = headColours(Array.from(value.heads), theme);
   const bars: Child[] = [];
   for (let i = 0; i < n; i++) {
     const weight = value.weights[i] ?? 0;
@@ -249,7 +244,7 @@ function headBars(value: CellValue, paint: HeadPaint): Element {
         y: 14 + BAR_HEIGHT - height,
         width: Math.max(1, step - 2),
         height,
-        fill: css(headColour(head, paint.nHeads, paint.theme)),
+        fill: css(colours[i] ?? [0, 0, 0]),
       }),
     );
     if (step >= 12) {

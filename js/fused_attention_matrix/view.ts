@@ -6,7 +6,6 @@ import { commonKeys } from "../shared/keys";
 import { hoverPatch, type Lit, litTokens, onlyLit, selectPatch } from "../shared/lit";
 import type { Side } from "../shared/map/axis";
 import { type At, type LitUnits, litUnits, pinPatch, pointPatch } from "../shared/map/pin";
-import { headsOf } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
 import { changesOf, MAP_TRAITS, type View } from "../shared/view";
 import { type Cells, createCells } from "./cells";
@@ -110,11 +109,10 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   #updateHeader(): void {
     const { state } = this.#host;
     const picture = this.#picture;
-    const matrix = picture?.content ?? null;
     const special = [picture?.query, picture?.key].some((side) =>
       side ? Array.from(side.special).some(Boolean) : false,
     );
-    this.#header.update(state, this.#shell.theme, matrix, special);
+    this.#header.update(state, this.#shell.theme, special);
     this.#legend.update(state);
   }
 
@@ -179,11 +177,11 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     const matrix = picture?.content;
     if (!picture || !matrix) return;
     const { axes } = picture;
-    const paint = { theme: shell.theme, nHeads: headsOf(this.#host.state) };
+    const { theme } = shell;
     const pinned = this.#pinned();
     if (pinned) cells.ask(pinned);
     const shownAs = (cell: Cell, isPinned: boolean): Shown => {
-      return { axes, matrix, cell, value: cells.value(cell), paint, isPinned };
+      return { axes, matrix, cell, value: cells.value(cell), theme, isPinned };
     };
     const { at } = cells;
     const shown = at ?? pinned;

@@ -186,7 +186,7 @@ def test_what_a_row_looks_at_is_never_hatched_as_masked(
 ) -> None:
     """A model that looks ahead, but is taken for a decoder."""
     monkeypatch.setattr(type(encoder_trace), "family", "decoder")
-    frame = FusedAttentionMatrix(encoder_trace).frame
+    frame = FusedAttentionMatrix(encoder_trace, sinks="shown").frame
     true = encoder_trace.attention(0, unit="word", aggregate="mean").numpy()
     assert not frame["causal"]
     np.testing.assert_array_equal(

@@ -157,9 +157,27 @@ def test_two_traces_of_the_same_tokens_are_compared(decoder_trace: Trace) -> Non
     state_from_browser(view, compare={**view.compare, "layer": 2})
     true = decoder_trace.attention(1).mean(dim=0) - other.attention(2, [1])[0]
     np.testing.assert_allclose(view.to_frame(), true, atol=1e-6)
-    view.compare = None
-    with pytest.raises(traitlets.TraitError, match=r"none is there: call compare_to\(trace\)"):
-        view.compare = {"trace": "gone"}
+    # The view's own layers can still be compared, and without the other trace it is named in vain.
+    view.compare = {"layer": 0}
+    true = decoder_trace.attention(1).mean(dim=0) - decoder_trace.attention(0).mean(dim=0)
+    np.testing.assert_allclose(view.to_frame(), true, atol=1e-6)
+    with pytest.raises(traitlets.TraitError, match=r"not there: call compare_to\(trace\)"):
+        FusedAttentionMatrix(decoder_trace, compare={"trace": "gone"})
+
+
+def test_a_comparison_with_another_trace_stays_as_long_as_the_tokens_are_the_same(
+    decoder_trace: Trace,
+) -> None:
+    lens = decoder_trace.lens
+    view = FusedAttentionMatrix(decoder_trace, layer=1, unit="token")
+    view.compare_to(decoder_trace, layer=2)
+    view.trace = lens.trace(TEXT)
+    assert view.compare == {"trace": lens.name, "layer": 2}
+    assert view.error == ""
+    view.trace = lens.trace("the fox")
+    assert view.compare is None
+    assert view.frame["compare"] is None
+    assert view.frame["rows"] == 2
 
 
 def test_traces_of_other_tokens_are_refused_with_the_first_that_differs(
@@ -326,6 +344,32 @@ def test_separate_heads_are_drawn_as_their_mean(
     np.testing.assert_allclose(view.to_frame(), eager(1).mean(axis=0), atol=1e-6)
     assert view.frame["key"]["aggregate"] == "separate"
     assert view.frame["title"] == "mean of all 4 heads"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"unit": "word", "heads": [1], "kind": "encoder"},
+        {"hide_special": True},
+        {"hide_special": True, "unit": "word", "normalise": True},
+        {"normalise": True, "compare": {"layer": 0}},
+        {"compare": {"heads": [1]}, "heads": [0], "aggregate": "max"},
+        {"sinks": "hidden", "heads": [0]},
+        {"sinks": "hidden", "compare": {"heads": [1]}},
+    ],
+    ids=str,
+)
+def test_the_code_gives_what_is_on_screen(
+    framed: Trace, translation: Trace, state: dict[str, Any]
+) -> None:
+    trace = translation if "kind" in state else framed
+    view = FusedAttentionMatrix(trace, **{"layer": 1, "unit": "token", **state})
+    *before, last = view.code().rsplit("\n", 1)
+    space: dict[str, Any] = {"trace": trace}
+    exec("\n".join(before), space)  # noqa: S102  our own code
+    found = eval(last, space)  # noqa: S307
+    np.testing.assert_allclose(found, view.to_frame().to_numpy(), atol=1e-6)
 
 
 # ---- the pinned cell -----------------------------------------------------------------------------

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 import traitlets
 
-from glasshead.code import asking
 from glasshead.map_view import MapView
+from glasshead.matrix_code import matrix_code
 from glasshead.messages import question
 from glasshead.view import bundle
 from glasshead_backend import Trace
 from glasshead_backend.frames import axes, pack
-from glasshead_backend.frames.drawn import MatrixAsked, require_same_tokens
+from glasshead_backend.frames.drawn import MatrixAsked, first_difference
 from glasshead_backend.frames.matrix import (
     matrix_cell,
     matrix_cells,
@@ -136,21 +136,22 @@ class FusedAttentionMatrix(MapView):
                 f"compare_to() takes a trace, got {type(trace).__name__}. Another layer or other "
                 "heads of the same trace: view.compare = {'layer': 2, 'heads': [0]}."
             )
-        require_same_tokens(self.trace, trace)
+        different = first_difference(self.trace, trace)
+        if different:
+            raise ValueError(
+                f"These traces cannot be compared: {different}. Compare traces of the same tokens: "
+                "one text, read by the same tokenizer."
+            )
         value: dict[str, Any] = {"trace": trace.lens.name}
         if layer is not None:
             value["layer"] = layer
         if heads is not None:
             value["heads"] = list(heads)
-        before, self._other = self._other, trace
-        try:
-            if self.compare == value:  # another trace of the same name
-                self.compare = None
-                self._other = trace
-            self.compare = value
-        except traitlets.TraitError:
-            self._other = before
-            raise
+        self._checked(value, trace)
+        if self.compare == value:
+            self.compare = None  # another trace of the same name
+        self._other = trace
+        self.compare = value
 
     def close(self) -> None:
         """Close the view and let go of its traces."""
@@ -165,8 +166,11 @@ class FusedAttentionMatrix(MapView):
         return matrix_table(*self._shown)
 
     def code(self) -> str:
-        """Return the Python that gives the numbers behind the picture, of a ``trace``."""
-        return asking(self.trace, "attention", self._selection)
+        """Return the Python that gives the numbers behind the picture.
+
+        Of a ``trace``, and where another one is compared of that, as ``other``.
+        """
+        return matrix_code(*self._shown)
 
     @property
     def _selection(self) -> Selection:
@@ -184,7 +188,8 @@ class FusedAttentionMatrix(MapView):
             hide_special=self.hide_special,
             other=self._taken_away,
         )
-        return self.trace, asked, self._other
+        named = self.compare is not None and "trace" in self.compare
+        return self.trace, asked, self._other if named else None
 
     @property
     def _taken_away(self) -> Selection | None:
@@ -208,7 +213,10 @@ class FusedAttentionMatrix(MapView):
 
     @traitlets.validate("compare")
     def _valid_compare(self, proposal: dict[str, Any]) -> dict[str, Any] | None:
-        value: dict[str, Any] | None = proposal["value"]
+        return self._checked(proposal["value"], self._other)
+
+    def _checked(self, value: dict[str, Any] | None, other: Trace | None) -> dict[str, Any] | None:
+        """Return what is to be compared, if it is there."""
         if value is None:
             return None
         unknown = sorted(set(value) - {"layer", "heads", "trace"})
@@ -217,14 +225,19 @@ class FusedAttentionMatrix(MapView):
                 f"compare has no {unknown[0]!r}. It takes: layer, heads; another trace: "
                 "compare_to(trace)."
             )
-        other = self._other
-        if "trace" in value and other is None:
-            raise traitlets.TraitError(
-                f"compare names the trace {value['trace']!r}, and none is there: call "
-                "compare_to(trace)."
-            )
+        trace = self.trace
+        if "trace" in value:
+            if other is None or other.lens.name != value["trace"]:
+                raise traitlets.TraitError(
+                    f"compare names the trace {value['trace']!r}, which is not there: call "
+                    "compare_to(trace)."
+                )
+            trace = other
         layer = value.get("layer", self.layer)
-        n_heads = self._heads_of(other if other and "trace" in value else self.trace, layer)
+        try:
+            n_heads = run_of(trace).call(layer, self._kind).n_heads
+        except ValueError as error:
+            raise traitlets.TraitError(f"compare: {error}") from None
         heads = sorted(set(value.get("heads") or []))
         wrong = [head for head in heads if not 0 <= head < n_heads]
         if wrong:
@@ -234,22 +247,17 @@ class FusedAttentionMatrix(MapView):
             )
         return {**value, "heads": heads} if value.get("heads") is not None else value
 
-    def _heads_of(self, trace: Trace, layer: Any) -> int:
+    def _fit(self) -> None:
+        super()._fit()
         try:
-            return run_of(trace).call(layer, self._kind).n_heads
-        except ValueError as error:
-            raise traitlets.TraitError(f"compare: {error}") from None
+            self._checked(self.compare, self._other)
+        except traitlets.TraitError:
+            self.compare = None
+        self._let_pin_go()
 
-    @traitlets.observe("compare")
-    def _on_compare(self, change: dict[str, Any]) -> None:
-        if not (change["new"] and "trace" in change["new"]):
-            self._other = None
-
-    def _fit_to_kind(self) -> None:
-        super()._fit_to_kind()
-        # Layers and heads of another kind are other ones: a comparison does not outlive it.
-        self.compare = None
-        self.pinned = []
+    def _on_trace(self) -> None:
+        if self._other is not None and first_difference(self.trace, self._other):
+            self.compare = self._other = None
 
     # ---- the pinned cell -------------------------------------------------------------------------
 
@@ -280,6 +288,9 @@ class FusedAttentionMatrix(MapView):
 
     @traitlets.observe("selected", "selected_source")
     def _on_selected(self, _: dict[str, Any]) -> None:
+        self._let_pin_go()
+
+    def _let_pin_go(self) -> None:
         """Let the pinned cell go where something else was selected since."""
         if self.pinned and any(getattr(self, n) != t for n, t in self._tokens_pinned().items()):
             self.pinned = []

@@ -207,32 +207,20 @@ def _sinks_of(trace: Trace, asked: MatrixAsked, other: Trace | None) -> Sinks:
     return replace(found, columns=both, share=share)
 
 
-def require_same_tokens(trace: Trace, other: Trace) -> None:
-    """Refuse to compare maps whose rows and columns are not the same tokens.
-
-    Raises
-    ------
-    ValueError
-        Where sequences, lengths or tokens differ; the message names the first token that does.
-    """
+def first_difference(trace: Trace, other: Trace) -> str:
+    """Say where the tokens of two traces differ first; nothing where they are the same."""
     mine, yours = run_of(trace).sides.all, run_of(other).sides.all
     names = [" and ".join(s.name for s in sides) for sides in (mine, yours)]
     if names[0] != names[1]:
-        raise ValueError(
-            f"These traces cannot be compared: one is of {names[0]}, the other of {names[1]}. "
-            "Compare traces of the same kind of model."
-        )
+        return f"one is of {names[0]}, the other of {names[1]}"
     for a, b in zip(mine, yours, strict=True):
         texts = [[token.text for token in sequence.tokens] for sequence in (a, b)]
         pairs = zip(*texts, strict=False)
-        wrong = next((i for i, (x, y) in enumerate(pairs) if x != y), min(map(len, texts)))
-        if wrong < max(map(len, texts)):
-            said = [repr(t[wrong]) if wrong < len(t) else "nothing" for t in texts]
-            raise ValueError(
-                f"These traces cannot be compared: at position {wrong} of the {a.name} one has "
-                f"{said[0]}, the other {said[1]}. Compare traces of the same tokens: one text, "
-                "read by the same tokenizer."
-            )
+        at = next((i for i, (x, y) in enumerate(pairs) if x != y), min(map(len, texts)))
+        if at < max(map(len, texts)):
+            first, second = (repr(t[at]) if at < len(t) else "nothing" for t in texts)
+            return f"at position {at} of the {a.name} one has {first}, the other {second}"
+    return ""
 
 
 def padded(weights: Float[Tensor, "row visible"], n_columns: int) -> Float[Tensor, "row column"]:
