@@ -37,14 +37,15 @@ export function wholeWords(matrix: Matrix): string {
   return [sizeWords(matrix), ...leftOutWords(matrix)].filter(Boolean).join("; ");
 }
 
-function sizeWords({ frame, causal, largest, compare }: Matrix): string {
+function sizeWords({ frame, causal, largest, compare, sinks }: Matrix): string {
   const { rows, cols, max, key } = frame;
   const size = `${rows} × ${cols} ${key.unit}s`;
   if (compare && max === 0) return `${size}; no difference: both sides are the same`;
   const [first] = compare || causal ? largest : [];
   const below = causal && !compare ? " below the first row, which sees only itself" : "";
   const what = compare ? "largest difference" : "largest weight";
-  return `${size}; ${what} ${formatNumber(first?.weight ?? max, compare !== null)}${first ? below : ""}`;
+  const apart = sinks.apart.length ? " beside the sinks" : "";
+  return `${size}; ${what} ${formatNumber(first?.weight ?? max, compare !== null)}${apart}${first ? below : ""}`;
 }
 
 function leftOutWords({ frame, sinks, compare }: Matrix): string[] {
