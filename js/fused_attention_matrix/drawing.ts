@@ -227,6 +227,9 @@ export function largest(values: ArrayLike<number>): number {
   return max;
 }
 
+/** Pixels of a cell in which a number stands. */
+const NUMBERED = 28;
+
 interface Cell {
   query: number;
   key: number;
@@ -258,11 +261,15 @@ export function drawMarks(
   /** From the labels of the row and the column to where they meet. */
   const cross = ({ query, key }: Cell, dashes: number[]): void => {
     const [x, y] = [xOf(plot, key), yOf(plot, query)];
+    // Where cells have numbers, the lines run along their edges.
+    const edges = Math.min(across, down) >= NUMBERED ? [0, 1] : [0.5];
     context.beginPath();
-    context.moveTo(plot.left, y + down / 2);
-    context.lineTo(x, y + down / 2);
-    context.moveTo(x + across / 2, plot.top);
-    context.lineTo(x + across / 2, y);
+    for (const edge of edges) {
+      context.moveTo(plot.left, y + edge * down);
+      context.lineTo(x, y + edge * down);
+      context.moveTo(x + edge * across, plot.top);
+      context.lineTo(x + edge * across, y);
+    }
     context.lineWidth = 2.5;
     context.strokeStyle = css(inks.paper, 0.7);
     context.stroke();

@@ -46,6 +46,7 @@ export interface MatrixFrame {
     aggregate: Aggregate;
     normalise: boolean;
     hide_special: boolean;
+    compare: Compare | null;
   };
   rows: number;
   cols: number;

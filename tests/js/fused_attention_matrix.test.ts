@@ -27,7 +27,7 @@ const FRAME: MatrixFrame = {
   kind: "matrix",
   key: {
     ...{ kind: "self", layer: 1, heads: [], unit: "word", aggregate: "mean" },
-    ...{ normalise: false, hide_special: false },
+    ...{ normalise: false, hide_special: false, compare: null },
   },
   rows: 3,
   cols: 3,
@@ -158,6 +158,11 @@ test("a picture of other heads, or of another aggregate, is called late", () => 
     expect(late()).toBe(true);
     host.set({ heads: [], aggregate: "max" });
     expect(late()).toBe(true);
+    host.set({ aggregate: "mean", compare: { heads: [1] } });
+    expect(late()).toBe(true);
+    const key = { ...FRAME.key, compare: { heads: [1] } };
+    host.set({ frame: { ...FRAME, key } });
+    expect(late()).toBe(false);
   } finally {
     vi.useRealTimers();
   }
