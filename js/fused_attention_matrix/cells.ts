@@ -1,16 +1,19 @@
-/** The cell under the crosshair: its rounded value at once, its exact value from the kernel. */
+/** The cell under the crosshair and the pinned one: what is known at once, and the kernel's word. */
 
 import type { Host } from "../shared/host/host";
 import { createQuestion } from "../shared/host/question";
-import { isMasked, type Matrix, weightAt } from "./grid";
+import { exactAt, isMasked, type Matrix, numberAt } from "./grid";
 import type { Cell, CellValue } from "./readout";
 import type { MatrixState } from "./state";
 
 export interface Cells {
+  /** The cell under the crosshair. */
   readonly at: Cell | null;
-  /** Null where the cell has no weight. */
-  readonly value: CellValue | null;
+  /** What is known of a cell; null where it has no weight. */
+  value(cell: Cell): CellValue | null;
   move(cell: Cell | null): void;
+  /** Has the kernel's word on a cell, sooner or later. */
+  ask(cell: Cell): void;
   /** A new frame: values are asked for again, and the crosshair stays where it can. */
   reset(matrix: Matrix | null, keepPlace: boolean): void;
 }
@@ -25,39 +28,65 @@ export function createCells(
   // Where no answer comes the rounded value stays, and says how rounded it is.
   const exact = createQuestion(host, signal, {
     name: "cell",
-    read: ({ result, arrays }, { query, key }: { query: number; key: number }): CellValue | null =>
-      typeof result.weight === "number"
-        ? {
-            ...{ query, key, weight: result.weight, error: 0, pooled: false },
-            rowSum: typeof result.row_sum === "number" ? result.row_sum : null,
-            heads: arrays.heads?.values ?? [],
-            weights: arrays.weights?.values ?? [],
-          }
-        : null,
+    read: (
+      { result, arrays },
+      { query, key }: { query: number; key: number },
+    ): CellValue | null => {
+      const number = (name: string): number | null => {
+        const value = result[name];
+        return typeof value === "number" ? value : null;
+      };
+      const weight = number("weight");
+      if (weight === null) return null;
+      return {
+        ...{ query, key, weight, error: 0, pooled: false },
+        share: number("share"),
+        rowSum: number("row_sum"),
+        rank: number("rank"),
+        n: number("n"),
+        first: number("first"),
+        second: number("second"),
+        heads: arrays.heads?.values ?? [],
+        weights: arrays.weights?.values ?? [],
+      };
+    },
     onReply: onArrival,
   });
-  const rounded = (of: Matrix, cell: Cell): CellValue | null => {
-    const known = weightAt(of.grid, cell.query, cell.key);
-    if (!known || of.undefinedRows[cell.query] || isMasked(of, cell.query, cell.key)) return null;
-    const pooled = of.grid.factor > 1;
-    return { ...cell, ...known, pooled, rowSum: null, heads: [], weights: [] };
+  const known = (cell: Cell): CellValue | null => {
+    if (!matrix || !hasNumber(matrix, cell)) return null;
+    const exactly = exactAt(matrix.exact, cell.query, cell.key);
+    const number =
+      exactly === null
+        ? numberAt(matrix.grid, cell.query, cell.key)
+        : { weight: exactly, error: 0 };
+    // What stands apart is not in the picture's bytes.
+    if (!number || (exactly === null && matrix.sinks.isApart(cell.key))) return null;
+    const nothing = { share: null, rowSum: null, rank: null, n: null, first: null, second: null };
+    const pooled = exactly === null && matrix.grid.factor > 1;
+    return { ...cell, ...number, pooled, ...nothing, heads: [], weights: [] };
+  };
+  const ask = (cell: Cell): void => {
+    if (matrix && hasNumber(matrix, cell)) exact.ask({ query: cell.query, key: cell.key });
   };
   const move = (cell: Cell | null): void => {
     at = cell;
-    if (cell && matrix && rounded(matrix, cell)) exact.ask({ ...cell });
+    if (cell) ask(cell);
   };
   return {
     get at() {
       return at;
     },
-    get value() {
-      return at && matrix && (exact.value({ ...at }) ?? rounded(matrix, at));
-    },
+    value: (cell) => exact.value({ query: cell.query, key: cell.key }) ?? known(cell),
     move,
+    ask,
     reset(next, keepPlace) {
       matrix = next;
       exact.forget();
       move(keepPlace ? at : null);
     },
   };
+}
+
+function hasNumber(matrix: Matrix, { query, key }: Cell): boolean {
+  return !matrix.undefinedRows[query] && !isMasked(matrix, query, key);
 }

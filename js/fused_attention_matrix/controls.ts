@@ -1,14 +1,11 @@
-/** The header of FusedAttentionMatrix, and its legend. */
+/** The header of FusedAttentionMatrix. */
 
-import { type Choice, segmented } from "../shared/controls";
-import { button, disable, fill, h } from "../shared/dom";
+import { button, disable, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { mapHeader, ONE_VALUE } from "../shared/map/header";
-import { endOf, formatWeight } from "../shared/numbers";
-import { gradientCss, type Theme } from "../shared/palette";
+import type { Theme } from "../shared/palette";
 import type { Shell } from "../shared/shell";
-import { largest } from "./drawing";
-import { DECADES, type Matrix, type Scale } from "./grid";
+import { compareControls } from "./compare";
 import type { MatrixState } from "./state";
 
 export interface Zooming {
@@ -17,30 +14,57 @@ export interface Zooming {
 }
 
 export interface Header {
-  /** Both belong above the picture. */
+  /** All belong above the picture. */
   readonly heads: HTMLElement;
+  readonly compare: HTMLElement;
   readonly zoom: HTMLElement;
-  update(state: Readonly<MatrixState>, theme: Theme): void;
+  update(state: Readonly<MatrixState>, theme: Theme, special: boolean): void;
   setZoomed(zoomed: boolean): void;
 }
 
-const SCALES: readonly Choice<Scale>[] = [
-  { value: "linear", label: "Linear" },
-  { value: "log", label: "Log", title: `Logarithmic colours over ${DECADES} decades` },
-];
-
 export function createHeader(shell: Shell, host: Host<MatrixState>, zooming: Zooming): Header {
   const map = mapHeader(host, ONE_VALUE);
-  const scale = segmented<Scale>("Colour scale", "scale", (value) => host.set({ scale: value }));
+  const normalise = onOff("Normalise", "normalise", "Divide every row by its sum", (on) =>
+    host.set({ normalise: on }),
+  );
+  const special = onOff("Hide special", "hide-special", "Leave out special tokens", (on) =>
+    host.set({ hide_special: on }),
+  );
+  const compare = compareControls(host);
   const zoom = zoomButtons(zooming);
-  shell.controls.append(...map.elements, scale.element);
+  shell.controls.append(
+    ...map.elements,
+    h("div", { class: "fm-toggles" }, normalise.element, special.element, compare.toggle),
+  );
   return {
     heads: map.heads,
+    compare: compare.element,
     zoom: zoom.element,
     setZoomed: zoom.setZoomed,
-    update(state, theme) {
+    update(state, theme, hasSpecial) {
       map.update(state, theme);
-      scale.update({ choices: SCALES, value: state.scale });
+      normalise.update(state.normalise);
+      special.update(state.hide_special);
+      // Where there are none, nothing can be hidden.
+      special.element.hidden = !hasSpecial && !state.hide_special;
+      compare.update(state);
+    },
+  };
+}
+
+function onOff(label: string, action: string, title: string, set: (on: boolean) => void) {
+  let isOn = false;
+  const element = button(
+    "gh-button",
+    () => set(!isOn),
+    { attrs: { title }, data: { action }, aria: { pressed: false } },
+    label,
+  );
+  return {
+    element,
+    update(on: boolean): void {
+      isOn = on;
+      element.setAttribute("aria-pressed", String(on));
     },
   };
 }
@@ -76,53 +100,4 @@ function zoomButtons(zooming: Zooming): {
       disable(whole, !zoomed);
     },
   };
-}
-
-/** What the bars in the margins are, and what the longest one stands for. */
-export function fillMargins(
-  margins: { entropy: HTMLElement; mass: HTMLElement },
-  matrix: Matrix,
-): void {
-  // The margin is as narrow as its bars, and as low as three lines.
-  const entropy = `≤ ${endOf(largest(matrix.entropy))}`;
-  fill(margins.entropy, "entropy", h("span", {}, "in bits"), h("span", {}, entropy));
-  fill(margins.mass, "mean received", h("span", {}, `≤ ${endOf(largest(matrix.mass))}`));
-}
-
-/** The colour bar with numbers, and a swatch for every hatching that the picture has. */
-export function fillLegend(
-  legend: HTMLElement,
-  matrix: Matrix,
-  table: Uint8ClampedArray,
-  scale: Scale,
-  pooledBy: number,
-): void {
-  const { top } = matrix;
-  const low = scale === "log" ? `≤ ${(top / 10 ** DECADES).toPrecision(2)}` : "0";
-  const clipped = matrix.frame.max > top * 1.005;
-  const ramp = h("span", { class: "gh-ramp" });
-  ramp.style.background = gradientCss(table);
-  const swatch = (kind: string, words: string): HTMLElement =>
-    h("span", { class: "gh-scale" }, h("span", { class: `fm-swatch is-${kind}` }), words);
-  const hasUndefined = Array.from(matrix.undefinedRows).some(Boolean);
-  fill(
-    legend,
-    h(
-      "span",
-      { class: "gh-scale" },
-      "weight",
-      h("span", { class: "gh-number" }, low),
-      ramp,
-      h("span", { class: "gh-number" }, clipped ? `≥ ${endOf(top)}` : formatWeight(top)),
-      scale === "log" && `log, ${DECADES} decades`,
-    ),
-    matrix.causal && swatch("causal", "masked: comes later"),
-    hasUndefined && swatch("undefined", "row fully masked: undefined"),
-    pooledBy > 1 &&
-      h(
-        "span",
-        {},
-        `each pixel is the largest of ${pooledBy} × ${pooledBy} cells; zoom in for each`,
-      ),
-  );
 }

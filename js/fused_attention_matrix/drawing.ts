@@ -1,9 +1,11 @@
 /** The matrix, its hatchings, margins and crosshair on the two canvases. */
 
-import { css } from "../shared/palette";
+import { css, inkOn, tableColour } from "../shared/palette";
 import type { Inks } from "../shared/theme";
-import { GAP, LANE, type Plot, xOf, yOf } from "./geometry";
-import { colours, type Grid, type Matrix, type Scale } from "./grid";
+import { colours, entryOf, type Paint } from "./colour";
+import { GAP, LANE, type Plot, unitsInView, xOf, yOf } from "./geometry";
+import { type Exact, exactAt, type Grid, isMasked, type Matrix } from "./grid";
+import { numberInCell, roomForNumber } from "./numbers";
 
 export interface Raster {
   readonly grid: Grid;
@@ -11,18 +13,13 @@ export interface Raster {
 }
 
 /** A grid as a small canvas, one pixel a value. */
-export function makeRaster(
-  matrix: Matrix,
-  grid: Grid,
-  table: Uint8ClampedArray,
-  scale: Scale,
-): Raster | null {
+export function makeRaster(matrix: Matrix, grid: Grid, paint: Paint): Raster | null {
   const canvas = document.createElement("canvas");
   canvas.width = grid.width;
   canvas.height = grid.height;
   const context = canvas.getContext("2d");
   if (!context || !grid.width || !grid.height) return null;
-  const pixels = colours(matrix, grid, table, scale);
+  const pixels = colours(matrix, grid, paint);
   context.putImageData(new ImageData(pixels, grid.width, grid.height), 0, 0);
   return { grid, canvas };
 }
@@ -35,16 +32,18 @@ export function drawMatrix(
   inks: Inks,
 ): void {
   context.save();
-  context.beginPath();
-  context.rect(plot.left, plot.top, plot.width, plot.height);
-  context.clip();
+  clipToPlot(context, plot);
   context.imageSmoothingEnabled = false;
   for (const { grid, canvas } of rasters) {
     const [x, y] = [xOf(plot, grid.key), yOf(plot, grid.query)];
-    const side = plot.cell * grid.factor;
-    if (grid.query || grid.key) context.clearRect(x, y, grid.width * side, grid.height * side);
-    context.drawImage(canvas, x, y, grid.width * side, grid.height * side);
+    const [width, height] = [
+      grid.width * plot.across * grid.factor,
+      grid.height * plot.down * grid.factor,
+    ];
+    if (grid.query || grid.key) context.clearRect(x, y, width, height);
+    context.drawImage(canvas, x, y, width, height);
   }
+  drawSinks(context, plot, matrix, inks);
   hatch(context, plot, matrix, inks);
   context.restore();
   context.strokeStyle = inks.hairline;
@@ -52,25 +51,64 @@ export function drawMatrix(
   context.strokeRect(plot.left - 0.5, plot.top - 0.5, plot.width + 1, plot.height + 1);
 }
 
+function clipToPlot(context: CanvasRenderingContext2D, plot: Plot, around = 0): void {
+  context.beginPath();
+  context.rect(
+    plot.left - around,
+    plot.top - around,
+    plot.width + 2 * around,
+    plot.height + 2 * around,
+  );
+  context.clip();
+}
+
+/** Columns that stand apart: quiet stripes instead of colours. */
+function drawSinks(
+  context: CanvasRenderingContext2D,
+  plot: Plot,
+  matrix: Matrix,
+  inks: Inks,
+): void {
+  const { key0, key1 } = unitsInView(plot);
+  const side = Math.max(2, plot.across);
+  for (const key of matrix.sinks.apart) {
+    if (key < key0 - 1 || key > key1) continue;
+    const x = xOf(plot, key);
+    context.fillStyle = css(inks.paper);
+    context.fillRect(x, plot.top, side, plot.height);
+    context.fillStyle = inks.hairline;
+    const step = 4;
+    if (side < 2 * step) context.fillRect(x, plot.top, side, plot.height);
+    for (let at = step / 2; side >= 2 * step && at < side; at += step) {
+      context.fillRect(x + at, plot.top, 1, plot.height);
+    }
+  }
+}
+
 /** Causal region: thin diagonals. Undefined rows: diagonals the other way. */
 function hatch(context: CanvasRenderingContext2D, plot: Plot, matrix: Matrix, inks: Inks): void {
-  const first = Math.floor(plot.query);
-  const last = Math.min(plot.rows, Math.ceil(plot.query + plot.height / plot.cell));
+  const { query0: first, query1: last } = unitsInView(plot);
   if (matrix.causal) {
-    const step = Math.max(1, Math.floor(1 / plot.cell));
+    const step = Math.max(1, Math.floor(1 / plot.down));
     context.beginPath();
     for (let query = first; query < last; query += step) {
-      const x = xOf(plot, query + step);
-      context.rect(x, yOf(plot, query), plot.left + plot.width - x, step * plot.cell);
+      const x = Math.max(plot.left, xOf(plot, query + step));
+      const width = plot.left + plot.width - x;
+      if (width > 0) context.rect(x, yOf(plot, query), width, step * plot.down);
     }
+    // A sink's column is striped below the diagonal only.
+    context.save();
+    context.clip();
+    context.clearRect(plot.left, plot.top, plot.width, plot.height);
     context.fillStyle = diagonals(context, inks.hairline, false);
-    context.fill();
+    context.fillRect(plot.left, plot.top, plot.width, plot.height);
+    context.restore();
   }
   context.fillStyle = diagonals(context, inks.faint, true);
   for (let query = first; query < last; query++) {
     if (!matrix.undefinedRows[query]) continue;
-    context.clearRect(plot.left, yOf(plot, query), plot.width, plot.cell);
-    context.fillRect(plot.left, yOf(plot, query), plot.width, Math.max(1, plot.cell));
+    context.clearRect(plot.left, yOf(plot, query), plot.width, plot.down);
+    context.fillRect(plot.left, yOf(plot, query), plot.width, Math.max(1, plot.down));
   }
 }
 
@@ -100,64 +138,118 @@ function diagonals(
   return pattern ?? colour;
 }
 
-/** Bars in the margins: entropy of each row, mass of each column; one bar a pixel at most. */
-export function drawMargins(
+/** The number in every cell, where cells have room for it and it is known exactly. */
+export function drawNumbers(
   context: CanvasRenderingContext2D,
   plot: Plot,
   matrix: Matrix,
+  exact: Exact | null,
+  paint: Paint,
   inks: Inks,
 ): void {
-  const right = plot.left + plot.width + GAP;
-  const below = plot.top + plot.height + GAP;
-  const bar = (value: number, max: number): number => (max > 0 ? (LANE - 4) * (value / max) : 0);
-  context.fillStyle = inks.faint;
-  const thick = Math.min(7, Math.max(1, plot.cell - (plot.cell > 4 ? 2 : 0)));
-  const inset = (plot.cell - thick) / 2;
-  const entropyMax = largest(matrix.entropy);
-  for (const [query, value] of inView(plot.query, plot.height, plot, matrix.entropy)) {
+  if (!exact || Math.min(plot.across, plot.down) < roomForNumber(paint.signed)) return;
+  context.save();
+  clipToPlot(context, plot);
+  context.font = `10px ${inks.font}`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  const { query0, query1, key0, key1 } = unitsInView(plot);
+  for (let query = query0; query < query1; query++) {
     if (matrix.undefinedRows[query]) continue;
-    context.fillRect(right, yOf(plot, query) + inset, bar(value, entropyMax), thick);
+    const y = yOf(plot, query) + plot.down / 2;
+    for (let key = key0; key < key1; key++) {
+      const value = isMasked(matrix, query, key) ? null : exactAt(exact, query, key);
+      const words = value === null ? "" : numberInCell(value, paint.signed);
+      if (value === null || !words) continue;
+      const apart = matrix.sinks.isApart(key);
+      const ground = tableColour(paint.table, entryOf(value, paint) / 255);
+      context.fillStyle = apart ? inks.soft : inkOn(ground);
+      context.fillText(words, xOf(plot, key) + plot.across / 2, y);
+    }
   }
-  const massMax = largest(matrix.mass);
-  for (const [key, value] of inView(plot.key, plot.width, plot, matrix.mass)) {
-    context.fillRect(xOf(plot, key) + inset, below, thick, bar(value, massMax));
+  context.restore();
+}
+
+/** Bars in the margins, one bar a pixel at most. */
+export function drawMargins(
+  context: CanvasRenderingContext2D,
+  plot: Plot,
+  rows: readonly ArrayLike<number>[],
+  columns: ArrayLike<number>,
+  inks: Inks,
+): void {
+  context.fillStyle = inks.faint;
+  for (const [lane, values] of rows.entries()) {
+    const left = plot.left + plot.width + GAP + lane * (LANE + GAP);
+    const most = largest(values);
+    for (const { at, thick, value } of bars(values, plot.query, plot.down, plot.height)) {
+      context.fillRect(left, plot.top + at, length(value, most), thick);
+    }
+  }
+  const below = plot.top + plot.height + GAP;
+  const most = largest(columns);
+  for (const { at, thick, value } of bars(columns, plot.key, plot.across, plot.width)) {
+    context.fillRect(plot.left + at, below, thick, length(value, most));
   }
 }
 
-/** The largest of values of zero or more; undefined ones (NaN) are left out. */
+function length(value: number, most: number): number {
+  return most > 0 ? (LANE - 4) * (value / most) : 0;
+}
+
+/** The bars in view: of each pixel the longest. */
+function bars(
+  values: ArrayLike<number>,
+  first: number,
+  size: number,
+  pixels: number,
+): { at: number; thick: number; value: number }[] {
+  const found: { at: number; thick: number; value: number }[] = [];
+  const thick = Math.min(7, Math.max(1, size - (size > 4 ? 2 : 0)));
+  const step = Math.max(1, Math.floor(1 / size));
+  const start = Math.max(0, Math.floor((first + 0.01) / step) * step);
+  const end = Math.min(values.length, Math.ceil(first + pixels / size - 0.01));
+  for (let unit = start; unit < end; unit += step) {
+    let value = 0;
+    for (let one = unit; one < Math.min(end, unit + step); one++) {
+      value = Math.max(value, Math.abs(values[one] || 0));
+    }
+    const at = (unit - first) * size + (size * step - thick) / 2;
+    if (value > 0 && at > -thick / 2 && at < pixels - thick / 2) found.push({ at, thick, value });
+  }
+  return found;
+}
+
+/** The largest size of some numbers; undefined ones (NaN) are left out. */
 export function largest(values: ArrayLike<number>): number {
   let max = 0;
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i] ?? 0;
-    if (value > max) max = value;
-  }
+  for (let i = 0; i < values.length; i++) max = Math.max(max, Math.abs(values[i] || 0));
   return max;
 }
 
-function* inView(
-  first: number,
-  pixels: number,
-  plot: Plot,
-  values: ArrayLike<number>,
-): Generator<[number, number]> {
-  const start = Math.ceil(first - 0.5);
-  const end = Math.min(values.length, Math.floor(first + pixels / plot.cell + 0.01));
-  for (let unit = Math.max(0, start); unit < end; unit++) yield [unit, values[unit] ?? 0];
+/** Pixels of a cell in which a number stands. */
+const NUMBERED = 28;
+
+interface Cell {
+  query: number;
+  key: number;
 }
 
 export interface Marks {
-  cell: { query: number; key: number } | null;
+  cell: Cell | null;
+  pinned: Cell | null;
   rows: Iterable<number>;
   cols: Iterable<number>;
 }
 
-/** Crosshair of the hovered cell, bands of lit rows and columns; outlines, so colours stay. */
+/** Crosshairs of cells, bands of lit rows and columns; outlines, so colours stay. */
 export function drawMarks(
   context: CanvasRenderingContext2D,
   plot: Plot,
   marks: Marks,
   inks: Inks,
 ): void {
+  const [across, down] = [Math.max(3, plot.across), Math.max(3, plot.down)];
   const box = (x: number, y: number, width: number, height: number): void => {
     context.lineWidth = 3.5;
     context.strokeStyle = css(inks.paper);
@@ -166,27 +258,33 @@ export function drawMarks(
     context.strokeStyle = inks.ink;
     context.strokeRect(x, y, width, height);
   };
-  context.save();
-  context.beginPath();
-  context.rect(plot.left - 3, plot.top - 3, plot.width + 6, plot.height + 6);
-  context.clip();
-  const side = Math.max(3, plot.cell);
-  for (const row of marks.rows) box(plot.left, yOf(plot, row), plot.width, side);
-  for (const col of marks.cols) box(xOf(plot, col), plot.top, side, plot.height);
-  if (marks.cell) {
-    const { query, key } = marks.cell;
-    const middle = side / 2;
+  /** From the labels of the row and the column to where they meet. */
+  const cross = ({ query, key }: Cell, dashes: number[]): void => {
+    const [x, y] = [xOf(plot, key), yOf(plot, query)];
+    // Where cells have numbers, the lines run along their edges.
+    const edges = Math.min(across, down) >= NUMBERED ? [0, 1] : [0.5];
+    context.beginPath();
+    for (const edge of edges) {
+      context.moveTo(plot.left, y + edge * down);
+      context.lineTo(x, y + edge * down);
+      context.moveTo(x + edge * across, plot.top);
+      context.lineTo(x + edge * across, y);
+    }
+    context.lineWidth = 2.5;
+    context.strokeStyle = css(inks.paper, 0.7);
+    context.stroke();
+    context.setLineDash(dashes);
     context.lineWidth = 1;
     context.strokeStyle = inks.ink;
-    context.setLineDash([2, 2]);
-    context.beginPath();
-    context.moveTo(plot.left, yOf(plot, query) + middle);
-    context.lineTo(xOf(plot, key), yOf(plot, query) + middle);
-    context.moveTo(xOf(plot, key) + middle, plot.top);
-    context.lineTo(xOf(plot, key) + middle, yOf(plot, query));
     context.stroke();
     context.setLineDash([]);
-    box(xOf(plot, key), yOf(plot, query), side, side);
-  }
+    box(x, y, across, down);
+  };
+  context.save();
+  clipToPlot(context, plot, 3);
+  for (const row of marks.rows) box(plot.left, yOf(plot, row), plot.width, down);
+  for (const col of marks.cols) box(xOf(plot, col), plot.top, across, plot.height);
+  if (marks.pinned) cross(marks.pinned, []);
+  if (marks.cell) cross(marks.cell, [2, 2]);
   context.restore();
 }

@@ -4,31 +4,61 @@ import { h, sizeCanvas, watchSize } from "../shared/dom";
 import { SIDES, type Side } from "../shared/map/axis";
 import { labelWidths } from "../shared/map/measure";
 import type { LitUnits } from "../shared/map/pin";
-import { sequentialTable } from "../shared/palette";
+import { divergingTable, sequentialTable } from "../shared/palette";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
-import { fillLegend, fillMargins } from "./controls";
-import { drawMargins, drawMarks, drawMatrix, makeRaster, type Raster } from "./drawing";
-import { fitPlot, GAP, LANE, labelHeight, type Plot, type Viewport, WHOLE } from "./geometry";
-import type { Grid, Matrix, Scale } from "./grid";
+import { type Paint, type Top, topIn } from "./colour";
+import {
+  drawMargins,
+  drawMarks,
+  drawMatrix,
+  drawNumbers,
+  makeRaster,
+  type Raster,
+} from "./drawing";
+import {
+  fitPlot,
+  labelHeight,
+  type Plot,
+  sizeOf,
+  unitsInView,
+  type Viewport,
+  WHOLE,
+} from "./geometry";
+import type { Grid, Matrix } from "./grid";
 import { axisLabels } from "./labels";
+import { type Margins, marginsOf, marginWords } from "./margins";
 import type { MatrixPicture } from "./picture";
 import type { Cell } from "./readout";
+import type { MatrixState } from "./state";
+import { strongestTable } from "./table";
 import type { Tiles } from "./tiles";
 import { wholeWords } from "./words";
 
 /** What is to be drawn. */
-export interface Drawing {
+export interface Drawing extends Pick<MatrixState, "scale" | "value_range" | "height"> {
   readonly picture: MatrixPicture | null;
-  readonly scale: Scale;
-  /** Pixels of the whole view; 0 = as high as the matrix, up to a limit. */
-  readonly height: number;
   /** The cell under the crosshair. */
   readonly cell: Cell | null;
+  readonly pinned: Cell | null;
   lit(side: Side): LitUnits;
 }
 
-const NATURAL_HEIGHT = 520;
+/** What the figure is drawn with, for the legend. */
+export interface Drawn {
+  readonly paint: Paint;
+  readonly clipped: boolean;
+  /** Cells that a pixel stands for. */
+  readonly pooledBy: number;
+}
+
+const NATURAL_HEIGHT = 640;
+/** From this width on, the numbers stand beside the picture. */
+const WIDE = 960;
+const BESIDE = 236;
+const NARROW = 520;
+/** Milliseconds after the last move until colours are fitted to what is in view. */
+const SETTLED = 160;
 
 export class Figure {
   readonly element = h("div", { class: "fm-figure" });
@@ -41,70 +71,111 @@ export class Figure {
   readonly #main: HTMLElement;
   readonly #tiles: Tiles;
   readonly #drawing: () => Drawing;
+  readonly #onDrawn: (drawn: Drawn) => void;
   readonly #base = h("canvas", { attrs: { role: "img" } });
   readonly #overlay = h("canvas", { aria: { hidden: true } });
   readonly #labels = { query: axisLabels("query"), key: axisLabels("key") };
-  readonly #margins = {
-    entropy: h("div", { class: "fm-margin is-entropy" }),
-    mass: h("div", { class: "fm-margin is-mass" }),
-  };
+  readonly #lanes = [laneWords(), laneWords()];
+  readonly #mass = h("div", { class: "fm-margin is-mass" });
+  readonly #table = strongestTable();
   readonly #schedule;
   #width = 640;
+  #top: Top | null = null;
+  #settling = 0;
+  #margins: Margins | null = null;
+  /** Whether what stands around the matrix is that of its margins. */
+  #isSized = false;
   #rasters: { name: string; grid: Grid; raster: Raster | null }[] = [];
 
-  constructor(shell: Shell, main: HTMLElement, tiles: Tiles, drawing: () => Drawing) {
+  constructor(
+    shell: Shell,
+    main: HTMLElement,
+    tiles: Tiles,
+    drawing: () => Drawing,
+    onDrawn: (drawn: Drawn) => void,
+  ) {
     this.#shell = shell;
     this.#main = main;
     this.#tiles = tiles;
     this.#drawing = drawing;
+    this.#onDrawn = onDrawn;
     this.#schedule = createSchedule(shell.signal);
     this.element.append(
+      this.#labels.query.element,
       this.#base,
       this.#overlay,
-      this.#labels.query.element,
       this.#labels.key.element,
-      this.#margins.entropy,
-      this.#margins.mass,
+      ...this.#lanes,
+      this.#mass,
+      this.#table.element,
     );
     watchSize(shell.body, () => this.draw(), shell.signal);
+    shell.signal.addEventListener("abort", () => window.clearTimeout(this.#settling));
   }
 
   /** New labels and another matrix. */
-  fill({ query, key, content }: MatrixPicture): void {
-    this.#labels.query.fill(query, content?.undefinedRows ?? null);
-    this.#labels.key.fill(key, null);
+  fill({ axes, query, key, content }: MatrixPicture): void {
+    const apart = content?.sinks.apart ?? [];
+    this.#labels.query.fill(query, content?.undefinedRows ?? null, []);
+    this.#labels.key.fill(key, null, apart);
     this.#rasters = [];
+    this.#margins = content && marginsOf(content);
+    this.#isSized = false;
+    if (content) this.#table.fill(axes, content);
   }
 
-  /** Everything, in the next animation frame. */
+  /** Everything anew, in the next animation frame. */
   draw(): void {
+    this.#top = null;
     this.#schedule.request(this.#drawAll);
   }
 
+  /** The same with other numbers or a sharper tile: what can stay stays. */
+  refine(): void {
+    this.#schedule.request(this.#drawPart);
+  }
+
+  /** Moves the picture; its colours follow when it has come to rest. */
   look(viewport: Viewport): void {
     this.viewport = viewport;
-    this.draw();
+    this.#schedule.request(this.#drawPart);
+    window.clearTimeout(this.#settling);
+    this.#settling = window.setTimeout(() => {
+      this.#top = null;
+      this.refine();
+    }, SETTLED);
   }
 
   /** Labels at once, crosshair and bands in the next animation frame. */
   light(): void {
-    const { picture } = this.#drawing();
-    if (picture && this.plot) this.#placeLabels(picture, this.plot);
+    const { lit } = this.#drawing();
+    if (this.plot) for (const side of SIDES) this.#labels[side].light(lit(side));
     this.#schedule.request(this.#drawOverlay);
   }
 
-  #placeLabels(picture: MatrixPicture, plot: Plot): void {
-    const flat = roomOf(picture).key <= plot.cell - 4;
-    const { lit } = this.#drawing();
-    for (const side of SIDES) this.#labels[side].place(plot, lit(side), side === "query" || flat);
+  /** The place of a cell on the page. */
+  boxOf({ query, key }: Cell): { left: number; top: number; right: number; bottom: number } | null {
+    const { plot } = this;
+    if (!plot) return null;
+    const { left, top } = this.element.getBoundingClientRect();
+    const x = left + plot.left + (key - plot.key) * plot.across;
+    const y = top + plot.top + (query - plot.query) * plot.down;
+    return { left: x, top: y, right: x + plot.across, bottom: y + plot.down };
   }
 
   readonly #drawAll = (): void => {
+    // Hidden for now (a notebook takes out cells that are far away): the last width holds.
+    this.#width = this.#main.clientWidth || this.#width;
+    this.#drawPart();
+  };
+
+  readonly #drawPart = (): void => {
     const { picture } = this.#drawing();
     if (!picture) return;
+    const old = this.plot;
     const plot = this.#fit(picture);
     this.plot = plot;
-    this.#size(plot);
+    if (!old || !this.#isSized || !sameSize(old, plot)) this.#size(plot);
     this.#placeLabels(picture, plot);
     const { content: matrix } = picture;
     if (!matrix) return;
@@ -113,94 +184,128 @@ export class Figure {
     this.#shell.drawn(matrix.frame.key);
   };
 
+  #placeLabels(picture: MatrixPicture, plot: Plot): void {
+    const flat = roomOf(picture).key <= plot.across - 4;
+    const { lit } = this.#drawing();
+    for (const side of SIDES) this.#labels[side].place(plot, lit(side), side === "query" || flat);
+  }
+
   #fit(picture: MatrixPicture): Plot {
-    // Hidden for now (a notebook takes out cells that are far away): the last width holds.
-    this.#width = this.#main.clientWidth || this.#width;
     const width = this.#width;
     const font = `600 12px ${this.#shell.inks().font}`;
     picture.widths ??= labelWidths(picture, this.#overlay.getContext("2d"), font);
     const labels = roomOf(picture);
     const fixed = this.#drawing().height > 0;
-    const around = labelHeight(labels.key) + GAP + LANE + 8;
-    const beside = width >= 620 ? 212 : 0;
+    const around = labelHeight(labels.key) + 52;
+    const wide = width >= WIDE;
+    this.#main.classList.toggle("is-wide", wide);
+    // Where it is narrow, the matrix needs the room more than a second lane of bars does.
+    const lanes = Math.min(this.#margins?.rows.length ?? 1, width < NARROW ? 1 : 2);
     const space = {
-      width: width - beside,
+      width: wide ? width - BESIDE : width,
       maxHeight: fixed ? this.#main.clientHeight - around : NATURAL_HEIGHT,
       labels,
+      lanes,
     };
     return fitPlot(picture.query.length, picture.key.length, space, this.viewport);
   }
 
   #drawMatrix(matrix: Matrix, plot: Plot): void {
-    const shell = this.#shell;
-    const tiles = this.#tiles;
-    const { scale } = this.#drawing();
-    const inks = shell.inks();
-    tiles.want(plot, matrix.grid);
-    const table = sequentialTable("attention", shell.theme, inks.paper);
-    const grids = tiles.current ? [matrix.grid, tiles.current] : [matrix.grid];
-    this.#readRasters(matrix, grids, table, scale, `${shell.theme}:${inks.paper}:${scale}`);
-    fillMargins(this.#margins, matrix);
-    fillLegend(shell.legend, matrix, table, scale, grids[grids.length - 1]?.factor ?? 1);
-    const context = this.#base.getContext("2d");
+    const { tile, exact } = this.#wanted(plot, matrix);
+    const inks = this.#shell.inks();
+    const grids = tile ? [matrix.grid, tile] : [matrix.grid];
+    const finest = grids[grids.length - 1] ?? matrix.grid;
+    const paint = this.#paint(matrix, finest, plot);
+    this.#readRasters(matrix, grids, paint);
+    const { width, height } = sizeOf(plot);
+    const context = sizeCanvas(this.#base, width, height);
     if (context) {
       const rasters = this.#rasters.flatMap(({ raster }) => (raster ? [raster] : []));
       drawMatrix(context, plot, matrix, rasters, inks);
-      drawMargins(context, plot, matrix, inks);
+      drawNumbers(context, plot, matrix, exact, paint, inks);
+      const margins = this.#margins ?? marginsOf(matrix);
+      const rows = margins.rows.slice(0, plot.lanes).map((lane) => lane.values);
+      drawMargins(context, plot, rows, margins.columns.values, inks);
     }
     this.#base.setAttribute("aria-label", `Heatmap: ${wholeWords(matrix)}`);
+    this.#onDrawn({ paint, clipped: this.#top?.clipped ?? false, pooledBy: finest.factor });
+  }
+
+  #wanted(plot: Plot, matrix: Matrix): Tiles {
+    this.#tiles.want(plot, matrix);
+    return this.#tiles;
+  }
+
+  /** Colours, ending where the part in view does, or at 1. */
+  #paint(matrix: Matrix, finest: Grid, plot: Plot): Paint {
+    const { scale, value_range } = this.#drawing();
+    const { theme } = this.#shell;
+    const { paper } = this.#shell.inks();
+    const fixed = value_range === "fixed";
+    this.#top ??= fixed ? { top: 1, clipped: false } : topIn(matrix, finest, unitsInView(plot));
+    const signed = matrix.compare !== null;
+    const table = signed
+      ? divergingTable(theme, paper)
+      : sequentialTable("attention", theme, paper);
+    return { table, scale, top: this.#top.top, signed };
   }
 
   /** Grids as small canvases, made anew where their colours have changed. */
-  #readRasters(
-    matrix: Matrix,
-    grids: readonly Grid[],
-    table: Uint8ClampedArray,
-    scale: Scale,
-    name: string,
-  ): void {
+  #readRasters(matrix: Matrix, grids: readonly Grid[], paint: Paint): void {
+    const { theme } = this.#shell;
+    const name = [theme, this.#shell.inks().paper, paint.scale, paint.top].join(":");
     this.#rasters = grids.map((grid) => {
       const known = this.#rasters.find((each) => each.name === name && each.grid === grid);
-      return known ?? { name, grid, raster: makeRaster(matrix, grid, table, scale) };
+      return known ?? { name, grid, raster: makeRaster(matrix, grid, paint) };
     });
   }
 
   readonly #drawOverlay = (): void => {
     const { plot } = this;
-    const { picture, cell, lit } = this.#drawing();
+    const { picture, cell, pinned, lit } = this.#drawing();
     if (!plot || !picture) return;
     const { width, height } = sizeOf(plot);
     const context = sizeCanvas(this.#overlay, width, height);
     if (!context) return;
-    const [query, key] = [lit("query"), lit("key")];
-    const rows = new Set(query.selected);
-    const cols = new Set(key.selected);
-    if (!cell) {
-      if (query.hovered !== null) rows.add(query.hovered);
-      if (key.hovered !== null) cols.add(key.hovered);
-    }
-    drawMarks(context, plot, { cell, rows, cols }, this.#shell.inks());
+    const band = (side: Side): Set<number> => {
+      const { selected, hovered } = lit(side);
+      const units = new Set(pinned ? [] : selected);
+      if (!cell && hovered !== null) units.add(hovered);
+      return units;
+    };
+    const marks = { cell, pinned, rows: band("query"), cols: band("key") };
+    drawMarks(context, plot, marks, this.#shell.inks());
   };
 
   #size(plot: Plot): void {
+    this.#isSized = true;
     const { width, height } = sizeOf(plot);
     this.element.style.width = `${width}px`;
     this.element.style.height = `${height}px`;
-    sizeCanvas(this.#base, width, height);
-    const { entropy, mass } = this.#margins;
-    entropy.style.left = `${plot.left + plot.width + GAP}px`;
-    entropy.style.top = `${plot.top + plot.height + GAP}px`;
-    mass.style.right = `${width - plot.left + 6}px`;
-    mass.style.top = `${plot.top + plot.height + GAP}px`;
+    const margins = this.#margins;
+    for (const [i, element] of this.#lanes.entries()) {
+      const lane = i < plot.lanes ? margins?.rows[i] : undefined;
+      element.hidden = !lane;
+      if (lane) marginWords(element, lane, plot, i);
+    }
+    if (margins) marginWords(this.#mass, margins.columns, plot, -1);
   }
 }
 
-/** The figure in pixels: the plot, labels before it, margins behind it. */
-function sizeOf(plot: Plot): { width: number; height: number } {
-  return {
-    width: plot.left + plot.width + GAP + LANE + 8,
-    height: plot.top + plot.height + GAP + LANE + 4,
-  };
+function laneWords(): HTMLElement {
+  return h("div", { class: "fm-margin is-lane" });
+}
+
+/** Whether what stands around the matrix is where it was. */
+function sameSize(a: Plot, b: Plot): boolean {
+  return (
+    a.left === b.left &&
+    a.top === b.top &&
+    a.right === b.right &&
+    a.lanes === b.lanes &&
+    a.width === b.width &&
+    a.height === b.height
+  );
 }
 
 /** Width that the labels of each side need, with a little room around them. */

@@ -26,12 +26,17 @@ export interface Gestures {
 const ZOOM_STEP = 1.6;
 // A press that moves less than this is a click.
 const DRAG_FROM = 4;
-type Step = readonly [query: number, key: number];
-const STEPS: Readonly<Record<string, Step>> = {
-  ArrowUp: [-1, 0],
-  ArrowDown: [1, 0],
-  ArrowLeft: [0, -1],
-  ArrowRight: [0, 1],
+/** Where a key leads from a cell; `page` is how many rows are in view. */
+type Move = (from: Cell, plot: Plot, page: number) => Cell;
+const MOVES: Readonly<Record<string, Move>> = {
+  ArrowUp: ({ query, key }) => ({ query: query - 1, key }),
+  ArrowDown: ({ query, key }) => ({ query: query + 1, key }),
+  ArrowLeft: ({ query, key }) => ({ query, key: key - 1 }),
+  ArrowRight: ({ query, key }) => ({ query, key: key + 1 }),
+  Home: ({ query }) => ({ query, key: 0 }),
+  End: ({ query }, { cols }) => ({ query, key: cols - 1 }),
+  PageUp: ({ query, key }, _, page) => ({ query: query - page, key }),
+  PageDown: ({ query, key }, _, page) => ({ query: query + page, key }),
 };
 
 export function createGestures(
@@ -84,9 +89,9 @@ export function createGestures(
 function press(event: KeyboardEvent, actions: Actions, zoom: (factor: number) => void): void {
   const plot = actions.plot();
   if (!plot || inField(event)) return;
-  const step = STEPS[event.key];
+  const move = MOVES[event.key];
   const cell = actions.cell();
-  if (step) moveCell(plot, actions, step);
+  if (move) moveCell(plot, actions, move);
   else if ((event.key === "Enter" || event.key === " ") && cell) actions.pin(cell);
   else if (event.key === "+" || event.key === "=") zoom(ZOOM_STEP);
   else if (event.key === "-") zoom(1 / ZOOM_STEP);
@@ -94,11 +99,16 @@ function press(event: KeyboardEvent, actions: Actions, zoom: (factor: number) =>
   handled(event);
 }
 
-function moveCell(plot: Plot, actions: Actions, [down, right]: Step): void {
-  const from = actions.cell() ?? { query: -down, key: -right };
+function moveCell(plot: Plot, actions: Actions, move: Move): void {
+  const from = actions.cell();
+  const page = Math.max(1, Math.floor(plot.height / plot.down) - 1);
+  // The first key lights the first cell in view.
+  const to = from
+    ? move(from, plot, page)
+    : { query: Math.ceil(plot.query - 0.01), key: Math.ceil(plot.key - 0.01) };
   const next = {
-    query: Math.max(0, Math.min(plot.rows - 1, from.query + down)),
-    key: Math.max(0, Math.min(plot.cols - 1, from.key + right)),
+    query: Math.max(0, Math.min(plot.rows - 1, to.query)),
+    key: Math.max(0, Math.min(plot.cols - 1, to.key)),
   };
   actions.hover(next);
   actions.look(reveal(plot, actions.viewport(), next.query, next.key));

@@ -10,5 +10,10 @@ export function matrixPicture(
   state: Readonly<MatrixState>,
   old: MatrixPicture | null,
 ): MatrixPicture | null {
-  return readPicture(state, old, readMatrix);
+  const picture = readPicture(state, old, readMatrix);
+  const matrix = picture?.content;
+  // Axes and frame change together; a frame of other rows would point at wrong ones.
+  const fits =
+    matrix?.frame.rows === picture?.query.length && matrix?.frame.cols === picture?.key.length;
+  return picture && !fits ? { ...picture, content: null } : picture;
 }

@@ -1,16 +1,12 @@
-/** The panel beside the matrix: the exact cell under the crosshair, or the largest cells. */
+/** The panel by the matrix: the cell under the crosshair, the pinned one, and the largest cells. */
 
-import { type Child, fill, h, svg } from "../shared/dom";
+import { button, type Child, fill, h, svg } from "../shared/dom";
 import { rowName, unitName } from "../shared/map/axis";
-import { approximately, formatAmount, formatSum, formatWeight, roundUp } from "../shared/numbers";
+import { formatAmount, formatSum, formatWeight } from "../shared/numbers";
 import { css, headColours, type Theme } from "../shared/palette";
 import type { Axes } from "../shared/state";
 import { isMasked, type Matrix } from "./grid";
-
-/** What the colour of a head depends on. */
-export interface HeadPaint {
-  theme: Theme;
-}
+import { atMost, formatNumber, withError } from "./numbers";
 
 export interface Cell {
   query: number;
@@ -19,12 +15,21 @@ export interface Cell {
 
 /** What is known about a cell: rounded from the frame, or exact from the kernel. */
 export interface CellValue extends Cell {
+  /** As drawn: of a comparison the difference. */
   weight: number;
   /** 0 = exact. */
   error: number;
   /** The value is the largest of several cells. */
   pooled: boolean;
+  /** Of all attention of the row; of a comparison of the first map. */
+  share: number | null;
   rowSum: number | null;
+  /** Place of the cell in its row, by size, and how many cells there are not zero. */
+  rank: number | null;
+  n: number | null;
+  /** What is compared. */
+  first: number | null;
+  second: number | null;
   heads: ArrayLike<number>;
   weights: ArrayLike<number>;
 }
@@ -34,10 +39,10 @@ export function pairWords(axes: Axes, cell: Cell): string {
 }
 
 /** "0.4123", or "≈ 0.412 ± 0.002" while the exact value is on its way or cannot be had. */
-export function valueWords({ weight, error, pooled }: CellValue): string {
-  if (error === 0) return formatWeight(weight, 4);
-  if (pooled) return `≤ ${roundUp(weight + error, 3)} (largest nearby)`;
-  return approximately(weight, error);
+export function valueWords(value: CellValue, signed: boolean): string {
+  const { weight, error, pooled } = value;
+  if (error === 0 && !pooled) return formatNumber(weight, signed, 4);
+  return pooled ? atMost(Math.abs(weight) + error) : withError(weight, error, signed);
 }
 
 /** Why a cell has no weight, as a sentence; null when it has one. */
@@ -52,81 +57,182 @@ export function noValue(matrix: Matrix, axes: Axes, cell: Cell): string | null {
   return null;
 }
 
-export function readout(): {
+/** "2nd of 57", the place of a cell in its row. */
+export function rankWords({ rank, n, weight }: CellValue): string {
+  if (rank === null || n === null || weight === 0) return "";
+  const teen = rank % 100 > 10 && rank % 100 < 14;
+  const ending = teen ? "th" : (["th", "st", "nd", "rd"][rank % 10] ?? "th");
+  return `${rank}${ending} of ${n}`;
+}
+
+export interface Readout {
   readonly element: HTMLElement;
-  showCell(axes: Axes, matrix: Matrix, cell: Cell, value: CellValue | null, paint: HeadPaint): void;
+  /** A cell, and whether it is the pinned one; null = nothing is pointed at or pinned. */
+  showCell(shown: Shown | null): void;
+  /** The pinned cell in a line, while another one is looked at; null = none. */
+  showPinned(pinned: Shown | null): void;
   showLargest(axes: Axes, matrix: Matrix): void;
-} {
-  const element = h("aside", { class: "fm-readout" });
+}
+
+export interface Shown {
+  readonly axes: Axes;
+  readonly matrix: Matrix;
+  readonly cell: Cell;
+  readonly value: CellValue | null;
+  readonly theme: Theme;
+  readonly isPinned: boolean;
+}
+
+export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout {
+  const cellPart = h("div", { class: "fm-cell" });
+  const pinnedPart = h("div", { class: "fm-pinned" });
+  const list = h("ol", { class: "fm-largest" });
+  const heading = h("div", { class: "gh-caption" });
+  const hint = h(
+    "div",
+    { class: "gh-caption" },
+    "Point at a cell for its exact weight; a click pins it.",
+  );
+  const element = h(
+    "aside",
+    { class: "fm-readout", aria: { label: "Numbers" } },
+    h("div", { class: "fm-list" }, heading, list),
+    h("div", { class: "fm-cells" }, cellPart, pinnedPart),
+  );
   /** Whose largest cells are shown now. */
-  let shown: Matrix | null = null;
+  let listed: Matrix | null = null;
+  const unpin = (): HTMLElement =>
+    button("gh-button fm-unpin", letGo, { aria: { label: "Let the pinned cell go" } }, "×");
   return {
     element,
-    showCell(axes, matrix, cell, value, paint) {
-      shown = null;
-      const none = noValue(matrix, axes, cell);
-      const title = h("div", { class: "fm-pair" }, none ?? pairWords(axes, cell));
-      if (none) fill(element, title);
-      else if (value) fill(element, title, ...valueParts(matrix, value, paint));
-      else fill(element, title);
-    },
-    showLargest(axes, matrix) {
-      if (shown === matrix) return;
-      shown = matrix;
-      const cells = matrix.largest;
-      if (!cells.length) {
-        fill(element, h("div", { class: "gh-caption" }, "Hover a cell for its exact weight."));
+    showCell(shown) {
+      if (!shown) {
+        if (hint.parentNode !== cellPart) fill(cellPart, hint);
         return;
       }
-      const items = cells.map((cell) =>
-        h(
-          "li",
-          {},
-          h("span", { class: "gh-number" }, formatWeight(cell.weight)),
-          h(
-            "span",
-            { class: "fm-item" },
-            `${unitName(axes.query, cell.query)} looks at ${unitName(axes.key, cell.key)}`,
-          ),
-        ),
-      );
-      const heading = matrix.causal ? "Largest below the first row" : "Largest weights";
+      const { axes, matrix, cell, value } = shown;
+      const none = noValue(matrix, axes, cell);
+      const title = h("div", { class: "fm-pair" }, none ?? pairWords(axes, cell));
+      const pin = shown.isPinned && h("div", { class: "fm-pin" }, "pinned ", unpin());
+      fill(cellPart, title, pin, ...(value && !none ? valueParts(shown, value) : []));
+    },
+    showPinned(pinned) {
+      if (!pinned) {
+        pinnedPart.replaceChildren();
+        return;
+      }
+      const { axes, matrix, cell, value } = pinned;
+      const words = value ? valueWords(value, matrix.compare !== null) : "…";
       fill(
-        element,
-        h("div", { class: "gh-caption" }, heading),
-        h("ol", { class: "fm-largest" }, ...items),
-        h("div", { class: "gh-caption" }, "Hover a cell for its exact weight."),
+        pinnedPart,
+        h("span", { class: "gh-caption" }, "pinned "),
+        `${pairWords(axes, cell)} `,
+        h("span", { class: "gh-number" }, words),
+        unpin(),
       );
+    },
+    showLargest(axes, matrix) {
+      if (listed === matrix) return;
+      listed = matrix;
+      const { largest, causal, compare } = matrix;
+      const kind = compare
+        ? "Largest differences"
+        : causal
+          ? "Largest below the first row"
+          : "Largest weights";
+      const apart = matrix.sinks.apart.length ? ", without sinks" : "";
+      fill(heading, largest.length ? kind + apart : "");
+      fill(list, ...largest.slice(0, LISTED).map((cell) => listItem(axes, cell, matrix, goTo)));
     },
   };
 }
 
-function valueParts(matrix: Matrix, value: CellValue, paint: HeadPaint): Child[] {
+const LISTED = 6;
+
+function listItem(
+  axes: Axes,
+  cell: Matrix["largest"][number],
+  matrix: Matrix,
+  goTo: (cell: Cell) => void,
+): HTMLElement {
+  const words = `${unitName(axes.query, cell.query)} looks at ${unitName(axes.key, cell.key)}`;
+  return h(
+    "li",
+    {},
+    button(
+      "fm-go",
+      () => goTo(cell),
+      { attrs: { title: "Go there and pin it" }, data: { query: cell.query, key: cell.key } },
+      h("span", { class: "gh-number" }, formatNumber(cell.weight, matrix.compare !== null, 3)),
+      h("span", { class: "fm-item" }, words),
+    ),
+  );
+}
+
+function valueParts({ matrix, theme }: Shown, value: CellValue): Child[] {
+  const signed = matrix.compare !== null;
+  const facts = signed ? differenceFacts(matrix, value) : weightFacts(matrix, value);
+  return [
+    h("div", { class: "fm-value" }, valueWords(value, signed)),
+    ...facts.map((fact) => h("div", { class: "gh-caption" }, fact)),
+    value.heads.length > 1 && !signed ? headBars(value, theme) : null,
+  ];
+}
+
+function weightFacts(matrix: Matrix, value: CellValue): string[] {
+  const { share, rowSum } = value;
   const entropy = matrix.entropy[value.query];
-  const facts = [
-    value.rowSum === null ? "" : `row sums to ${formatSum(value.rowSum)}`,
+  const given = matrix.sinks.to[value.query];
+  const rank = rankWords(value);
+  const changed = share !== null && Math.abs(share - value.weight) > 1e-6;
+  return [
+    matrix.frame.title,
+    changed ? `${formatWeight(share, 4)} of all its attention` : "",
+    rank ? `${rank} in its row` : "",
+    rowSum === null ? "" : `row sums to ${formatSum(rowSum)}`,
+    matrix.sinks.apart.length && given !== undefined && !Number.isNaN(given)
+      ? `${formatWeight(given, 2)} of the row goes to sinks`
+      : "",
     entropy === undefined || Number.isNaN(entropy)
       ? ""
       : `row entropy ${formatAmount(entropy)} bits`,
   ].filter(Boolean);
+}
+
+function differenceFacts(matrix: Matrix, value: CellValue): string[] {
+  const { first, second } = value;
+  const apart = matrix.compare?.rowDistance[value.query];
+  const rank = rankWords(value);
+  const [one, other] = sideTitles(matrix);
   return [
-    h("div", { class: "fm-value" }, valueWords(value)),
-    h("div", { class: "gh-caption" }, matrix.frame.title),
-    ...facts.map((fact) => h("div", { class: "gh-caption" }, fact)),
-    value.heads.length > 1 ? headBars(value, paint) : null,
+    first === null ? "" : `${formatWeight(first, 4)} ${one}`,
+    second === null ? "" : `${formatWeight(second, 4)} ${other}`,
+    rank ? `${rank} differences in its row` : "",
+    apart === undefined ? "" : `rows are ${formatAmount(apart)} apart (share that lies elsewhere)`,
+  ].filter(Boolean);
+}
+
+/** What the two compared maps are called; the layer where it differs, the trace where it does. */
+export function sideTitles({ frame, compare }: Matrix): [string, string] {
+  if (!compare) return [frame.title, ""];
+  const layers = compare.layer !== frame.key.layer;
+  const trace = compare.trace ? ` of ${compare.trace}` : "";
+  return [
+    frame.title + (layers ? `, layer ${frame.key.layer}` : ""),
+    compare.title + (layers ? `, layer ${compare.layer}` : "") + trace,
   ];
 }
 
 const BAR_WIDTH = 168;
-const BAR_HEIGHT = 56;
+const BAR_HEIGHT = 44;
 
 /** One bar a head for this cell, on one scale, with the largest value written at the top. */
-function headBars(value: CellValue, paint: HeadPaint): Element {
+function headBars(value: CellValue, theme: Theme): Element {
   const n = value.heads.length;
   const step = Math.min(18, BAR_WIDTH / n);
   const max = Math.max(...Array.from(value.weights));
   const scale = BAR_HEIGHT / Math.max(max, 1e-9);
-  const colours = headColours(Array.from(value.heads), paint.theme);
+  const colours = headColours(Array.from(value.heads), theme);
   const bars: Child[] = [];
   for (let i = 0; i < n; i++) {
     const weight = value.weights[i] ?? 0;

@@ -1,22 +1,31 @@
-/** Exact cells for the part in view, asked for when the frame's picture is coarser than the screen. */
+/** What the part in view needs beyond the frame: sharper tiles, and exact numbers for its cells. */
 
 import type { Host } from "../shared/host/host";
 import { createQuestion } from "../shared/host/question";
-import type { Plot } from "./geometry";
-import { type Grid, readTile } from "./grid";
+import type { Part } from "./colour";
+import { type Plot, unitsInView } from "./geometry";
+import { type Exact, type Grid, type Matrix, readExact, readTile } from "./grid";
+import { roomForNumber } from "./numbers";
 import type { MatrixState } from "./state";
 
 export interface Tiles {
   /** The best tile for what is in view, or null. */
-  readonly current: Grid | null;
-  want(plot: Plot, base: Grid): void;
+  readonly tile: Grid | null;
+  /** The numbers of the cells in view, or null. */
+  readonly exact: Exact | null;
+  want(plot: Plot, matrix: Matrix): void;
   clear(): void;
 }
 
 // The kernel pools tiles larger than this.
 const LARGEST = 512;
 // Of up to a third of a megabyte each.
-const MOST = 6;
+const MOST = 8;
+/** Ranges begin and end at multiples of this, so that small moves ask for nothing new. */
+const STEP = 64;
+const EXACT_STEP = 16;
+/** The kernel hands out no more exact numbers at once. */
+const MOST_EXACT = 128;
 
 type Range = Record<"query0" | "query1" | "key0" | "key1", number>;
 
@@ -25,14 +34,55 @@ export function createTiles(
   signal: AbortSignal,
   onArrival: () => void,
 ): Tiles {
-  let current: Grid | null = null;
-  let wanted: Range | null = null;
   // Where no answer comes the pooled picture stays, and the legend says that it is pooled.
-  const tile = createQuestion(host, signal, {
-    name: "tile",
-    read: (answer, _: Range) => readTile(answer),
+  const tiles = createPart(host, signal, "tile", readTile, onArrival);
+  const cells = createPart(host, signal, "cells", readExact, onArrival);
+  let all: Exact | null = null;
+  return {
+    get tile() {
+      return tiles.current;
+    },
+    get exact() {
+      return all ?? cells.current;
+    },
+    want(plot, { grid, exact, frame }) {
+      all = exact;
+      const view = unitsInView(plot);
+      const smallest = Math.min(plot.across, plot.down);
+      const sharp = (one: Grid): boolean => one.factor === 1 || smallest * one.factor <= 2;
+      const isSeen = (one: Grid): boolean => covers(one, one.factor, view);
+      const known = tiles.current;
+      if (!sharp(grid) && !(known && isSeen(known) && sharp(known))) {
+        tiles.want(around(view, plot, STEP, LARGEST));
+      }
+      if (exact || smallest < roomForNumber(frame.compare !== null)) return;
+      if (!cells.current || !covers(cells.current, 1, view)) {
+        cells.want(around(view, plot, EXACT_STEP, MOST_EXACT));
+      }
+    },
+    clear() {
+      all = null;
+      tiles.clear();
+      cells.clear();
+    },
+  };
+}
+
+/** A part of the matrix that is asked for; the last one stays until the next is there. */
+function createPart<T>(
+  host: Host<MatrixState>,
+  signal: AbortSignal,
+  name: string,
+  read: (answer: Parameters<typeof readTile>[0]) => T | null,
+  onArrival: () => void,
+) {
+  let current: T | null = null;
+  let wanted: Range | null = null;
+  const question = createQuestion(host, signal, {
+    name,
+    read: (answer, _: Range) => read(answer),
     onReply() {
-      const next = wanted && tile.value(wanted);
+      const next = wanted && question.value(wanted);
       if (!next) return;
       current = next;
       onArrival();
@@ -43,40 +93,41 @@ export function createTiles(
     get current() {
       return current;
     },
-    want(plot, base) {
-      if (base.factor === 1 || plot.cell * base.factor <= 2) return;
-      if (current && covers(current, plot)) {
-        if (current.factor === 1 || plot.cell * current.factor <= 2) return;
-      }
-      wanted = rangeOf(plot);
-      current = tile.value(wanted) ?? current;
-      tile.ask(wanted);
+    want(range: Range) {
+      wanted = range;
+      current = question.value(range) ?? current;
+      question.ask(range);
     },
     clear() {
       current = null;
       wanted = null;
-      tile.forget();
+      question.forget();
     },
   };
 }
 
-function rangeOf(plot: Plot): Range {
-  const range = (first: number, count: number, all: number): [number, number] => {
-    // A margin around the view, so that small moves need no new tile.
-    const margin = Math.max(0, Math.min(count / 4, (LARGEST - 2 - count) / 2));
-    const from = Math.max(0, Math.floor(first - margin));
-    return [from, Math.min(all, Math.ceil(first + count + margin))];
-  };
-  const [query0, query1] = range(plot.query, plot.height / plot.cell, plot.rows);
-  const [key0, key1] = range(plot.key, plot.width / plot.cell, plot.cols);
+/** The range in view with a margin; of more than fits in `most`, at steps as much coarser. */
+function around(view: Part, plot: Plot, step: number, most: number): Range {
+  const count = Math.max(view.query1 - view.query0, view.key1 - view.key0);
+  const by = step * Math.max(1, Math.ceil(count / (most - 2 * step)));
+  const range = (first: number, last: number, all: number): [number, number] => [
+    Math.floor(first / by) * by,
+    Math.min(all, Math.ceil(last / by) * by),
+  ];
+  const [query0, query1] = range(view.query0, view.query1, plot.rows);
+  const [key0, key1] = range(view.key0, view.key1, plot.cols);
   return { query0, query1, key0, key1 };
 }
 
-function covers(tile: Grid, plot: Plot): boolean {
+function covers(
+  one: { query: number; key: number; height: number; width: number },
+  factor: number,
+  view: Part,
+): boolean {
   return (
-    tile.query <= plot.query &&
-    tile.key <= plot.key &&
-    tile.query + tile.height * tile.factor >= plot.query + plot.height / plot.cell - 0.01 &&
-    tile.key + tile.width * tile.factor >= plot.key + plot.width / plot.cell - 0.01
+    one.query <= view.query0 &&
+    one.key <= view.key0 &&
+    one.query + one.height * factor >= view.query1 &&
+    one.key + one.width * factor >= view.key1
   );
 }

@@ -3,36 +3,47 @@
 import { fill, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { commonKeys } from "../shared/keys";
-import { hoverPatch, type Lit, selectPatch } from "../shared/lit";
+import { hoverPatch, type Lit, litTokens, onlyLit, selectPatch } from "../shared/lit";
 import type { Side } from "../shared/map/axis";
 import { type At, type LitUnits, litUnits, pinPatch, pointPatch } from "../shared/map/pin";
 import { createShell, type Shell } from "../shared/shell";
-import { changesOf, TRACE_TRAITS, type View } from "../shared/view";
+import { changesOf, MAP_TRAITS, type View } from "../shared/view";
 import { type Cells, createCells } from "./cells";
 import { createHeader, type Header } from "./controls";
 import { type Drawing, Figure } from "./figure";
-import { type Viewport, WHOLE } from "./geometry";
+import { closeTo, type Viewport, WHOLE } from "./geometry";
 import { type Actions, createGestures, type Gestures } from "./gestures";
 import { HELP } from "./help";
+import { createLegend, type Legend } from "./legend";
 import { type MatrixPicture, matrixPicture } from "./picture";
-import { type Cell, readout } from "./readout";
+import { pinnedCell, pinnedLit } from "./pinned";
+import { type Cell, type Readout, readout, type Shown } from "./readout";
 import type { MatrixState } from "./state";
 import { createTiles, type Tiles } from "./tiles";
-import { captionWords, cellWords, wholeWords } from "./words";
+import { captionWords, cellWords, tagWords, wholeWords } from "./words";
 
 export class FusedAttentionMatrixView implements View<MatrixState> {
   static readonly id = "fused-attention-matrix";
   static readonly title = "Fused attention matrix";
-  static readonly traits = { ...TRACE_TRAITS, aggregate: true, scale: true } as const;
+  static readonly traits = {
+    ...MAP_TRAITS,
+    scale: true,
+    value_range: true,
+    normalise: true,
+    hide_special: true,
+    compare: true,
+    pinned: true,
+  } as const;
 
   readonly #host: Host<MatrixState>;
   readonly #shell: Shell;
   readonly #header: Header;
+  readonly #legend: Legend;
   readonly #cells: Cells;
   readonly #tiles: Tiles;
   readonly #figure: Figure;
   readonly #gestures: Gestures;
-  readonly #readout = readout();
+  readonly #readout: Readout;
   readonly #caption = h("div", { class: "fm-caption" });
   #picture: MatrixPicture | null = null;
 
@@ -42,38 +53,67 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
       help: HELP,
       onTheme: () => this.#restyle(),
     });
-    const { body, root, signal } = this.#shell;
+    const { body, root, signal, legend } = this.#shell;
     this.#header = createHeader(this.#shell, host, {
       by: (factor) => this.#gestures.zoom(factor),
       reset: () => this.#look(WHOLE),
     });
+    this.#legend = createLegend(legend, host);
     const main = h("div", { class: "fm-main" });
     this.#cells = createCells(host, signal, () => this.#showCell());
-    this.#tiles = createTiles(host, signal, () => this.#figure.draw());
-    this.#figure = new Figure(this.#shell, main, this.#tiles, () => this.#drawing());
+    this.#tiles = createTiles(host, signal, () => this.#figure.refine());
+    this.#figure = new Figure(
+      this.#shell,
+      main,
+      this.#tiles,
+      () => this.#drawing(),
+      (drawn) => {
+        const matrix = this.#picture?.content;
+        if (matrix) this.#legend.show(matrix, drawn);
+      },
+    );
+    this.#readout = readout(
+      (cell) => this.#goTo(cell),
+      () => this.#letGo(),
+    );
     this.#gestures = createGestures(this.#figure.element, this.#actions(), signal);
-    main.append(this.#figure.element, this.#readout.element);
+    const scroller = h("div", { class: "fm-scroll" }, this.#figure.element);
+    main.append(scroller, this.#readout.element);
     const line = h("div", { class: "fm-line" }, this.#caption, this.#header.zoom);
-    body.append(this.#header.heads, line, main);
+    body.append(this.#header.heads, this.#header.compare, line, main);
     root.addEventListener("keydown", (event) => this.#key(event), { signal });
     this.update({});
   }
 
   update(changed: Partial<MatrixState>): void {
-    const any = changesOf(changed);
     const { state } = this.#host;
     this.#shell.sync(state);
+    if (onlyLit(changed)) {
+      this.#showLit();
+      return;
+    }
+    const any = changesOf(changed);
     if (any("axes", "frame")) this.#readPicture();
-    this.#header.update(state, this.#shell.theme);
-    if (any("axes", "frame", "scale", "height")) this.#figure.draw();
+    this.#updateHeader();
+    if (any("axes", "frame", "scale", "value_range", "height")) this.#figure.draw();
     this.#showLit();
   }
 
   /** New colours for the same picture; before the first update there is nothing to restyle. */
   #restyle(): void {
     if (!this.#header) return;
-    this.#header.update(this.#host.state, this.#shell.theme);
+    this.#updateHeader();
     this.#figure.draw();
+  }
+
+  #updateHeader(): void {
+    const { state } = this.#host;
+    const picture = this.#picture;
+    const special = [picture?.query, picture?.key].some((side) =>
+      side ? Array.from(side.special).some(Boolean) : false,
+    );
+    this.#header.update(state, this.#shell.theme, special);
+    this.#legend.update(state);
   }
 
   destroy(): void {
@@ -83,9 +123,17 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   // ── State → picture ───────────────────────────────────────────────────────────────────────────
 
   #drawing(): Drawing {
-    const { scale, height } = this.#host.state;
+    const { scale, value_range, height } = this.#host.state;
     const lit = (side: Side): LitUnits => this.#lit(side);
-    return { picture: this.#picture, scale, height, cell: this.#cells.at, lit };
+    return {
+      ...{ picture: this.#picture, scale, value_range, height, lit },
+      cell: this.#cells.at,
+      pinned: this.#pinned(),
+    };
+  }
+
+  #pinned(): Cell | null {
+    return this.#picture && pinnedCell(this.#host.state, this.#picture);
   }
 
   #readPicture(): void {
@@ -102,12 +150,16 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     this.#figure.fill(picture);
     this.#cells.reset(picture.content, sameAxes);
     fill(this.#caption, ...captionWords(picture.axes, picture.content));
+    if (picture.content) this.#readout.showLargest(picture.axes, picture.content);
   }
 
   #lit(side: Side): LitUnits {
     const picture = this.#picture;
     if (!picture) return { hovered: null, selected: new Set() };
-    const lit = litUnits(this.#host.state, picture[side]);
+    const pinned = this.#pinned();
+    const lit = pinned
+      ? pinnedLit(this.#host.state, picture[side], pinned[side])
+      : litUnits(this.#host.state, picture[side]);
     // Under the pointer each side has a unit of its own, though a square map has one hover trait.
     const cell = this.#cells.at;
     return cell ? { ...lit, hovered: cell[side] } : lit;
@@ -124,17 +176,37 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     const shell = this.#shell;
     const matrix = picture?.content;
     if (!picture || !matrix) return;
-    const { at, value } = cells;
-    if (!at) {
-      this.#readout.showLargest(picture.axes, matrix);
+    const { axes } = picture;
+    const { theme } = shell;
+    const pinned = this.#pinned();
+    if (pinned) cells.ask(pinned);
+    const shownAs = (cell: Cell, isPinned: boolean): Shown => {
+      return { axes, matrix, cell, value: cells.value(cell), theme, isPinned };
+    };
+    const { at } = cells;
+    const shown = at ?? pinned;
+    const isPinned = shown !== null && sameCell(shown, pinned);
+    this.#readout.showCell(shown && shownAs(shown, isPinned));
+    this.#readout.showPinned(pinned && !isPinned ? shownAs(pinned, true) : null);
+    this.#showTag(at);
+    if (!shown) {
       shell.setStatus(wholeWords(matrix));
       return;
     }
-    const paint = { theme: shell.theme };
-    this.#readout.showCell(picture.axes, matrix, at, value, paint);
-    const words = cellWords(picture.axes, matrix, at, value);
+    const words = cellWords(axes, matrix, shown, cells.value(shown));
     shell.setStatus(words);
-    shell.announce(`layer ${matrix.frame.key.layer}: ${words}`);
+    if (at) shell.announce(`layer ${matrix.frame.key.layer}: ${words}`);
+  }
+
+  /** The number beside the crosshair. */
+  #showTag(at: Cell | null): void {
+    const picture = this.#picture;
+    const matrix = picture?.content;
+    const box = at && this.#figure.boxOf(at);
+    const words =
+      at && picture && matrix && tagWords(picture.axes, matrix, at, this.#cells.value(at));
+    if (box && words) this.#shell.tooltip.show(box, words, "above");
+    else this.#shell.tooltip.hide();
   }
 
   // ── What the user does ────────────────────────────────────────────────────────────────────────
@@ -147,7 +219,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
       cell: () => this.#cells.at,
       hover: (cell) => this.#hover(cell),
       hoverLabel: (at) => this.#hoverLabel(at),
-      pin: (cell) => this.#pin(cell),
+      pin: (cell) => this.#togglePin(cell),
       pinLabel: (at) => this.#pinLabel(at),
     };
   }
@@ -161,6 +233,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   #look(viewport: Viewport): void {
     this.#figure.look(viewport);
     this.#header.setZoomed(viewport.zoom > 1);
+    this.#shell.tooltip.hide();
   }
 
   /** A label lights its token everywhere, without a cell. */
@@ -178,8 +251,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     if (!picture) return;
     const { state } = this.#host;
     const lit = state.hovered !== null || state.hovered_source !== null;
-    const same = cells.at?.query === cell?.query && cells.at?.key === cell?.key;
-    if (same && (cell !== null || !lit)) return;
+    if (sameCell(cells.at, cell) && (cell !== null || !lit)) return;
     cells.move(cell);
     const { query, key } = picture;
     const row = cell && query.firstToken(cell.query);
@@ -192,7 +264,12 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     this.#showLit();
   }
 
-  /** Selects the tokens of row and column; the same cell again lets go. */
+  /** Pins the cell, row and column together; the same cell again lets go. */
+  #togglePin(cell: Cell): void {
+    if (sameCell(this.#pinned(), cell)) this.#letGo();
+    else this.#pin(cell);
+  }
+
   #pin(cell: Cell): void {
     const picture = this.#picture;
     if (!picture) return;
@@ -201,19 +278,41 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     const row = query.firstToken(cell.query);
     const col = key.firstToken(cell.key);
     const both = [...new Set([row, col])].sort((a, b) => a - b);
-    const wanted: Partial<Lit> =
+    const selected: Partial<Lit> =
       rows === cols
         ? selectPatch(rows, both)
         : { ...selectPatch(rows, [row]), ...selectPatch(cols, [col]) };
+    this.#host.set({ ...selected, pinned: [row, col] });
+    this.#showLit();
+  }
+
+  #letGo(): void {
     const { state } = this.#host;
-    const same = (Object.keys(wanted) as (keyof Lit)[]).every(
-      (name) => String(wanted[name]) === String(state[name]),
-    );
-    this.#host.set(same ? { selected: [], selected_source: [] } : wanted);
+    const none: Partial<MatrixState> = { pinned: [] };
+    for (const side of [this.#picture?.query, this.#picture?.key]) {
+      const sequence = side?.axis.sequence;
+      if (sequence && litTokens(state, sequence).selected.length) {
+        Object.assign(none, selectPatch(sequence, []));
+      }
+    }
+    this.#host.set(none);
+    this.#showLit();
+  }
+
+  /** Shows a cell from near by, and pins it. */
+  #goTo(cell: Cell): void {
+    const { plot, viewport } = this.#figure;
+    if (plot) this.#look(closeTo(plot, viewport, cell.query, cell.key));
+    this.#pin(cell);
   }
 
   #pinLabel(at: At): void {
     const picture = this.#picture;
-    if (picture) this.#host.set(pinPatch(this.#host.state, picture, at));
+    if (!picture) return;
+    this.#host.set({ ...pinPatch(this.#host.state, picture, at), pinned: [] });
   }
+}
+
+function sameCell(a: Cell | null, b: Cell | null): boolean {
+  return a?.query === b?.query && a?.key === b?.key;
 }

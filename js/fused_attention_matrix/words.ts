@@ -1,29 +1,95 @@
 /** What the picture shows, in sentences: caption, status line and live region. */
 
 import { type Child, h } from "../shared/dom";
-import { formatWeight } from "../shared/numbers";
+import { percent } from "../shared/numbers";
 import type { Axes } from "../shared/state";
 import type { Matrix } from "./grid";
-import { type Cell, type CellValue, noValue, pairWords, valueWords } from "./readout";
+import { formatNumber } from "./numbers";
+import {
+  type Cell,
+  type CellValue,
+  noValue,
+  pairWords,
+  rankWords,
+  sideTitles,
+  valueWords,
+} from "./readout";
 
 export function captionWords({ unit }: Axes, matrix: Matrix | null): Child[] {
-  const shown = matrix ? `, ${matrix.frame.title}, layer ${matrix.frame.key.layer}` : "";
-  return [h("b", {}, "row looks at column"), ` · ${unit}s${shown}`];
+  const head = h("b", {}, "row looks at column");
+  if (!matrix) return [head, ` · ${unit}s`];
+  const { frame, compare } = matrix;
+  const same = compare && compare.layer === frame.key.layer;
+  const layer = !compare || same ? `, layer ${frame.key.layer}` : "";
+  const [one, other] = sideTitles(matrix);
+  const shown = compare ? `${one} − ${other}` : one;
+  return [head, ` · ${unit}s, ${shown}${layer}${separateWords(matrix)}`];
+}
+
+/** A matrix has one number for all heads, whatever other views do with them. */
+function separateWords({ frame }: Matrix): string {
+  const many = frame.title.startsWith("mean");
+  return many && frame.key.aggregate === "separate" ? " (a matrix shows the mean)" : "";
 }
 
 /** The picture as a whole: its size, its largest weight, and what it leaves out. */
-export function wholeWords({ frame, causal, largest }: Matrix): string {
-  const { rows, cols, max, pooled, key } = frame;
-  const [below] = causal ? largest : [];
-  const most = below
-    ? `${formatWeight(below.weight)} below the first row, which sees only itself`
-    : formatWeight(max);
-  const cut =
-    pooled === "exact" ? "" : "; beyond the screen's resolution, the largest of several cells";
-  return `${rows} × ${cols} ${key.unit}s; largest weight ${most}${cut}`;
+export function wholeWords(matrix: Matrix): string {
+  return [sizeWords(matrix), ...leftOutWords(matrix)].filter(Boolean).join("; ");
+}
+
+function sizeWords({ frame, causal, largest, compare, sinks }: Matrix): string {
+  const { rows, cols, max, key } = frame;
+  const size = `${rows} × ${cols} ${key.unit}s`;
+  if (compare && max === 0) return `${size}; no difference: both sides are the same`;
+  const [first] = compare || causal ? largest : [];
+  const below = causal && !compare ? " below the first row, which sees only itself" : "";
+  const what = compare ? "largest difference" : "largest weight";
+  const apart = sinks.apart.length ? " beside the sinks" : "";
+  return `${size}; ${what} ${formatNumber(first?.weight ?? max, compare !== null)}${apart}${first ? below : ""}`;
+}
+
+function leftOutWords({ frame, sinks, compare }: Matrix): string[] {
+  const { hidden, key, pooled } = frame;
+  const n = sinks.apart.length;
+  const columns = n === 1 ? "1 sink column" : `${n} sink columns`;
+  const of = compare ? " of what is compared first" : "";
+  return [
+    n && sinks.mode === "aside"
+      ? `${columns} set aside: ${percent(sinks.share)} of the attention${of}`
+      : "",
+    n && sinks.mode === "hidden"
+      ? `${columns} hidden (${percent(sinks.share)} of the attention${of}), rows renormalised`
+      : "",
+    hidden.rows || hidden.cols ? specialWords(hidden.rows, hidden.cols) : "",
+    key.normalise ? "rows divided by their sum" : "",
+    pooled === "exact" ? "" : "beyond the screen's resolution, the largest of several cells",
+  ];
+}
+
+function specialWords(rows: number, cols: number): string {
+  const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
+  return `special tokens hidden: ${count(rows, "row")}, ${count(cols, "column")}`;
 }
 
 export function cellWords(axes: Axes, matrix: Matrix, cell: Cell, value: CellValue | null): string {
-  const known = value ? `${valueWords(value)} (${matrix.frame.title})` : "…";
-  return noValue(matrix, axes, cell) ?? `${pairWords(axes, cell)}: ${known}`;
+  const none = noValue(matrix, axes, cell);
+  if (none) return none;
+  const pair = pairWords(axes, cell);
+  if (!value) return `${pair}: …`;
+  const signed = matrix.compare !== null;
+  const [one, other] = sideTitles(matrix);
+  const what = signed ? `${one} − ${other}` : one;
+  const rank = rankWords(value);
+  const place = rank ? `, ${rank} in its row` : "";
+  return `${pair}: ${valueWords(value, signed)}${place} (${what})`;
+}
+
+/** The same beside the crosshair, as short as it goes; null where there is no number. */
+export function tagWords(axes: Axes, matrix: Matrix, cell: Cell, value: CellValue | null): Child[] {
+  const none = noValue(matrix, axes, cell);
+  if (none) return [none];
+  const signed = matrix.compare !== null;
+  const number = h("b", {}, value ? valueWords(value, signed) : "…");
+  const rank = value ? rankWords(value) : "";
+  return [`${pairWords(axes, cell)} `, number, rank && ` · ${rank}`];
 }

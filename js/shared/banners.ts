@@ -50,7 +50,9 @@ function isStale(state: ViewState): boolean {
   if (!("unit" in key)) return false;
   const wants = state as TraceState & Readonly<Record<string, unknown>>;
   const names = Object.keys(key).filter((name) => name in state && name !== "heads");
-  return names.some((name) => key[name] !== wants[name]) || lacksHeads(key, wants);
+  // Some are small objects, which travel anew with each frame.
+  const text = (value: unknown): string => JSON.stringify(value) ?? "";
+  return names.some((name) => text(key[name]) !== text(wants[name])) || lacksHeads(key, wants);
 }
 
 /** Lines of all heads are those of some as well; an aggregate is of its own heads only. */

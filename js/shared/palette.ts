@@ -205,6 +205,11 @@ export function sequentialTable(
 ): Uint8ClampedArray {
   const stops: Lab[] = [rgbToLab(paper)];
   for (const stop of STOPS[name][theme]) stops.push(rgbToLab(lchToRgb(stop)));
+  return tableThrough(stops, 256);
+}
+
+/** So many RGB entries, flat, at equal steps of OKLab distance along the curve through the stops. */
+function tableThrough(stops: readonly Lab[], count: number): Uint8ClampedArray {
   const dense: Lab[] = [];
   const pieces = 64;
   for (let i = 0; i < (stops.length - 1) * pieces; i++) dense.push(spline(stops, i / pieces));
@@ -213,12 +218,13 @@ export function sequentialTable(
   for (let i = 1; i < dense.length; i++) {
     along.push((along[i - 1] ?? 0) + distance(dense[i] as Lab, dense[i - 1] as Lab));
   }
-  const table = new Uint8ClampedArray(256 * 3);
+  const table = new Uint8ClampedArray(count * 3);
   const length = along[along.length - 1] ?? 1;
-  for (let i = 0, at = 0; i < 256; i++) {
-    while (at < dense.length - 2 && (along[at + 1] ?? 0) < (length * i) / 255) at++;
+  for (let i = 0, at = 0; i < count; i++) {
+    const wanted = (length * i) / (count - 1);
+    while (at < dense.length - 2 && (along[at + 1] ?? 0) < wanted) at++;
     const start = along[at] ?? 0;
-    const t = ((length * i) / 255 - start) / ((along[at + 1] ?? 1) - start);
+    const t = (wanted - start) / ((along[at + 1] ?? 1) - start);
     table.set(labToRgb(mix(dense[at] as Lab, dense[at + 1] as Lab, t)), 3 * i);
   }
   return table;
@@ -253,4 +259,49 @@ export function gradientCss(table: Uint8ClampedArray, direction = "to right"): s
   const stops: string[] = [];
   for (let i = 0; i <= 16; i++) stops.push(css(tableColour(table, i / 16)));
   return `linear-gradient(${direction}, ${stops.join(", ")})`;
+}
+
+// ── Diverging table ─────────────────────────────────────────────────────────────────────────────
+
+// Blue and orange differ for every kind of colour vision; equal sizes are equally far from paper.
+const ARMS: Record<"less" | "more", Record<Theme, readonly Lch[]>> = {
+  less: {
+    light: [
+      [0.86, 0.07, 250],
+      [0.64, 0.14, 255],
+      [0.36, 0.15, 265],
+    ],
+    dark: [
+      [0.36, 0.1, 262],
+      [0.58, 0.15, 250],
+      [0.86, 0.09, 230],
+    ],
+  },
+  more: {
+    light: [
+      [0.88, 0.08, 70],
+      [0.68, 0.16, 52],
+      [0.4, 0.12, 40],
+    ],
+    dark: [
+      [0.36, 0.08, 50],
+      [0.6, 0.15, 52],
+      [0.88, 0.11, 80],
+    ],
+  },
+};
+
+/** 256 RGB entries for differences: zero, at 128, is paper; below is blue, above is orange. */
+export function divergingTable(theme: Theme, paper: Rgb = PAPER[theme]): Uint8ClampedArray {
+  const table = new Uint8ClampedArray(256 * 3);
+  for (const arm of ["less", "more"] as const) {
+    const stops = [rgbToLab(paper), ...ARMS[arm][theme].map((stop) => rgbToLab(lchToRgb(stop)))];
+    const steps = tableThrough(stops, 128);
+    for (let i = 0; i < 128; i++) {
+      const at = arm === "more" ? 128 + i : 128 - i;
+      table.set(steps.subarray(3 * i, 3 * i + 3), 3 * at);
+    }
+  }
+  table.copyWithin(0, 3, 6);
+  return table;
 }

@@ -1,7 +1,8 @@
 import { beforeEach, expect, test, vi } from "vitest";
-import { fitPlot, WHOLE, xOf, zoomAt } from "../../js/fused_attention_matrix/geometry";
-import { readMatrix, shade, weightAt } from "../../js/fused_attention_matrix/grid";
-import { labelledUnits } from "../../js/fused_attention_matrix/labels";
+import { entryOf, shade, topIn } from "../../js/fused_attention_matrix/colour";
+import { fitPlot, type Plot, WHOLE, xOf, zoomAt } from "../../js/fused_attention_matrix/geometry";
+import { numberAt, readMatrix } from "../../js/fused_attention_matrix/grid";
+import { labelledUnits, thinned } from "../../js/fused_attention_matrix/labels";
 import type { MatrixFrame, MatrixState } from "../../js/fused_attention_matrix/state";
 import { FusedAttentionMatrixView } from "../../js/fused_attention_matrix/view";
 import type { Answer } from "../../js/shared/host/host";
@@ -24,7 +25,10 @@ const WORDS = ["The", "animal", "slept"];
 const AXES = selfAxes(WORDS, "word");
 const FRAME: MatrixFrame = {
   kind: "matrix",
-  key: { kind: "self", layer: 1, heads: [], unit: "word", aggregate: "mean" },
+  key: {
+    ...{ kind: "self", layer: 1, heads: [], unit: "word", aggregate: "mean" },
+    ...{ normalise: false, hide_special: false, compare: null },
+  },
   rows: 3,
   cols: 3,
   pooled: "exact",
@@ -42,12 +46,22 @@ const FRAME: MatrixFrame = {
   column_mass: pack([0.62, 0.25, 0.13], "float32"),
   undefined_rows: pack([0, 0, 0]),
   title: "mean of 2 heads",
+  zero: 0,
+  exact: null,
+  compare: null,
+  sinks: {
+    ...{ mode: "shown", words: "a column that takes much", share: 0 },
+    units: pack([], "uint32"),
+    of_map: pack([], "uint8", [1, 0]),
+    to: pack([0, 0, 0], "float32", [1, 3]),
+  },
+  hidden: { rows: 0, cols: 0 },
 };
 
 function exactCell({ question, args }: Asked): Answer | null {
   if (question !== "cell") return null;
   return {
-    result: { ...args, weight: 0.4987, row_sum: 1 },
+    result: { ...args, weight: 0.4987, share: 0.4987, row_sum: 1, rank: 1, n: 3 },
     arrays: { weights: floats([0.9, 0.0974]), heads: integers([0, 1]) },
   };
 }
@@ -59,7 +73,13 @@ function show(
   const state: MatrixState = {
     ...common((more.axes as Axes) ?? AXES),
     aggregate: "mean",
+    sinks: "auto",
     scale: "linear",
+    value_range: "data",
+    normalise: false,
+    hide_special: false,
+    compare: null,
+    pinned: [],
     frame: FRAME,
     ...more,
   };
@@ -111,7 +131,7 @@ test("the largest weights are the kernel's exact ones, not those of the picture'
   const { root } = show();
   await settle();
   const items = [...root.querySelectorAll(".fm-largest li")].map((item) => item.textContent);
-  expect(items[0]).toContain("0.74‘\u2068animal\u2069’ looks at ‘\u2068The\u2069’");
+  expect(items[0]).toContain("0.745‘\u2068animal\u2069’ looks at ‘\u2068The\u2069’");
   expect(items).toHaveLength(2);
   expect(find(root, ".gh-status").textContent).toContain("largest weight 0.74 below the first row");
 });
@@ -138,6 +158,11 @@ test("a picture of other heads, or of another aggregate, is called late", () => 
     expect(late()).toBe(true);
     host.set({ heads: [], aggregate: "max" });
     expect(late()).toBe(true);
+    host.set({ aggregate: "mean", compare: { heads: [1] } });
+    expect(late()).toBe(true);
+    const key = { ...FRAME.key, compare: { heads: [1] } };
+    host.set({ frame: { ...FRAME, key } });
+    expect(late()).toBe(false);
   } finally {
     vi.useRealTimers();
   }
@@ -153,14 +178,185 @@ test("cells behind the causal mask have no weight, in words", async () => {
   expect(find(root, ".gh-legend").textContent).toContain("masked: comes later");
 });
 
-test("Enter selects the words of row and column, again lets go", async () => {
-  const { host, root } = show();
+const TO_2_1 = ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight"];
+
+/** Which rows and columns are marked as selected. */
+function marked(root: HTMLElement): string[] {
+  const labels = [...root.querySelectorAll<HTMLElement>(".fm-label.is-selected")];
+  return labels.map(({ dataset }) => `${dataset.side} ${dataset.unit}`).sort();
+}
+
+test("Enter pins the pair, not a row and a column of each word, and again lets go", async () => {
+  const { host, root } = show({}, exactCell);
   await settle();
-  for (const key of ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight", "Enter"])
-    press(root, key);
+  for (const key of [...TO_2_1, "Enter"]) press(root, key);
   expect(host.state.selected).toEqual([1, 2]);
+  expect(host.state.pinned).toEqual([2, 1]);
+  expect(marked(root)).toEqual(["key 1", "query 2"]);
   press(root, "Enter");
   expect(host.state.selected).toEqual([]);
+  expect(host.state.pinned).toEqual([]);
+});
+
+test("a pin keeps its value while another cell is looked at, and when nothing is", async () => {
+  const { root } = show({}, exactCell);
+  await settle();
+  for (const key of [...TO_2_1, "Enter", "ArrowUp", "ArrowLeft"]) press(root, key);
+  await settle();
+  expect(find(root, ".fm-pinned").textContent).toContain("0.4987");
+  expect(find(root, ".fm-pair").textContent).toContain("‘\u2068animal\u2069’ looks at");
+  find(root, ".fm-figure").dispatchEvent(new Event("pointerleave"));
+  expect(find(root, ".fm-value").textContent).toBe("0.4987");
+  expect(find(root, ".fm-pinned").textContent).toBe("");
+  expect(find(root, ".fm-pin").textContent).toContain("pinned");
+});
+
+test("two tokens that were selected elsewhere are no pair", async () => {
+  const { host, root } = show({ selected: [1, 2], pinned: [2, 1] });
+  await settle();
+  expect(marked(root)).toHaveLength(2);
+  host.set({ selected: [0, 1, 2] });
+  expect(marked(root)).toHaveLength(6);
+});
+
+test("a click on one of the largest goes there and pins it", async () => {
+  const { host, root } = show({}, exactCell);
+  await settle();
+  const second = root.querySelectorAll<HTMLElement>(".fm-largest button")[1];
+  second?.click();
+  await settle();
+  expect(host.state.pinned).toEqual([2, 1]);
+  expect(find(root, ".fm-value").textContent).toBe("0.4987");
+  second?.click();
+  expect(host.state.pinned).toEqual([2, 1]);
+});
+
+test("Home, End and the Page keys move along the row and through the rows", async () => {
+  const { host, root } = show({}, exactCell);
+  await settle();
+  const at = (): unknown => host.asked.at(-1)?.args;
+  for (const key of ["ArrowDown", "PageDown"]) press(root, key);
+  expect(at()).toEqual({ query: 2, key: 0 });
+  press(root, "End");
+  expect(at()).toEqual({ query: 2, key: 2 });
+  press(root, "Home");
+  press(root, "PageUp");
+  expect(find(root, ".fm-pair").textContent).toContain("‘\u2068The\u2069’ looks at ‘\u2068The");
+});
+
+test("the readout says the rank of a cell in its row", async () => {
+  const { root } = show({}, exactCell);
+  await settle();
+  for (const key of TO_2_1) press(root, key);
+  await settle();
+  expect(find(root, ".fm-readout").textContent).toContain("1st of 3 in its row");
+});
+
+test("a small map's numbers are exact without a kernel", async () => {
+  const exact = pack([1, 0, 0, 0.7449, 0.2551, 0, 0.1, 0.4987, 0.4013], "float32", [3, 3]);
+  const { root } = show({ frame: { ...FRAME, exact } });
+  await settle();
+  for (const key of TO_2_1) press(root, key);
+  await settle();
+  expect(find(root, ".fm-value").textContent).toBe("0.4987");
+});
+
+test("sinks set aside are said with their share, and their columns named apart", async () => {
+  const sinks = {
+    ...{ ...FRAME.sinks, mode: "aside" as const, share: 0.616 },
+    units: pack([0], "uint32"),
+    of_map: pack([1], "uint8", [1, 1]),
+    to: pack([1, 0.7449, 0.1], "float32", [1, 3]),
+  };
+  const { root } = show({ frame: { ...FRAME, sinks } }, exactCell);
+  await settle();
+  expect(find(root, ".gh-legend").textContent).toContain("sinks set aside: 61.6 %");
+  expect(find(root, ".gh-status").textContent).toContain("1 sink column set aside: 61.6 %");
+  expect(find(root, ".fm-margin.is-sinks").textContent).toContain("to sinks");
+  expect(label(root, "key", 0).classList).toContain("is-apart");
+  expect(label(root, "key", 1).classList).not.toContain("is-apart");
+  for (const key of TO_2_1) press(root, key);
+  await settle();
+  expect(find(root, ".fm-readout").textContent).toContain("0.10 of the row goes to sinks");
+});
+
+test("one head leaves the choice of mean or maximum where it is, switched off", async () => {
+  const { host, root } = show();
+  await settle();
+  const buttons = (): HTMLElement[] => [
+    ...find(root, '[data-action="aggregate"]').querySelectorAll<HTMLElement>("button"),
+  ];
+  const before = buttons();
+  host.set({ heads: [1] });
+  expect(buttons()).toEqual(before);
+  expect(find(root, '[data-action="aggregate"]').hidden).toBe(false);
+  expect(buttons().every((one) => one.matches(":disabled, [aria-disabled=true]"))).toBe(true);
+});
+
+const COMPARED: MatrixFrame = {
+  ...FRAME,
+  values: pack([128, 128, 128, 255, 43, 128, 128, 1, 255], "uint8", [3, 3]),
+  row_scale: pack([0, 0.3 / 127, 0.2 / 127], "float32"),
+  ...{ zero: 128, max: 0.3, title: "head 0" },
+  largest: {
+    query: pack([1, 2], "uint32"),
+    key: pack([0, 1], "uint32"),
+    weight: pack([0.3, -0.2], "float32"),
+  },
+  compare: {
+    ...{ layer: 1, title: "head 1", trace: "" },
+    row_distance: pack([0, 0.25, 0.2], "float32"),
+    column_change: pack([0.1, -0.13, 0.07], "float32"),
+  },
+};
+
+test("a comparison says both values and their difference, and what its colours mean", async () => {
+  const { root } = show({ frame: COMPARED, compare: { heads: [1] }, heads: [0] }, () => ({
+    result: { weight: -0.2, share: 0.3, first: 0.3, second: 0.5, row_sum: 1, rank: 2, n: 3 },
+    arrays: {},
+  }));
+  await settle();
+  expect(find(root, ".fm-caption").textContent).toContain("head 0 − head 1, layer 1");
+  const legend = find(root, ".gh-legend").textContent ?? "";
+  expect(legend).toContain("more in head 1");
+  expect(legend).toContain("more in head 0");
+  expect(find(root, ".fm-largest").textContent).toContain("−0.200");
+  for (const key of TO_2_1) press(root, key);
+  expect(find(root, ".fm-value").textContent).toContain("− ≈ 0.200");
+  await settle();
+  const readout = find(root, ".fm-readout").textContent ?? "";
+  expect(find(root, ".fm-value").textContent).toBe("−0.2000");
+  expect(readout).toContain("0.3000 head 0");
+  expect(readout).toContain("0.5000 head 1");
+});
+
+test("what it is compared with can be chosen, and follows the view where it is not", async () => {
+  const { host, root } = show({ heads: [0] });
+  await settle();
+  find(root, '[data-action="compare"]').click();
+  expect(host.state.compare).toEqual({ heads: [1] });
+  const layer = find(root, '[data-action="compare-layer"]') as HTMLSelectElement;
+  layer.value = "2";
+  layer.dispatchEvent(new Event("change"));
+  expect(host.state.compare).toEqual({ heads: [1], layer: 2 });
+  find(root, '[data-action="compare"]').click();
+  expect(host.state.compare).toBeNull();
+});
+
+test("the strongest cells stand in a table for those who do not see the picture", async () => {
+  const { root } = show();
+  await settle();
+  const rows = [...root.querySelectorAll(".fm-table tbody tr")].map((row) =>
+    [...row.children].map((cell) => cell.textContent),
+  );
+  expect(rows[0]).toEqual(["‘\u2068animal\u2069’", "‘\u2068The\u2069’", "0.745"]);
+});
+
+test("heads that other views draw apart are said to be their mean here", async () => {
+  const key = { ...FRAME.key, aggregate: "separate" as const };
+  const { root } = show({ aggregate: "separate", frame: { ...FRAME, key } });
+  await settle();
+  expect(find(root, ".fm-caption").textContent).toContain("a matrix shows the mean");
 });
 
 test("a word hovered elsewhere lights its row and column", async () => {
@@ -180,39 +376,101 @@ test("untrusted word text stays text", async () => {
 });
 
 test("weights come back from bytes within half a step", () => {
-  const matrix = readMatrix(FRAME);
-  expect(weightAt(matrix.grid, 1, 1)?.weight).toBeCloseTo(0.25, 6);
-  expect(weightAt(matrix.grid, 1, 1)?.error).toBeCloseTo(0.75 / 510, 6);
-  expect(weightAt(matrix.grid, 3, 0)).toBeNull();
+  const { grid } = readMatrix(FRAME);
+  expect(numberAt(grid, 1, 1)?.weight).toBeCloseTo(0.25, 6);
+  expect(numberAt(grid, 1, 1)?.error).toBeCloseTo(0.75 / 510, 6);
+  expect(numberAt(grid, 3, 0)).toBeNull();
 });
+
+const ALL = { query0: 0, query1: 3, key0: 0, key1: 3 };
 
 test("the colour range leaves out the first causal row, whose weight is 1 by construction", () => {
-  expect(readMatrix(FRAME).top).toBeCloseTo(0.75, 6);
-  expect(readMatrix({ ...FRAME, causal: false }).top).toBeCloseTo(1, 6);
+  const matrix = readMatrix(FRAME);
+  expect(topIn(matrix, matrix.grid, ALL)).toEqual({ top: 0.75, clipped: false });
+  const ahead = readMatrix({ ...FRAME, causal: false });
+  expect(topIn(ahead, ahead.grid, ALL).top).toBe(1);
 });
 
-test("zero is paper on both scales, and the log scale spans three decades", () => {
-  expect(shade(0, 0.5, "linear")).toBe(0);
-  expect(shade(0, 0.5, "log")).toBe(0);
-  expect(shade(0.5, 0.5, "log")).toBe(1);
+test("colours end at the largest of what is in view", () => {
+  const matrix = readMatrix(FRAME);
+  // 0.5 * 204 / 255 = 0.4, the only cell of this part.
+  const corner = { query0: 2, query1: 3, key0: 2, key1: 3 };
+  expect(topIn(matrix, matrix.grid, corner)).toEqual({ top: 0.4, clipped: false });
+});
+
+test("zero is paper on every scale, and the log scale spans three decades", () => {
+  for (const scale of ["sqrt", "linear", "log"] as const) {
+    expect(shade(0, 0.5, scale)).toBe(0);
+    expect(shade(0.5, 0.5, scale)).toBe(1);
+  }
   expect(shade(0.05, 0.5, "log")).toBeCloseTo(2 / 3);
   expect(shade(0.0001, 0.5, "log")).toBe(0);
+  expect(shade(0.05, 0.5, "sqrt")).toBeCloseTo(Math.sqrt(0.1));
+});
+
+test("a difference and its opposite lie equally far from the middle of the table", () => {
+  const paint = {
+    ...{ table: new Uint8ClampedArray(768), top: 0.5, signed: true },
+    scale: "sqrt" as const,
+  };
+  expect(entryOf(0, paint)).toBe(128);
+  expect(entryOf(0.125, paint) - 128).toBe(128 - entryOf(-0.125, paint));
+  expect([entryOf(0.5, paint), entryOf(-0.5, paint)]).toEqual([255, 1]);
 });
 
 test("zooming keeps the cell under the pointer where it is", () => {
-  const space = { width: 600, maxHeight: 500, labels: { query: 80, key: 60 } };
+  const space = { width: 600, maxHeight: 500, labels: { query: 80, key: 60 }, lanes: 1 };
   const plot = fitPlot(100, 100, space, WHOLE);
   const x = xOf(plot, 30);
   const zoomed = fitPlot(100, 100, space, zoomAt(plot, WHOLE, 2, x, plot.top));
   expect(xOf(zoomed, 30)).toBeCloseTo(x);
-  expect(zoomed.cell).toBeCloseTo(2 * plot.cell);
+  expect(zoomed.across).toBeCloseTo(2 * plot.across);
 });
 
-test("labels thin out, and the lit ones are always there", () => {
-  const units = labelledUnits(0, 100, 5, { hovered: 50, selected: new Set([17]) });
+function plotOf(n: number, width: number): Plot {
+  const space = { width, maxHeight: 640, labels: { query: 90, key: 90 }, lanes: 1 };
+  return fitPlot(n, n, space, WHOLE);
+}
+
+test("the plot takes the width that there is", () => {
+  // Beside it: labels as wide as they are, and one lane of bars.
+  expect(plotOf(100, 628).width).toBe(628 - 90 - 52);
+  expect(plotOf(12, 628).width).toBe(628 - 90 - 52);
+  expect(plotOf(39, 400).across).toBeGreaterThanOrEqual(12);
+});
+
+test("long names get the width that the matrix leaves", () => {
+  const space = { width: 900, maxHeight: 200, labels: { query: 240, key: 90 }, lanes: 1 };
+  expect(fitPlot(60, 60, space, WHOLE).left).toBe(240);
+});
+
+test("a few rows over many columns are high enough for their names", () => {
+  const space = { width: 600, maxHeight: 500, labels: { query: 80, key: 60 }, lanes: 1 };
+  const plot = fitPlot(10, 400, space, WHOLE);
+  expect(plot.down).toBeGreaterThanOrEqual(12);
+  expect(plot.across).toBeLessThan(2);
+});
+
+test("where labels are thinned, commas are never among them", () => {
+  const words = ["the", ",", "old", ",", "a", ",", ",", "light", ",", "of", ",", "it"];
+  const letters = (unit: number): number => words[unit]?.match(/[a-z]/g)?.length ?? 0;
+  for (let step = 2; step < 7; step++) {
+    const units = thinned(words.length, step, letters);
+    expect(units.map((unit) => words[unit])).not.toContain(",");
+    const gaps = units.slice(1).map((unit, i) => unit - (units[i] ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(step);
+  }
+});
+
+test("where there are only commas, some of them are labels", () => {
+  expect(thinned(6, 2, () => 0)).toEqual([0, 2, 4]);
+});
+
+test("lit labels are always there, and keep others clear of their ground", () => {
+  const every = Array.from({ length: 34 }, (_, i) => 3 * i);
+  const units = labelledUnits(every, { hovered: 50, selected: new Set([17]) }, 4);
   expect(units).toContain(50);
   expect(units).toContain(17);
-  const places = [...units].sort((a, b) => a - b);
-  const gaps = places.slice(1).map((unit, i) => (unit - (places[i] ?? 0)) * 5);
-  expect(Math.min(...gaps)).toBeGreaterThanOrEqual(11.5);
+  const near = units.filter((unit) => unit !== 50 && Math.abs(unit - 50) < 4);
+  expect(near).toEqual([]);
 });

@@ -25,9 +25,9 @@ function rowsOfLines(of: Column): HTMLElement[] {
 
 function labelsOfMatrix(of: Column): HTMLElement[] {
   const labels = axisLabels("query");
-  labels.fill(of, null);
-  const place = { query: 0, key: 0, cell: 20, left: 0, top: 0, width: 100, height: 100 };
-  const plot = { ...place, rows: 5, cols: 5 };
+  labels.fill(of, null, []);
+  const place = { query: 0, key: 0, left: 0, top: 0, width: 100, height: 100 };
+  const plot = { ...place, rows: 5, cols: 5, across: 20, down: 20, right: 0, lanes: 1 };
   labels.place(plot, { hovered: null, selected: new Set() }, false);
   return [...labels.element.children] as HTMLElement[];
 }

@@ -222,7 +222,11 @@ def test_the_matrix_says_its_weights(trace: Trace) -> None:
     aggregates = ("mean", "max")
     pages = [
         Page(
-            FusedAttentionMatrix(trace, kind=kind, layer=trace.layers(kind)[-1], aggregate=name),
+            FusedAttentionMatrix(
+                *(trace,),
+                **{"kind": kind, "layer": trace.layers(kind)[-1], "aggregate": name},
+                sinks="shown",
+            ),
             *(MATRIX, acts, asks),
         )
         for kind, name in itertools.product(trace.kinds, aggregates)

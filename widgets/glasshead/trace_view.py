@@ -35,14 +35,14 @@ class Picture:
     state : dict
         The traits that it answers.
     labelled : tuple
-        Kind and unit that its labels are of.
+        The traits that its labels are of: kind and unit, and what else a view names them by.
     axes, frame : dict
         What the browser draws.
     """
 
     trace: Trace
     state: dict[str, Any]
-    labelled: tuple[Any, Any]
+    labelled: tuple[Any, ...]
     axes: dict[str, Any]
     frame: dict[str, Any]
 
@@ -100,6 +100,8 @@ class TraceView(View):
 
     _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "layer", "heads", "unit")
     """Traits that the frame depends on."""
+    _label_traits: ClassVar[tuple[str, ...]] = ("kind", "unit")
+    """Traits that the labels of rows and columns depend on."""
     _patience: ClassVar[float | None] = None
     """Seconds that the first picture is waited for; None = as long as it takes."""
 
@@ -157,6 +159,10 @@ class TraceView(View):
     def _make_frame(self) -> dict[str, Any]:
         """Compute the frame that answers the current state."""
         raise NotImplementedError
+
+    def _make_axes(self) -> dict[str, Any]:
+        """Describe the labels of rows and columns."""
+        return axes(self.trace, self._kind, self._unit)
 
     def _state_key(self) -> dict[str, Any]:
         """Return the traits that the current frame should answer."""
@@ -287,11 +293,12 @@ class TraceView(View):
 
     def _make_picture(self) -> Picture:
         """Return the picture of the current state; what has not changed is taken from the last."""
-        trace, state, labelled = self.trace, self._state_key(), (self._kind, self._unit)
+        trace, state = self.trace, self._state_key()
+        labelled = tuple(getattr(self, name) for name in self._label_traits)
         last = self._picture if self._picture and self._picture.trace is trace else None
         frame = last.frame if last and last.state == state else self._make_frame()
         same_labels = last is not None and last.labelled == labelled
-        described = last.axes if last and same_labels else axes(trace, *labelled)
+        described = last.axes if last and same_labels else self._make_axes()
         return Picture(trace, state, labelled, described, frame)
 
     def _fail(self, error: Exception) -> None:
@@ -317,8 +324,8 @@ class TraceView(View):
                 self._trace = picture.trace
                 self.set_trait("scene", scene(picture.trace))
                 self._on_trace()
-            kind, unit = picture.labelled
-            for name, value in {"kind": kind, "unit": unit, **picture.state}.items():
+            labelled = dict(zip(self._label_traits, picture.labelled, strict=True))
+            for name, value in {**labelled, **picture.state}.items():
                 setattr(self, name, value)
             self._fit()
             self.set_trait("frame", picture.frame)

@@ -31,7 +31,11 @@ export function column(axis: Axis): Column {
   return {
     axis,
     length: axis.labels.length,
-    unitOf: (token) => (token === null ? null : (unitOfToken[token] ?? null)),
+    // A token that is left out belongs to the unit after the last.
+    unitOf(token) {
+      const unit = token === null ? undefined : unitOfToken[token];
+      return unit === undefined || unit >= axis.labels.length ? null : unit;
+    },
     firstToken: (unit) => first.get(unit) ?? unit,
     special,
     generated: mixed ? generated : generated.map(() => 0),

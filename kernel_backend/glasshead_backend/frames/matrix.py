@@ -2,184 +2,268 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
-from glasshead_backend.frames.pack import pack, quantise_rows
-from glasshead_backend.maps.entropy import row_entropy
-from glasshead_backend.questions.attention import attention, attention_map, pooled_attention
+from glasshead_backend.frames.drawn import Drawn, map_title
+from glasshead_backend.frames.margins import Margins
+from glasshead_backend.frames.pack import SIGNED_ZERO, pack, quantise_rows, quantise_signed_rows
+from glasshead_backend.maps.pooling import Pooling
+from glasshead_backend.maps.sinks import RULE
+from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.running.threads import undisturbed
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float
+    from torch import Tensor
 
-    from glasshead_backend.asking import Selection
+    from glasshead_backend.asking import Side
+    from glasshead_backend.frames.drawn import MatrixAsked
     from glasshead_backend.frames.pack import Packed
-    from glasshead_backend.maps.attention_map import AttentionMap
     from glasshead_backend.trace import Trace
 
 TILE = 512
 """Most cells on an axis of a frame or tile."""
 
-_N_LARGEST = 6
-"""Cells that a view names for a first look."""
+_EXACT_CELLS = 64 * 64
+"""A matrix with at most so many cells travels with all its numbers."""
+
+MOST_EXACT = 128
+"""Most cells on an axis that are handed out exactly at once."""
 
 
-def matrix_frame(trace: Trace, asked: Selection) -> dict[str, Any]:
-    """Make the frame of FusedAttentionMatrix: one head, or the mean or maximum of several.
+def matrix_frame(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -> dict[str, Any]:
+    """Make the frame of FusedAttentionMatrix.
+
+    Parameters
+    ----------
+    trace : Trace
+    asked : MatrixAsked
+    other : Trace, optional
+        Another trace of the same tokens, whose map is taken away.
 
     Returns
     -------
     dict
-        ``values`` (uint8) and ``row_scale``: weight = byte * scale of its row. Maps with more than
-        512 units on an axis are max-pooled; ``cells_per_pixel`` says by how much. ``row_entropy``
-        is in bits (:func:`~glasshead_backend.maps.entropy.row_entropy`), ``column_mass`` the mean
-        weight that a column gets, ``largest`` the strongest cells, strongest first; all from the
-        exact weights. ``causal``: no row looks ahead. The first row of such a map can look only at
-        itself, which says nothing: ``largest`` is without it.
+        ``values`` (uint8) and ``row_scale``: number = (byte - ``zero``) * scale of its row. Maps
+        with more than 512 units on an axis are pooled to the largest (of differences: the largest
+        in size); ``cells_per_pixel`` says by how much. ``exact`` (float32) has all numbers of a
+        small map. ``row_entropy`` is in bits
+        (:func:`~glasshead_backend.maps.entropy.row_entropy`), ``column_mass`` the mean weight that
+        a column gets, ``largest`` the strongest cells, strongest first; all from the exact
+        weights. ``causal``: no row looks ahead. The first row of such a map can look only at
+        itself, which says nothing: ``largest`` is without it. ``compare``: what is taken away, and
+        how far the rows are apart; None where nothing is. ``sinks``: as in
+        :meth:`~glasshead_backend.frames.sinks.SinksPart.part`, by drawn rows and columns.
+        ``hidden``: how many rows and columns are left out.
     """
-    weights = attention_map(run_of(trace), asked)
-    pooling = weights.pooling(size=TILE)
-    margins = _Margins(weights)
-    with undisturbed(weights.device):
-        for place, block in weights.blocks():
-            pooling.add(place, block)
+    drawn = Drawn(trace, asked, other)
+    picture, margins = _Picture(drawn), Margins(drawn)
+    with undisturbed(drawn.device):
+        for place, block in drawn.blocks():
+            picture.add(place, block.shown)
             margins.add(place, block)
-    pooled, per_pixel = pooling.result()
-    stepped, scale = quantise_rows(pooled[0])
     # What is hatched as masked has no weight, whatever kind of model this is.
-    causal = run_of(trace).is_causal(asked.kind) and not margins.looks_ahead
+    causal = run_of(trace).is_causal(asked.selection.kind) and not margins.looks_ahead
+    rows, columns = drawn.n_hidden
     return {
         "key": asked.key,
         "kind": "matrix",
-        "rows": weights.n_rows,
-        "cols": weights.n_columns,
-        "pooled": "max" if per_pixel > 1 else "exact",
-        "cells_per_pixel": per_pixel,
-        "values": pack(stepped, torch.uint8),
-        "row_scale": pack(scale, torch.float32),
+        "rows": drawn.n_rows,
+        "cols": drawn.n_columns,
+        **picture.packed(),
+        "exact": _exact(drawn),
         "max": float(margins.max),
         "causal": causal,
         "largest": margins.largest_cells(first_row=int(causal)),
         "row_entropy": pack(margins.entropy, torch.float32),
         "column_mass": pack(margins.column_mass, torch.float32),
         "undefined_rows": pack(margins.undefined, torch.uint8),
-        "title": _title(asked, weights.call.n_heads),
+        "title": map_title(drawn.of, asked.selection),
+        "compare": _compared(drawn, margins, other),
+        "sinks": _sinks(drawn, margins),
+        "hidden": {"rows": rows, "cols": columns},
     }
 
 
 def matrix_tile(
-    trace: Trace, asked: Selection, queries: tuple[int, int], keys: tuple[int, int]
-) -> tuple[Tensor, Tensor, Literal["exact", "max"], int]:
+    trace: Trace,
+    asked: MatrixAsked,
+    queries: tuple[int, int],
+    keys: tuple[int, int],
+    other: Trace | None = None,
+) -> dict[str, Any]:
     """One viewport of the matrix at the best resolution that fits 512 x 512.
 
     Parameters
     ----------
     queries, keys : tuple of int
-        Half-open ranges of units.
+        Half-open ranges of drawn rows and columns.
 
     Returns
     -------
-    values, row_scale, pooled, cells_per_pixel
-        As in :func:`matrix_frame`.
+    dict
+        ``values``, ``row_scale``, ``zero``, ``pooled``, ``cells_per_pixel`` as in
+        :func:`matrix_frame`.
     """
-    pooled, per_pixel = pooled_attention(
-        run_of(trace), asked, queries=queries, keys=keys, size=TILE
-    )
-    stepped, scale = quantise_rows(pooled[0])
-    return stepped, scale, "max" if per_pixel > 1 else "exact", per_pixel
+    drawn = Drawn(trace, asked, other)
+    rows, columns = range(*queries), range(*keys)
+    picture = _Picture(drawn, rows, columns)
+    with undisturbed(drawn.device):
+        for place, block in drawn.blocks(rows):
+            picture.add(place, block.shown)
+    return picture.packed()
 
 
-def matrix_table(trace: Trace, asked: Selection) -> pd.DataFrame:
-    """Return the whole matrix, with its words (or tokens) as index and columns."""
+def matrix_table(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -> pd.DataFrame:
+    """Return all numbers drawn, with their words (or tokens) as index and columns."""
     import pandas as pd  # noqa: PLC0415  loaded when it is needed
 
-    run = run_of(trace)
+    drawn = Drawn(trace, asked, other)
+    drawn.of.narrowing("heads", "mean", "rows", "picture").require_room_for(drawn.n_rows)
+
+    def labels(side: Side, units: Any) -> list[str]:
+        selection = asked.selection
+        said = run_of(trace).sides.labels(side, selection.kind, selection.unit)
+        return [said[unit] for unit in units]
+
     return pd.DataFrame(
-        attention(run, asked).cpu().numpy(),
-        index=pd.Index(run.sides.labels("query", asked.kind, asked.unit), name="looks"),
-        columns=pd.Index(run.sides.labels("key", asked.kind, asked.unit), name="at"),
+        drawn.part(range(drawn.n_rows), range(drawn.n_columns)).cpu().numpy(),
+        index=pd.Index(labels("query", drawn.rows), name="looks"),
+        columns=pd.Index(labels("key", drawn.columns), name="at"),
     )
 
 
-class _Margins:
-    """What stands beside the matrix, summed over its blocks; all from the exact weights.
+def matrix_cell(
+    trace: Trace, asked: MatrixAsked, query: int, key: int, other: Trace | None = None
+) -> tuple[dict[str, Any], dict[str, Packed]]:
+    """Everything there is to know of one cell.
 
-    Attributes
-    ----------
-    entropy : Tensor
-        ``[rows]``, bits, of the row as a distribution; NaN where it may look nowhere.
-    undefined : Tensor
-        ``[rows]`` bool, rows that may look nowhere.
-    max : Tensor
-        The largest weight of all.
+    Returns
+    -------
+    result : dict
+        ``weight`` as drawn; ``share`` of all attention of the row, the model's own weight;
+        ``row_sum`` of the model's row; ``rank`` of the cell in its row and ``n``, how many cells of
+        the row are not zero (differences by size). Of a comparison ``first`` and ``second``, what
+        is compared.
+    arrays : dict
+        Of weights: ``weights`` and ``heads``, the model's own weight of the cell in every head.
     """
+    drawn = Drawn(trace, asked, other)
+    unit, at = drawn.rows[query], drawn.columns[key]
+    heads = attention_map(run_of(trace), replace(asked.selection, aggregate=None))
+    of_heads = heads.whole([unit])[:, 0]
+    mean = asked.selection.aggregate == "mean"
+    row = of_heads.mean(dim=0) if mean else of_heads.amax(dim=0)
+    true, first, said, _ = (values[0] for values in drawn.dressed(row[None], [unit]))
+    ranked = (true if drawn.away is None else said).abs()
+    result = {
+        "query": query,
+        "key": key,
+        "weight": float(said[key]),
+        "share": float(true[key]),
+        "row_sum": float(row.sum()),
+        "rank": 1 + int((ranked > ranked[key]).sum()),
+        "n": int((ranked > 0).sum()),
+        "first": float(first[key]),
+        "second": float(first[key] - said[key]),
+    }
+    return result, {
+        "weights": pack(of_heads[:, at], torch.float32),
+        "heads": pack(torch.tensor(list(heads.heads)), torch.uint16),
+    }
 
-    def __init__(self, of: AttentionMap) -> None:
-        self.entropy = torch.full((of.n_rows,), torch.nan, dtype=torch.float32, device=of.device)
-        self.undefined = torch.zeros(of.n_rows, dtype=torch.bool, device=of.device)
-        self.max = torch.zeros((), dtype=torch.float32, device=of.device)
-        self._ahead = torch.zeros((), dtype=torch.bool, device=of.device)
-        self._cells: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._mass = torch.zeros(of.n_columns, dtype=torch.float32, device=of.device)
 
-    @property
-    def column_mass(self) -> Float[Tensor, " column"]:
-        """Mean weight that every column gets, over the rows that look somewhere."""
-        return self._mass / (~self.undefined).sum().clamp_min(1)
+def matrix_cells(
+    trace: Trace,
+    asked: MatrixAsked,
+    queries: tuple[int, int],
+    keys: tuple[int, int],
+    other: Trace | None = None,
+) -> Float[Tensor, "row column"]:
+    """Return some cells exactly as drawn; of each side at most 128.
 
-    @property
-    def looks_ahead(self) -> bool:
-        """Whether a row has weight on a later column."""
-        return bool(self._ahead)
+    Raises
+    ------
+    ValueError
+        For more cells than that.
+    """
+    rows, columns = range(*queries), range(*keys)
+    if max(len(rows), len(columns)) > MOST_EXACT:
+        raise ValueError(
+            f"{len(rows)} x {len(columns)} cells are too many at once: at most {MOST_EXACT} of "
+            "each side. Zoom in further."
+        )
+    return Drawn(trace, asked, other).part(rows, columns)
 
-    def largest_cells(self, first_row: int) -> dict[str, Packed]:
-        """Return the strongest cells from a row (0 or 1) on, strongest first."""
-        weight, row, key = (torch.cat(parts) for parts in zip(*self._cells, strict=True))
-        weight = weight.masked_fill(row < first_row, 0.0)
-        weight, order = weight.topk(min(_N_LARGEST, len(weight)))
-        order, weight = order[weight > 0], weight[weight > 0]
+
+class _Picture:
+    """What is drawn, pooled to pixels while its blocks come."""
+
+    def __init__(self, of: Drawn, rows: range | None = None, columns: range | None = None) -> None:
+        self._signed = of.away is not None
+        self._pooling = Pooling(
+            # What is above and what is below zero are pooled apart: the larger one is drawn.
+            2 if self._signed else 1,
+            range(of.n_rows) if rows is None else rows,
+            range(of.n_columns) if columns is None else columns,
+            size=TILE,
+            pool="max",
+            like=torch.empty(0, dtype=of.of.dtype, device=of.device),
+        )
+
+    def add(self, place: slice, shown: Float[Tensor, "row visible"]) -> None:
+        """Take in one block of rows."""
+        signs = [shown.clamp_min(0), (-shown).clamp_min(0)] if self._signed else [shown]
+        self._pooling.add(place, torch.stack(signs))
+
+    def packed(self) -> dict[str, Any]:
+        """Return it as it travels."""
+        pooled, per_pixel = self._pooling.result()
+        if self._signed:
+            above, below = pooled
+            stepped, scale = quantise_signed_rows(torch.where(above >= below, above, -below))
+        else:
+            stepped, scale = quantise_rows(pooled[0])
         return {
-            "query": pack(row[order], torch.uint32),
-            "key": pack(key[order], torch.uint32),
-            "weight": pack(weight, torch.float32),
+            "pooled": "max" if per_pixel > 1 else "exact",
+            "cells_per_pixel": per_pixel,
+            "zero": SIGNED_ZERO if self._signed else 0,
+            "values": pack(stepped, torch.uint8),
+            "row_scale": pack(scale, torch.float32),
         }
 
-    def add(self, place: slice, block: Float[Tensor, "one row visible"]) -> None:
-        """Take in one block of rows."""
-        self.entropy[place] = row_entropy(block[0])
-        undefined = block[0].isnan().any(dim=1)
-        weights = block[0].nan_to_num_(0.0)
-        self.undefined[place] = undefined
-        self._mass[: weights.shape[1]] += weights.sum(dim=0)
-        strongest = weights.amax(dim=1)
-        self.max = torch.maximum(self.max, strongest.amax())
-        self._ahead |= (weights.triu(place.start + 1) > 0).any()
-        self._add_cells(place.start, weights, strongest)
 
-    def _add_cells(
-        self, start: int, weights: Float[Tensor, "row visible"], strongest: Float[Tensor, " row"]
-    ) -> None:
-        """Keep the strongest cells of a block: they are in the rows with the strongest cells."""
-        # One more than named: the first row of a causal map has one weight, which is left out.
-        n = _N_LARGEST + 1
-        rows = strongest.topk(min(n, len(strongest))).indices
-        cells = weights[rows].flatten()
-        top = cells.topk(min(n, len(cells)))
-        row, key = top.indices // weights.shape[1], top.indices % weights.shape[1]
-        self._cells.append((top.values, start + rows[row], key))
+def _exact(drawn: Drawn) -> Packed | None:
+    if drawn.n_rows * drawn.n_columns > _EXACT_CELLS:
+        return None
+    return pack(drawn.part(range(drawn.n_rows), range(drawn.n_columns)), torch.float32)
 
 
-def _title(asked: Selection, n_heads: int) -> str:
-    heads = asked.heads
-    if len(heads) == 1 or n_heads == 1:
-        return f"head {heads[0] if heads else 0}"
-    word = "mean" if asked.aggregate == "mean" else "maximum"
-    if not heads or len(heads) == n_heads:
-        return f"{word} of all {n_heads} heads"
-    names = ", ".join(map(str, heads))
-    return f"{word} of heads {names}" if len(heads) <= 6 else f"{word} of {len(heads)} heads"  # noqa: PLR2004
+def _sinks(drawn: Drawn, margins: Margins) -> dict[str, Any]:
+    units = drawn.sink_columns.nonzero()[:, 0]
+    return {
+        "mode": drawn.mode,
+        "words": RULE,
+        "share": margins.sinks_share,
+        "units": pack(units, torch.uint32),
+        "of_map": pack(torch.ones(1, len(units)), torch.uint8),
+        "to": pack(margins.to_sinks[None], torch.float32),
+    }
+
+
+def _compared(drawn: Drawn, margins: Margins, other: Trace | None) -> dict[str, Any] | None:
+    asked = drawn.asked.other
+    if asked is None or drawn.away is None:
+        return None
+    return {
+        "layer": asked.layer,
+        "title": map_title(drawn.away, asked),
+        "trace": "" if other is None else other.lens.name,
+        "row_distance": pack(margins.distance, torch.float32),
+        "column_change": pack(margins.column_change, torch.float32),
+    }

@@ -20,6 +20,10 @@ _NAMES = {
 }
 
 
+SIGNED_ZERO = 128
+"""The byte of zero among numbers of either sign."""
+
+
 class Packed(TypedDict):
     """A C-ordered little-endian array."""
 
@@ -66,4 +70,22 @@ def quantise_rows(
     weights = weights.nan_to_num(0.0)
     scale = weights.amax(dim=1) / 255
     stepped = (weights / scale.clamp_min(1e-30)[:, None]).round().clamp(max=255)
+    return stepped.to(torch.uint8), scale
+
+
+def quantise_signed_rows(
+    values: Float[Tensor, "row column"],
+) -> tuple[UInt8[Tensor, "row column"], Float[Tensor, " row"]]:
+    """Quantise numbers of either sign to bytes with a scale per row; NaN becomes zero.
+
+    Returns
+    -------
+    bytes : Tensor
+        uint8, ``value = (byte - 128) * scale[row]``.
+    scale : Tensor
+        ``[rows]`` float32: the largest size in the row / 127. The error is at most half of it.
+    """
+    values = values.nan_to_num(0.0)
+    scale = values.abs().amax(dim=1) / 127
+    stepped = (values / scale.clamp_min(1e-30)[:, None]).round().clamp(-127, 127) + SIGNED_ZERO
     return stepped.to(torch.uint8), scale

@@ -10,6 +10,8 @@ from glasshead_backend.frames.pack import pack
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from glasshead_backend.asking import Kind, Side, Unit
     from glasshead_backend.trace import Trace
 
@@ -45,32 +47,56 @@ def scene(trace: Trace) -> dict[str, Any]:
     }
 
 
-def axes(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
-    """Describe the two sides of an attention map: the labels of its rows and columns."""
+def axes(trace: Trace, kind: Kind, unit: Unit, *, special: bool = True) -> dict[str, Any]:
+    """Describe the two sides of an attention map: the labels of its rows and columns.
+
+    Parameters
+    ----------
+    trace : Trace
+    kind, unit : str
+    special : bool
+        Whether special tokens have rows and columns. Without them their tokens belong to no unit:
+        ``unit_of_token`` is then the number of units.
+    """
     return {
         "kind": kind,
         "unit": unit,
-        "query": _axis(trace, "query", kind, unit),
-        "key": _axis(trace, "key", kind, unit),
+        "query": _axis(trace, "query", kind, unit, special=special),
+        "key": _axis(trace, "key", kind, unit, special=special),
     }
 
 
-def _axis(trace: Trace, side: Side, kind: Kind, unit: Unit) -> dict[str, Any]:
+def plain_units(trace: Trace, side: Side, kind: Kind, unit: Unit) -> Sequence[int]:
+    """Return the units of a side that are no special tokens; all of them where there is no other.
+
+    A unit is special where its first token is.
+    """
+    sides = run_of(trace).sides
+    tokens = sides.of(side, kind).tokens
+    first = sides.first_tokens(side, kind, unit)
+    plain = [i for i, token in enumerate(first) if not tokens[token].special]
+    return plain if 0 < len(plain) < len(first) else range(len(first))
+
+
+def _axis(trace: Trace, side: Side, kind: Kind, unit: Unit, *, special: bool) -> dict[str, Any]:
     sides = run_of(trace).sides
     sequence = sides.of(side, kind)
-    first_tokens = [sequence.tokens[i] for i in sides.first_tokens(side, kind, unit)]
+    first = sides.first_tokens(side, kind, unit)
+    units = range(len(first)) if special else plain_units(trace, side, kind, unit)
+    first_tokens = [sequence.tokens[first[i]] for i in units]
     predicted = sides.predictions(kind, unit) if side == "query" else None
-    segments = sequence.segments
+    labels, segments = sides.labels(side, kind, unit), sequence.segments
+    place = torch.full((len(first),), len(units))
+    place[list(units)] = torch.arange(len(units))
     return {
         "sequence": sequence.name,
-        "labels": sides.labels(side, kind, unit),
-        "predicted": predicted,
+        "labels": [labels[i] for i in units],
+        "predicted": predicted and [predicted[i] for i in units],
         "emphasis": "predicted" if predicted and kind == "cross" else "label",
         "special": pack(torch.tensor([token.special for token in first_tokens]), torch.uint8),
         "generated": pack(torch.tensor([token.generated for token in first_tokens]), torch.uint8),
-        "segments": segments
-        and [segments[i] for i in sides.first_tokens(side, kind, unit)],  # of a sentence pair
-        "unit_of_token": pack(sides.unit_of_token(side, kind, unit), torch.uint32),
+        "segments": segments and [segments[first[i]] for i in units],  # of a sentence pair
+        "unit_of_token": pack(place[sides.unit_of_token(side, kind, unit)], torch.uint32),
     }
 
 

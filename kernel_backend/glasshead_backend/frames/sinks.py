@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Selection
     from glasshead_backend.maps.attention_map import AttentionMap
+    from glasshead_backend.maps.sinks import Sinks
     from glasshead_backend.trace import Trace
 
 Wanted = Literal["auto", "aside", "shown", "hidden"]
@@ -29,6 +30,13 @@ Mode = Literal["aside", "shown", "hidden"]
 MUCH_MASS = 0.1
 """Share of the attention from which on sinks are set aside where nobody has said otherwise: with
 less they do not cover anything else."""
+
+
+def mode_of(found: Sinks, wanted: Wanted) -> Mode:
+    """Return what is done with the sinks of a picture."""
+    if wanted != "auto":
+        return wanted
+    return "aside" if found.share.mean() >= MUCH_MASS else "shown"
 
 
 class SinksPart:
@@ -50,8 +58,7 @@ class SinksPart:
         self._map = attention_map(run_of(trace), asked)
         self._sinks = sinks(run_of(trace), asked)
         self._largest = asked.aggregate == "max"
-        share = self._sinks.share.mean()
-        self.mode: Mode = wanted if wanted != "auto" else "aside" if share >= MUCH_MASS else "shown"
+        self.mode = mode_of(self._sinks, wanted)
         shape = (self._map.n_maps, self._map.n_rows)
         self._given = torch.zeros(shape, dtype=torch.float32, device=self._map.device)
         self._to_sinks = torch.zeros((), dtype=torch.float32, device=self._map.device)

@@ -1,0 +1,31 @@
+/** The pinned cell: a row and a column that belong together, kept as two tokens. */
+
+import { type Lit, litTokens } from "../shared/lit";
+import type { Column } from "../shared/map/axis";
+import type { LitUnits } from "../shared/map/pin";
+import type { MatrixPicture } from "./picture";
+import type { Cell } from "./readout";
+import type { MatrixState } from "./state";
+
+/** The pinned cell; null where there is none, or other tokens were selected since. */
+export function pinnedCell(
+  state: Pick<MatrixState, "pinned"> & Lit,
+  { query, key }: MatrixPicture,
+): Cell | null {
+  const [row, col] = state.pinned;
+  if (row === undefined || col === undefined) return null;
+  const isSelected = (of: Column, token: number): boolean =>
+    litTokens(state, of.axis.sequence).selected.includes(token);
+  const one = query.axis.sequence === key.axis.sequence;
+  const n = litTokens(state, query.axis.sequence).selected.length;
+  const others = one ? n !== new Set([row, col]).size : false;
+  if (others || !isSelected(query, row) || !isSelected(key, col)) return null;
+  const cell = { query: query.unitOf(row), key: key.unitOf(col) };
+  return cell.query === null || cell.key === null ? null : { query: cell.query, key: cell.key };
+}
+
+/** What is lit on a side while a cell is pinned: the cell's own row or column. */
+export function pinnedLit(state: Lit, of: Column, unit: number): LitUnits {
+  const { hovered } = litTokens(state, of.axis.sequence);
+  return { hovered: of.unitOf(hovered), selected: new Set([unit]) };
+}

@@ -1,0 +1,45 @@
+/** The strongest cells as a table, for those who do not see the picture. */
+
+import { fill, h } from "../shared/dom";
+import { rowName, unitName } from "../shared/map/axis";
+import type { Axes } from "../shared/state";
+import type { Matrix } from "./grid";
+import { formatNumber } from "./numbers";
+
+export function strongestTable(): {
+  readonly element: HTMLElement;
+  fill(axes: Axes, matrix: Matrix): void;
+} {
+  const element = h("table", { class: "fm-table" });
+  return {
+    element,
+    fill({ query, key }, matrix) {
+      const signed = matrix.compare !== null;
+      const row = (cell: Matrix["largest"][number]): HTMLElement =>
+        h(
+          "tr",
+          {},
+          h("td", {}, rowName(query, cell.query)),
+          h("td", {}, unitName(key, cell.key)),
+          h("td", {}, formatNumber(cell.weight, signed, 3)),
+        );
+      const heading = (words: string): HTMLElement => h("th", { attrs: { scope: "col" } }, words);
+      fill(
+        element,
+        h("caption", {}, signed ? "Largest differences" : "Largest weights"),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            heading("row"),
+            heading("looks at"),
+            heading(signed ? "difference" : "weight"),
+          ),
+        ),
+        h("tbody", {}, ...matrix.largest.map(row)),
+      );
+    },
+  };
+}
