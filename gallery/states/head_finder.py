@@ -41,7 +41,9 @@ STATES = [
     State(name="narrow-scatter", shown=many, traits={"mode": "scatter"}, width=420),
     State(name="fixed-height", shown=many, traits={"height": 420}),
     State(name="error", shown=of.short, set={"error": of.WRONG_LAYER}, width=600),
-    State(name="first-picture", shown=of.short, set={"busy": "computing all heads: 40%", "frame": {}}),
+    State(
+        name="first-picture", shown=of.short, set={"busy": "computing all heads: 40%", "frame": {}}
+    ),
     State(name="no-kernel", shown=of.short, status="no kernel", width=600),
 ]
 
@@ -54,7 +56,9 @@ def depends(_: HeadFinder) -> list[str]:
 def questions(view: HeadFinder, _: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """List the heads that may be looked at, where they are few."""
     kind: Any = view.kind
-    heads = [(n, head) for n in view.trace.layers(kind) for head in range(view.trace.n_heads(n, kind))]
+    heads = [
+        (n, head) for n in view.trace.layers(kind) for head in range(view.trace.n_heads(n, kind))
+    ]
     if len(heads) <= 32:  # noqa: PLR2004
         for layer, head in heads:
             yield "pattern", {"layer": layer, "head": head}

@@ -50,7 +50,7 @@ export function headCard(): Card {
       canvas.style.aspectRatio = `${data.frame.columns} / ${data.frame.rows}`;
       if (large) paintLarge(canvas, large, atlas);
       else paintSmall(canvas, atlas, head);
-      scale.textContent = `Row looks at column. Darkest: ${formatWeight(data.scale(head))}.`;
+      scale.textContent = `Row looks at column; darkest ${formatWeight(data.scale(head))}.`;
       fill(numbers, ...numberNodes(data, head, metrics));
     },
   };
@@ -80,7 +80,6 @@ function numberNodes(data: FinderData, head: Head, drawn: readonly Metric[]): Ch
         { attrs: { title: place }, data: { metric: metric.name } },
         h("span", { class: "hf-bar", aria: { hidden: true } }, h("i", { style: bar })),
         h("span", { class: "hf-value" }, written(metric, value), known ? unit : ""),
-        h("span", { class: "hf-rank" }, place),
       ),
     ];
   });

@@ -17,8 +17,8 @@ const MODES: readonly { value: Mode; label: string }[] = [
 ];
 const SORTS: readonly { value: Sort; label: string }[] = [
   { value: "layer", label: "By layer" },
-  { value: "highest", label: "Highest first" },
-  { value: "lowest", label: "Lowest first" },
+  { value: "highest", label: "Highest" },
+  { value: "lowest", label: "Lowest" },
 ];
 /** Stops of a slider between the smallest and the largest value. */
 const STOPS = 100;

@@ -95,11 +95,13 @@ export function passes(data: FinderData, asked: Asked): (head: Head) => boolean 
   const metric = metricNamed(data, asked.metric);
   const among = layers.length ? new Set(layers) : null;
   const limited = least !== null || most !== null;
+  // A limit that was read off a value holds for it: values are of single precision.
+  const [low, high] = [Math.fround(least ?? -Infinity), Math.fround(most ?? Infinity)];
   return (head) => {
     if (among && !among.has(head.layer)) return false;
     if (!limited || !metric) return true;
     const value = metric.of(head);
-    return value >= (least ?? -Infinity) && value <= (most ?? Infinity);
+    return value >= low && value <= high;
   };
 }
 

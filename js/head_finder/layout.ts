@@ -12,6 +12,8 @@ export interface Place {
 /** Words beside tiles: numbers of layers and heads. */
 export interface Label {
   readonly text: string;
+  /** Beside it, softly. */
+  readonly value?: string;
   readonly x: number;
   readonly y: number;
   readonly align: "center" | "right";
@@ -40,18 +42,26 @@ const TOP = 18;
 const BETWEEN = 28;
 const LARGEST = 64;
 /** No picture is read below this, however many there are. */
-const SMALLEST = 20;
+const SMALLEST = { wide: 20, narrow: 34 };
 const MOST_COLUMNS = 4;
 /** Height in which a grid is to be seen at a glance. */
 const GLANCE = 660;
+const WIDE_GLANCE = 760;
 const CAPTION = 16;
 
 interface Box {
   width: number;
   /** Pixels to fill; 0 = as many as a glance takes in. */
   height: number;
+  /** Narrow pages scroll rather than show what nobody can read. */
+  narrow: boolean;
   /** Height of a picture for each pixel of its width. */
   aspect: number;
+}
+
+/** Where there is much room across, the picture is higher, too. */
+function glance(width: number): number {
+  return Math.min(WIDE_GLANCE, Math.max(GLANCE, 0.7 * width));
 }
 
 /** A gap that leaves the tiles apart, however small they are. */
@@ -99,13 +109,15 @@ export function gridLayout(data: FinderData, layers: readonly number[], box: Box
 }
 
 /** As many columns of layers as leave the largest tiles; of two that do, fewer. */
-function fitted(nLayers: number, most: number, { width, height, aspect }: Box) {
+function fitted(nLayers: number, most: number, { width, height, narrow, aspect }: Box) {
   let best = { columns: 1, step: 0 };
   for (let columns = 1; columns <= Math.min(MOST_COLUMNS, Math.max(1, nLayers)); columns++) {
     const rows = Math.ceil(nLayers / columns);
     const across = (width - columns * LEFT - (columns - 1) * BETWEEN) / (columns * most);
-    const down = ((height || GLANCE) - TOP) / rows / aspect;
-    const step = Math.floor(Math.min(across, Math.max(down, SMALLEST), LARGEST));
+    const down = ((height || glance(width)) - TOP) / rows / aspect;
+    const step = Math.floor(
+      Math.min(across, Math.max(down, SMALLEST[narrow ? "narrow" : "wide"]), LARGEST),
+    );
     if (step > best.step) best = { columns, step };
   }
   return { ...best, step: Math.max(8, best.step) };
@@ -118,13 +130,17 @@ function numberedEvery(most: number, step: number): number {
 }
 
 /** Heads one after the other in reading order, each with its name below. */
-export function listLayout(heads: readonly Head[], box: Box): Layout {
+export function listLayout(
+  heads: readonly Head[],
+  box: Box,
+  value: (head: Head) => string,
+): Layout {
   const gap = 8;
   const least = 44;
   const fits = (size: number): boolean => {
     const perRow = Math.max(1, Math.floor((box.width + gap) / (size + gap)));
     const rows = Math.ceil(heads.length / perRow);
-    return rows * (size * box.aspect + CAPTION + gap) <= (box.height || GLANCE);
+    return rows * (size * box.aspect + CAPTION + gap) <= (box.height || glance(box.width));
   };
   let size = LARGEST;
   while (size > least && !fits(size)) size -= 2;
@@ -138,6 +154,7 @@ export function listLayout(heads: readonly Head[], box: Box): Layout {
   }));
   const labels = places.map(({ head, x, y }) => ({
     text: `${head.layer}·${head.head}`,
+    value: value(head),
     ...{ x: x + size / 2, y: y + tileHeight + 8, align: "center" as const },
   }));
   const height = Math.ceil(heads.length / perRow) * stepY;

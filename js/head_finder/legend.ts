@@ -26,10 +26,10 @@ export function finderLegend(data: FinderData, atlas: Atlas, state: FinderState)
     return [scale("0", weights, written(metric, metric.top)), words(metric.unit)];
   }
   return [
-    scale("0", weights, "darkest of each head"),
-    scale("0", gradientCss(tables.sink), "1, sinks"),
+    scale("0", weights, "each head’s own scale"),
+    scale("0", gradientCss(tables.sink), "1 in sinks"),
     words(
-      `${sizeWords(data)}; square roots`,
+      `${sizeWords(data)}; by square root`,
       `Patterns: ${data.frame.scale_words}. A sink is ${data.frame.sinks_words}.`,
     ),
   ];

@@ -16,6 +16,8 @@ export interface Plot {
   select(heads: readonly Head[], layer: number): void;
   /** Moves the cell that is pointed at, or that keys are at; null = none. */
   point(head: Head | null, words: string): void;
+  /** Scrolls the cell into view. */
+  reveal(): void;
   /** What the picture is of, for screen readers. */
   name(words: string): void;
 }
@@ -79,12 +81,26 @@ export function createPlot(): Plot {
       cell.dataset.head = `${head.layer}:${head.head}`;
       Object.assign(cell.style, placed(box));
     },
+    // jsdom has no such thing.
+    reveal: () => cell.scrollIntoView?.({ block: "nearest" }),
     name: (words) => element.setAttribute("aria-label", words),
   };
 }
 
-function labelNode({ text, x, y, align, layer }: Layout["labels"][number]): HTMLElement {
-  const label = h("span", { class: align === "right" ? "hf-label is-layer" : "hf-label" }, text);
+function labelNode({ text, value, x, y, align, layer }: Layout["labels"][number]): HTMLElement {
+  const label = h(
+    "span",
+    {
+      class:
+        value === undefined
+          ? align === "right"
+            ? "hf-label is-layer"
+            : "hf-label"
+          : "hf-label is-name",
+    },
+    text,
+    value && h("em", {}, ` ${value}`),
+  );
   label.style.left = `${x}px`;
   label.style.top = `${y}px`;
   if (layer !== undefined) label.dataset.layer = String(layer);

@@ -177,26 +177,44 @@ function circle(x: number, y: number, r: number): string {
   return `M${at}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`;
 }
 
+interface Room {
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+}
+
 /** Names of the heads that stand out, where there is room beside them. */
 function nameNodes({ x, y }: ScatterProps, dots: readonly Dot[], width: number): Node[] {
   const by = (metric: Metric): Dot[] =>
     [...dots].sort((a, b) => metric.of(b.head) - metric.of(a.head)).slice(0, NAMED);
-  const taken: { left: number; right: number; y: number }[] = [];
+  const taken = dots.map((dot) => around(dot.x, dot.y, RADIUS, RADIUS));
   return [...new Set([...by(x), ...by(y)])].flatMap((dot) => {
     const name = `${dot.head.layer}·${dot.head.head}`;
-    const wide = 7 * name.length;
-    const right = dot.x + RADIUS + 4 + wide < width;
-    const left = right ? dot.x + RADIUS + 4 : dot.x - RADIUS - 4 - wide;
-    const box = { left, right: left + wide, y: dot.y };
-    if (
-      taken.some(
-        (one) => one.left < box.right && box.left < one.right && Math.abs(one.y - box.y) < 13,
-      )
-    )
-      return [];
-    taken.push(box);
-    return [svg("text", { class: "hf-dot-name", x: left, y: dot.y, dy: "0.32em" }, name)];
+    const half = 3.4 * name.length;
+    const aside = RADIUS + 4 + half;
+    const rooms = [
+      [aside, 0],
+      [-aside, 0],
+      [0, -14],
+      [0, 14],
+    ].map(([dx = 0, dy = 0]) => around(dot.x + dx, dot.y + dy, half, 6));
+    const fits = (room: Room): boolean => room.left > MARGIN.left && room.right < width;
+    const free = rooms.find((room) => fits(room) && !taken.some((one) => overlap(one, room)));
+    if (!free) return [];
+    taken.push(free);
+    const at = { x: (free.left + free.right) / 2, y: (free.top + free.bottom) / 2 };
+    const attrs = { class: "hf-dot-name", ...at, dy: "0.32em", "text-anchor": "middle" };
+    return [svg("text", attrs, name)];
   });
+}
+
+function around(x: number, y: number, dx: number, dy: number): Room {
+  return { left: x - dx, right: x + dx, top: y - dy, bottom: y + dy };
+}
+
+function overlap(a: Room, b: Room): boolean {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
 /** What is left out, in words. */

@@ -26,13 +26,15 @@ import type { Picture } from "./picture";
 import { createPlot } from "./plot";
 import { missingWords, scatterPicture } from "./scatter";
 import { type FinderState, WHICH } from "./state";
+import { strongestTable } from "./strongest";
 import { tilesPicture } from "./tiles";
-import { headWords, summary } from "./words";
+import { headWords, shortValue, summary } from "./words";
 
 /** Width from which on the card stands beside the heads. */
 const BESIDE_FROM = 620;
-const CARD = 224;
-const GAP = 20;
+const CARD = { usual: 224, wide: 288 };
+const WIDE_FROM = 1100;
+const GAP = 24;
 /** Milliseconds that a head is looked at before it is asked for in more detail. */
 const DWELL = 150;
 
@@ -55,6 +57,7 @@ export class HeadFinderView implements View<FinderState> {
   readonly #controls: Controls;
   readonly #plot = createPlot();
   readonly #card = headCard();
+  readonly #strongest = strongestTable();
   readonly #nothing = h("p", { class: "hf-nothing" });
   readonly #large: Question<{ layer: number; head: number }, Large>;
   #data: FinderData | null = null;
@@ -91,7 +94,13 @@ export class HeadFinderView implements View<FinderState> {
     });
     controls.append(...this.#controls.header);
     body.classList.add("hf-body");
-    const heads = h("div", { class: "hf-heads" }, this.#nothing, this.#plot.element);
+    const heads = h(
+      "div",
+      { class: "hf-heads" },
+      this.#nothing,
+      this.#plot.element,
+      this.#strongest.element,
+    );
     const columns = h("div", { class: "hf-columns" }, heads, this.#card.element);
     body.append(this.#controls.bar, columns);
     this.#listen(root, signal);
@@ -107,7 +116,8 @@ export class HeadFinderView implements View<FinderState> {
     this.#shell.sync(state);
     this.#controls.update(this.#data);
     if (any("frame", "mode", "metric", "second_metric", "height", ...WHICH)) this.#draw();
-    else if (any("layer", "heads", "busy")) this.#select();
+    else if (any("busy") && !this.#data) this.#draw();
+    else if (any("layer", "heads")) this.#select();
   }
 
   destroy(): void {
@@ -143,9 +153,14 @@ export class HeadFinderView implements View<FinderState> {
     const atlas = stale || !this.#atlas ? createAtlas(data, theme) : this.#atlas;
     this.#atlas = atlas;
     const beside = this.#width >= BESIDE_FROM;
+    const wide = this.#width >= WIDE_FROM;
     body.classList.toggle("is-beside", beside);
+    body.classList.toggle("is-wide", wide);
     this.#shown = shownHeads(data, this.#host.state);
-    const width = Math.max(120, beside ? this.#width - CARD - GAP : this.#width);
+    const width = Math.max(
+      120,
+      beside ? this.#width - (wide ? CARD.wide : CARD.usual) - GAP : this.#width,
+    );
     const more =
       this.#host.state.mode === "scatter"
         ? this.#drawScatter(data, atlas, width)
@@ -154,6 +169,7 @@ export class HeadFinderView implements View<FinderState> {
       .filter(Boolean)
       .join(" ");
     this.#plot.name(`Heads of ${this.#host.state.scene.model ?? "the model"}. ${this.#words}`);
+    this.#strongest.update(metricNamed(data, this.#host.state.metric), this.#shown);
     this.#shell.legend.replaceChildren(...finderLegend(data, atlas, this.#host.state));
     this.#select();
   }
@@ -164,16 +180,21 @@ export class HeadFinderView implements View<FinderState> {
     const box = {
       width,
       height: this.#roomDown(),
+      narrow: this.#width < BESIDE_FROM,
       aspect: mode === "metric" ? 1 : data.height / data.width,
     };
     const layers = only.length ? data.layers.filter((layer) => only.includes(layer)) : data.layers;
     const list = sort !== "layer";
+    const of = metricNamed(data, state.metric);
+    // A tile of a metric has its number on it.
+    const value = (head: Head): string =>
+      of && mode === "patterns" ? shortValue(of, of.of(head)) : "";
     const heads = this.#shown.slice(0, MOST_LISTED);
-    const layout = list ? listLayout(heads, box) : gridLayout(data, layers, box);
+    const layout = list ? listLayout(heads, box, value) : gridLayout(data, layers, box);
     this.#picture = tilesPicture(data, layout, layers);
     const context = this.#plot.tiles(this.#picture, layout);
     if (context) {
-      const metric = mode === "metric" ? metricNamed(data, state.metric) : null;
+      const metric = mode === "metric" ? of : null;
       const { inks } = this.#shell;
       paintTiles(context, atlas, { layout, inks: inks(), metric, passes: passes(data, state) });
     }
@@ -274,7 +295,11 @@ export class HeadFinderView implements View<FinderState> {
       return this.#picture?.at(clientX - left, clientY - top) ?? null;
     };
     element.addEventListener("pointermove", (event) => this.#point(at(event)), { signal });
-    element.addEventListener("pointerleave", () => this.#point(null), { signal });
+    const leave = (): void => {
+      // Keys stay where they are.
+      if (!element.matches(":focus-visible")) this.#point(null);
+    };
+    element.addEventListener("pointerleave", leave, { signal });
     element.addEventListener(
       "click",
       (event) => {
@@ -319,15 +344,11 @@ export class HeadFinderView implements View<FinderState> {
     const ctrl = event.ctrlKey || event.metaKey;
     const to = picture.step(start, event.key, ctrl);
     if (!to) return false;
-    this.#point(from === start ? to : start);
-    this.#reveal(to);
-    this.#shell.announce(headWords(data, to, this.#metrics(data)));
+    const next = from === start ? to : start;
+    this.#point(next);
+    this.#plot.reveal();
+    this.#shell.announce(headWords(data, next, this.#metrics(data)));
     return true;
-  }
-
-  /** Scrolls what keys have reached into view. */
-  #reveal(_: Head): void {
-    this.#plot.element.querySelector(".hf-cell")?.scrollIntoView?.({ block: "nearest" });
   }
 
   /** Goes to a head, in every linked view; the same once more goes back to all of its layer. */

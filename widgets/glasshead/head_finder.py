@@ -126,18 +126,19 @@ class HeadFinder(TraceView):
         names = [metric.name for metric in head_metrics(self._kind)]
         if proposal["value"] not in names:
             raise traitlets.TraitError(
-                f"{proposal['trait'].name} {proposal['value']!r} is not there: heads of {self.kind} "
-                f"attention have {', '.join(map(repr, names))}."
+                f"{proposal['trait'].name} {proposal['value']!r} is not there: heads of "
+                f"{self.kind} attention have {', '.join(map(repr, names))}."
             )
         return proposal["value"]
 
     @traitlets.validate("only_layers")
     def _valid_layers(self, proposal: dict[str, Any]) -> list[int]:
-        for layer in proposal["value"]:
-            try:
-                run_of(self.trace).call(layer, self._kind)
-            except ValueError as error:
-                raise traitlets.TraitError(str(error)) from None
+        run = run_of(self.trace)
+        try:
+            for layer in proposal["value"]:
+                run.call(layer, self._kind)
+        except ValueError as error:
+            raise traitlets.TraitError(str(error)) from None
         return sorted(set(proposal["value"]))
 
     @question

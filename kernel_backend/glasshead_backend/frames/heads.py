@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 
 from glasshead_backend.asking import Selection
@@ -19,7 +20,7 @@ from glasshead_backend.statistics.head_metrics import HeadMetric
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
     from jaxtyping import Bool, Float, UInt8
@@ -66,12 +67,15 @@ class Patterns(NamedTuple):
         ``[...]`` float32: the weight that is drawn in full.
     to_sinks : Tensor
         ``[...]`` float32: share of its attention that a head gives to its sinks.
+    per_pixel : int
+        Rows and columns of the map that one pixel stands for.
     """
 
     values: UInt8[Tensor, "*head row column"]
     sinks: Bool[Tensor, "*head column"]
     scale: Float[Tensor, "*head"]
     to_sinks: Float[Tensor, "*head"]
+    per_pixel: int
 
 
 @dataclass(frozen=True)
@@ -127,15 +131,22 @@ def heads_frame(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
     """
     layers, run = trace.layers(kind), run_of(trace)
 
-    def patterns() -> Patterns:
+    def drawn() -> dict[str, Any]:
         key = ("head patterns", kind, unit)
-        return run.store.remember(key, lambda: _patterns(trace, layers, kind, unit))
+        found = run.store.remember(key, lambda: _patterns(trace, layers, kind, unit))
+        return {
+            "per_pixel": found.per_pixel,
+            "patterns": pack(found.values, torch.uint8),
+            "sinks": pack(found.sinks, torch.uint8),
+            "scale": pack(found.scale, torch.float32),
+            "to_sinks": pack(found.to_sinks, torch.float32),
+        }
 
-    def metrics() -> list[dict[str, Any]]:
-        return [_measured(metric, trace, kind) for metric in head_metrics(kind)]
+    def measured() -> dict[str, Any]:
+        return {"metrics": [_measured(metric, trace, kind) for metric in head_metrics(kind)]}
 
-    parts: tuple[Callable[[], Any], ...] = (patterns, metrics)
-    drawn, measured = [part() for part in steps(parts, "computing all heads", len(parts))]
+    parts = (drawn, measured)
+    packed = [part() for part in steps(parts, "computing all heads", len(parts))]
     of = attention_map(run, Selection(kind, layers[0], unit=unit))
     return {
         "key": {"kind": kind, "unit": unit},
@@ -144,14 +155,10 @@ def heads_frame(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
         "n_heads": pack(torch.tensor([trace.n_heads(n, kind) for n in layers]), torch.uint16),
         "rows": of.n_rows,
         "columns": of.n_columns,
-        "per_pixel": -(-max(of.n_rows, of.n_columns) // max(drawn.values.shape[-2:])),
-        "patterns": pack(drawn.values, torch.uint8),
-        "sinks": pack(drawn.sinks, torch.uint8),
-        "scale": pack(drawn.scale, torch.float32),
-        "to_sinks": pack(drawn.to_sinks, torch.float32),
+        **packed[0],
+        **packed[1],
         "scale_words": SCALE,
         "sinks_words": RULE,
-        "metrics": measured,
         "note": _without_attention(trace, layers, kind),
     }
 
@@ -188,11 +195,11 @@ def heads_table(trace: Trace, kind: Kind, shown: Shown) -> pd.DataFrame:
     )
 
 
-def _is_between(value: float, shown: Shown) -> bool:
-    low, high = shown.at_least, shown.at_most
-    if low is None and high is None:
-        return True
-    return (low is None or value >= low) and (high is None or value <= high)
+def _is_between(value: np.float32, shown: Shown) -> bool:
+    # A limit that was read off a value holds for it: values are of single precision.
+    low = None if shown.at_least is None else np.float32(shown.at_least)
+    high = None if shown.at_most is None else np.float32(shown.at_most)
+    return bool((low is None or value >= low) and (high is None or value <= high))
 
 
 def _measured(metric: type[HeadMetric], trace: Trace, kind: Kind) -> dict[str, Any]:
@@ -222,7 +229,13 @@ def _patterns(trace: Trace, layers: Sequence[int], kind: Kind, unit: Unit) -> Pa
             whole[i, : len(part)] = part
         return whole
 
-    return Patterns(*(stacked(parts) for parts in zip(*drawn, strict=True)))
+    return Patterns(
+        values=stacked([one.values for one in drawn]),
+        sinks=stacked([one.sinks for one in drawn]),
+        scale=stacked([one.scale for one in drawn]),
+        to_sinks=stacked([one.to_sinks for one in drawn]),
+        per_pixel=drawn[0].per_pixel,
+    )
 
 
 def _drawn(trace: Trace, asked: Selection, size: int) -> Patterns:
@@ -241,14 +254,14 @@ def _drawn(trace: Trace, asked: Selection, size: int) -> Patterns:
     scale = rest.nanquantile(_DARKEST, dim=1).nan_to_num(0.0).clamp(least, 1.0)
     darkness = torch.where(in_sink[:, None], weights, weights / scale[:, None, None])
     values = (darkness.clamp(0.0, 1.0).sqrt() * 255).round().to(torch.uint8)
-    parts = (values, in_sink, scale, found.share.float())
-    return Patterns(*(part.cpu() for part in parts))
+    share = found.share.float()
+    return Patterns(values.cpu(), in_sink.cpu(), scale.cpu(), share.cpu(), per_pixel)
 
 
 def _without_attention(trace: Trace, layers: Sequence[int], kind: Kind) -> str:
     """Say which layers have no attention that could be shown; "" = all have."""
     run = run_of(trace)
-    stack = run.anatomy.structure.stacks[run.stack(kind)]
+    stack = run.anatomy.structure.stacks[run.stack(kind)]  # noqa: PD013  not pandas'
     missing = sorted(set(range(len(stack))) - set(layers))
     if not missing:
         return ""
