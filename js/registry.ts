@@ -6,6 +6,7 @@
  */
 export { AttentionLinesView } from "./attention_lines/view";
 export { FusedAttentionMatrixView } from "./fused_attention_matrix/view";
+export { HeadFinderView } from "./head_finder/view";
 export { LayerStatsChartView } from "./layer_stats_chart/view";
 export { PerplexityStripView } from "./perplexity_strip/view";
 export { TokenTableView } from "./token_table/view";

@@ -16,6 +16,7 @@ import pytest
 from glasshead import (
     AttentionLines,
     FusedAttentionMatrix,
+    HeadFinder,
     LayerStatsChart,
     Lens,
     PerplexityStrip,
@@ -74,6 +75,7 @@ def views() -> dict[str, View]:
         "matrix": FusedAttentionMatrix(trace, kind="cross"),
         "strip": PerplexityStrip(trace, hovered=3),
         "chart": LayerStatsChart(Lens.demo("decoder").trace(DECODER_TEXT), "prediction_divergence"),
+        "heads": HeadFinder(trace, kind="decoder", metric="previous_token"),
         "tokens": TokenTable(trace.lens, SOURCE_TEXT, other=Lens.demo("decoder"), hovered=3),
     }
 
@@ -94,7 +96,7 @@ def packed(value: object) -> dict[str, str] | str:
 
 
 @pytest.mark.parametrize("width", [420, 300])
-@pytest.mark.parametrize("name", ["lines", "matrix", "strip", "chart", "tokens"])
+@pytest.mark.parametrize("name", ["lines", "matrix", "strip", "chart", "heads", "tokens"])
 def test_nothing_is_cut_off_in_a_narrow_cell(
     name: str, width: int, views: dict[str, View], browser: Browser
 ) -> None:

@@ -13,6 +13,7 @@ from traitlets import TraitError
 from glasshead import (
     AttentionLines,
     FusedAttentionMatrix,
+    HeadFinder,
     LayerStatsChart,
     PerplexityStrip,
     explore,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from glasshead import Trace
     from glasshead.trace_view import TraceView
 
-VIEWS = (AttentionLines, FusedAttentionMatrix, PerplexityStrip, LayerStatsChart)
+VIEWS = (AttentionLines, FusedAttentionMatrix, HeadFinder, PerplexityStrip, LayerStatsChart)
 
 
 def state_from_browser(view: TraceView, **state: Any) -> None:

@@ -16,6 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from glasshead import (
     AttentionLines,
     FusedAttentionMatrix,
+    HeadFinder,
     LayerStatsChart,
     Lens,
     PerplexityStrip,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from glasshead.trace_view import TraceView
 
-VIEWS = (AttentionLines, FusedAttentionMatrix, PerplexityStrip, LayerStatsChart)
+VIEWS = (AttentionLines, FusedAttentionMatrix, HeadFinder, PerplexityStrip, LayerStatsChart)
 STATE_LISTS = {
     *(f"/state/{name}" for name in ("heads", "selected", "selected_source")),
     "/state/frame/key/heads",

@@ -3,6 +3,7 @@
 from glasshead.attention_lines import AttentionLines
 from glasshead.explore import Explorer, explore
 from glasshead.fused_attention_matrix import FusedAttentionMatrix
+from glasshead.head_finder import HeadFinder
 from glasshead.layer_stats_chart import LayerStatsChart
 from glasshead.links import link_views
 from glasshead.perplexity_strip import PerplexityStrip
@@ -29,6 +30,7 @@ __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "Cancelled",
     "Explorer",
     "FusedAttentionMatrix",
+    "HeadFinder",
     "LayerStatsChart",
     "Lens",
     "MemoryBudgetError",

@@ -1,0 +1,67 @@
+"""HeadFinder in the gallery."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import traces as of
+from state import Page, State
+
+from glasshead import HeadFinder
+from glasshead_backend.demo import DECODER_TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+many = cache(lambda: of.untrained(24, 16).trace(DECODER_TEXT))
+
+STATES = [
+    State(name="patterns", shown=of.long, traits={"layer": 1, "heads": [1]}, pictures=True),
+    State(name="cross-attention", shown=of.translated, traits={"layer": 1}, pictures=True),
+    State(name="encoder", shown=of.translated, traits={"kind": "encoder"}),
+    State(name="many-heads", shown=many, traits={"layer": 7, "heads": [3]}),
+    State(name="many-heads-wide", shown=many, traits={"layer": 7, "heads": [3, 4]}, width=1400),
+    State(name="metric", shown=many, traits={"mode": "metric", "metric": "entropy", "layer": 2}),
+    State(
+        name="metric-filtered",
+        shown=many,
+        traits={"mode": "metric", "metric": "distance", "at_least": 12.0, "layer": 2},
+    ),
+    State(name="highest-first", shown=many, traits={"metric": "induction", "sort": "highest"}),
+    State(
+        name="highest-first-metric",
+        shown=many,
+        traits={"mode": "metric", "sort": "highest", "only_layers": list(range(8))},
+    ),
+    State(name="scatter", shown=many, traits={"mode": "scatter", "layer": 7, "heads": [3]}),
+    State(name="scatter-without-values", shown=of.one_token, traits={"mode": "scatter"}),
+    State(name="one-token", shown=of.one_token, width=600),
+    State(name="narrow", shown=many, traits={"layer": 7, "heads": [3]}, width=420),
+    State(name="narrow-scatter", shown=many, traits={"mode": "scatter"}, width=420),
+    State(name="fixed-height", shown=many, traits={"height": 420}),
+    State(name="error", shown=of.short, set={"error": of.WRONG_LAYER}, width=600),
+    State(
+        name="first-picture", shown=of.short, set={"busy": "computing all heads: 40%", "frame": {}}
+    ),
+    State(name="no-kernel", shown=of.short, status="no kernel", width=600),
+]
+
+
+def depends(_: HeadFinder) -> list[str]:
+    """Name the traits that need other patterns."""
+    return ["kind", "unit"]
+
+
+def questions(view: HeadFinder, _: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """List the heads that may be looked at, where they are few."""
+    kind: Any = view.kind
+    heads = [
+        (n, head) for n in view.trace.layers(kind) for head in range(view.trace.n_heads(n, kind))
+    ]
+    if len(heads) <= 32:  # noqa: PLR2004
+        for layer, head in heads:
+            yield "pattern", {"layer": layer, "head": head}
+
+
+PAGE = Page(HeadFinder, STATES, depends, questions)

@@ -1,0 +1,169 @@
+/** What stands in the header, and above the heads: what is drawn, of which, in which order. */
+
+import { kindChoices, segmented, UNITS } from "../shared/controls";
+import { h } from "../shared/dom";
+import type { Host } from "../shared/host/host";
+import { slider } from "../shared/slider";
+import type { Kind, Unit } from "../shared/state";
+import { type FinderData, type Metric, metricNamed } from "./data";
+import { layersText, readLayers } from "./layer_list";
+import type { FinderState, Mode, Sort } from "./state";
+import { written } from "./words";
+
+const MODES: readonly { value: Mode; label: string }[] = [
+  { value: "patterns", label: "Patterns" },
+  { value: "metric", label: "Metric" },
+  { value: "scatter", label: "Scatter" },
+];
+const SORTS: readonly { value: Sort; label: string }[] = [
+  { value: "layer", label: "By layer" },
+  { value: "highest", label: "Highest" },
+  { value: "lowest", label: "Lowest" },
+];
+/** Stops of a slider between the smallest and the largest value. */
+const STOPS = 100;
+
+export interface Controls {
+  readonly header: readonly HTMLElement[];
+  readonly bar: HTMLElement;
+  update(data: FinderData | null): void;
+}
+
+export function finderControls(host: Host<FinderState>): Controls {
+  const mode = segmented<Mode>("What is drawn", "mode", (value) => host.set({ mode: value }));
+  const kind = segmented<Kind>("Kind of attention", "kind", (value) => host.set({ kind: value }));
+  const unit = segmented<Unit>("Unit", "unit", (value) => host.set({ unit: value }));
+  const sort = segmented<Sort>("Order", "sort", (value) => host.set({ sort: value }));
+  const metric = metricChoice("Metric", "metric", (name) =>
+    // Limits are of the metric that they were set for.
+    host.set({ metric: name, at_least: null, at_most: null }),
+  );
+  const second = metricChoice("against", "second-metric", (name) =>
+    host.set({ second_metric: name }),
+  );
+  const limits = metricLimits(host);
+  const layers = layerField(host);
+  const bar = h(
+    "div",
+    { class: "hf-bar-row" },
+    ...[metric.element, second.element, sort.element, ...limits.elements, layers.element],
+  );
+  return {
+    header: [mode.element, kind.element, unit.element],
+    bar,
+    update(data) {
+      const { state } = host;
+      mode.update({ choices: MODES, value: state.mode });
+      kind.update({ choices: kindChoices(state.scene), value: state.kind });
+      unit.update({ choices: state.mode === "patterns" ? UNITS : [], value: state.unit });
+      sort.update({ choices: state.mode === "scatter" ? [] : SORTS, value: state.sort });
+      bar.hidden = data === null;
+      if (!data) return;
+      metric.update(data.metrics, state.metric);
+      second.update(data.metrics, state.second_metric);
+      second.element.hidden = state.mode !== "scatter";
+      limits.update(metricNamed(data, state.metric));
+      layers.update(data);
+    },
+  };
+}
+
+function metricChoice(label: string, action: string, choose: (name: string) => void) {
+  let shown = "";
+  const select = h("select", {
+    class: "gh-select",
+    data: { action },
+    on: { change: () => choose(select.value) },
+  });
+  const element = h(
+    "label",
+    { class: "hf-field" },
+    h("span", { class: "gh-caption" }, label),
+    select,
+  );
+  return {
+    element,
+    update(metrics: readonly Metric[], value: string) {
+      const names = metrics.map(({ name }) => name).join();
+      if (names !== shown) {
+        shown = names;
+        select.replaceChildren(
+          ...metrics.map(({ name, label: text }) => h("option", { attrs: { value: name } }, text)),
+        );
+      }
+      select.value = value;
+    },
+  };
+}
+
+/** From … to …: at its end a slider sets no limit. */
+function metricLimits(host: Host<FinderState>) {
+  let metric: Metric | null = null;
+  const limits = { min: 0, max: STOPS, step: 1 };
+  const valueAt = (stop: number): number => {
+    const { low, high } = metric ?? { low: 0, high: 0 };
+    return Number((low + ((high - low) * stop) / STOPS).toPrecision(3));
+  };
+  const least = slider("from", "at-least", limits, (stop) =>
+    host.set({ at_least: stop === 0 ? null : valueAt(stop) }),
+  );
+  const most = slider("to", "at-most", limits, (stop) =>
+    host.set({ at_most: stop === STOPS ? null : valueAt(stop) }),
+  );
+  return {
+    elements: [least.element, most.element],
+    update(of: Metric | null) {
+      metric = of;
+      const { at_least, at_most } = host.state;
+      const none = of === null || of.note !== "" || of.high === of.low;
+      least.input.disabled = most.input.disabled = none;
+      if (!of) return;
+      const stop = (value: number): number =>
+        Math.round((STOPS * (value - of.low)) / (of.high - of.low || 1));
+      const text = (value: number | null, end: number): string => written(of, value ?? end);
+      least.update({ value: at_least === null ? 0 : stop(at_least), text: text(at_least, of.low) });
+      most.update({
+        value: at_most === null ? STOPS : stop(at_most),
+        text: text(at_most, of.high),
+      });
+    },
+  };
+}
+
+/** "0-5, 12": which layers are shown. */
+function layerField(host: Host<FinderState>) {
+  let layers: readonly number[] = [];
+  const input = h("input", {
+    class: "gh-input hf-layers",
+    attrs: {
+      type: "text",
+      placeholder: "all",
+      size: 8,
+      title: "Layers that are shown, such as 0-5, 12",
+    },
+    data: { action: "only-layers" },
+    on: {
+      change: () => {
+        const read = readLayers(input.value, layers);
+        input.classList.toggle("is-wrong", read === null);
+        input.setAttribute("aria-invalid", String(read === null));
+        if (read) host.set({ only_layers: read });
+      },
+    },
+  });
+  const element = h(
+    "label",
+    { class: "hf-field" },
+    h("span", { class: "gh-caption" }, "Layers"),
+    input,
+  );
+  return {
+    element,
+    update(data: FinderData) {
+      layers = data.layers;
+      const text = layersText(host.state.only_layers);
+      // Not while somebody writes.
+      if (!input.matches(":focus") || input.value === "") input.value = text;
+    },
+  };
+}

@@ -1,0 +1,130 @@
+/** The frame unpacked: heads, their numbers, their pictures. */
+
+import { type NumberArray, unpack } from "../shared/arrays";
+import type { FinderState, HeadsFrame } from "./state";
+
+/** One head of the model. */
+export interface Head {
+  /** Number among all heads, padded: layer index × most heads + head. */
+  readonly id: number;
+  /** Place of its layer among those that there are. */
+  readonly index: number;
+  /** The model's own number. */
+  readonly layer: number;
+  readonly head: number;
+}
+
+export interface Metric {
+  readonly name: string;
+  readonly label: string;
+  readonly unit: string;
+  readonly note: string;
+  /** Ends of its scale: zero, and its natural end or the largest value. */
+  readonly top: number;
+  /** Largest and smallest value that there is. */
+  readonly high: number;
+  readonly low: number;
+  of(head: Head): number;
+}
+
+export interface FinderData {
+  readonly frame: HeadsFrame;
+  /** By layer, then by head. */
+  readonly heads: readonly Head[];
+  readonly layers: readonly number[];
+  readonly nHeads: readonly number[];
+  readonly most: number;
+  readonly metrics: readonly Metric[];
+  /** Pixels of one pattern. */
+  readonly width: number;
+  readonly height: number;
+  readonly patterns: NumberArray;
+  readonly sinks: NumberArray;
+  scale(head: Head): number;
+  toSinks(head: Head): number;
+  /** The head of a layer (the model's number); null where there is none. */
+  at(layer: number, head: number): Head | null;
+}
+
+export function finderData(frame: HeadsFrame): FinderData {
+  const layers = [...unpack(frame.layers)];
+  const nHeads = [...unpack(frame.n_heads)];
+  const [, most = 0, height = 0, width = 0] = frame.patterns.shape;
+  const heads = layers.flatMap((layer, index) =>
+    Array.from({ length: nHeads[index] ?? 0 }, (_, head) => ({
+      id: index * most + head,
+      ...{ index, layer, head },
+    })),
+  );
+  const byId = new Map(heads.map((head) => [head.id, head]));
+  const [scale, toSinks] = [unpack(frame.scale), unpack(frame.to_sinks)];
+  return {
+    ...{ frame, heads, layers, nHeads, most, width, height },
+    metrics: frame.metrics.map((one) => metricOf(one, heads)),
+    patterns: unpack(frame.patterns),
+    sinks: unpack(frame.sinks),
+    scale: ({ id }) => scale[id] ?? Number.NaN,
+    toSinks: ({ id }) => toSinks[id] ?? Number.NaN,
+    at: (layer, head) =>
+      head >= 0 && head < most ? (byId.get(layers.indexOf(layer) * most + head) ?? null) : null,
+  };
+}
+
+function metricOf(
+  { name, label, unit, max, note, values: packed }: HeadsFrame["metrics"][number],
+  heads: readonly Head[],
+): Metric {
+  const values = unpack(packed);
+  const of = ({ id }: Head): number => values[id] ?? Number.NaN;
+  const known = heads.map(of).filter(Number.isFinite);
+  const [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 0];
+  // A share that no head has much of would leave all of the map pale: its scale ends where it does.
+  const top = high > 0 ? high : (max ?? 1);
+  return { name, label, unit, note, of, low, high, top };
+}
+
+export function metricNamed(data: FinderData, name: string): Metric | null {
+  return data.metrics.find((metric) => metric.name === name) ?? data.metrics[0] ?? null;
+}
+
+export type Asked = Pick<FinderState, "metric" | "sort" | "at_least" | "at_most" | "only_layers">;
+
+/** Whether a head is among those that are asked for. */
+export function passes(data: FinderData, asked: Asked): (head: Head) => boolean {
+  const { at_least: least, at_most: most, only_layers: layers } = asked;
+  const metric = metricNamed(data, asked.metric);
+  const among = layers.length ? new Set(layers) : null;
+  const limited = least !== null || most !== null;
+  // A limit that was read off a value holds for it: values are of single precision.
+  const [low, high] = [Math.fround(least ?? -Infinity), Math.fround(most ?? Infinity)];
+  return (head) => {
+    if (among && !among.has(head.layer)) return false;
+    if (!limited || !metric) return true;
+    const value = metric.of(head);
+    return value >= low && value <= high;
+  };
+}
+
+/** The heads that are shown, in their order; heads without a value come last. */
+export function shownHeads(data: FinderData, asked: Asked): Head[] {
+  const heads = data.heads.filter(passes(data, asked));
+  const metric = metricNamed(data, asked.metric);
+  if (asked.sort === "layer" || !metric) return heads;
+  const sign = asked.sort === "highest" ? -1 : 1;
+  const key = (head: Head): number => {
+    const value = metric.of(head);
+    return Number.isNaN(value) ? Infinity : sign * value;
+  };
+  return heads.sort((a, b) => compare(key(a), key(b)) || a.id - b.id);
+}
+
+function compare(a: number, b: number): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** The place of a head's value from the highest on, 1 = none is higher; null without a value. */
+export function rankOf(data: FinderData, metric: Metric, head: Head): number | null {
+  const own = metric.of(head);
+  if (Number.isNaN(own)) return null;
+  return 1 + data.heads.filter((other) => metric.of(other) > own).length;
+}

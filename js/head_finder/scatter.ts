@@ -1,0 +1,225 @@
+/** Two metrics against each other: a dot for every head, its layer by colour. */
+
+import { scaleLinear } from "d3-scale";
+import { svg } from "../shared/dom";
+import type { Theme } from "../shared/palette";
+import { layerColour } from "./colours";
+import type { FinderData, Head, Metric } from "./data";
+import type { Picture } from "./picture";
+import { orderStep } from "./tiles";
+import { capital } from "./words";
+
+const MARGIN = { left: 52, right: 40, top: 14, bottom: 44 };
+const RADIUS = 4;
+/** Pixels around a dot that belong to it. */
+const NEAR = 14;
+const TICKS = 5;
+const NAMED = 5;
+const HEIGHT = { most: 440, least: 240 };
+
+export interface Scatter extends Picture {
+  readonly element: SVGSVGElement;
+  /** Heads that lack one of the two numbers. */
+  readonly missing: number;
+}
+
+interface Dot {
+  head: Head;
+  x: number;
+  y: number;
+}
+
+export interface ScatterProps {
+  data: FinderData;
+  x: Metric;
+  y: Metric;
+  theme: Theme;
+  table: Uint8ClampedArray;
+  width: number;
+  /** Pixels to fill; 0 = as the width asks for. */
+  height: number;
+  passes(head: Head): boolean;
+}
+
+export function scatterPicture(props: ScatterProps): Scatter {
+  const { data, width } = props;
+  const height = props.height || Math.max(HEIGHT.least, Math.min(HEIGHT.most, 0.7 * width));
+  const [toX, toY] = axesOf(props, height);
+  const among = data.heads.filter(props.passes);
+  const dots = among.flatMap((head): Dot[] => {
+    const [x, y] = [props.x.of(head), props.y.of(head)];
+    return Number.isFinite(x) && Number.isFinite(y) ? [{ head, x: toX(x), y: toY(y) }] : [];
+  });
+  const element = svg("svg", { class: "hf-scatter", width, height, "aria-hidden": "true" });
+  element.append(
+    ...axisNodes(props, height, toX, toY),
+    ...dotNodes(props, dots),
+    ...nameNodes(props, dots, width),
+  );
+  const byId = new Map(dots.map((dot) => [dot.head.id, dot]));
+  const alongX = [...dots].sort((a, b) => a.x - b.x || b.y - a.y).map(({ head }) => head);
+  const alongY = [...dots].sort((a, b) => b.y - a.y || a.x - b.x).map(({ head }) => head);
+  const n = dots.length;
+  const across: Readonly<Record<string, number>> = {
+    ArrowLeft: -1,
+    ArrowRight: 1,
+    Home: -n,
+    End: n,
+  };
+  const upwards: Readonly<Record<string, number>> = {
+    ArrowDown: -1,
+    ArrowUp: 1,
+    PageDown: -10,
+    PageUp: 10,
+  };
+  const stepX = orderStep(alongX, (key) => across[key] ?? null);
+  const stepY = orderStep(alongY, (key) => upwards[key] ?? null);
+  return {
+    ...{ element, width, height, round: true, missing: among.length - n },
+    boxOf({ id }) {
+      const dot = byId.get(id);
+      const size = 2 * RADIUS + 2;
+      return dot ? { x: dot.x - size / 2, y: dot.y - size / 2, width: size, height: size } : null;
+    },
+    at: (x, y) => nearest(dots, x, y),
+    step: (from, key, ctrl) => stepX(from, key, ctrl) ?? stepY(from, key, ctrl),
+    cellOf: ({ index, head }) => [index + 1, head + 1],
+    rows: data.layers.length,
+    columns: data.most,
+    first: alongX[0] ?? null,
+  };
+}
+
+type Scale = ReturnType<typeof scaleLinear<number, number>>;
+
+function axesOf({ x, y, width }: ScatterProps, height: number): [Scale, Scale] {
+  const { left, right, top, bottom } = MARGIN;
+  const along = (metric: Metric, range: [number, number]): Scale =>
+    scaleLinear([Math.min(0, metric.low), metric.top], range).nice(TICKS);
+  return [along(x, [left, width - right]), along(y, [height - bottom, top])];
+}
+
+function nearest(dots: readonly Dot[], x: number, y: number): Head | null {
+  let best: { head: Head | null; far: number } = { head: null, far: NEAR };
+  for (const dot of dots) {
+    const far = Math.hypot(dot.x - x, dot.y - y);
+    if (far < best.far) best = { head: dot.head, far };
+  }
+  return best.head;
+}
+
+function axisNodes({ x, y, width }: ScatterProps, height: number, toX: Scale, toY: Scale): Node[] {
+  const { left, right, top, bottom } = MARGIN;
+  const [end, floor] = [width - right, height - bottom];
+  const down = toX
+    .ticks(Math.max(2, Math.min(TICKS, Math.floor((end - left) / 70))))
+    .flatMap((value) => {
+      const at = Math.round(toX(value)) + 0.5;
+      return [
+        svg("line", { class: "hf-grid-line", x1: at, x2: at, y1: top, y2: floor }),
+        svg(
+          "text",
+          { class: "hf-tick", x: at, y: floor + 16, "text-anchor": "middle" },
+          tick(value),
+        ),
+      ];
+    });
+  const across = toY.ticks(TICKS).flatMap((value) => {
+    const at = Math.round(toY(value)) + 0.5;
+    return [
+      svg("line", { class: "hf-grid-line", x1: left, x2: end, y1: at, y2: at }),
+      svg(
+        "text",
+        { class: "hf-tick", x: left - 8, y: at, dy: "0.32em", "text-anchor": "end" },
+        tick(value),
+      ),
+    ];
+  });
+  const turn = `translate(12 ${(top + floor) / 2}) rotate(-90)`;
+  return [
+    ...down,
+    ...across,
+    svg(
+      "text",
+      { class: "hf-axis", x: (left + end) / 2, y: height - 8, "text-anchor": "middle" },
+      axisName(x),
+    ),
+    svg("text", { class: "hf-axis", transform: turn, "text-anchor": "middle" }, axisName(y)),
+  ];
+}
+
+function tick(value: number): string {
+  return String(Number(value.toPrecision(6))).replace("-", "−");
+}
+
+/** "Induction: weight on what followed last time". */
+function axisName({ label, unit }: Metric): string {
+  return unit ? `${capital(label)} (${unit})` : capital(label);
+}
+
+/** One path for each layer: thousands of dots are a few elements. */
+function dotNodes({ data, theme, table }: ScatterProps, dots: readonly Dot[]): Node[] {
+  const last = Math.max(1, data.layers.length - 1);
+  return data.layers.map((layer, index) => {
+    const own = dots.filter(({ head }) => head.index === index);
+    const d = own.map(({ x, y }) => circle(x, y, RADIUS)).join("");
+    return svg("path", {
+      class: "hf-dots",
+      d,
+      fill: layerColour(table, theme, index / last),
+      "data-layer": layer,
+    });
+  });
+}
+
+function circle(x: number, y: number, r: number): string {
+  const at = `${(x - r).toFixed(1)} ${y.toFixed(1)}`;
+  return `M${at}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`;
+}
+
+interface Room {
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+}
+
+/** Names of the heads that stand out, where there is room beside them. */
+function nameNodes({ x, y }: ScatterProps, dots: readonly Dot[], width: number): Node[] {
+  const by = (metric: Metric): Dot[] =>
+    [...dots].sort((a, b) => metric.of(b.head) - metric.of(a.head)).slice(0, NAMED);
+  const taken = dots.map((dot) => around(dot.x, dot.y, RADIUS, RADIUS));
+  return [...new Set([...by(x), ...by(y)])].flatMap((dot) => {
+    const name = `${dot.head.layer}·${dot.head.head}`;
+    const half = 3.4 * name.length;
+    const aside = RADIUS + 4 + half;
+    const rooms = [
+      [aside, 0],
+      [-aside, 0],
+      [0, -14],
+      [0, 14],
+    ].map(([dx = 0, dy = 0]) => around(dot.x + dx, dot.y + dy, half, 6));
+    const fits = (room: Room): boolean => room.left > MARGIN.left && room.right < width;
+    const free = rooms.find((room) => fits(room) && !taken.some((one) => overlap(one, room)));
+    if (!free) return [];
+    taken.push(free);
+    const at = { x: (free.left + free.right) / 2, y: (free.top + free.bottom) / 2 };
+    const attrs = { class: "hf-dot-name", ...at, dy: "0.32em", "text-anchor": "middle" };
+    return [svg("text", attrs, name)];
+  });
+}
+
+function around(x: number, y: number, dx: number, dy: number): Room {
+  return { left: x - dx, right: x + dx, top: y - dy, bottom: y + dy };
+}
+
+function overlap(a: Room, b: Room): boolean {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}
+
+/** What is left out, in words. */
+export function missingWords({ missing }: Scatter, x: Metric, y: Metric): string {
+  if (!missing) return "";
+  const note = x.note || y.note;
+  return note || `${missing} heads lack one of the two numbers and are left out.`;
+}

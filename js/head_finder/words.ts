@@ -1,0 +1,89 @@
+/** What the finder says of heads, in words. */
+
+import { formatAmount, formatCount, formatWeight } from "../shared/numbers";
+import { type Asked, type FinderData, type Head, type Metric, metricNamed, rankOf } from "./data";
+
+export function headName({ layer, head }: Head): string {
+  return `layer ${layer}, head ${head}`;
+}
+
+/** Capitals where a sentence or a heading begins. */
+export function capital(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** A metric that is a weight lies between 0 and 1. */
+function isWeight({ unit }: Metric): boolean {
+  return unit.startsWith("weight");
+}
+
+/** A value as it is said. */
+export function written(metric: Metric, value: number): string {
+  if (Number.isNaN(value)) return "none";
+  if (isWeight(metric)) return formatWeight(value);
+  return formatAmount(value, value >= 100 ? 0 : value >= 10 ? 1 : 2);
+}
+
+/** A value for a tile: ".41", "3.2". */
+export function shortValue(metric: Metric, value: number): string {
+  if (isWeight(metric)) return value.toFixed(2).replace(/^0\./, ".");
+  return value >= 10 ? value.toFixed(0) : value.toFixed(1);
+}
+
+/** "previous token 0.41 (2nd of 270)". */
+function metricWords(data: FinderData, metric: Metric, head: Head): string {
+  const value = metric.of(head);
+  const unit = isWeight(metric) ? "" : ` ${metric.unit}`;
+  const rank = rankOf(data, metric, head);
+  const place = rank === null ? "" : ` (${ordinal(rank)} of ${formatCount(data.heads.length)})`;
+  return `${metric.label.toLowerCase()} ${written(metric, value)}${rank === null ? "" : unit}${place}`;
+}
+
+/** A head in a sentence, the metrics that are asked for first. */
+export function headWords(data: FinderData, head: Head, first: readonly Metric[]): string {
+  const metrics = [...new Set([...first, ...data.metrics])];
+  const sinks = `${formatWeight(data.toSinks(head))} of its attention goes to sinks`;
+  const said = metrics.map((metric) => metricWords(data, metric, head));
+  return `${capital(headName(head))}: ${said.join(", ")}; ${sinks}.`;
+}
+
+/** How many heads are shown, of how many, and which are first. */
+export function summary(data: FinderData, asked: Asked, shown: readonly Head[]): string {
+  const metric = metricNamed(data, asked.metric);
+  const total = formatCount(data.heads.length);
+  const some = shown.length < data.heads.length;
+  const count = some ? `${formatCount(shown.length)} of ${total} heads shown` : `${total} heads`;
+  return `${count}${metric && some ? limits(metric, asked) : ""}. ${best(metric, shown)}`;
+}
+
+function limits(metric: Metric, { at_least: least, at_most: most }: Asked): string {
+  if (least === null && most === null) return "";
+  const ends = [
+    least === null ? "" : `at least ${written(metric, least)}`,
+    most === null ? "" : `at most ${written(metric, most)}`,
+  ].filter(Boolean);
+  return `, ${metric.label.toLowerCase()} ${ends.join(" and ")}`;
+}
+
+function best(metric: Metric | null, shown: readonly Head[]): string {
+  if (!metric) return "";
+  if (metric.note) return metric.note;
+  const known = shown.filter((head) => Number.isFinite(metric.of(head)));
+  const highest = known.sort((a, b) => metric.of(b) - metric.of(a)).slice(0, 3);
+  if (!highest.length) return shown.length ? "" : "Widen the limits to see some.";
+  const named = highest.map((head) => `${headName(head)} (${written(metric, metric.of(head))})`);
+  return `Highest ${metric.label.toLowerCase()}: ${named.join("; ")}.`;
+}
+
+export function ordinal(n: number): string {
+  const tens = n % 100;
+  const end = tens > 10 && tens < 14 ? "th" : (["th", "st", "nd", "rd"][n % 10] ?? "th");
+  return `${formatCount(n)}${end}`;
+}
+
+/** "512 × 512 tokens; a pixel is the largest weight of 9 × 9". */
+export function sizeWords({ frame }: FinderData): string {
+  const { rows, columns, per_pixel: per, key } = frame;
+  const pooled = per > 1 ? `; a pixel is the largest weight of ${per} × ${per}` : "";
+  return `${formatCount(rows)} × ${formatCount(columns)} ${key.unit}s${pooled}`;
+}

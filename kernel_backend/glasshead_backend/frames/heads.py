@@ -1,0 +1,281 @@
+"""All heads of a model at a glance: a small picture and a few numbers of each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+
+from glasshead_backend.asking import Selection
+from glasshead_backend.data_frames import table
+from glasshead_backend.frames.pack import pack
+from glasshead_backend.maps.sinks import RULE
+from glasshead_backend.progress import steps
+from glasshead_backend.questions.attention import attention_map, sinks
+from glasshead_backend.statistics.by_name import METRICS
+from glasshead_backend.statistics.head_metrics import HeadMetric
+from glasshead_backend.trace import run_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from jaxtyping import Bool, Float, UInt8
+    from torch import Tensor
+
+    from glasshead_backend.asking import Kind, Unit
+    from glasshead_backend.trace import Trace
+
+_BYTES = 900_000
+"""Pixels of all patterns together: a frame stays under 1 MB."""
+
+_LARGEST = 64
+"""Most pixels on an axis of one of many patterns ..."""
+
+_ALONE = 224
+"""... and of a pattern that is looked at alone."""
+
+_DARKEST = 0.98
+"""Quantile of a head's pixels that is drawn in full: a few outliers do not make the rest pale."""
+
+_EVEN = 4
+"""Nor is less than so many times an even share drawn in full: noise is no pattern."""
+
+SCALE = (
+    "each head on a scale of its own, by the square root of the weight: darkest is the "
+    f"{_DARKEST:.0%} quantile of its pixels outside sinks; sinks are grey, darkest at 1"
+)
+"""How patterns are drawn, in words."""
+
+Sort = Literal["layer", "highest", "lowest"]
+
+
+class Patterns(NamedTuple):
+    """Small pictures of heads, one layer after the other; padded where a layer has fewer heads.
+
+    Attributes
+    ----------
+    values : Tensor
+        ``[..., rows, columns]`` uint8. Outside sinks ``weight = scale (byte / 255)²``, or more at
+        255; in sinks ``weight = (byte / 255)²``. The largest weight of the cells of a pixel.
+    sinks : Tensor
+        ``[..., columns]`` bool: pixels in which a column is a sink of the head.
+    scale : Tensor
+        ``[...]`` float32: the weight that is drawn in full.
+    to_sinks : Tensor
+        ``[...]`` float32: share of its attention that a head gives to its sinks.
+    per_pixel : int
+        Rows and columns of the map that one pixel stands for.
+    """
+
+    values: UInt8[Tensor, "*head row column"]
+    sinks: Bool[Tensor, "*head column"]
+    scale: Float[Tensor, "*head"]
+    to_sinks: Float[Tensor, "*head"]
+    per_pixel: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which heads are shown, and in which order.
+
+    Attributes
+    ----------
+    metric : str
+        The metric that orders and filters.
+    sort : {"layer", "highest", "lowest"}
+        By layer and head, or by the metric; heads that have no value come last.
+    at_least, at_most : float or None
+        Only heads whose value is in between; a head without a value is not.
+    layers : tuple of int
+        Only these layers; empty = all.
+    """
+
+    metric: str
+    sort: Sort = "layer"
+    at_least: float | None = None
+    at_most: float | None = None
+    layers: tuple[int, ...] = ()
+
+
+def head_metrics(kind: Kind) -> list[type[HeadMetric]]:
+    """List the metrics that heads of a kind of attention have, in the order of the registry."""
+    return [
+        metric
+        for metric in METRICS.values()
+        if issubclass(metric, HeadMetric) and not (metric.of_one_text and kind == "cross")
+    ]
+
+
+def heads_frame(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
+    """Make the frame of HeadFinder.
+
+    Parameters
+    ----------
+    trace : Trace
+    kind : str
+    unit : {"token", "word"}
+        What rows and columns of the patterns stand for. Metrics are always over tokens.
+
+    Returns
+    -------
+    dict
+        ``layers`` and ``n_heads`` ``[layers]``: the model's own numbers; ``patterns``
+        ``[layers, heads, rows, columns]`` and what belongs to them (:class:`Patterns`);
+        ``per_pixel`` cells on each axis of a pixel of a map of ``rows`` x ``columns``; ``metrics``,
+        each with ``values`` ``[layers, heads]``, NaN where a head has none; ``note``: which layers
+        there are without attention.
+    """
+    layers, run = trace.layers(kind), run_of(trace)
+
+    def drawn() -> dict[str, Any]:
+        key = ("head patterns", kind, unit)
+        found = run.store.remember(key, lambda: _patterns(trace, layers, kind, unit))
+        return {
+            "per_pixel": found.per_pixel,
+            "patterns": pack(found.values, torch.uint8),
+            "sinks": pack(found.sinks, torch.uint8),
+            "scale": pack(found.scale, torch.float32),
+            "to_sinks": pack(found.to_sinks, torch.float32),
+        }
+
+    def measured() -> dict[str, Any]:
+        return {"metrics": [_measured(metric, trace, kind) for metric in head_metrics(kind)]}
+
+    parts = (drawn, measured)
+    packed = [part() for part in steps(parts, "computing all heads", len(parts))]
+    of = attention_map(run, Selection(kind, layers[0], unit=unit))
+    return {
+        "key": {"kind": kind, "unit": unit},
+        "kind": "heads",
+        "layers": pack(torch.tensor(layers), torch.int32),
+        "n_heads": pack(torch.tensor([trace.n_heads(n, kind) for n in layers]), torch.uint16),
+        "rows": of.n_rows,
+        "columns": of.n_columns,
+        **packed[0],
+        **packed[1],
+        "scale_words": SCALE,
+        "sinks_words": RULE,
+        "note": _without_attention(trace, layers, kind),
+    }
+
+
+def pattern(trace: Trace, asked: Selection) -> Patterns:
+    """Draw some heads of one layer larger; ``[heads, ...]``."""
+    return _drawn(trace, asked, _ALONE)
+
+
+def heads_table(trace: Trace, kind: Kind, shown: Shown) -> pd.DataFrame:
+    """Return layer, head and all metrics of the heads that are shown, in their order."""
+    layers = trace.layers(kind)
+    values = {
+        metric.name: metric().measure(trace, kind).values.numpy() for metric in head_metrics(kind)
+    }
+    heads = [
+        (i, head)
+        for i, layer in enumerate(layers)
+        if not shown.layers or layer in shown.layers
+        for head in range(trace.n_heads(layer, kind))
+        if _is_between(values[shown.metric][i, head], shown)
+    ]
+    if shown.sort != "layer":
+        sign = -1 if shown.sort == "highest" else 1
+        of = {one: sign * float(values[shown.metric][one]) for one in heads}
+        heads.sort(key=lambda one: (math.isnan(of[one]), of[one], one))
+    at = [list(side) for side in zip(*heads, strict=True)] or [[], []]
+    return table(
+        {
+            "layer": [layers[i] for i in at[0]],
+            "head": at[1],
+            **{name: of_metric[at[0], at[1]] for name, of_metric in values.items()},
+        }
+    )
+
+
+def _is_between(value: np.float32, shown: Shown) -> bool:
+    # A limit that was read off a value holds for it: values are of single precision.
+    low = None if shown.at_least is None else np.float32(shown.at_least)
+    high = None if shown.at_most is None else np.float32(shown.at_most)
+    return bool((low is None or value >= low) and (high is None or value <= high))
+
+
+def _measured(metric: type[HeadMetric], trace: Trace, kind: Kind) -> dict[str, Any]:
+    values = metric().measure(trace, kind).values
+    return {
+        "name": metric.name,
+        "label": metric.label,
+        "unit": metric.unit,
+        "max": metric.max,
+        "values": pack(values, torch.float32),
+        "note": metric.why_none if values.isnan().all() else "",
+    }
+
+
+def _patterns(trace: Trace, layers: Sequence[int], kind: Kind, unit: Unit) -> Patterns:
+    """Draw all heads, a layer at a time."""
+    most = max(trace.n_heads(layer, kind) for layer in layers)
+    size = min(_LARGEST, max(1, math.isqrt(_BYTES // (len(layers) * most))))
+    drawn = [
+        _drawn(trace, Selection(kind, layer, unit=unit), size)
+        for layer in steps(layers, "drawing heads", len(layers))
+    ]
+
+    def stacked(parts: Sequence[Tensor]) -> Tensor:
+        whole = parts[0].new_zeros(len(parts), most, *parts[0].shape[1:])
+        for i, part in enumerate(parts):
+            whole[i, : len(part)] = part
+        return whole
+
+    return Patterns(
+        values=stacked([one.values for one in drawn]),
+        sinks=stacked([one.sinks for one in drawn]),
+        scale=stacked([one.scale for one in drawn]),
+        to_sinks=stacked([one.to_sinks for one in drawn]),
+        per_pixel=drawn[0].per_pixel,
+    )
+
+
+def _drawn(trace: Trace, asked: Selection, size: int) -> Patterns:
+    """Draw the heads of a layer, pooled on its device to at most `size` pixels on an axis."""
+    run = run_of(trace)
+    of, found = attention_map(run, asked), sinks(run, asked)
+    pooled, per_pixel = of.pooled(size=size)
+    weights = pooled.float().nan_to_num(0.0)
+    in_sink = torch.zeros(len(weights), weights.shape[-1], dtype=torch.bool, device=weights.device)
+    in_sink = in_sink.index_add(
+        1, torch.arange(of.n_columns, device=weights.device) // per_pixel, found.columns
+    )
+    least = _EVEN / of.n_columns
+    # What is masked, or a sink, says nothing of how strong the rest is.
+    rest = weights.masked_fill(in_sink[:, None] | (weights == 0), torch.nan).flatten(1)
+    scale = rest.nanquantile(_DARKEST, dim=1).nan_to_num(0.0).clamp(least, 1.0)
+    darkness = torch.where(in_sink[:, None], weights, weights / scale[:, None, None])
+    values = (darkness.clamp(0.0, 1.0).sqrt() * 255).round().to(torch.uint8)
+    share = found.share.float()
+    return Patterns(values.cpu(), in_sink.cpu(), scale.cpu(), share.cpu(), per_pixel)
+
+
+def _without_attention(trace: Trace, layers: Sequence[int], kind: Kind) -> str:
+    """Say which layers have no attention that could be shown; "" = all have."""
+    run = run_of(trace)
+    stack = run.anatomy.structure.stacks[run.stack(kind)]  # noqa: PD013  not pandas'
+    missing = sorted(set(range(len(stack))) - set(layers))
+    if not missing:
+        return ""
+    one = len(missing) == 1
+    names = ", ".join(_runs(missing))
+    return f"Layer{'' if one else 's'} {names}: no {kind} attention that can be read."
+
+
+def _runs(numbers: Sequence[int]) -> list[str]:
+    """Write numbers that follow each other as "4–7"."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][-1] + 1:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return [f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in found]

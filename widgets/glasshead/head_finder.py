@@ -1,0 +1,152 @@
+"""All heads of a model at a glance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import traitlets
+
+from glasshead.messages import question
+from glasshead.trace_view import TraceView
+from glasshead.view import bundle
+from glasshead_backend.asking import Selection
+from glasshead_backend.frames import pack
+from glasshead_backend.frames.heads import (
+    Shown,
+    head_metrics,
+    heads_frame,
+    heads_table,
+    pattern,
+)
+from glasshead_backend.trace import run_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from glasshead.messages import Answer
+
+_BUSY_WEIGHTS = 20_000_000
+"""From this many attention weights on, heads are computed beside the kernel's own thread."""
+
+
+class HeadFinder(TraceView):
+    """All layers and heads: their patterns, a metric of them, or two metrics against each other.
+
+    A click goes to a head: it sets ``layer`` and ``heads``, here and in every linked view.
+
+    Parameters
+    ----------
+    trace : Trace
+    **state
+        Traits, e.g. ``mode``, ``metric``, ``sort``, ``kind``.
+
+    Examples
+    --------
+    >>> from glasshead import HeadFinder, Lens
+    >>> finder = HeadFinder(Lens.demo("decoder").trace("The whale, the whale!"), sort="highest")
+    >>> list(finder.to_frame().columns)
+    ['layer', 'head', 'entropy', 'distance', 'sink', 'previous_token', 'induction']
+    """
+
+    _esm = bundle("head_finder.js")
+    _css = bundle("head_finder.css")
+
+    mode = traitlets.Enum(
+        ["patterns", "metric", "scatter"], default_value="patterns", help="What is shown of a head."
+    ).tag(sync=True)
+    metric = traitlets.Unicode(
+        help="Metric of heads that is drawn, and by which they are sorted and filtered."
+    ).tag(sync=True)
+    second_metric = traitlets.Unicode(help="Metric of the vertical axis of a scatter.").tag(
+        sync=True
+    )
+    sort = traitlets.Enum(
+        ["layer", "highest", "lowest"],
+        default_value="layer",
+        help="By layer, or by the metric from its highest or its lowest value on.",
+    ).tag(sync=True)
+    at_least = traitlets.Float(
+        None, allow_none=True, help="Only heads whose metric is at least this; None = all."
+    ).tag(sync=True)
+    at_most = traitlets.Float(
+        None, allow_none=True, help="Only heads whose metric is at most this; None = all."
+    ).tag(sync=True)
+    only_layers = traitlets.List(
+        traitlets.Int(), help="Only heads of these layers, ascending; empty = all."
+    ).tag(sync=True)
+
+    _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "unit")
+    _patience: ClassVar[float | None] = 1.0
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return layer, head and all metrics of the heads that are shown, in their order.
+
+        Metrics in their units: see :class:`glasshead.HeadStatistics`.
+        """
+        asked: Any = self.sort
+        low, high, layers = self.at_least, self.at_most, tuple(self.only_layers)
+        return heads_table(self.trace, self._kind, Shown(self.metric, asked, low, high, layers))
+
+    def _make_frame(self) -> dict[str, Any]:
+        return heads_frame(self.trace, self._kind, self._unit)
+
+    def _is_long(self) -> bool:
+        run = run_of(self.trace)
+        calls = [run.call(layer, self._kind) for layer in run.layers(self._kind)]
+        return sum(one.n_heads * one.n_queries * one.n_keys for one in calls) > _BUSY_WEIGHTS
+
+    @property
+    def _work(self) -> str:
+        return "computing all heads"
+
+    def _fit_to_kind(self) -> None:
+        """Keep layers and metrics within what the newly chosen kind of attention has."""
+        super()._fit_to_kind()
+        names = [metric.name for metric in head_metrics(self._kind)]
+        layers = self.trace.layers(self._kind)
+        with self.hold_trait_notifications():
+            self.only_layers = [layer for layer in self.only_layers if layer in layers]
+            if self.metric not in names:
+                # Its limits are of another metric.
+                self.metric, self.at_least, self.at_most = self._first_metric(), None, None
+            if self.second_metric not in names:
+                self.second_metric = self._second_metric()
+
+    @traitlets.default("metric")
+    def _first_metric(self) -> str:
+        return "entropy" if self.kind == "cross" else "previous_token"
+
+    @traitlets.default("second_metric")
+    def _second_metric(self) -> str:
+        return "sink" if self.kind == "cross" else "induction"
+
+    @traitlets.validate("metric", "second_metric")
+    def _valid_metric(self, proposal: dict[str, Any]) -> str:
+        names = [metric.name for metric in head_metrics(self._kind)]
+        if proposal["value"] not in names:
+            raise traitlets.TraitError(
+                f"{proposal['trait'].name} {proposal['value']!r} is not there: heads of "
+                f"{self.kind} attention have {', '.join(map(repr, names))}."
+            )
+        return proposal["value"]
+
+    @traitlets.validate("only_layers")
+    def _valid_layers(self, proposal: dict[str, Any]) -> list[int]:
+        run = run_of(self.trace)
+        try:
+            for layer in proposal["value"]:
+                run.call(layer, self._kind)
+        except ValueError as error:
+            raise traitlets.TraitError(str(error)) from None
+        return sorted(set(proposal["value"]))
+
+    @question
+    def pattern(self, layer: int, head: int) -> Answer:
+        """Return one head, larger than it is in the frame."""
+        drawn = pattern(self.trace, Selection(self._kind, layer, (head,), self._unit))
+        state = {"kind": self.kind, "unit": self.unit, "layer": layer, "head": head}
+        return {**state, "scale": float(drawn.scale[0])}, {
+            "values": pack(drawn.values[0], torch.uint8),
+            "sinks": pack(drawn.sinks[0], torch.uint8),
+        }
