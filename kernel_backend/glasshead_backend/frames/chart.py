@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from glasshead_backend.asking import Kind
-    from glasshead_backend.statistics.chart import Choice, LayerChart, Null, Panel
+    from glasshead_backend.statistics.chart import Choice, LayerChart, Null, Outlier, Panel
     from glasshead_backend.statistics.metric import Measured
-    from glasshead_backend.statistics.outliers import Outlier
     from glasshead_backend.trace import Trace
 
 _TOKEN_VALUES = 1 << 17

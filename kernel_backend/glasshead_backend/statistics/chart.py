@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
-    from glasshead_backend.statistics.outliers import Outlier
-
 _MOST_DIGITS = 7
 """Of a number in single precision."""
 
@@ -75,6 +73,29 @@ class HeatMap:
     label: str
     max: float | None = None
     """Natural end of the scale, if it has one."""
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """The token whose value stands out most: see :mod:`glasshead_backend.statistics.outliers`.
+
+    Attributes
+    ----------
+    series, layer, position : int
+        Where it is: indices into the values.
+    value : float
+    median : float
+        Of the values of its series and layer.
+    n_tokens : int
+        How many tokens are outliers in any series and layer, this one included.
+    """
+
+    series: int
+    layer: int
+    position: int
+    value: float
+    median: float
+    n_tokens: int
 
 
 @dataclass(frozen=True, eq=False)

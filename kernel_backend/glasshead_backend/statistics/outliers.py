@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from glasshead_backend.statistics.chart import median, quartiles
+from glasshead_backend.statistics.chart import Outlier, median, quartiles
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -17,29 +16,6 @@ _RANGES = 3
 """Interquartile ranges above the upper quartile from which on Tukey calls a value far out."""
 _TIMES = 10
 """So many times the median must it be, too."""
-
-
-@dataclass(frozen=True)
-class Outlier:
-    """The value that stands out most.
-
-    Attributes
-    ----------
-    series, layer, position : int
-        Where it is: indices into the values.
-    value : float
-    median : float
-        Of the values of its series and layer.
-    n_tokens : int
-        How many tokens are outliers in any series and layer, this one included.
-    """
-
-    series: int
-    layer: int
-    position: int
-    value: float
-    median: float
-    n_tokens: int
 
 
 def far_out(values: Float[Tensor, "*any value"]) -> Bool[Tensor, "*any value"]:
