@@ -60,7 +60,7 @@ describe("state", () => {
 
 describe("the end", () => {
   test("frees every listener", async () => {
-    expect(model.listenerCount).toBe(NAMES.length + 1);
+    expect(model.listenerCount).toBe(NAMES.length + 2);
     end.abort();
     expect(model.listenerCount).toBe(0);
     model.set("layer", 9);
