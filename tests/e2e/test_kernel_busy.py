@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from e2e.views import LINES, view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from playwright.sync_api import Locator
 
@@ -42,8 +42,8 @@ _OCCUPY = """(seconds) => {
 
 
 @pytest.fixture(scope="module")
-def notebook(lab: LabServer, open_notebook: Callable[[str], Notebook]) -> Iterator[Notebook]:
-    yield open_notebook(lab.add_notebook("busy.ipynb", [SHOW, SLEEP]))
+def notebook(lab: LabServer, open_notebook: Callable[[str], Notebook]) -> Notebook:
+    return open_notebook(lab.add_notebook("busy.ipynb", [SHOW, SLEEP]))
 
 
 def banner(lines: Locator) -> str:

@@ -75,6 +75,36 @@ describe("the end", () => {
   });
 });
 
+test("a greeting says which picture the page has", () => {
+  const of = (values: Record<string, unknown>) => {
+    const drawn = new FakeModel(values);
+    createHost(drawn.asModel, Object.keys(values) as never[], () => {}, end.signal);
+    return drawn.sent[0];
+  };
+  expect(of({ frame: { key: { layer: 3 } } })).toMatchObject({
+    kind: "hello",
+    frame: { layer: 3 },
+  });
+  expect(of({ frame: {} })).toMatchObject({ kind: "hello", frame: null });
+});
+
+test("an element that ipywidgets marks as disconnected has no kernel, until the mark goes", async () => {
+  const el = document.createElement("div");
+  el.className = "jupyter-widgets jupyter-widgets-disconnected";
+  const restored = new FakeModel(values());
+  const cut = createHost<Small>(restored.asModel, NAMES, () => {}, end.signal, el);
+  expect(cut.status).toBe("no kernel");
+  el.className = "jupyter-widgets";
+  restored.fire("comm_live_update");
+  await Promise.resolve();
+  restored.fire("msg:custom", { kind: "hello" });
+  expect(cut.status).toBe("ready");
+  el.className = "jupyter-widgets jupyter-widgets-disconnected";
+  restored.fire("comm_live_update");
+  await Promise.resolve();
+  expect(cut.status).toBe("no kernel");
+});
+
 test("a host where everything throws still has a working view", async () => {
   const still = new StaticModel(values());
   const until = new AbortController();

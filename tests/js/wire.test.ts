@@ -3,6 +3,7 @@ import { isAbort } from "../../js/shared/host/host";
 import {
   BUSY_MS,
   createWire,
+  EXPECT_MS,
   HELLO_MS,
   MAX_IN_FLIGHT,
   NO_KERNEL,
@@ -284,6 +285,20 @@ describe("whether there is a kernel", () => {
     kernel.setCut(false);
     kernel.say({ kind: "hello", id: kernel.of("hello").at(-1)?.id });
     expect(wire.status).toBe("ready");
+  });
+
+  test("a change that nothing is heard of after makes the view greet; what is heard spares it", () => {
+    kernel.say({ kind: "hello" });
+    const count = kernel.of("hello").length;
+    wire.expect();
+    wire.expect();
+    vi.advanceTimersByTime(EXPECT_MS);
+    expect(kernel.of("hello")).toHaveLength(count + 1);
+    kernel.say({ kind: "hello" });
+    wire.expect();
+    kernel.say({ kind: "answer", id: "somebody-else:0", ok: true });
+    vi.advanceTimersByTime(EXPECT_MS);
+    expect(kernel.of("hello")).toHaveLength(count + 1);
   });
 
   test("a host that could not send for a while has its kernel back by itself", () => {

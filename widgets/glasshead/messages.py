@@ -3,9 +3,10 @@
 ``{kind: "ask", id, question, args}`` is always answered with ``{kind: "answer", id, ok, ...}``: a
 ``result`` (small JSON) and a ``layout`` that names, in order, the binary buffers sent along; or an
 ``error`` in plain words. ``{kind: "hello", id}`` is answered in kind, so that a page knows that it
-has a kernel. ``{kind: "stop"}`` ends long work; the view itself sees to it. ``{kind: "cancel", id}``
-says that an answer is no longer wanted, which is known too late here. Must be kept in step with
-``js/shared/host/wire.ts`` and ``js/shared/host/anywidget.ts``.
+has a kernel; with ``frame``, the key of the picture that the page has, the view also sends the
+picture that it has missed. ``{kind: "stop"}`` ends long work; the view itself sees to it.
+``{kind: "cancel", id}`` says that an answer is no longer wanted, which is known too late here.
+Must be kept in step with ``js/shared/host/wire.ts`` and ``js/shared/host/anywidget.ts``.
 """
 
 from __future__ import annotations

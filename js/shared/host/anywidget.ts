@@ -78,7 +78,10 @@ export function createHost<S extends object>(
     // One listener per trait: space-separated event names never fire in some hosts.
     listen(model, `change:${name}`, () => take(name, model.get(name)), signal);
   }
-  const wire = createWire(portOf(model, el, signal), signal);
+  const wire = createWire(
+    { ...portOf(model, el, signal), greeting: () => greeting(state) },
+    signal,
+  );
   return {
     state,
     set(partial) {
@@ -93,6 +96,7 @@ export function createHost<S extends object>(
       }
       // Read-only hosts throw; the view itself has its new state all the same.
       attempt(() => model.save_changes());
+      wire.expect();
     },
     ask: (question, args, asker) => wire.ask(question, args, asker),
     stop: () => attempt(() => model.send({ kind: "stop" })),
@@ -101,6 +105,12 @@ export function createHost<S extends object>(
     },
     onStatus: (callback, until) => wire.onStatus(callback, until),
   };
+}
+
+/** Says which picture the page has: messages can get lost, and so can the picture of a state. */
+function greeting(state: object): Record<string, unknown> {
+  const { frame } = state as { frame?: { key?: object } };
+  return frame ? { frame: frame.key ?? null } : {};
 }
 
 function portOf(model: Model, el: Element | null, signal: AbortSignal): Port {

@@ -23,10 +23,14 @@ export interface Port {
   isCut(): boolean;
   /** Calls back when that has changed. */
   onCut(callback: () => void): void;
+  /** What a greeting says of the page; the kernel sends what the page has missed. */
+  greeting?(): Record<string, unknown>;
 }
 
 export interface Wire {
   ask(question: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<Answer>;
+  /** Something was sent that is not an ask: if nothing is heard soon, the kernel is greeted. */
+  expect(): void;
   readonly status: HostStatus;
   onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void;
 }
@@ -36,6 +40,8 @@ export const MAX_IN_FLIGHT = 4;
 export const HELLO_MS = 1500;
 /** It is greeted again after twice as long each time, up to this. */
 export const HELLO_MOST_MS = 24_000;
+/** A change that brings no message for so long may have been lost: the kernel is greeted. */
+export const EXPECT_MS = 3000;
 /** A kernel that leaves a question unanswered for this many milliseconds is busy. */
 export const BUSY_MS = 10_000;
 export const NO_KERNEL = "There is no kernel to ask: run the cell again for live values.";
@@ -84,6 +90,7 @@ class KernelWire implements Wire {
   #frame = 0;
   #helloTimer: ReturnType<typeof setTimeout> | undefined;
   #helloWait = HELLO_MS;
+  #expectTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(port: Port, signal: AbortSignal) {
     this.#port = port;
@@ -105,6 +112,14 @@ class KernelWire implements Wire {
       this.#waiting.set(question, ask);
       this.#schedule();
     });
+  }
+
+  expect(): void {
+    if (this.#signal.aborted || this.status !== "ready") return;
+    this.#expectTimer ??= setTimeout(() => {
+      this.#expectTimer = undefined;
+      this.#greet();
+    }, EXPECT_MS);
   }
 
   onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void {
@@ -164,6 +179,8 @@ class KernelWire implements Wire {
     if (this.#signal.aborted || !isRecord(message)) return;
     if (message.kind !== "hello" && message.kind !== "answer") return;
     clearTimeout(this.#helloTimer);
+    clearTimeout(this.#expectTimer);
+    this.#expectTimer = undefined;
     this.#helloWait = HELLO_MS;
     this.#setStatus("ready");
     if (message.kind === "hello") this.#askAgain(message.id);
@@ -198,7 +215,8 @@ class KernelWire implements Wire {
       this.#lose();
       return;
     }
-    const isSent = this.#send({ kind: "hello", id: `${this.#prefix}:${this.#count++}` });
+    const id = `${this.#prefix}:${this.#count++}`;
+    const isSent = this.#send({ kind: "hello", id, ...this.#port.greeting?.() });
     if (!isSent) this.#lose();
     this.#helloTimer = setTimeout(() => {
       if (isSent) this.#setStatus("busy");
@@ -231,6 +249,7 @@ class KernelWire implements Wire {
 
   #end(): void {
     clearTimeout(this.#helloTimer);
+    clearTimeout(this.#expectTimer);
     cancelAnimationFrame(this.#frame);
     for (const ask of this.#inFlight.values()) {
       if (!ask.settled) this.#send({ kind: "cancel", id: ask.id });
