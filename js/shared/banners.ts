@@ -12,31 +12,46 @@ export interface Banners {
 
 // Milliseconds until a picture that lags behind its controls says so.
 const PATIENCE = 800;
+// Milliseconds after which a kernel that says nothing may be gone as well.
+const SILENCE = 45_000;
 
 export function createBanners<S extends ViewState>(host: Host<S>, signal: AbortSignal): Banners {
   const { element, show } = stack(host);
-  let stale = false;
-  let patience = 0;
-  /** A picture that is not yet the one asked for says so, once waiting is no longer a blink. */
-  const watchPicture = (state: ViewState): void => {
-    if (!isStale(state)) {
-      window.clearTimeout(patience);
-      patience = 0;
-      stale = false;
-    } else if (!patience) {
-      patience = window.setTimeout(() => {
-        stale = true;
-        show(stale);
-      }, PATIENCE);
-    }
+  const stale = after(PATIENCE, signal, () => refresh());
+  const silent = after(SILENCE, signal, () => refresh());
+  // A picture that is not yet the one asked for says so, once waiting is no longer a blink.
+  const refresh = (): void => {
+    stale.watch(isStale(host.state));
+    silent.watch(stale.now || host.status === "busy");
+    show(stale.now, silent.now);
   };
-  signal.addEventListener("abort", () => window.clearTimeout(patience));
-  host.onStatus(() => show(stale), signal);
+  host.onStatus(refresh, signal);
+  return { element, sync: refresh };
+}
+
+/** Whether something has been so for some milliseconds; `onTurn` tells when it turns out so. */
+function after(ms: number, signal: AbortSignal, onTurn: () => void) {
+  let timer = 0;
+  let now = false;
+  const stop = (): void => {
+    window.clearTimeout(timer);
+    timer = 0;
+  };
+  signal.addEventListener("abort", stop);
   return {
-    element,
-    sync(state) {
-      watchPicture(state);
-      show(stale);
+    get now() {
+      return now;
+    },
+    watch(isSo: boolean): void {
+      if (!isSo) {
+        stop();
+        now = false;
+      } else if (!timer) {
+        timer = window.setTimeout(() => {
+          now = true;
+          onTurn();
+        }, ms);
+      }
     },
   };
 }
@@ -61,10 +76,14 @@ function lacksHeads(key: Readonly<Record<string, unknown>>, { heads }: TraceStat
   return !(drawn.length === 0 && !("aggregate" in key)) && drawn.join() !== heads.join();
 }
 
+const BUSY = "The kernel is busy; the picture follows when it is free.";
+const STALE = "The picture is still the last one; the kernel has not answered yet.";
+const GONE = "If it has ended, run the cell again.";
+
 /** The banners themselves, most urgent first. */
 function stack<S extends ViewState>(
   host: Host<S>,
-): { element: HTMLElement; show(stale: boolean): void } {
+): { element: HTMLElement; show(stale: boolean, silent: boolean): void } {
   const element = h("div", { class: "gh-banners" });
   const words = { error: h("span"), busy: h("span") };
   const cancel = button(
@@ -87,13 +106,11 @@ function stack<S extends ViewState>(
   const busy = banner("busy", "status", h("span", { class: "gh-spinner" }), words.busy);
   return {
     element,
-    show(stale) {
+    show(stale, silent) {
       const { state, status } = host;
       words.error.textContent = state.error;
-      words.busy.textContent =
-        stale && !state.busy
-          ? "The picture is still the last one; the kernel has not answered yet. If it has ended, run the cell again."
-          : state.busy || "The kernel is busy with something else; the answer will come.";
+      const waiting = stale && status !== "busy" ? STALE : BUSY;
+      words.busy.textContent = state.busy || (silent ? `${waiting} ${GONE}` : waiting);
       if (!state.busy) cancel.remove();
       else if (!cancel.parentNode) busy.append(cancel);
       const shown: HTMLElement[] = state.error ? [error] : [];

@@ -60,7 +60,7 @@ describe("state", () => {
 
 describe("the end", () => {
   test("frees every listener", async () => {
-    expect(model.listenerCount).toBe(NAMES.length + 1);
+    expect(model.listenerCount).toBe(NAMES.length + 2);
     end.abort();
     expect(model.listenerCount).toBe(0);
     model.set("layer", 9);
@@ -73,6 +73,36 @@ describe("the end", () => {
     host.set({ layer: 4 });
     expect(model.values.layer).toBe(1);
   });
+});
+
+test("a greeting says which picture the page has", () => {
+  const of = (values: Record<string, unknown>) => {
+    const drawn = new FakeModel(values);
+    createHost(drawn.asModel, Object.keys(values) as never[], () => {}, end.signal);
+    return drawn.sent[0];
+  };
+  expect(of({ frame: { key: { layer: 3 } } })).toMatchObject({
+    kind: "hello",
+    frame: { layer: 3 },
+  });
+  expect(of({ frame: {} })).toMatchObject({ kind: "hello", frame: null });
+});
+
+test("an element that ipywidgets marks as disconnected has no kernel, until the mark goes", async () => {
+  const el = document.createElement("div");
+  el.className = "jupyter-widgets jupyter-widgets-disconnected";
+  const restored = new FakeModel(values());
+  const cut = createHost<Small>(restored.asModel, NAMES, () => {}, end.signal, el);
+  expect(cut.status).toBe("no kernel");
+  el.className = "jupyter-widgets";
+  restored.fire("comm_live_update");
+  await Promise.resolve();
+  restored.fire("msg:custom", { kind: "hello" });
+  expect(cut.status).toBe("ready");
+  el.className = "jupyter-widgets jupyter-widgets-disconnected";
+  restored.fire("comm_live_update");
+  await Promise.resolve();
+  expect(cut.status).toBe("no kernel");
 });
 
 test("a host where everything throws still has a working view", async () => {

@@ -3,6 +3,7 @@ import { isAbort } from "../../js/shared/host/host";
 import {
   BUSY_MS,
   createWire,
+  EXPECT_MS,
   HELLO_MS,
   MAX_IN_FLIGHT,
   NO_KERNEL,
@@ -16,6 +17,8 @@ type Message = Record<string, unknown>;
 class FakeKernel implements Port {
   readonly received: Message[] = [];
   broken = false;
+  private cut = false;
+  private onCutChange = (): void => {};
   private callback: (message: unknown, buffers: readonly unknown[]) => void = () => {};
 
   send(message: Message): void {
@@ -25,6 +28,19 @@ class FakeKernel implements Port {
 
   listen(callback: (message: unknown, buffers: readonly unknown[]) => void): void {
     this.callback = callback;
+  }
+
+  isCut(): boolean {
+    return this.cut;
+  }
+
+  onCut(callback: () => void): void {
+    this.onCutChange = callback;
+  }
+
+  setCut(cut: boolean): void {
+    this.cut = cut;
+    this.onCutChange();
   }
 
   say(message: unknown, buffers: readonly unknown[] = []): void {
@@ -196,25 +212,104 @@ describe("not flooding the kernel", () => {
 });
 
 describe("whether there is a kernel", () => {
-  test("a hello that is not answered in time means none; asking then says so", async () => {
+  test("a hello that is not answered in time means a busy one; what is asked waits for it", async () => {
     const seen: string[] = [];
     wire.onStatus((status) => seen.push(status), end.signal);
     const early = watch(wire.ask("cell", {}));
     frame();
-    expect(kernel.received[0]).toEqual({ kind: "hello" });
-    vi.advanceTimersByTime(HELLO_MS);
+    expect(kernel.received[0]).toMatchObject({ kind: "hello" });
+    vi.advanceTimersByTime(25_000);
+    expect(seen).toEqual(["busy"]);
+    expect(early).toEqual({});
+    kernel.answer(kernel.of("ask")[0], { weight: 1 });
+    await settled();
+    expect(early.value).toMatchObject({ result: { weight: 1 } });
+    expect(wire.status).toBe("ready");
+  });
+
+  test("a silent kernel is greeted again, less and less often, and it counts as busy meanwhile", () => {
+    vi.advanceTimersByTime(HELLO_MS * (1 + 2 + 4) + 1);
+    expect(kernel.of("hello")).toHaveLength(4);
+    vi.advanceTimersByTime(300_000);
+    expect(kernel.of("hello").length).toBeLessThan(20);
+    expect(wire.status).toBe("busy");
+    kernel.say({ kind: "hello", id: kernel.of("hello")[0]?.id });
+    expect(wire.status).toBe("ready");
+    const count = kernel.of("hello").length;
+    vi.advanceTimersByTime(100_000);
+    expect(kernel.of("hello")).toHaveLength(count);
+  });
+
+  test("an ask that was lost is asked again once the kernel greets back", async () => {
+    const answer = watch(wire.ask("cell", { query: 3 }));
+    frame();
+    const [lost] = kernel.of("ask");
+    vi.advanceTimersByTime(BUSY_MS);
+    // The first hello went out before the ask: its answer says nothing about it.
+    kernel.say({ kind: "hello", id: kernel.of("hello")[0]?.id });
+    frame();
+    expect(kernel.of("ask")).toHaveLength(1);
+    kernel.say({ kind: "hello", id: kernel.of("hello").at(-1)?.id });
+    frame();
+    const again = kernel.of("ask").at(-1);
+    expect(again).toMatchObject({ question: "cell", args: { query: 3 } });
+    expect(again?.id).not.toBe(lost?.id);
+    kernel.answer(again, { weight: 0.5 });
+    await settled();
+    expect(answer.value).toMatchObject({ result: { weight: 0.5 } });
+  });
+
+  test("lost asks that nobody waits for give their places back", () => {
+    for (let i = 0; i < 9; i++) {
+      watch(wire.ask("cell", { query: i }));
+      frame();
+    }
+    expect(kernel.of("ask")).toHaveLength(MAX_IN_FLIGHT);
+    vi.advanceTimersByTime(BUSY_MS);
+    kernel.say({ kind: "hello", id: kernel.of("hello").at(-1)?.id });
+    frame();
+    expect(kernel.of("ask").at(-1)?.args).toEqual({ query: 8 });
+  });
+
+  test("it is gone when the host says so; asking then says so, until the line is mended", async () => {
+    kernel.say({ kind: "hello" });
+    const early = watch(wire.ask("cell", {}));
+    frame();
+    kernel.setCut(true);
     expect(wire.status).toBe("no kernel");
-    expect(seen).toEqual(["no kernel"]);
     await settled();
     expect(early.error).toEqual(new Error(NO_KERNEL));
     const late = watch(wire.ask("cell", {}));
     await settled();
     expect(late.error).toEqual(new Error(NO_KERNEL));
+    kernel.setCut(false);
+    kernel.say({ kind: "hello", id: kernel.of("hello").at(-1)?.id });
+    expect(wire.status).toBe("ready");
   });
 
-  test("a hello that comes late brings the kernel back", () => {
-    vi.advanceTimersByTime(HELLO_MS + 1);
+  test("a change that nothing is heard of after makes the view greet; what is heard spares it", () => {
     kernel.say({ kind: "hello" });
+    const count = kernel.of("hello").length;
+    wire.expect();
+    wire.expect();
+    vi.advanceTimersByTime(EXPECT_MS);
+    expect(kernel.of("hello")).toHaveLength(count + 1);
+    kernel.say({ kind: "hello" });
+    wire.expect();
+    kernel.say({ kind: "answer", id: "somebody-else:0", ok: true });
+    vi.advanceTimersByTime(EXPECT_MS);
+    expect(kernel.of("hello")).toHaveLength(count + 1);
+  });
+
+  test("a host that could not send for a while has its kernel back by itself", () => {
+    kernel.say({ kind: "hello" });
+    kernel.broken = true;
+    watch(wire.ask("cell", {}));
+    frame();
+    expect(wire.status).toBe("no kernel");
+    kernel.broken = false;
+    vi.advanceTimersByTime(60_000);
+    kernel.say({ kind: "hello", id: kernel.of("hello").at(-1)?.id });
     expect(wire.status).toBe("ready");
   });
 
@@ -240,7 +335,7 @@ describe("whether there is a kernel", () => {
       kernel.say(message);
     }
     vi.advanceTimersByTime(HELLO_MS);
-    expect(wire.status).toBe("no kernel");
+    expect(wire.status).toBe("busy");
   });
 
   test("when the view ends, what is open is cancelled and no timer stays", async () => {

@@ -2,10 +2,11 @@
 
 ``{kind: "ask", id, question, args}`` is always answered with ``{kind: "answer", id, ok, ...}``: a
 ``result`` (small JSON) and a ``layout`` that names, in order, the binary buffers sent along; or an
-``error`` in plain words. ``{kind: "hello"}`` is answered in kind, so that a page knows that it has
-a kernel. ``{kind: "stop"}`` ends long work; the view itself sees to it. ``{kind: "cancel", id}``
-says that an answer is no longer wanted, which is known too late here. Must be kept in step with
-``js/shared/host/wire.ts`` and ``js/shared/host/anywidget.ts``.
+``error`` in plain words. ``{kind: "hello", id}`` is answered in kind, so that a page knows that it
+has a kernel; with ``frame``, the key of the picture that the page has, the view also sends the
+picture that it has missed. ``{kind: "stop"}`` ends long work; the view itself sees to it.
+``{kind: "cancel", id}`` says that an answer is no longer wanted, which is known too late here.
+Must be kept in step with ``js/shared/host/wire.ts`` and ``js/shared/host/anywidget.ts``.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def reply(view: object, content: object) -> tuple[dict[str, Any], list[bytes]] |
     if not isinstance(content, dict):
         return None
     if content.get("kind") == "hello":
-        return {"kind": "hello"}, []
+        return {name: content[name] for name in ("kind", "id") if name in content}, []
     if content.get("kind") != "ask":
         return None
     answer: dict[str, Any] = {"kind": "answer", "id": content.get("id")}

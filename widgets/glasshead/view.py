@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -170,17 +171,31 @@ class View(anywidget.AnyWidget):
             self.error = str(error)
             self.send_state(set(sync_data) & set(self.keys))
 
+    def _has_missed_picture(self, content: object) -> bool:
+        """Whether a greeting tells of another picture than the current one.
+
+        Jupyter drops messages when there are very many, and a page that opens may lose some.
+        """
+        if not isinstance(content, dict) or content.get("kind") != "hello":
+            return False
+        key = json.loads(json.dumps(self.frame.get("key")))
+        return "frame" in content and content["frame"] != key
+
     def _on_message(self, _: object, content: object, __: object) -> None:
         if isinstance(content, dict) and content.get("kind") == "stop":
             self.cancel()
             return
         with self._lock:
             answer = reply(self, content)
+            if self._has_missed_picture(content):
+                self.send_state([name for name in _PICTURE if self.has_trait(name)])
         if answer is not None:
             message, buffers = answer
             self.send(message, buffers)
 
 
+_PICTURE = ("axes", "frame", "busy", "error")
+"""Traits that a picture comes with."""
 _PASSING = {"error", "busy", "hovered", "hovered_source"}
 """Traits that say what is going on, not what is shown."""
 

@@ -39,7 +39,7 @@ export function mount<S extends ViewState>(
   const names = [...Object.keys(VIEW_TRAITS), ...Object.keys(viewClass.traits)] as (keyof S &
     string)[];
   let view: View<S> | null = null;
-  const host = createHost<S>(model, names, (changed) => view?.update(changed), signal);
+  const host = createHost<S>(model, names, (changed) => view?.update(changed), signal, el);
   signal.addEventListener("abort", () => view?.destroy());
   try {
     view = new viewClass(el, host);
@@ -57,6 +57,7 @@ export function createHost<S extends object>(
   traits: readonly (keyof S & string)[],
   onChange: (changed: Partial<S>) => void,
   signal: AbortSignal,
+  el: Element | null = null,
 ): Host<S> {
   const state = {} as S;
   const changed = new Set<keyof S & string>();
@@ -77,7 +78,10 @@ export function createHost<S extends object>(
     // One listener per trait: space-separated event names never fire in some hosts.
     listen(model, `change:${name}`, () => take(name, model.get(name)), signal);
   }
-  const wire = createWire(portOf(model, signal), signal);
+  const wire = createWire(
+    { ...portOf(model, el, signal), greeting: () => greeting(state) },
+    signal,
+  );
   return {
     state,
     set(partial) {
@@ -92,6 +96,7 @@ export function createHost<S extends object>(
       }
       // Read-only hosts throw; the view itself has its new state all the same.
       attempt(() => model.save_changes());
+      wire.expect();
     },
     ask: (question, args, asker) => wire.ask(question, args, asker),
     stop: () => attempt(() => model.send({ kind: "stop" })),
@@ -102,8 +107,17 @@ export function createHost<S extends object>(
   };
 }
 
-function portOf(model: Model, signal: AbortSignal): Port {
+/** Says which picture the page has: messages can get lost, and so can the picture of a state. */
+function greeting(state: object): Record<string, unknown> {
+  const { frame } = state as { frame?: { key?: object } };
+  return frame ? { frame: frame.key ?? null } : {};
+}
+
+function portOf(model: Model, el: Element | null, signal: AbortSignal): Port {
   return {
+    // ipywidgets marks the elements of models whose kernel is gone, and tells the models.
+    isCut: () => Boolean(el?.closest(".jupyter-widgets-disconnected")),
+    onCut: (callback) => listen(model, "comm_live_update", () => queueMicrotask(callback), signal),
     send: (message) => model.send(message),
     listen(callback) {
       listen(
@@ -125,7 +139,7 @@ function listen(
   callback: (message: unknown, buffers?: readonly unknown[]) => void,
   signal: AbortSignal,
 ): void {
-  model.on(event, callback);
+  attempt(() => model.on(event, callback));
   signal.addEventListener("abort", () => attempt(() => model.off(event, callback)));
 }
 

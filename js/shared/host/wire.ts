@@ -5,6 +5,10 @@
  * animation frame (the latest wins, an older one of the same question is cancelled), at most four
  * unanswered, and no answer reaches a view that has moved on. A cancelled ask keeps its place
  * among the four until the kernel has answered it: a busy kernel is not flooded.
+ *
+ * Silence is no sign that there is no kernel: one that runs a cell answers when the cell is done.
+ * So a view that hears nothing says that the kernel is busy, and asks again and again whether it is
+ * there; that it is gone is only said when nothing can be sent, or the host says so.
  */
 
 import { decode, type NdArray } from "../arrays";
@@ -15,23 +19,38 @@ import type { Answer, HostStatus } from "./host";
 export interface Port {
   send(message: Record<string, unknown>): void;
   listen(callback: (message: unknown, buffers: readonly unknown[]) => void): void;
+  /** Whether the host says that there is no kernel at the other end; not all hosts know. */
+  isCut(): boolean;
+  /** Calls back when that has changed. */
+  onCut(callback: () => void): void;
+  /** What a greeting says of the page; the kernel sends what the page has missed. */
+  greeting?(): Record<string, unknown>;
 }
 
 export interface Wire {
   ask(question: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<Answer>;
+  /** Something was sent that is not an ask: if nothing is heard soon, the kernel is greeted. */
+  expect(): void;
   readonly status: HostStatus;
   onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void;
 }
 
 export const MAX_IN_FLIGHT = 4;
-/** A kernel that has not greeted back after this many milliseconds is not there. */
+/** A kernel that has not greeted back after this many milliseconds is busy. */
 export const HELLO_MS = 1500;
+/** It is greeted again after twice as long each time, up to this. */
+export const HELLO_MOST_MS = 24_000;
+/** A change that brings no message for so long may have been lost: the kernel is greeted. */
+export const EXPECT_MS = 3000;
 /** A kernel that leaves a question unanswered for this many milliseconds is busy. */
 export const BUSY_MS = 10_000;
 export const NO_KERNEL = "There is no kernel to ask: run the cell again for live values.";
 
 interface Ask {
-  readonly id: string;
+  /** A new one each time that it is sent. */
+  id: string;
+  /** The count of messages when it was sent. */
+  sent: number;
   readonly question: string;
   readonly args: Record<string, unknown>;
   resolve(answer: Answer): void;
@@ -70,14 +89,16 @@ class KernelWire implements Wire {
   readonly #listeners = new Set<(status: HostStatus) => void>();
   #frame = 0;
   #helloTimer: ReturnType<typeof setTimeout> | undefined;
+  #helloWait = HELLO_MS;
+  #expectTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(port: Port, signal: AbortSignal) {
     this.#port = port;
     this.#signal = signal;
     signal.addEventListener("abort", () => this.#end());
     port.listen((message, buffers) => this.#receive(message, buffers));
-    this.#helloTimer = setTimeout(() => this.#lose(), HELLO_MS);
-    if (!this.#send({ kind: "hello" })) this.#lose();
+    port.onCut(() => this.#greet());
+    this.#greet();
   }
 
   ask(question: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<Answer> {
@@ -85,13 +106,20 @@ class KernelWire implements Wire {
       if (signal?.aborted || this.#signal.aborted) return reject(abortError());
       if (this.status === "no kernel") return reject(new Error(NO_KERNEL));
       for (const older of this.#current(question)) this.#cancel(older);
-      const id = `${this.#prefix}:${this.#count++}`;
-      const base = { id, question, args, settled: false, busyTimer: undefined };
+      const base = { id: "", sent: 0, question, args, settled: false, busyTimer: undefined };
       const ask: Ask = { ...base, resolve, reject };
       signal?.addEventListener("abort", () => this.#cancel(ask), { once: true });
       this.#waiting.set(question, ask);
       this.#schedule();
     });
+  }
+
+  expect(): void {
+    if (this.#signal.aborted || this.status !== "ready") return;
+    this.#expectTimer ??= setTimeout(() => {
+      this.#expectTimer = undefined;
+      this.#greet();
+    }, EXPECT_MS);
   }
 
   onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void {
@@ -131,11 +159,17 @@ class KernelWire implements Wire {
     for (const ask of [...this.#waiting.values()].reverse()) {
       if (this.#inFlight.size >= MAX_IN_FLIGHT) return;
       this.#waiting.delete(ask.question);
+      ask.sent = this.#count++;
+      ask.id = `${this.#prefix}:${ask.sent}`;
       this.#inFlight.set(ask.id, ask);
-      ask.busyTimer = setTimeout(() => this.#setStatus("busy"), BUSY_MS);
+      ask.busyTimer = setTimeout(() => {
+        this.#setStatus("busy");
+        this.#greet();
+      }, BUSY_MS);
       const { id, question, args } = ask;
       if (!this.#send({ kind: "ask", id, question, args })) {
         this.#lose();
+        this.#greet();
         return;
       }
     }
@@ -145,9 +179,13 @@ class KernelWire implements Wire {
     if (this.#signal.aborted || !isRecord(message)) return;
     if (message.kind !== "hello" && message.kind !== "answer") return;
     clearTimeout(this.#helloTimer);
+    clearTimeout(this.#expectTimer);
+    this.#expectTimer = undefined;
+    this.#helloWait = HELLO_MS;
     this.#setStatus("ready");
+    if (message.kind === "hello") this.#askAgain(message.id);
     const ask = this.#inFlight.get(String(message.id));
-    if (message.kind === "hello" || !ask) return;
+    if (!ask) return;
     this.#inFlight.delete(ask.id);
     clearTimeout(ask.busyTimer);
     this.#settle(ask, () => {
@@ -169,6 +207,40 @@ class KernelWire implements Wire {
     }
   }
 
+  /** Asks whether a kernel is there, again and again until it answers. */
+  #greet(): void {
+    clearTimeout(this.#helloTimer);
+    if (this.#signal.aborted) return;
+    if (this.#port.isCut()) {
+      this.#lose();
+      return;
+    }
+    const id = `${this.#prefix}:${this.#count++}`;
+    const isSent = this.#send({ kind: "hello", id, ...this.#port.greeting?.() });
+    if (!isSent) this.#lose();
+    this.#helloTimer = setTimeout(() => {
+      if (isSent) this.#setStatus("busy");
+      this.#greet();
+    }, this.#helloWait);
+    this.#helloWait = Math.min(2 * this.#helloWait, HELLO_MOST_MS);
+  }
+
+  /**
+   * What was sent before a hello that has been answered, and has no answer itself, was lost, or
+   * waits behind a cell that the hello has overtaken: it is asked anew.
+   */
+  #askAgain(hello: unknown): void {
+    const [prefix, count] = String(hello).split(":");
+    if (prefix !== this.#prefix) return;
+    for (const ask of [...this.#inFlight.values()]) {
+      if (ask.sent > Number(count)) continue;
+      this.#inFlight.delete(ask.id);
+      clearTimeout(ask.busyTimer);
+      if (!ask.settled) this.#waiting.set(ask.question, ask);
+    }
+    this.#schedule();
+  }
+
   #lose(): void {
     clearTimeout(this.#helloTimer);
     this.#setStatus("no kernel");
@@ -177,6 +249,7 @@ class KernelWire implements Wire {
 
   #end(): void {
     clearTimeout(this.#helloTimer);
+    clearTimeout(this.#expectTimer);
     cancelAnimationFrame(this.#frame);
     for (const ask of this.#inFlight.values()) {
       if (!ask.settled) this.#send({ kind: "cancel", id: ask.id });
