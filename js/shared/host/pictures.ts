@@ -23,7 +23,7 @@ export function answerPictures(port: PicturePort, make: (wish: Wish) => Promise<
   const draw = async (id: string, wish: Wish): Promise<void> => {
     port.send({ kind: "drawing", id, by });
     try {
-      const bytes = await bytesOf(await make(wish));
+      const bytes = await (await make(wish)).arrayBuffer();
       const parts = Math.max(1, Math.ceil(bytes.byteLength / PART));
       for (let part = 0; part < parts; part++) {
         const buffer = bytes.slice(part * PART, (part + 1) * PART);
@@ -49,8 +49,4 @@ function wishOf({ format, scale, theme, transparent }: Partial<Wish>): Wish {
     theme: theme === "dark" ? "dark" : "light",
     transparent: transparent === true,
   };
-}
-
-function bytesOf(blob: Blob): Promise<ArrayBuffer> {
-  return new Response(blob).arrayBuffer();
 }

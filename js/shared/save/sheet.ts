@@ -30,7 +30,7 @@ export function asSvg(sheet: Sheet): string {
   const left = Math.min(...parts.map(({ box }) => box.left));
   const right = Math.max(...parts.map(({ box }) => box.right));
   const inner = Math.max(NARROWEST, parts.length ? right - left : 0);
-  const root = svg("svg", { xmlns: "http://www.w3.org/2000/svg" });
+  const root = svg("svg");
   let y = PAD;
   const say = (words: string, look: Record<string, string | number>): void => {
     for (const line of wrapped(words, Math.floor(inner / LETTER))) {
