@@ -31,7 +31,7 @@ export function saveMenu({ draw, name, fail }: SaveOptions, signal: AbortSignal)
   const panel = h(
     "div",
     {
-      class: "gh-help gh-save",
+      class: "gh-menu gh-save",
       attrs: { hidden: true, role: "group" },
       aria: { label: "Save the picture" },
     },

@@ -19,7 +19,8 @@ export interface Engraving {
   readonly box: Box;
 }
 
-const CONTROLS = "button, select, input, textarea, label, .gh-tooltip, .gh-help, .gh-banners";
+const CONTROLS =
+  "button, select, input, textarea, label, .gh-tooltip, .gh-help, .gh-menu, .gh-banners";
 const NOTHING: Box = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
 
 let engravings = 0;
