@@ -275,7 +275,9 @@ describe("a token that stands far out", () => {
 
   test("is named with its value, beside the median of its layer", () => {
     const { el } = mountChart({ frame: chartFrame({ outlier }) });
-    expect(named(el).textContent).toBe("outlier: token 0 ‘\u2068The\u2069’ 23,000 (MLP, layer 3; median 30)");
+    expect(named(el).textContent).toBe(
+      "outlier: token 0 ‘\u2068The\u2069’ 23,000 (MLP, layer 3; median 30)",
+    );
   });
 
   test("is pinned by a click, and let go by another", () => {
