@@ -5,6 +5,7 @@ import { SIDES, type Side, unitName } from "../shared/map/axis";
 import { labelWidths } from "../shared/map/measure";
 import { type At, labelAt } from "../shared/map/pin";
 import { headColour, type Rgb } from "../shared/palette";
+import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
 import { parseRgb } from "../shared/theme";
@@ -53,6 +54,13 @@ interface Due {
   overlay: boolean;
 }
 
+type Painter = (
+  context: CanvasRenderingContext2D,
+  geometry: Geometry,
+  picture: LinesPicture,
+  lines: Lines,
+) => unknown;
+
 export class Stage {
   readonly plane = h("div", { class: "al-plane" });
   readonly elements: readonly HTMLElement[];
@@ -89,6 +97,8 @@ export class Stage {
       signal,
     });
     watchSize(shell.body, () => this.#resized(), signal);
+    drawnAs(this.#base, (context) => this.#redraw(context, this.#drawBase));
+    drawnAs(this.#overlay, (context) => this.#redraw(context, this.#drawOverlay));
   }
 
   /** New labels, where they are others than before. */
@@ -150,7 +160,6 @@ export class Stage {
   };
 
   #paintBase(geometry: Geometry, picture: LinesPicture): void {
-    const { rule } = this.#drawing();
     for (const side of SIDES) this.#columns[side].window(geometry);
     const context = sizeCanvas(this.#base, geometry.width, geometry.height);
     const lines = picture.content;
@@ -158,17 +167,40 @@ export class Stage {
     const [from, to] = rowsInView(geometry);
     this.#events.onRows(lines, from, to);
     if (!context) return;
-    const paint = this.#paint(picture, lines);
-    const drawn = rule ? linesBetween(lines, rule, from, to) : null;
-    this.#curves = drawn ? drawLines(context, geometry, lines, drawn, paint) : [];
-    this.#minimap.draw(geometry, lines, paint.inks.ink);
+    this.#curves = this.#drawBase(context, geometry, picture, lines);
+    this.#minimap.draw(geometry, lines, this.#shell.inks().ink);
   }
 
+  /** The same on another context, for a saved picture. */
+  #redraw(context: CanvasRenderingContext2D, draw: Painter): void {
+    const { picture } = this.#drawing();
+    if (picture?.content && this.#geometry) draw(context, this.#geometry, picture, picture.content);
+  }
+
+  readonly #drawBase = (
+    context: CanvasRenderingContext2D,
+    geometry: Geometry,
+    picture: LinesPicture,
+    lines: Lines,
+  ): Curve[] => {
+    const { rule } = this.#drawing();
+    const drawn = rule ? linesBetween(lines, rule, ...rowsInView(geometry)) : null;
+    return drawn ? drawLines(context, geometry, lines, drawn, this.#paint(picture, lines)) : [];
+  };
+
   #paintOverlay(geometry: Geometry, picture: LinesPicture, lines: Lines): void {
-    const { fans } = this.#drawing();
     const context = sizeCanvas(this.#overlay, geometry.width, geometry.height);
-    this.#headings.hint(geometry, fans.at(-1) ?? null, lines);
-    if (!context) return;
+    this.#headings.hint(geometry, this.#drawing().fans.at(-1) ?? null, lines);
+    if (context) this.#drawOverlay(context, geometry, picture, lines);
+  }
+
+  readonly #drawOverlay = (
+    context: CanvasRenderingContext2D,
+    geometry: Geometry,
+    picture: LinesPicture,
+    lines: Lines,
+  ): void => {
+    const { fans } = this.#drawing();
     const paint = this.#paint(picture, lines);
     drawGutter(context, geometry, lines, fans, paint);
     drawFans(context, geometry, fans, lines, paint);
@@ -182,7 +214,7 @@ export class Stage {
     });
     this.#headings.name(named, hasGutter(lines));
     if (this.#line) drawLine(context, geometry, this.#line, paint);
-  }
+  };
 
   /** Colours of the heads that are drawn. */
   #ofHead(lines: Lines): (head: number) => Rgb {

@@ -5,6 +5,7 @@ import type { Host } from "../shared/host/host";
 import { commonKeys } from "../shared/keys";
 import { onlyLit } from "../shared/lit";
 import type { Side } from "../shared/map/axis";
+import { mapCaption } from "../shared/map/caption";
 import { type At, type LitUnits, litUnits, pinPatch, pointPatch } from "../shared/map/pin";
 import { percent } from "../shared/numbers";
 import { createShell, type Shell } from "../shared/shell";
@@ -43,6 +44,7 @@ export class AttentionLinesView implements View<LinesState> {
     this.#host = host;
     this.#shell = createShell(el, host, AttentionLinesView, {
       help: HELP,
+      picture: () => ({ caption: mapCaption(host.state) }),
       onTheme: () => this.#restyle(),
     });
     const { body, root, signal } = this.#shell;

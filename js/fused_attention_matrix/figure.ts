@@ -5,6 +5,7 @@ import { SIDES, type Side } from "../shared/map/axis";
 import { labelWidths } from "../shared/map/measure";
 import type { LitUnits } from "../shared/map/pin";
 import { divergingTable, sequentialTable } from "../shared/palette";
+import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
 import { type Paint, type Top, topIn } from "./colour";
@@ -110,6 +111,11 @@ export class Figure {
       this.#table.element,
     );
     watchSize(shell.body, () => this.draw(), shell.signal);
+    drawnAs(this.#base, (context) => {
+      const matrix = this.#drawing().picture?.content;
+      if (matrix && this.plot) this.#paintBase(context, matrix, this.plot);
+    });
+    drawnAs(this.#overlay, (context) => this.#paintOverlay(context));
     shell.signal.addEventListener("abort", () => window.clearTimeout(this.#settling));
   }
 
@@ -211,29 +217,34 @@ export class Figure {
   }
 
   #drawMatrix(matrix: Matrix, plot: Plot): void {
-    const { tile, exact } = this.#wanted(plot, matrix);
-    const inks = this.#shell.inks();
-    const grids = tile ? [matrix.grid, tile] : [matrix.grid];
-    const finest = grids[grids.length - 1] ?? matrix.grid;
-    const paint = this.#paint(matrix, finest, plot);
-    this.#readRasters(matrix, grids, paint);
+    this.#tiles.want(plot, matrix);
     const { width, height } = sizeOf(plot);
+    const { paint, finest } = this.#read(matrix, plot);
     const context = sizeCanvas(this.#base, width, height);
-    if (context) {
-      const rasters = this.#rasters.flatMap(({ raster }) => (raster ? [raster] : []));
-      drawMatrix(context, plot, matrix, rasters, inks);
-      drawNumbers(context, plot, matrix, exact, paint, inks);
-      const margins = this.#margins ?? marginsOf(matrix);
-      const rows = margins.rows.slice(0, plot.lanes).map((lane) => lane.values);
-      drawMargins(context, plot, rows, margins.columns.values, inks);
-    }
+    if (context) this.#paintBase(context, matrix, plot);
     this.#base.setAttribute("aria-label", `Heatmap: ${wholeWords(matrix)}`);
     this.#onDrawn({ paint, clipped: this.#top?.clipped ?? false, pooledBy: finest.factor });
   }
 
-  #wanted(plot: Plot, matrix: Matrix): Tiles {
-    this.#tiles.want(plot, matrix);
-    return this.#tiles;
+  /** What there is to paint, and its colours. */
+  #read(matrix: Matrix, plot: Plot): { paint: Paint; finest: Grid } {
+    const { tile } = this.#tiles;
+    const grids = tile ? [matrix.grid, tile] : [matrix.grid];
+    const finest = grids[grids.length - 1] ?? matrix.grid;
+    const paint = this.#paint(matrix, finest, plot);
+    this.#readRasters(matrix, grids, paint);
+    return { paint, finest };
+  }
+
+  #paintBase(context: CanvasRenderingContext2D, matrix: Matrix, plot: Plot): void {
+    const inks = this.#shell.inks();
+    const { paint } = this.#read(matrix, plot);
+    const rasters = this.#rasters.flatMap(({ raster }) => (raster ? [raster] : []));
+    drawMatrix(context, plot, matrix, rasters, inks);
+    drawNumbers(context, plot, matrix, this.#tiles.exact, paint, inks);
+    const margins = this.#margins ?? marginsOf(matrix);
+    const rows = margins.rows.slice(0, plot.lanes).map((lane) => lane.values);
+    drawMargins(context, plot, rows, margins.columns.values, inks);
   }
 
   /** Colours, ending where the part in view does, or at 1. */
@@ -262,11 +273,16 @@ export class Figure {
 
   readonly #drawOverlay = (): void => {
     const { plot } = this;
-    const { picture, cell, pinned, lit } = this.#drawing();
-    if (!plot || !picture) return;
+    if (!plot || !this.#drawing().picture) return;
     const { width, height } = sizeOf(plot);
     const context = sizeCanvas(this.#overlay, width, height);
-    if (!context) return;
+    if (context) this.#paintOverlay(context);
+  };
+
+  #paintOverlay(context: CanvasRenderingContext2D): void {
+    const { plot } = this;
+    const { picture, cell, pinned, lit } = this.#drawing();
+    if (!plot || !picture) return;
     const band = (side: Side): Set<number> => {
       const { selected, hovered } = lit(side);
       const units = new Set(pinned ? [] : selected);
@@ -275,7 +291,7 @@ export class Figure {
     };
     const marks = { cell, pinned, rows: band("query"), cols: band("key") };
     drawMarks(context, plot, marks, this.#shell.inks());
-  };
+  }
 
   #size(plot: Plot): void {
     this.#isSized = true;

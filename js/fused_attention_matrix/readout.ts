@@ -90,7 +90,7 @@ export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout 
   const heading = h("div", { class: "gh-caption" });
   const hint = h(
     "div",
-    { class: "gh-caption" },
+    { class: "gh-caption", data: { "in-picture": "no" } },
     "Point at a cell for its exact weight; a click pins it.",
   );
   const element = h(
@@ -162,7 +162,10 @@ function listItem(
     button(
       "fm-go",
       () => goTo(cell),
-      { attrs: { title: "Go there and pin it" }, data: { query: cell.query, key: cell.key } },
+      {
+        attrs: { title: "Go there and pin it" },
+        data: { query: cell.query, key: cell.key, "in-picture": "yes" },
+      },
       h("span", { class: "gh-number" }, formatNumber(cell.weight, matrix.compare !== null, 3)),
       h("span", { class: "fm-item" }, words),
     ),

@@ -5,6 +5,7 @@ import type { Host } from "../shared/host/host";
 import { commonKeys } from "../shared/keys";
 import { hoverPatch, type Lit, litTokens, onlyLit, selectPatch } from "../shared/lit";
 import type { Side } from "../shared/map/axis";
+import { mapCaption } from "../shared/map/caption";
 import { type At, type LitUnits, litUnits, pinPatch, pointPatch } from "../shared/map/pin";
 import { createShell, type Shell } from "../shared/shell";
 import { changesOf, MAP_TRAITS, type View } from "../shared/view";
@@ -51,6 +52,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     this.#host = host;
     this.#shell = createShell(el, host, FusedAttentionMatrixView, {
       help: HELP,
+      picture: () => ({ caption: mapCaption(host.state) }),
       onTheme: () => this.#restyle(),
     });
     const { body, root, signal, legend } = this.#shell;

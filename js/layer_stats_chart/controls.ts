@@ -1,11 +1,10 @@
-/** The header of the chart: statistic, layer, stack, quantity, picture, scale, saving. */
+/** The header of the chart: statistic, layer, stack, quantity, picture, scale. */
 
 import { layerStepper, type SegmentedProps, segmented } from "../shared/controls";
 import type { Host } from "../shared/host/host";
 import { layerNumbers } from "../shared/scene";
 import type { Kind } from "../shared/state";
 import type { ChartData } from "./data";
-import { type NamedSheet, savers } from "./saving";
 import { allowsLog, scaleOf } from "./scales";
 import { settings } from "./settings";
 import type { ChartState, ScaleName } from "./state";
@@ -41,7 +40,6 @@ export interface Controls {
 export function chartControls(
   host: Host<ChartState>,
   on: { picture(picture: Picture): void; draft(): void },
-  saving: { sheet(): NamedSheet | null; fail(words: string): void },
 ): Controls {
   const metric = settings((chosen) => {
     const same = chosen.name === host.state.metric.name;
@@ -54,10 +52,9 @@ export function chartControls(
   );
   const pictures = segmented<Picture>("Picture", "picture", on.picture);
   const scales = segmented<ScaleName>("Scale", "scale", (scale) => host.set({ scale }));
-  const save = savers(saving.sheet, saving.fail);
   const others = [layers, stacks, quantities, pictures, scales];
   return {
-    elements: [metric.choice, ...others.map(({ element }) => element), save],
+    elements: [metric.choice, ...others.map(({ element }) => element)],
     fields: metric.fields,
     missing: metric.missing,
     update(data, picture) {
@@ -79,7 +76,6 @@ export function chartControls(
       const value = data === null ? "linear" : scaleOf(data, state);
       scales.update({ choices: SCALES, value, disabled: !log });
       scales.element.title = log ? "" : isMap ? NO_AXIS : NO_LOG;
-      save.hidden = data === null;
     },
   };
 }

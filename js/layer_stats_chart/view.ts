@@ -23,7 +23,6 @@ import {
   outlierWords,
   type TokenLine,
 } from "./readout";
-import { type NamedSheet, sheetOf } from "./saving";
 import { scaleOf } from "./scales";
 import type { ChartState, Detail } from "./state";
 import { createTokenLines, type TokenLines } from "./token_line";
@@ -75,14 +74,12 @@ export class LayerStatsChartView implements View<ChartState> {
   constructor(el: HTMLElement, host: Host<ChartState>) {
     this.#host = host;
     this.#shell = createShell(el, host, LayerStatsChartView, {
+      picture: () => ({ name: this.#fileName() }),
       onTheme: () => this.#data && this.#draw(),
     });
     const { body, controls, root, signal } = this.#shell;
     const on = { picture: (picture: Picture) => this.#show(picture), draft: () => this.#draw() };
-    this.#controls = chartControls(host, on, {
-      sheet: () => this.#sheet(),
-      fail: (words) => this.#shell.setStatus(words),
-    });
+    this.#controls = chartControls(host, on);
     this.#tokens = createTokenLines(host, signal, () => this.#drawLit());
     this.#gestures = createGestures(this.#shell, this.#chart, {
       data: () => this.#data,
@@ -273,15 +270,9 @@ export class LayerStatsChartView implements View<ChartState> {
     ];
   }
 
-  #sheet(): NamedSheet | null {
-    const data = this.#data;
-    const shell = this.#shell;
-    const chart = this.#chart;
-    if (!data) return null;
-    const { model } = this.#host.state.scene;
-    const heat = chart.heat?.heat ?? null;
-    const panels = this.#panels.element;
-    return sheetOf({ data, heat, chart: chart.element, panels, root: shell.root, model });
+  #fileName(): string {
+    const metric = this.#data?.frame.key.metric ?? "layer-statistics";
+    return `glasshead-${metric.replaceAll("_", "-")}`;
   }
 
   // ── What the user does ──────────────────────────────────────────────────────────────────────

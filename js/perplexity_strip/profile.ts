@@ -1,6 +1,7 @@
 /** The small chart under the text: the measure along the whole text, one bar a token or pixel. */
 
 import { h, sizeCanvas, watchSize } from "../shared/dom";
+import { drawnAs } from "../shared/save/recorder";
 import type { Inks } from "../shared/theme";
 
 export interface ProfileProps {
@@ -62,11 +63,23 @@ export function createProfile(
     }
     return last;
   };
-  const redrawMarks = (): void => {
-    if (props) paintMarks(overlay, size(), props, marks);
+  const sized = (canvas: HTMLCanvasElement): CanvasRenderingContext2D | null => {
+    const { width, height } = size();
+    return width > 0 ? sizeCanvas(canvas, width, height) : null;
   };
+  const paintOn = {
+    bars(context: CanvasRenderingContext2D | null): void {
+      if (props && context) paint(context, size(), props);
+    },
+    overlay(context: CanvasRenderingContext2D | null): void {
+      if (props && context) paintMarks(context, size(), props, marks);
+    },
+  };
+  drawnAs(bars, paintOn.bars);
+  drawnAs(overlay, paintOn.overlay);
+  const redrawMarks = (): void => paintOn.overlay(sized(overlay));
   const redraw = (): void => {
-    if (props) paint(bars, size(), props);
+    paintOn.bars(sized(bars));
     redrawMarks();
   };
   const at = (event: PointerEvent | MouseEvent): number | null => {
@@ -117,10 +130,11 @@ function barWidth(n: number, width: number): number {
   return Math.min(MAX_BAR, width / n);
 }
 
-function paint(canvas: HTMLCanvasElement, { width, height }: Size, props: ProfileProps): void {
-  if (width <= 0) return;
-  const context = sizeCanvas(canvas, width, height);
-  if (!context) return;
+function paint(
+  context: CanvasRenderingContext2D,
+  { width, height }: Size,
+  props: ProfileProps,
+): void {
   const { shares, inks } = props;
   const step = barWidth(shares.length, width);
   const floor = height - MARK - 0.5;
@@ -176,13 +190,11 @@ function drawGenerated(
 
 /** A triangle under every pinned token, and a hairline through the one under the pointer. */
 function paintMarks(
-  canvas: HTMLCanvasElement,
+  context: CanvasRenderingContext2D,
   { width, height }: Size,
   { shares, inks }: ProfileProps,
   { hovered, selected }: ProfileMarks,
 ): void {
-  const context = width > 0 ? sizeCanvas(canvas, width, height) : null;
-  if (!context) return;
   const step = barWidth(shares.length, width);
   context.fillStyle = inks.ink;
   for (const position of [...selected, ...(hovered === null ? [] : [hovered])]) {

@@ -1,6 +1,6 @@
 /** What the strip says of a text and of its tokens: card, status line and live region. */
 
-import { type Child, h } from "../shared/dom";
+import { type Child, h, hint } from "../shared/dom";
 import { formatCount, percent } from "../shared/numbers";
 import { type TokenCard, tieWords } from "./card";
 import type { StripData } from "./data";
@@ -19,12 +19,13 @@ export function summaryLines({ frame, nWrong }: StripData): Child[] {
   ];
 }
 
+const HINT = "Point at a token for its numbers and what the model expected; a click pins it.";
+
 /** What the card does not say: the text's numbers beside a token's, else what can be done. */
 export function statusWords({ frame }: StripData, pointed: boolean): Child[] {
   const { n_scored, perplexity, texts, note } = frame;
   if (n_scored === 0 || perplexity === null) return [note];
-  const hint = "Point at a token for its numbers and what the model expected; a click pins it.";
-  if (!pointed) return [`${hint} ${note}`];
+  if (!pointed) return [hint(HINT), ` ${note}`];
   return [
     "Perplexity ",
     h("strong", {}, formatValue("perplexity", perplexity)),

@@ -57,7 +57,12 @@ export function disable(control: Element, on: boolean): void {
   else control.removeAttribute("aria-disabled");
 }
 
-/** The same for SVG; attributes only, as SVG has little else. */
+/** What can be done here: of use on the page, and left out of a saved picture. */
+export function hint(words: string, name = ""): HTMLSpanElement {
+  return h("span", { class: name, data: { "in-picture": "no" } }, words);
+}
+
+/** The same as `h` for SVG; attributes only, as SVG has little else. */
 export function svg<K extends keyof SVGElementTagNameMap>(
   tag: K,
   attrs: Record<string, string | number | boolean> = {},

@@ -2,7 +2,7 @@
 
 import type { KindInfo, LayerInfo, Scene, TraceState } from "./state";
 
-function kindInfo(scene: Scene, name: string): KindInfo | undefined {
+export function kindInfo(scene: Scene, name: string): KindInfo | undefined {
   return scene.kinds?.find((kind) => kind.name === name);
 }
 

@@ -7,12 +7,25 @@ export interface Schedule {
   flush(): void;
 }
 
+/** Schedules with something waiting, of all views that share this module. */
+const WAITING = new Set<Schedule>();
+/** A change of state leads to a drawing, a drawing to another one at most. */
+const ROUNDS = 3;
+
+/** Draws now what waits for an animation frame: a picture is of the state as it is. */
+export function flushAll(): void {
+  for (let round = 0; round < ROUNDS && WAITING.size > 0; round++) {
+    for (const schedule of [...WAITING]) schedule.flush();
+  }
+}
+
 export function createSchedule(signal: AbortSignal): Schedule {
   const waiting = new Set<() => void>();
   let handle = 0;
   const flush = (): void => {
     cancelAnimationFrame(handle);
     handle = 0;
+    WAITING.delete(schedule);
     const jobs = [...waiting];
     waiting.clear();
     if (signal.aborted) return;
@@ -21,13 +34,16 @@ export function createSchedule(signal: AbortSignal): Schedule {
   signal.addEventListener("abort", () => {
     cancelAnimationFrame(handle);
     waiting.clear();
+    WAITING.delete(schedule);
   });
-  return {
+  const schedule: Schedule = {
     request(job) {
       if (signal.aborted) return;
       waiting.add(job);
+      WAITING.add(schedule);
       if (handle === 0) handle = requestAnimationFrame(flush);
     },
     flush,
   };
+  return schedule;
 }

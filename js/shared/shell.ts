@@ -2,9 +2,12 @@
 
 import { createBanners } from "./banners";
 import { menuHelp } from "./controls";
-import { type Child, fill, h } from "./dom";
+import { type Child, fill, h, watchSize } from "./dom";
 import type { Host } from "./host/host";
 import type { Theme } from "./palette";
+import { asFile, FOR_PAPER, type Look } from "./save/file";
+import { saveMenu } from "./save/menu";
+import { type Picture, pictureOf } from "./save/picture";
 import type { TraceState, ViewState } from "./state";
 import { type Inks, readInks, watchTheme } from "./theme";
 import { createTooltip, type Tooltip } from "./tooltip";
@@ -13,6 +16,8 @@ import type { ViewClass } from "./view";
 export interface ShellOptions {
   /** A few sentences: how to read it, and what it cannot show. */
   help?: readonly string[];
+  /** What is said of a saved picture. */
+  picture?(): Picture;
   onTheme(theme: Theme): void;
 }
 
@@ -59,9 +64,15 @@ export function createShell<S extends ViewState>(
   const help = menuHelp(view.title);
   const banners = createBanners(host, signal);
   const words = createWords();
+  const picture = createPicture(host, view, options);
   const root = createRoot(
     view,
-    h("header", { class: "gh-header" }, heading.element, controls, help.element),
+    h(
+      "header",
+      { class: "gh-header" },
+      ...[heading.element, controls, saveMenu({ ...picture, fail: words.setStatus }, signal)],
+      help.element,
+    ),
     banners.element,
     body,
     h("footer", { class: "gh-footer" }, legend, words.status),
@@ -69,6 +80,7 @@ export function createShell<S extends ViewState>(
   );
   help.update(options.help ?? []);
   el.append(root);
+  picture.of(root, [body, legend, words.status], signal);
   const theme = watchTheme(root, () => host.state.theme, options.onTheme, signal);
   return {
     ...{ root, controls, body, legend, signal, tooltip: createTooltip(root) },
@@ -94,6 +106,33 @@ export function createShell<S extends ViewState>(
     destroy() {
       abort.abort();
       root.remove();
+    },
+  };
+}
+
+/** The view as a file, for the menu and for the kernel. */
+function createPicture<S extends ViewState>(
+  host: Host<S>,
+  view: ViewClass<S>,
+  { picture }: ShellOptions,
+) {
+  let root: HTMLElement | null = null;
+  let parts: readonly HTMLElement[] = [];
+  let width = 0;
+  const draw = (look: Look = FOR_PAPER): string => {
+    if (!root) throw new Error("There is nothing to save yet.");
+    const { model, notice } = host.state.scene;
+    const title = [view.title, model, notice && "toy model"].filter(Boolean).join(" · ");
+    return pictureOf({ root, title, parts, picture: picture?.() ?? {}, width }, look);
+  };
+  return {
+    draw: () => draw(),
+    name: () => picture?.().name ?? `glasshead-${view.id}`,
+    /** What it is a picture of. */
+    of(element: HTMLElement, shown: readonly HTMLElement[], signal: AbortSignal): void {
+      [root, parts] = [element, shown];
+      watchSize(element, () => (width = element.clientWidth), signal);
+      host.onPicture?.(async (wish) => asFile(draw(wish), wish));
     },
   };
 }

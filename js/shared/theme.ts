@@ -1,10 +1,13 @@
 /** Which theme the host shows, and the colours a canvas needs from the style sheet. */
 
 import type { Rgb, Theme } from "./palette";
+import { flushAll } from "./schedule";
 import type { ThemeTrait } from "./state";
 
 export interface ThemeWatch {
   readonly current: Theme;
+  /** Shows a theme whatever the host shows; null = follows it again. */
+  force(theme: Theme | null): void;
   /** Looks again (the `theme` trait changed). */
   refresh(): void;
 }
@@ -68,10 +71,11 @@ export function watchTheme(
   signal: AbortSignal,
 ): ThemeWatch {
   let current: Theme = "light";
+  let forced: Theme | null = null;
   const refresh = (): void => {
-    const next = detectTheme(root, trait());
+    const next = forced ?? detectTheme(root, trait());
     // A forced theme must not take its colours from a host that shows the other one.
-    root.dataset.colours = trait() === "auto" ? "host" : "own";
+    root.dataset.colours = !forced && trait() === "auto" ? "host" : "own";
     const changed = next !== root.dataset.theme;
     root.dataset.theme = next;
     current = next;
@@ -85,12 +89,38 @@ export function watchTheme(
   media?.addEventListener?.("change", refresh, { signal });
   signal.addEventListener("abort", () => observer.disconnect());
   refresh();
-  return {
+  const watch: ThemeWatch = {
     get current() {
       return current;
     },
     refresh,
+    force(theme) {
+      forced = theme;
+      refresh();
+    },
   };
+  WATCHES.set(root, watch);
+  return watch;
+}
+
+const WATCHES = new WeakMap<Element, ThemeWatch>();
+
+/** Runs `job` while a view, and those inside it, stand still in a theme; then all is as before. */
+export function inTheme<T>(root: HTMLElement, theme: Theme, job: () => T): T {
+  const roots = [root, ...root.querySelectorAll<HTMLElement>(".gh")];
+  const force = (to: Theme | null): void => {
+    for (const one of roots) {
+      one.classList.toggle("is-still", to !== null);
+      WATCHES.get(one)?.force(to);
+    }
+    flushAll();
+  };
+  force(theme);
+  try {
+    return job();
+  } finally {
+    force(null);
+  }
 }
 
 /** Colours for drawing on a canvas, as the style sheet has them now. */

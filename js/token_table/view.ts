@@ -1,6 +1,6 @@
 /** TokenTable: the text in its tokens, and a row for each. */
 
-import { type Child, fill, h } from "../shared/dom";
+import { type Child, fill, h, hint } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { formatCount } from "../shared/numbers";
 import { createShell, type Shell } from "../shared/shell";
@@ -99,7 +99,7 @@ export class TokenTableView implements View<TableState> {
     this.#rows.mark(hovered, selected);
     const position = hovered ?? selected.at(-1);
     const words = position === undefined ? "" : tokenWords(split, position);
-    this.#shell.setStatus(words || HINT);
+    this.#shell.setStatus(words || hint(HINT));
     if (words) this.#shell.announce(words);
   }
 

@@ -197,6 +197,7 @@ def test_a_metric_of_ones_own_in_three_lines(notebook: Notebook, chart: Locator)
 
 @pytest.mark.parametrize("kind", ["svg", "png"])
 def test_the_picture_can_be_taken_home(notebook: Notebook, chart: Locator, kind: str) -> None:
+    chart.locator('[data-action="save"]').click()
     with notebook.page.expect_download() as begun:
         chart.locator(f'[data-action="save-{kind}"]').click()
     assert begun.value.suggested_filename == f"glasshead-norm.{kind}"

@@ -5,14 +5,11 @@ Built views on real frames in a real browser; no kernel is needed to see where t
 
 from __future__ import annotations
 
-import base64
-import json
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.alone import show
 from glasshead import (
     AttentionLines,
     FusedAttentionMatrix,
@@ -25,32 +22,9 @@ from glasshead import (
 from glasshead_backend.demo import DECODER_TEXT, SOURCE_TEXT, TARGET_TEXT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
     from glasshead.view import View
-
-STATIC = Path(__file__).parents[2] / "widgets" / "glasshead" / "static"
-
-SHOW = """async ([source, style, state, width]) => {
-  const revive = (value) => {
-    if (Array.isArray(value)) return value.map(revive);
-    if (typeof value !== 'object' || value === null) return value;
-    if (value.base64 === undefined) {
-      return Object.fromEntries(Object.entries(value).map(([k, inner]) => [k, revive(inner)]));
-    }
-    return Uint8Array.from(atob(value.base64), (c) => c.charCodeAt(0));
-  };
-  const traits = revive(JSON.parse(state));
-  const model = {
-    get: (name) => traits[name], set() {}, on() {}, off() {}, save_changes() {}, send() {},
-  };
-  document.head.append(Object.assign(document.createElement('style'), { textContent: style }));
-  const el = document.createElement('div');
-  el.style.width = `${width}px`;
-  document.body.replaceChildren(el);
-  const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
-  (await import(url)).default().render({ model, el });
-}"""
 
 CUT = """() => {
   const root = document.querySelector('.gh');
@@ -78,21 +52,6 @@ def views() -> dict[str, View]:
         "heads": HeadFinder(trace, kind="decoder", metric="previous_token"),
         "tokens": TokenTable(trace.lens, SOURCE_TEXT, other=Lens.demo("decoder"), hovered=3),
     }
-
-
-def show(page: Page, view: View, width: int) -> None:
-    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(view).__name__).lower()
-    traits = {k: v for k, v in view.get_state().items() if not k.startswith("_")}
-    state = json.dumps(traits, default=packed)
-    parts = [(STATIC / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("js", "css")]
-    page.evaluate(SHOW, [*parts, state, width])
-    page.wait_for_selector(".gh[data-ready=true]")
-
-
-def packed(value: object) -> dict[str, str] | str:
-    if isinstance(value, bytes | memoryview | bytearray):
-        return {"base64": base64.b64encode(value).decode("ascii")}
-    return str(value)
 
 
 @pytest.mark.parametrize("width", [420, 300])

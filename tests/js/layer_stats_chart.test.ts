@@ -211,7 +211,6 @@ describe("before the first frame", () => {
     expect(find(el, '[data-action="metric"]')).toBeInstanceOf(HTMLSelectElement);
     expect(find(el, '[data-parameter="order"]')).toBeInstanceOf(HTMLSelectElement);
     expect(count(el, ".gh-banner")).toBe(0);
-    expect(find(el, ".gh-savers").hidden).toBe(true);
   });
 
   test("keys, pointers and a stack of panels do no harm", () => {

@@ -1,6 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { svg } from "../../js/shared/dom";
-import { asSvg } from "../../js/shared/save";
 import { BARS, click, count, detail, heatFrame, mountChart, only } from "./chart_frames";
 import { find, press } from "./fake_host";
 
@@ -52,19 +50,4 @@ test("the chart keeps its width while the next layer's panels are on their way",
   click(column(3));
   expect(count(el, "[data-panel]")).toBe(0);
   expect(count(el, ".gh-body.is-beside")).toBe(1);
-});
-
-test("long titles of saved panels go on in the next line, not over their neighbour", () => {
-  const pictures = [
-    { picture: svg("svg", { width: 120, height: 80 }), title: "norms of right and wrong guesses" },
-    { picture: svg("svg", { width: 120, height: 80 }), title: "short" },
-  ];
-  const look = { paper: "white", ink: "black", font: "serif" };
-  const file = asSvg({ title: "", unit: "", words: [], pictures, ...look });
-  const root = new DOMParser().parseFromString(file, "image/svg+xml").documentElement;
-  const lines = [...root.querySelectorAll("text")].map((one) => one.textContent ?? "");
-  expect(lines.every((line) => line.length <= 16)).toBe(true);
-  expect(lines.join(" ")).toContain("norms of right and wrong guesses");
-  const tops = [...root.querySelectorAll("svg")].map((one) => one.getAttribute("y"));
-  expect(new Set(tops).size).toBe(1);
 });

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import anywidget
 import traitlets
 
+from glasshead.export import Drawings, picture_path, picture_wish
 from glasshead.messages import question, reply
 from glasshead.names import did_you_mean, is_declared, no_such_name, settable_traits
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from glasshead.export import Theme
     from glasshead.messages import Answer
 
 _STATIC = Path(__file__).parent / "static"
@@ -94,6 +96,7 @@ class View(anywidget.AnyWidget):
 
     def __init__(self, **state: Any) -> None:
         _require_names(type(self), state)
+        self._drawings = Drawings(type(self).__name__, self.send, self._comm_id)
         super().__init__(**state)
         self.on_msg(self._on_message)
 
@@ -160,6 +163,107 @@ class View(anywidget.AnyWidget):
         """Return the Python that gives the numbers behind the picture."""
         return {"code": self.code()}, {}
 
+    # ---- pictures as files --------------------------------------------------------------------
+
+    def save_svg(
+        self,
+        path: str | Path,
+        *,
+        theme: Theme = "light",
+        transparent: bool = False,
+        wait: bool = True,
+        timeout: float = 60,
+    ) -> Path:
+        """Save the picture as SVG, for papers and slides: text is text, lines are lines.
+
+        The page that shows the view draws what it shows now, with caption, legend and the line in
+        words under it. Very many lines, and heat maps, are in it as sharp images.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.svg``.
+        theme : {"light", "dark"}
+            Of the picture, whatever the notebook shows.
+        transparent : bool
+            Leave out the paper behind the picture.
+        wait : bool
+            False returns at once, and the file is written when the page has drawn it; what goes
+            wrong is then shown in the view.
+        timeout : float
+            Seconds.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        RuntimeError
+            Where no page shows the view, or it cannot draw the picture.
+        TimeoutError
+            When the page takes longer than `timeout`.
+        FileNotFoundError
+            For a folder that is not there.
+        """
+        wish = picture_wish("svg", theme=theme, transparent=transparent)
+        return self._save(picture_path(path, ".svg"), wish, wait=wait, timeout=timeout)
+
+    def save_png(
+        self,
+        path: str | Path,
+        *,
+        scale: float = 2,
+        theme: Theme = "light",
+        transparent: bool = False,
+        wait: bool = True,
+        timeout: float = 60,
+    ) -> Path:
+        """Save the picture as PNG; as :meth:`save_svg`.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.png``.
+        scale : float
+            Pixels of the image for one of the page.
+        theme, transparent, wait, timeout
+            As for :meth:`save_svg`.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        ValueError
+            For a scale that is not above 0 and up to 10.
+        RuntimeError, TimeoutError, FileNotFoundError
+            As :meth:`save_svg`.
+        """
+        wish = picture_wish("png", scale=scale, theme=theme, transparent=transparent)
+        return self._save(picture_path(path, ".png"), wish, wait=wait, timeout=timeout)
+
+    def _save(self, path: Path, wish: dict[str, Any], *, wait: bool, timeout: float) -> Path:
+        def write(result: bytes | Exception) -> None:
+            if isinstance(result, bytes):
+                path.write_bytes(result)
+            elif not wait:
+                self.error = str(result)
+
+        drawing = self._drawings.begin(wish, write)
+        if wait:
+            self._drawings.wait(drawing, timeout)
+        return path
+
+    def _comm_id(self) -> str | None:
+        """Return the id of the way to the browser; None where it leads nowhere."""
+        comm = self.comm
+        # Outside a notebook ipywidgets has a comm all the same, which leads nowhere.
+        return None if comm is None or type(comm).__name__ == "DummyComm" else comm.comm_id
+
     # ---- the browser --------------------------------------------------------------------------
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
@@ -181,7 +285,9 @@ class View(anywidget.AnyWidget):
         key = json.loads(json.dumps(self.frame.get("key")))
         return "frame" in content and content["frame"] != key
 
-    def _on_message(self, _: object, content: object, __: object) -> None:
+    def _on_message(self, _: object, content: object, buffers: list[Any]) -> None:
+        if self._drawings.receive(content, buffers):
+            return
         if isinstance(content, dict) and content.get("kind") == "stop":
             self.cancel()
             return

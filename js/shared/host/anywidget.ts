@@ -10,6 +10,7 @@ import { createSchedule } from "../schedule";
 import type { ViewState } from "../state";
 import { VIEW_TRAITS, type View, type ViewClass } from "../view";
 import { type Host, same } from "./host";
+import { answerPictures } from "./pictures";
 import { createWire, type Port } from "./wire";
 
 /** The part of anywidget's model that is used. */
@@ -104,6 +105,14 @@ export function createHost<S extends object>(
       return wire.status;
     },
     onStatus: (callback, until) => wire.onStatus(callback, until),
+    onPicture: (make) =>
+      answerPictures(
+        {
+          send: (message, buffers) => attempt(() => model.send(message, undefined, buffers)),
+          listen: (callback) => listen(model, "msg:custom", callback, signal),
+        },
+        make,
+      ),
   };
 }
 

@@ -1,6 +1,7 @@
 /** The world of a view: its state, and where answers come from. */
 
 import type { NdArray } from "../arrays";
+import type { Wish } from "../save/file";
 
 export type HostStatus = "ready" | "busy" | "no kernel";
 
@@ -20,6 +21,8 @@ export interface Host<S> {
   stop(): void;
   readonly status: HostStatus;
   onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void;
+  /** Draws the picture when the kernel asks for it; where no kernel can ask, there is none. */
+  onPicture?(make: (wish: Wish) => Promise<Blob>): void;
 }
 
 /** How an ask ends that nobody waits for any more. */

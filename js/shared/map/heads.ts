@@ -87,7 +87,8 @@ function headTile(head: number, choose: (head: number, add: boolean) => void): H
     (event) => choose(head, event.shiftKey || event.ctrlKey || event.metaKey),
     {
       attrs: { title: `Head ${head}: ${HOW}` },
-      data: { head },
+      // A tile is the key to its head's colour as well.
+      data: { head, "in-picture": "yes" },
       aria: { label: `Head ${head}`, pressed: true },
       on: {
         keydown: (event) => {

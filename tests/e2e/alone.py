@@ -1,0 +1,53 @@
+"""A built view in a browser without a notebook: its module, its style and its state, no kernel."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from glasshead.view import View
+
+STATIC = Path(__file__).parents[2] / "widgets" / "glasshead" / "static"
+
+SHOW = """async ([source, style, state, width]) => {
+  const revive = (value) => {
+    if (Array.isArray(value)) return value.map(revive);
+    if (typeof value !== 'object' || value === null) return value;
+    if (value.base64 === undefined) {
+      return Object.fromEntries(Object.entries(value).map(([k, inner]) => [k, revive(inner)]));
+    }
+    return Uint8Array.from(atob(value.base64), (c) => c.charCodeAt(0));
+  };
+  const traits = revive(JSON.parse(state));
+  const model = {
+    get: (name) => traits[name], set() {}, on() {}, off() {}, save_changes() {}, send() {},
+  };
+  document.head.append(Object.assign(document.createElement('style'), { textContent: style }));
+  const el = document.createElement('div');
+  el.style.width = `${width}px`;
+  document.body.replaceChildren(el);
+  const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+  (await import(url)).default().render({ model, el });
+}"""
+
+
+def show(page: Page, view: View, width: int) -> None:
+    """Show a view, and wait until it is drawn."""
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(view).__name__).lower()
+    traits = {k: v for k, v in view.get_state().items() if not k.startswith("_")}
+    state = json.dumps(traits, default=packed)
+    parts = [(STATIC / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("js", "css")]
+    page.evaluate(SHOW, [*parts, state, width])
+    page.wait_for_selector(".gh[data-ready=true]")
+
+
+def packed(value: object) -> dict[str, str] | str:
+    if isinstance(value, bytes | memoryview | bytearray):
+        return {"base64": base64.b64encode(value).decode("ascii")}
+    return str(value)

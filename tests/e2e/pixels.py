@@ -1,0 +1,99 @@
+"""How much two pictures differ, as an eye would say: the browser reads them, nothing else need."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+COMPARE = """async ([actual, expected, threshold]) => {
+  const read = async (source) => {
+    const image = new Image();
+    image.src = `data:image/*;base64,${source}`;
+    await image.decode();
+    const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+    const context = canvas.getContext('2d');
+    context.drawImage(image, 0, 0);
+    return context.getImageData(0, 0, canvas.width, canvas.height);
+  };
+  const [a, b] = [await read(actual), await read(expected)];
+  const size = [a.width, a.height];
+  if (a.width !== b.width || a.height !== b.height) {
+    return { same_size: false, size, expected_size: [b.width, b.height], share: 1, picture: '' };
+  }
+  const at = (pixels, x, y) => 4 * (y * pixels.width + x);
+  const far = (i, j) => Math.max(
+    Math.abs(a.data[i] - b.data[j]),
+    Math.abs(a.data[i + 1] - b.data[j + 1]),
+    Math.abs(a.data[i + 2] - b.data[j + 2]),
+  );
+  // Letters may sit a pixel aside: a pixel differs if none beside its place is like it.
+  const near = (i, x, y) => {
+    for (let dy = -1; dy <= 1; dy++) {
+      for (let dx = -1; dx <= 1; dx++) {
+        const [u, v] = [x + dx, y + dy];
+        if (u < 0 || v < 0 || u >= b.width || v >= b.height) continue;
+        if (far(i, at(b, u, v)) <= threshold) return true;
+      }
+    }
+    return false;
+  };
+  const shown = new ImageData(a.width, a.height);
+  let count = 0;
+  for (let y = 0; y < a.height; y++) {
+    for (let x = 0; x < a.width; x++) {
+      const i = at(a, x, y);
+      const differs = far(i, i) > threshold && !near(i, x, y);
+      if (differs) count++;
+      const pale = 255 - (255 - (a.data[i] + a.data[i + 1] + a.data[i + 2]) / 3) / 4;
+      shown.data.set(differs ? [230, 0, 60, 255] : [pale, pale, pale, 255], i);
+    }
+  }
+  const canvas = new OffscreenCanvas(a.width, a.height);
+  canvas.getContext('2d').putImageData(shown, 0, 0);
+  const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+  let picture = '';
+  for (const byte of bytes) picture += String.fromCharCode(byte);
+  return {
+    same_size: true, size, expected_size: size,
+    share: count / (a.width * a.height), picture: btoa(picture),
+  };
+}"""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two pictures differ.
+
+    Attributes
+    ----------
+    share : float
+        Of the pixels, those that are like no pixel at their place in the other picture; 1 for
+        pictures of two sizes.
+    size, expected_size : tuple of int
+    picture : bytes
+        PNG: what differs in red; empty for two sizes.
+    """
+
+    share: float
+    size: tuple[int, int]
+    expected_size: tuple[int, int]
+    picture: bytes
+
+
+def difference(page: Page, actual: bytes, expected: bytes, *, threshold: int = 48) -> Difference:
+    """Compare two pictures (PNG or WebP) in a page of a browser.
+
+    `threshold` is how far red, green or blue may be apart, of 255, before two pixels differ.
+    """
+    pictures = [base64.b64encode(one).decode() for one in (actual, expected)]
+    found = page.evaluate(COMPARE, [*pictures, threshold])
+    return Difference(
+        found["share"],
+        tuple(found["size"]),
+        tuple(found["expected_size"]),
+        base64.b64decode(found["picture"]),
+    )
