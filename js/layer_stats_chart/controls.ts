@@ -55,7 +55,8 @@ export function chartControls(
   const pictures = segmented<Picture>("Picture", "picture", on.picture);
   const scales = segmented<ScaleName>("Scale", "scale", (scale) => host.set({ scale }));
   const save = savers(saving.sheet, saving.fail);
-  const others = [layers, stacks, quantities, pictures, scales];
+  const shared = host.pane ? [] : [layers, stacks];
+  const others = [...shared, quantities, pictures, scales];
   return {
     elements: [metric.choice, ...others.map(({ element }) => element), save],
     fields: metric.fields,

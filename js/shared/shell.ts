@@ -57,23 +57,26 @@ export function createShell<S extends ViewState>(
   const [controls, body, legend] = [part("gh-controls"), part("gh-body"), part("gh-legend")];
   const heading = createHeading(view.title);
   const help = menuHelp(view.title);
-  const banners = createBanners(host, signal);
-  const words = createWords();
+  // A pane stands in an explorer, which says once what is shown and what has gone wrong.
+  const banners = host.pane ? null : createBanners(host, signal);
+  const own = createWords();
+  const words = host.words ?? own;
   const root = createRoot(
     view,
     h("header", { class: "gh-header" }, heading.element, controls, help.element),
-    banners.element,
+    banners?.element,
     body,
-    h("footer", { class: "gh-footer" }, legend, words.status),
-    words.live,
+    h("footer", { class: "gh-footer" }, legend, !host.words && own.status),
+    !host.words && own.live,
   );
+  root.toggleAttribute("data-pane", host.pane === true);
   help.update(options.help ?? []);
   el.append(root);
   const theme = watchTheme(root, () => host.state.theme, options.onTheme, signal);
   return {
     ...{ root, controls, body, legend, signal, tooltip: createTooltip(root) },
-    setStatus: words.setStatus,
-    announce: words.announce,
+    setStatus: (...said) => words.setStatus(...said),
+    announce: (said) => words.announce(said),
     setHelp: help.update,
     get theme() {
       return theme.current;
@@ -81,8 +84,8 @@ export function createShell<S extends ViewState>(
     inks: () => readInks(root, theme.current),
     sync(state) {
       theme.refresh();
-      banners.sync(state);
-      heading.sync(state);
+      banners?.sync(state);
+      if (!host.pane) heading.sync(state);
       root.toggleAttribute("data-fixed-height", state.height > 0);
       root.style.height = state.height > 0 ? `${state.height}px` : "";
       root.setAttribute("aria-busy", String(state.busy !== ""));
@@ -131,7 +134,11 @@ function createWords() {
 /** The title with the model's name, and a notice where the model is a toy. */
 function createHeading(title: string): { element: HTMLElement; sync(state: ViewState): void } {
   const model = h("span", { class: "gh-model" });
-  const notice = h("span", { class: "gh-notice", attrs: { role: "note" } }, "toy model");
+  const notice = h(
+    "span",
+    { class: "gh-notice", attrs: { role: "note", hidden: true } },
+    "toy model",
+  );
   return {
     element: h("div", { class: "gh-title" }, h("strong", {}, title), model, notice),
     sync({ scene }) {

@@ -1,6 +1,7 @@
 /** The world of a view: its state, and where answers come from. */
 
 import type { NdArray } from "../arrays";
+import type { Child } from "../dom";
 
 export type HostStatus = "ready" | "busy" | "no kernel";
 
@@ -20,6 +21,16 @@ export interface Host<S> {
   stop(): void;
   readonly status: HostStatus;
   onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void;
+  /** It is a pane of an explorer, whose own header has what all panes share. */
+  readonly pane?: boolean;
+  /** Where a pane's words go: the explorer has one line for all. */
+  readonly words?: PaneWords;
+}
+
+/** What a pane says, under the picture and to screen readers. */
+export interface PaneWords {
+  setStatus(...words: Child[]): void;
+  announce(words: string): void;
 }
 
 /** How an ask ends that nobody waits for any more. */

@@ -1,0 +1,84 @@
+/** The traits of an Explorer: what all panes share once, everything else of a pane under its name. */
+
+import { AttentionLinesView } from "../attention_lines/view";
+import { FusedAttentionMatrixView } from "../fused_attention_matrix/view";
+import { LayerStatsChartView } from "../layer_stats_chart/view";
+import { PerplexityStripView } from "../perplexity_strip/view";
+import type { TraceState } from "../shared/state";
+import { type Names, TRACE_TRAITS, VIEW_TRAITS, type ViewClass } from "../shared/view";
+
+/** The views that are panes, by their names in Python, in the order in which they are shown. */
+export const PANES = {
+  lines: AttentionLinesView,
+  matrix: FusedAttentionMatrixView,
+  strip: PerplexityStripView,
+  chart: LayerStatsChartView,
+} as const;
+
+export type PaneName = keyof typeof PANES;
+export const PANE_NAMES = Object.keys(PANES) as PaneName[];
+
+/** What all panes have in common, beyond what every view of a trace has. */
+interface Shared extends TraceState {
+  /** How several heads become one picture. */
+  aggregate: "mean" | "max";
+}
+
+/** What is the explorer's own. */
+interface Own {
+  /** The panes that are shown. */
+  panes: PaneName[];
+  /** The pane that has all the room; "" = none. */
+  large: PaneName | "";
+  /** What was traced. */
+  prompt: Prompt;
+  /** Earlier ones, oldest first. */
+  earlier: Prompt[];
+}
+
+/** The text, or source and target of an encoder-decoder model. */
+export interface Prompt {
+  text: string;
+  /** Null: the model has none, or it writes the target itself. */
+  target: string | null;
+  /** Whether tracing `text` again gives this; chat messages or token ids are no plain text. */
+  plain: boolean;
+}
+
+type StateOf<P extends PaneName> = (typeof PANES)[P] extends ViewClass<infer S> ? S : never;
+type Carried<P extends PaneName> = {
+  [N in keyof StateOf<P> & string as N extends Exclude<keyof Shared, "frame">
+    ? never
+    : `${P}_${N}`]: StateOf<P>[N];
+};
+type AllCarried = Carried<"lines"> & Carried<"matrix"> & Carried<"strip"> & Carried<"chart">;
+
+export type ExplorerState = Shared & Own & AllCarried;
+
+const SHARED_TRAITS = { ...TRACE_TRAITS, aggregate: true } as const;
+const OWN_TRAITS = { panes: true, large: true, prompt: true, earlier: true } as const;
+
+/** Names of what all panes share: a pane's own picture is not among it. */
+export const SHARED: ReadonlySet<string> = new Set(
+  [...Object.keys(VIEW_TRAITS), ...Object.keys(SHARED_TRAITS)].filter((name) => name !== "frame"),
+);
+
+/** All traits of a pane, by its own names. */
+export function paneTraits(pane: PaneName): string[] {
+  return [...Object.keys(VIEW_TRAITS), ...Object.keys(PANES[pane].traits)];
+}
+
+function carried(): Record<string, true> {
+  const names = PANE_NAMES.flatMap((pane) =>
+    paneTraits(pane)
+      .filter((name) => !SHARED.has(name))
+      .map((name) => `${pane}_${name}`),
+  );
+  return Object.fromEntries(names.map((name) => [name, true as const]));
+}
+
+export const EXPLORER_TRAITS = {
+  ...SHARED_TRAITS,
+  ...OWN_TRAITS,
+  ...(carried() as Names<keyof AllCarried>),
+};
