@@ -36,7 +36,7 @@ export function codePanel(host: Host<ExplorerState>, signal: AbortSignal): CodeP
     h("div", { class: "ex-code-actions" }, copy, copied),
   );
   const ask = (): void => {
-    host.ask("code", {}, signal).then(
+    host.ask("written", {}, signal).then(
       ({ result }) => {
         const text = String(result.code ?? "");
         if (text !== code.textContent) copied.textContent = "";

@@ -77,7 +77,7 @@ export function promptBox(host: Host<ExplorerState>, fail: (words: string) => vo
     mark();
   };
   const send = (): void => {
-    host.ask("trace", { ...written() }).catch((error: unknown) => {
+    host.ask("retrace", { ...written() }).catch((error: unknown) => {
       fail(error instanceof Error ? error.message : String(error));
     });
   };
