@@ -94,13 +94,14 @@ class Explorer(_Carrier):
     )
 
     def __init__(self, trace: Trace, **state: Any) -> None:
-        require_names(type(self), state)
         self._views: dict[str, Any] = {}
         self._drawing, self._tracing = LongWork(self._tell), LongWork(self._tell)
+        require_names(type(self), state)
         self._has_begun = self._is_pane_error = False
         self._doing = ""
         # The pictures of the explorer and its panes when they last agreed.
-        self._settled: dict[str, Picture] = {}
+        self._settled: dict[Any, Picture] = {}
+        self._settled_self: Picture | None = None
         with ExitStack() as made:
             for name, view in PANES.items():
                 self._views[name] = self._make_pane(name, view, trace, state)
@@ -114,6 +115,9 @@ class Explorer(_Carrier):
             view.observe(lambda _: self._gather(), names=["busy", "error", "frame"])
             tell = partial(self._tell_of, name)
             view.observe(tell, names=sorted(own_traits(PANES[name])))
+        for view in (self, *self.views):
+            # After the links: by now all have followed.
+            view.observe(lambda _: self._gather(), names=list(view._frame_traits))  # noqa: SLF001
         self.observe(lambda _: self._show_panes(), names=["panes", "large"])
         self._has_begun = True
         self._show_panes()
@@ -152,7 +156,16 @@ class Explorer(_Carrier):
 
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture of the first pane that is shown."""
-        return self._shown()[0].to_frame()
+        return (self._in_view() or self.views)[0].to_frame()
+
+    def code(self) -> str:
+        """Return the Python that gives the numbers behind the panes that are shown."""
+        parts = [
+            f"# {_TITLES[name]}\n{view.code()}"
+            for name, view in self._views.items()
+            if view in self._in_view()
+        ]
+        return "\n\n".join(parts)
 
     def close(self) -> None:
         """Close the explorer and its panes."""
@@ -178,16 +191,20 @@ class Explorer(_Carrier):
         told = traitlets.Bunch(change, owner=self, name=f"{name}_{change['name']}")
         self.notify_change(told)
 
+    def _in_view(self) -> list[Any]:
+        names = [self.large] if self.large else self.panes
+        return [view for name, view in self._views.items() if name in names]
+
     def _shown(self) -> list[Any]:
         return [view for view in self.views if view.is_shown]
 
     def _show_panes(self) -> None:
         """Draw the panes that are in view now, where they are not up to date."""
         with self._lock:
+            in_view = self._in_view()
             for name, view in self._views.items():
-                in_view = self.large == name if self.large else name in self.panes
                 # The layer slider lies on the chart's picture, whether or not that is in view.
-                view.is_shown = in_view or (name == "chart" and not view.is_slow)
+                view.is_shown = view in in_view or (name == "chart" and not view.is_slow)
             self.draw()
 
     # ---- drawing ------------------------------------------------------------------------------
@@ -233,10 +250,9 @@ class Explorer(_Carrier):
             if errors or self._is_pane_error:
                 self.error = errors[0] if errors else ""
             self._is_pane_error = bool(errors)
-            if not self.busy and not any(view.is_due for view in shown):
-                views = {"": self, **self._views}
-                pictures = {name: view._picture for name, view in views.items()}  # noqa: SLF001
-                self._settled = {name: one for name, one in pictures.items() if one is not None}
+            if all(view.is_current for view in shown) and self._links.agree():
+                self._settled = {view: view.picture for view in shown}
+                self._settled_self = self._picture
 
     def cancel(self) -> None:
         """End what is being computed, and go back to the last pictures that agreed."""
@@ -248,10 +264,10 @@ class Explorer(_Carrier):
             self._doing = ""
             if self._settled and (was_drawing or any(ended)):
                 with self._links.paused():
-                    self._go_back(self._settled[""])
-                    for name, view in self._views.items():
-                        if name in self._settled:
-                            view.go_back(self._settled[name])
+                    if self._settled_self is not None:
+                        self._go_back(self._settled_self)
+                    for view, picture in self._settled.items():
+                        view.go_back(picture)
             self._gather()
 
     def _show(self, trace: Trace) -> None:

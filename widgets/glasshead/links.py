@@ -62,6 +62,11 @@ class Links:
         for view in others:
             _follow(view, first)
 
+    def agree(self) -> bool:
+        """Whether all views are in the state of the first one: not so in the midst of a change."""
+        first, *others = self._views
+        return not any(_differing(first, view) for view in others)
+
     def _on_change(self, change: dict[str, Any]) -> None:
         # Comes from within the change of a view, which holds the lock that all of them share.
         if self._passing_on:

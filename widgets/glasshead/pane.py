@@ -50,6 +50,16 @@ class Pane(TraceView):
         super().__init__(trace, **state)
 
     @property
+    def picture(self) -> Picture | None:
+        """The last complete picture."""
+        return self._picture
+
+    @property
+    def is_current(self) -> bool:
+        """Whether that picture is of the present state."""
+        return not self.is_due and self._answers(self._state_key())
+
+    @property
     def is_slow(self) -> bool:
         """Whether its picture takes long."""
         return self._is_long()
