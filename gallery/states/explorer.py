@@ -17,10 +17,10 @@ PICTURED = ("axes", "lines_frame", "matrix_frame", "strip_frame", "chart_frame",
 
 def depends(_: Explorer) -> list[str]:
     """Name the traits that need other pictures."""
-    return ["kind", "layer", "heads", "unit", "aggregate"]
+    return ["kind", "layer", "heads", "unit"]
 
 
-def questions(view: Explorer, synced: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def questions(_: Explorer, synced: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """List what pointing at a token asks."""
     for side in ("query", "key"):
         for position in range(min(24, len(synced["axes"][side]["labels"]))):

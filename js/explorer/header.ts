@@ -8,7 +8,7 @@ import type { Host } from "../shared/host/host";
 import { type HeadsProps, headTiles } from "../shared/map/heads";
 import type { Theme } from "../shared/palette";
 import { headsOf, layerNumbers } from "../shared/scene";
-import { hasFrame, type Kind, type Unit } from "../shared/state";
+import { type Aggregate, hasFrame, type Kind, type Sinks, type Unit } from "../shared/state";
 import type { ExplorerState } from "./state";
 import { layerTrack } from "./track";
 
@@ -17,10 +17,16 @@ export interface Header {
   update(state: Readonly<ExplorerState>, theme: Theme): void;
 }
 
-type Aggregate = ExplorerState["aggregate"];
 const AGGREGATES: readonly Choice<Aggregate>[] = [
   { value: "mean", label: "Mean", title: "Mean of the heads" },
   { value: "max", label: "Max", title: "Largest of the heads" },
+  { value: "separate", label: "Each", title: "Each head by itself, where a picture can" },
+];
+const SINKS: readonly Choice<Sinks>[] = [
+  { value: "auto", label: "Auto", title: "Aside where they take much of the attention" },
+  { value: "aside", label: "Aside", title: "Beside the picture, which shows what is left" },
+  { value: "shown", label: "Shown", title: "Drawn like all other tokens" },
+  { value: "hidden", label: "Hidden", title: "Dropped, and the rest renormalised" },
 ];
 
 export function createHeader(host: Host<ExplorerState>, signal: AbortSignal): Header {
@@ -31,13 +37,20 @@ export function createHeader(host: Host<ExplorerState>, signal: AbortSignal): He
   const aggregate = segmented<Aggregate>("Over heads", "aggregate", (value) =>
     host.set({ aggregate: value }),
   );
+  const sinks = segmented<Sinks>("Attention sinks", "sinks", (value) => host.set({ sinks: value }));
   const pictures = headPictures();
   return {
     element: h(
       "div",
       { class: "ex-header" },
       h("div", { class: "ex-row" }, kind.element, unit.element, track.element),
-      h("div", { class: "ex-row" }, heads.element, aggregate.element),
+      h(
+        "div",
+        { class: "ex-row" },
+        heads.element,
+        named("Heads", aggregate.element),
+        named("Sinks", sinks.element),
+      ),
     ),
     update(state, theme) {
       const nHeads = headsOf(state);
@@ -48,6 +61,7 @@ export function createHeader(host: Host<ExplorerState>, signal: AbortSignal): He
       track.update({ layers: layerNumbers(state), layer: state.layer, frame: statistic });
       const thumbnails = hasFrame(lines) && lines.n_heads === nHeads ? pictures(lines) : null;
       heads.update({ nHeads, heads: state.heads, theme, thumbnails });
+      sinks.update({ choices: SINKS, value: state.sinks });
       const single = state.heads.length === 1 || nHeads === 1;
       aggregate.update({ choices: AGGREGATES, value: state.aggregate });
       // It keeps its place: nothing moves when a head is chosen.
@@ -55,6 +69,10 @@ export function createHeader(host: Host<ExplorerState>, signal: AbortSignal): He
       for (const each of aggregate.element.querySelectorAll("button")) each.disabled = single;
     },
   };
+}
+
+function named(label: string, control: HTMLElement): HTMLElement {
+  return h("div", { class: "ex-named" }, h("span", { class: "gh-caption" }, label), control);
 }
 
 /** The pictures of the heads, unpacked once a frame. */

@@ -4,8 +4,8 @@ import { AttentionLinesView } from "../attention_lines/view";
 import { FusedAttentionMatrixView } from "../fused_attention_matrix/view";
 import { LayerStatsChartView } from "../layer_stats_chart/view";
 import { PerplexityStripView } from "../perplexity_strip/view";
-import type { TraceState } from "../shared/state";
-import { type Names, TRACE_TRAITS, VIEW_TRAITS, type ViewClass } from "../shared/view";
+import type { MapState } from "../shared/state";
+import { MAP_TRAITS, type Names, VIEW_TRAITS, type ViewClass } from "../shared/view";
 
 /** The views that are panes, by their names in Python, in the order in which they are shown. */
 export const PANES = {
@@ -17,12 +17,6 @@ export const PANES = {
 
 export type PaneName = keyof typeof PANES;
 export const PANE_NAMES = Object.keys(PANES) as PaneName[];
-
-/** What all panes have in common, beyond what every view of a trace has. */
-interface Shared extends TraceState {
-  /** How several heads become one picture. */
-  aggregate: "mean" | "max";
-}
 
 /** What is the explorer's own. */
 interface Own {
@@ -41,26 +35,23 @@ export interface Prompt {
   text: string;
   /** Null: the model has none, or it writes the target itself. */
   target: string | null;
-  /** Whether tracing `text` again gives this; chat messages or token ids are no plain text. */
-  plain: boolean;
 }
 
 type StateOf<P extends PaneName> = (typeof PANES)[P] extends ViewClass<infer S> ? S : never;
 type Carried<P extends PaneName> = {
-  [N in keyof StateOf<P> & string as N extends Exclude<keyof Shared, "frame">
+  [N in keyof StateOf<P> & string as N extends Exclude<keyof MapState, "frame">
     ? never
     : `${P}_${N}`]: StateOf<P>[N];
 };
 type AllCarried = Carried<"lines"> & Carried<"matrix"> & Carried<"strip"> & Carried<"chart">;
 
-export type ExplorerState = Shared & Own & AllCarried;
+export type ExplorerState = MapState & Own & AllCarried;
 
-const SHARED_TRAITS = { ...TRACE_TRAITS, aggregate: true } as const;
 const OWN_TRAITS = { panes: true, large: true, prompt: true, earlier: true } as const;
 
 /** Names of what all panes share: a pane's own picture is not among it. */
 export const SHARED: ReadonlySet<string> = new Set(
-  [...Object.keys(VIEW_TRAITS), ...Object.keys(SHARED_TRAITS)].filter((name) => name !== "frame"),
+  [...Object.keys(VIEW_TRAITS), ...Object.keys(MAP_TRAITS)].filter((name) => name !== "frame"),
 );
 
 /** All traits of a pane, by its own names. */
@@ -78,7 +69,7 @@ function carried(): Record<string, true> {
 }
 
 export const EXPLORER_TRAITS = {
-  ...SHARED_TRAITS,
+  ...MAP_TRAITS,
   ...OWN_TRAITS,
   ...(carried() as Names<keyof AllCarried>),
 };

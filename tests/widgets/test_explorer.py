@@ -1,4 +1,4 @@
-"""An explorer is one instrument: one state, panes without a way of their own, one thread of work."""
+"""An explorer is one instrument: one state, and panes that have no way of their own."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Page:
         self.answers: list[dict[str, Any]] = []
         monkeypatch.setattr(explorer, "_send", self._keep)
 
-    def _keep(self, message: dict[str, Any], buffers: object = None) -> None:
+    def _keep(self, message: dict[str, Any], **_: object) -> None:
         if message["method"] == "update":
             self.updates.append(message["state"])
         elif message["method"] == "custom":

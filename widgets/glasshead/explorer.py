@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
@@ -23,8 +23,7 @@ from glasshead.view import View, bundle, require_names
 from glasshead_backend import Cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
-    from typing import ClassVar
+    from collections.abc import Callable
 
     import pandas as pd
 
@@ -40,6 +39,8 @@ PANES: dict[str, type[TraceView]] = {
 }
 """The views that are panes, by their names on an explorer, in the order in which they are shown."""
 
+_DECIDE = ("kind", "layer", "heads", "unit", "aggregate", "sinks")
+"""Shared traits that pictures depend on."""
 _PATIENCE = 0.5
 """Seconds that the constructor waits for the first pictures."""
 _MOST_EARLIER = 20
@@ -112,13 +113,13 @@ class Explorer(_Carrier):
         self.set_trait("prompt", prompt_of(trace))
         self._links = Links([self, *self.views])
         for name, view in self._views.items():
-            view.observe(lambda _: self._gather(), names=["busy", "error", "frame"])
+            view.observe(self._gather, names=["busy", "error", "frame"])
             tell = partial(self._tell_of, name)
             view.observe(tell, names=sorted(own_traits(PANES[name])))
         for view in (self, *self.views):
             # After the links: by now all have followed.
-            view.observe(lambda _: self._gather(), names=list(view._frame_traits))  # noqa: SLF001
-        self.observe(lambda _: self._show_panes(), names=["panes", "large"])
+            view.observe(self._gather, names=[n for n in _DECIDE if view.has_trait(n)])
+        self.observe(self._show_panes, names=["panes", "large"])
         self._has_begun = True
         self._show_panes()
         self._drawing.join(_PATIENCE)
@@ -144,7 +145,7 @@ class Explorer(_Carrier):
         return self._views["chart"]
 
     @property
-    def views(self) -> tuple[TraceView, ...]:
+    def views(self) -> tuple[Any, ...]:
         """All panes, shown or not."""
         return tuple(self._views.values())
 
@@ -181,9 +182,7 @@ class Explorer(_Carrier):
         self, name: str, view: type[TraceView], trace: Trace, state: dict[str, Any]
     ) -> Any:
         shared = {key: state[key] for key in SHARED if key in state and hasattr(view, key)}
-        own = {
-            key: state[f"{name}_{key}"] for key in own_traits(view) if f"{name}_{key}" in state
-        }
+        own = {key: state[f"{name}_{key}"] for key in own_traits(view) if f"{name}_{key}" in state}
         return pane_class(view)(trace, draws=self, **shared, **own)
 
     def _tell_of(self, name: str, change: Any) -> None:
@@ -198,7 +197,7 @@ class Explorer(_Carrier):
     def _shown(self) -> list[Any]:
         return [view for view in self.views if view.is_shown]
 
-    def _show_panes(self) -> None:
+    def _show_panes(self, _: object = None) -> None:
         """Draw the panes that are in view now, where they are not up to date."""
         with self._lock:
             in_view = self._in_view()
@@ -239,7 +238,7 @@ class Explorer(_Carrier):
                 self._doing = words
                 self._gather()
 
-    def _gather(self) -> None:
+    def _gather(self, _: object = None) -> None:
         """Say together what is being done and what went wrong; remember pictures that agree."""
         with self._lock:
             shown = self._shown()
@@ -329,4 +328,3 @@ class Explorer(_Carrier):
         if dot and pane in self._views:
             return reply(self._views[pane], {**asked, "question": name})
         return reply(self, content)
-

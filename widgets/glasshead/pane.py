@@ -157,7 +157,7 @@ class Carried(traitlets.TraitType[Any, Any]):
         """What converts for the pane is asked with the pane."""
         return lambda value, explorer: convert(value, getattr(explorer, self._pane))
 
-    def get(self, obj: Any, cls: Any = None) -> Any:
+    def get(self, obj: Any, cls: Any = None) -> Any:  # noqa: ARG002  traitlets' own signature
         """Return the pane's value."""
         return getattr(getattr(obj, self._pane), str(self._like.name))
 
