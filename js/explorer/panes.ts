@@ -136,20 +136,17 @@ export class Panes {
     const { clientWidth: width } = this.element;
     if (width === 0) return;
     const panes = this.shown.flatMap((name) => this.#panes.get(name) ?? []);
-    this.element.classList.toggle("is-narrow", width < 560);
-    const two = panes.length > 1 && width >= TWO_FROM;
-    for (const pane of panes) if (pane.height === 0) pane.natural = pane.root.offsetHeight;
     const names = panes.map(({ name }) => name);
-    const division = two ? this.#divide(panes) : { left: names, right: [] };
+    const two = panes.length > 1 && width >= TWO_FROM;
     this.element.classList.toggle("is-two", two);
+    for (const pane of panes) if (pane.height === 0) pane.natural = pane.root.offsetHeight;
+    const division = two ? this.#divide(panes) : { left: names, right: [] };
     for (const side of ["left", "right"] as const) {
-      fillInOrder(
-        this.#columns[side],
-        division[side].flatMap((name) => this.#panes.get(name)?.element ?? []),
-      );
+      const elements = division[side].flatMap((name) => this.#panes.get(name)?.element ?? []);
+      fillInOrder(this.#columns[side], elements);
     }
-    if (two) this.#even(panes, division);
-    else for (const pane of panes) pane.height = this.#alone(pane);
+    if (!two) for (const pane of panes) pane.height = this.#alone(pane);
+    else if (this.#division) this.#even(panes, division);
   };
 
   #alone(pane: Pane): number {
@@ -161,10 +158,19 @@ export class Panes {
   #divide(panes: readonly Pane[]): Columns<PaneName> {
     const of = `${panes.map(({ name }) => name)}:${Math.round(this.element.clientWidth / 80)}`;
     if (this.#division?.of === of) return this.#division.columns;
-    const measured = panes.map(({ name, natural }) => ({ name, height: natural }));
-    const found = columns(measured, GAP);
-    const ready = panes.every(({ root }) => root.dataset.ready === "true");
-    this.#division = ready ? { of, columns: found } : null;
+    this.#division = null;
+    const stretched = panes.filter(({ height }) => height > 0);
+    const found = columns(
+      panes.map(({ name, natural }) => ({ name, height: natural })),
+      GAP,
+    );
+    if (stretched.length) {
+      // What it needs is seen when nothing is asked of it.
+      for (const pane of stretched) pane.height = 0;
+      this.#schedule.request(this.#place);
+    } else if (panes.every(({ root }) => root.dataset.ready === "true")) {
+      this.#division = { of, columns: found };
+    }
     return found;
   }
 

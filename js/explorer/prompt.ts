@@ -1,6 +1,6 @@
 /** The text, to be edited in place and traced again. */
 
-import { button, fill, h } from "../shared/dom";
+import { button, disable, fill, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { handled } from "../shared/keys";
 import type { ExplorerState, Prompt } from "./state";
@@ -66,10 +66,11 @@ export function promptBox(host: Host<ExplorerState>, fail: (words: string) => vo
     const now = written();
     return shown !== null && (now.text !== shown.text || now.target !== shown.target);
   };
+  const canTrace = (): boolean => isNew() && text.area.value.trim() !== "";
   const mark = (): void => {
     const changed = isNew();
-    trace.disabled = !changed || text.area.value.trim() === "";
-    undo.disabled = !changed;
+    disable(trace, !canTrace());
+    disable(undo, !changed);
   };
   const write = (prompt: Prompt): void => {
     text.area.value = prompt.text;
@@ -84,7 +85,7 @@ export function promptBox(host: Host<ExplorerState>, fail: (words: string) => vo
   const key = (event: KeyboardEvent): void => {
     // What is typed here is text: no key of it is a view's.
     event.stopPropagation();
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !trace.disabled) {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && canTrace()) {
       handled(event);
       send();
     } else if (event.key === "Escape" && shown) write(shown);

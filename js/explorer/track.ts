@@ -3,7 +3,7 @@
 import { chartData, type Numbers, runs } from "../layer_stats_chart/data";
 import { numbered } from "../layer_stats_chart/layout";
 import type { ChartFrame } from "../layer_stats_chart/state";
-import { type Control, layerStepper } from "../shared/controls";
+import type { Control } from "../shared/controls";
 import { fill, h, svg, watchSize } from "../shared/dom";
 
 export interface TrackProps {
@@ -26,7 +26,6 @@ export function layerTrack(
 ): Control<TrackProps> {
   let props: TrackProps = { layers: [], layer: 0, frame: null };
   let width = 320;
-  const stepper = layerStepper(onChange);
   const input = h("input", {
     class: "ex-track-input",
     attrs: { type: "range", min: 0, step: 1 },
@@ -42,12 +41,7 @@ export function layerTrack(
   const picture = svg("svg", { class: "ex-track-picture", "aria-hidden": "true" });
   const track = h("div", { class: "ex-track-plot" }, picture, input);
   const caption = h("span", { class: "gh-caption ex-track-caption" });
-  const element = h(
-    "div",
-    { class: "ex-track" },
-    stepper.element,
-    h("div", { class: "ex-track-main" }, track, caption),
-  );
+  const element = h("div", { class: "ex-track" }, track, caption);
   const draw = (): void => drawTrack(picture, props, width);
   watchSize(
     track,
@@ -62,7 +56,6 @@ export function layerTrack(
     element,
     update(next) {
       props = next;
-      stepper.update(next);
       element.hidden = next.layers.length < 2;
       input.max = String(next.layers.length - 1);
       input.value = String(Math.max(0, next.layers.indexOf(next.layer)));

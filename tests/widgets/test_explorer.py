@@ -187,7 +187,7 @@ def test_cancelling_goes_back_to_the_last_pictures_of_all_panes(
     monkeypatch.setattr(PANES["matrix"], "_is_long", lambda _: True)
     explorer.layer = 2
     assert explorer.lines_frame["key"]["layer"] == 2
-    assert "computing layer 2" in explorer.busy
+    until(lambda: explorer.busy == "drawing the matrix")
     explorer._handle_custom_msg({"kind": "stop"}, [])
     assert explorer.busy == ""
     assert {view.layer for view in (explorer, *explorer.views)} == {1}

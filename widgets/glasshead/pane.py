@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import anywidget
 import traitlets
@@ -41,6 +41,8 @@ class Pane(TraceView):
     draws nothing; it is *due* until it is shown.
     """
 
+    _busy_weights: ClassVar[int] = 3_000_000
+    """Several panes are drawn at a change."""
     is_shown: bool = True
     is_due: bool = True
     _draws: Draws
@@ -106,6 +108,13 @@ class Pane(TraceView):
             self.is_due = True
             self._forget_another_trace()
             self._draws.draw()
+
+    def _start(self) -> None:
+        if self._patience is not None:  # results that stream in
+            super()._start()
+            return
+        self.is_due = True
+        self._draws.draw()
 
     def _fail(self, error: Exception) -> None:
         # The trace is the explorer's: a pane alone does not go back to the last one.
