@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from glasshead_backend import Lens, Trace
-    from glasshead_backend.text.tokens import Token
+    from glasshead_backend import Lens, Token, Trace
 
 
 def prompt_of(trace: Trace) -> dict[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend import Step
 
+
 @dataclass(frozen=True)
 class Picture:
     """A complete picture.
