@@ -101,6 +101,10 @@ export function createShell<S extends ViewState>(
   };
 }
 
+function suppressShortcuts({ target }: FocusEvent): void {
+  if (target instanceof HTMLElement) target.dataset.lmSuppressShortcuts = "true";
+}
+
 function createRoot(
   { id, title }: { id: string; title: string },
   ...children: Child[]
@@ -112,6 +116,8 @@ function createRoot(
       attrs: { tabindex: 0 },
       data: { view: id, "lm-suppress-shortcuts": "true" },
       aria: { label: title },
+      // JupyterLab looks at what has the focus first: the root alone would leave it the arrow keys.
+      on: { focusin: suppressShortcuts },
     },
     ...children,
   );

@@ -132,7 +132,7 @@ def test_the_code_of_what_is_shown_can_be_read_and_follows(
 
 def test_views_in_boxes_have_the_width_that_there_is(notebook: Notebook) -> None:
     output = notebook.output(1)
-    wait_until_drawn(output)
+    wait_until_drawn(view(output, EXPLORER))
     roots = output.locator(f'.gh[data-view="{LINES}"]:not([data-pane])')
     widths = roots.evaluate_all("(all) => all.map((root) => root.offsetWidth)")
     assert len(widths) == 5
