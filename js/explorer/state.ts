@@ -2,9 +2,10 @@
 
 import { AttentionLinesView } from "../attention_lines/view";
 import { FusedAttentionMatrixView } from "../fused_attention_matrix/view";
+import { HeadFinderView } from "../head_finder/view";
 import { LayerStatsChartView } from "../layer_stats_chart/view";
 import { PerplexityStripView } from "../perplexity_strip/view";
-import type { MapState } from "../shared/state";
+import type { MapState, MaybeAxes } from "../shared/state";
 import { MAP_TRAITS, type Names, VIEW_TRAITS, type ViewClass } from "../shared/view";
 
 /** The views that are panes, by their names in Python, in the order in which they are shown. */
@@ -13,6 +14,7 @@ export const PANES = {
   matrix: FusedAttentionMatrixView,
   strip: PerplexityStripView,
   chart: LayerStatsChartView,
+  finder: HeadFinderView,
 } as const;
 
 export type PaneName = keyof typeof PANES;
@@ -28,6 +30,8 @@ interface Own {
   prompt: Prompt;
   /** Earlier ones, oldest first. */
   earlier: Prompt[];
+  /** The matrix may leave out special tokens: its labels are its own. */
+  matrix_axes: MaybeAxes;
 }
 
 /** The text, or source and target of an encoder-decoder model. */
@@ -43,11 +47,21 @@ type Carried<P extends PaneName> = {
     ? never
     : `${P}_${N}`]: StateOf<P>[N];
 };
-type AllCarried = Carried<"lines"> & Carried<"matrix"> & Carried<"strip"> & Carried<"chart">;
+type AllCarried = Carried<"lines"> &
+  Carried<"matrix"> &
+  Carried<"strip"> &
+  Carried<"chart"> &
+  Carried<"finder">;
 
 export type ExplorerState = MapState & Own & AllCarried;
 
-const OWN_TRAITS = { panes: true, large: true, prompt: true, earlier: true } as const;
+const OWN_TRAITS = {
+  panes: true,
+  large: true,
+  prompt: true,
+  earlier: true,
+  matrix_axes: true,
+} as const;
 
 /** Names of what all panes share: a pane's own picture is not among it. */
 export const SHARED: ReadonlySet<string> = new Set(

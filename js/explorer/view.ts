@@ -105,4 +105,5 @@ const SHORT: Readonly<Record<PaneName, string>> = {
   matrix: "Matrix",
   strip: "Text",
   chart: "Layers",
+  finder: "Heads",
 };

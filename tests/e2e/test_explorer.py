@@ -72,7 +72,7 @@ def test_the_layer_slider_is_a_chart_and_moves_by_keys(
     expect(explorer.locator(".ex-track-line").first).to_be_attached()
     slider.focus()
     slider.press("ArrowRight")
-    notebook.wait_for_kernel("[v.layer for v in (view, *view.views)]", [1] * 5)
+    notebook.wait_for_kernel("[v.layer for v in (view, *view.views)]", [1] * 6)
     slider.press("Home")
     notebook.wait_for_kernel("view.layer", 0)
     expect(view(explorer, MATRIX)).to_have_attribute("data-frame", "0::word:self")

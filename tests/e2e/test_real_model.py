@@ -98,7 +98,7 @@ def test_no_array_travels_as_json(notebook: Notebook) -> None:
 
 def test_a_click_changes_the_layer_in_python(notebook: Notebook, output: Locator) -> None:
     view(output, EXPLORER).locator('[data-action="layer-next"]').click()
-    notebook.wait_for_kernel("[v.layer for v in view.views]", [18, 18, 18, 18])
+    notebook.wait_for_kernel("{v.layer for v in view.views} == {18}", True)
 
 
 def test_heads_set_in_python_change_the_picture(notebook: Notebook, output: Locator) -> None:

@@ -10,6 +10,7 @@ import traitlets
 
 from glasshead.attention_lines import AttentionLines
 from glasshead.fused_attention_matrix import FusedAttentionMatrix
+from glasshead.head_finder import HeadFinder
 from glasshead.layer_stats_chart import LayerStatsChart
 from glasshead.links import SHARED, Links
 from glasshead.long_work import LongWork
@@ -36,6 +37,7 @@ PANES: dict[str, type[TraceView]] = {
     "matrix": FusedAttentionMatrix,
     "strip": PerplexityStrip,
     "chart": LayerStatsChart,
+    "finder": HeadFinder,
 }
 """The views that are panes, by their names on an explorer, in the order in which they are shown."""
 
@@ -46,7 +48,13 @@ _PATIENCE = 0.5
 _MOST_EARLIER = 20
 
 _CARRIED = carried_traits(PANES)
-_TITLES = {"lines": "the lines", "matrix": "the matrix", "strip": "the text", "chart": "the layers"}
+_TITLES = {
+    "lines": "the lines",
+    "matrix": "the matrix",
+    "strip": "the text",
+    "chart": "the layers",
+    "finder": "all heads",
+}
 
 _Carrier: Any = type(View)("_Carrier", (MapView,), dict(_CARRIED))
 
@@ -82,7 +90,9 @@ class Explorer(_Carrier):
         ["token", "word"], default_value="word", help="What rows and columns stand for."
     ).tag(sync=True)
     panes = traitlets.List(
-        traitlets.Enum(list(PANES)), default_value=list(PANES), help="The panes that are shown."
+        traitlets.Enum(list(PANES)),
+        default_value=["lines", "matrix", "strip", "chart"],
+        help="The panes that are shown.",
     ).tag(sync=True)
     large = traitlets.Enum(
         ["", *PANES], default_value="", help="The pane that has all the room; empty = none."
@@ -143,6 +153,15 @@ class Explorer(_Carrier):
     def chart(self) -> LayerStatsChart:
         """The statistic by layer."""
         return self._views["chart"]
+
+    @property
+    def finder(self) -> HeadFinder:
+        """All heads at a glance."""
+        return self._views["finder"]
+
+    def pane(self, name: str) -> Any:
+        """Return a pane by its name."""
+        return self._views[name]
 
     @property
     def views(self) -> tuple[Any, ...]:

@@ -100,9 +100,9 @@ class HeadFinder(TraceView):
     def _work(self) -> str:
         return "computing all heads"
 
-    def _fit_to_kind(self) -> None:
+    def _fit(self) -> None:
         """Keep layers and metrics within what the newly chosen kind of attention has."""
-        super()._fit_to_kind()
+        super()._fit()
         names = [metric.name for metric in head_metrics(self._kind)]
         layers = self.trace.layers(self._kind)
         with self.hold_trait_notifications():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import anywidget
 import traitlets
 
+from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.map_view import MapView
 from glasshead.trace_view import TraceView
 
@@ -135,11 +136,15 @@ def pane_class(view: type[TraceView]) -> type[TraceView]:
 
 
 def own_traits(view: type[TraceView]) -> dict[str, traitlets.TraitType[Any, Any]]:
-    """Return the synced traits of a view that are its own, its picture among them."""
+    """Return the synced traits of a view that are its own, its picture among them.
+
+    A matrix has labels of its own: it may leave out special tokens.
+    """
+    own_labels = {"axes"} if issubclass(view, FusedAttentionMatrix) else set[str]()
     return {
         name: trait
         for name, trait in view.class_traits(sync=True).items()
-        if name not in _OF_THE_EXPLORER and not name.startswith("_")
+        if name not in _OF_THE_EXPLORER - own_labels and not name.startswith("_")
     }
 
 
@@ -164,16 +169,16 @@ class Carried(traitlets.TraitType[Any, Any]):
 
     def _of_pane(self, convert: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """What converts for the pane is asked with the pane."""
-        return lambda value, explorer: convert(value, getattr(explorer, self._pane))
+        return lambda value, explorer: convert(value, explorer.pane(self._pane))
 
     def get(self, obj: Any, cls: Any = None) -> Any:  # noqa: ARG002  traitlets' own signature
         """Return the pane's value."""
-        return getattr(getattr(obj, self._pane), str(self._like.name))
+        return getattr(obj.pane(self._pane), str(self._like.name))
 
     def set(self, obj: Any, value: Any) -> None:
         """Set it on the pane, which checks it, and tells."""
         if value is not self.get(obj):
-            getattr(obj, self._pane).set_trait(self._like.name, value)
+            obj.pane(self._pane).set_trait(self._like.name, value)
 
 
 def carried_traits(panes: dict[str, type[TraceView]]) -> dict[str, Carried]:

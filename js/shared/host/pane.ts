@@ -26,7 +26,9 @@ export function paneHost<S extends object>(
   words: PaneWords,
 ): PaneHost<S> {
   const outside = explorer.state as State;
-  const outsideName = (name: string): string => (shared.has(name) ? name : `${pane}_${name}`);
+  // A pane that has labels of its own brings them under its name.
+  const isOwn = (name: string): boolean => !shared.has(name) || `${pane}_${name}` in outside;
+  const outsideName = (name: string): string => (isOwn(name) ? `${pane}_${name}` : name);
   const insideNames = new Map(names.map((name) => [outsideName(name), name]));
   const fitting = fittingAxes();
   const state = {} as S;
@@ -34,8 +36,10 @@ export function paneHost<S extends object>(
     const get = (): unknown => outside[outsideName(name)];
     Object.defineProperty(state, name, { get, enumerable: true, configurable: true });
   }
-  const axes = (): unknown => fitting(outside.axes as MaybeAxes, outside[outsideName("frame")]);
-  Object.defineProperty(state, "axes", { get: axes });
+  if (!(`${pane}_axes` in outside)) {
+    const axes = (): unknown => fitting(outside.axes as MaybeAxes, outside[outsideName("frame")]);
+    Object.defineProperty(state, "axes", { get: axes });
+  }
   const host: PaneHost<S> = {
     state,
     pane: true,
