@@ -25,7 +25,7 @@ OUTPUT_WIDTH = 1200
 
 def widen(notebook: Notebook) -> None:
     """Make the page so wide that the cell's output is ``OUTPUT_WIDTH`` pixels wide."""
-    explorer = notebook.cell_output(CELL).locator(".widget-gridbox")
+    explorer = notebook.cell_output(CELL).locator('[data-view="explorer"]')
     box = explorer.bounding_box()
     size = notebook.page.viewport_size
     assert box is not None
@@ -56,7 +56,7 @@ def main() -> None:
         for theme in ("light", "dark"):
             notebook.set_theme(theme)
             path = IMAGES / f"explore-{theme}.png"
-            notebook.screenshot(output.locator(".widget-gridbox"), path)
+            notebook.screenshot(output.locator('[data-view="explorer"]'), path)
             print(path.relative_to(ROOT))
         notebook.close()
         browser.close()

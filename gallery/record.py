@@ -64,7 +64,7 @@ def record(page: Page, state: State) -> dict[str, Any]:
         for name, value in view.get_state().items()
         if not name.startswith("_") and name not in ("layout", "tabbable", "tooltip")
     }
-    recorded = list(pictures(view, page.depends(view))) if state.pictures else []
+    recorded = list(pictures(page, view)) if state.pictures else []
     return {
         "name": state.name,
         "view": re.sub(r"(?<!^)(?=[A-Z])", "-", page.view.__name__).lower(),
@@ -78,8 +78,9 @@ def record(page: Page, state: State) -> dict[str, Any]:
     }
 
 
-def pictures(view: TraceView, names: list[str]) -> Iterator[dict[str, Any]]:
+def pictures(page: Page, view: TraceView) -> Iterator[dict[str, Any]]:
     """Record the frames that the view's own controls lead to."""
+    names = page.depends(view)
     if not names:
         return
     before = {name: getattr(view, name) for name in names}
@@ -90,7 +91,7 @@ def pictures(view: TraceView, names: list[str]) -> Iterator[dict[str, Any]]:
         # One by one: the layers and heads that may be set depend on the kind.
         for name, value in wanted.items():
             setattr(view, name, value)
-        yield {"when": wanted, "traits": {"frame": view.frame, "axes": view.axes}}
+        yield {"when": wanted, "traits": {name: getattr(view, name) for name in page.pictured}}
     for name, value in before.items():
         setattr(view, name, value)
 

@@ -30,7 +30,7 @@ def main(folder: Path, word: str = "") -> None:
         browser = playwright.chromium.launch(
             executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": 1500, "height": 1000})
+        page = browser.new_page(viewport={"width": 1720, "height": 1000})
         failures: list[str] = []
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.goto(PAGE.as_uri())

@@ -64,9 +64,12 @@ class Page:
         Given a view, names the traits that need another picture from the kernel when they change.
     questions : callable
         Given a view and its synced traits, lists what may be asked while the first picture shows.
+    pictured : tuple of str
+        The traits that a picture consists of.
     """
 
     view: type[View]
     states: list[State]
     depends: Callable[[Any], list[str]] = nothing
     questions: Callable[[Any, dict[str, Any]], Iterable[tuple[str, dict[str, Any]]]] = nothing
+    pictured: tuple[str, ...] = ("frame", "axes")

@@ -5,6 +5,7 @@
  * as the gallery does, takes them from here.
  */
 export { AttentionLinesView } from "./attention_lines/view";
+export { ExplorerView } from "./explorer/view";
 export { FusedAttentionMatrixView } from "./fused_attention_matrix/view";
 export { HeadFinderView } from "./head_finder/view";
 export { LayerStatsChartView } from "./layer_stats_chart/view";

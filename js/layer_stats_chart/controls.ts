@@ -52,7 +52,8 @@ export function chartControls(
   );
   const pictures = segmented<Picture>("Picture", "picture", on.picture);
   const scales = segmented<ScaleName>("Scale", "scale", (scale) => host.set({ scale }));
-  const others = [layers, stacks, quantities, pictures, scales];
+  const shared = host.pane ? [] : [layers, stacks];
+  const others = [...shared, quantities, pictures, scales];
   return {
     elements: [metric.choice, ...others.map(({ element }) => element)],
     fields: metric.fields,

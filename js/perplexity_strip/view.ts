@@ -64,7 +64,7 @@ export class PerplexityStripView implements View<StripState> {
     );
     this.#gestures = createGestures(this.#shell, host, this.#texts, () => this.#text.tokens);
     this.#questions = createQuestions(host, signal, () => this.#mark());
-    controls.append(this.#layers.element, this.#measures.element);
+    controls.append(...(host.pane ? [] : [this.#layers.element]), this.#measures.element);
     const main = h("div", { class: "gh-strip-main" }, this.#texts, this.#profile.element);
     this.#strip = h("div", { class: "gh-strip" }, main, this.#card.element);
     body.append(this.#strip);

@@ -62,8 +62,10 @@ export function createShell<S extends ViewState>(
   const [controls, body, legend] = [part("gh-controls"), part("gh-body"), part("gh-legend")];
   const heading = createHeading(view.title);
   const help = menuHelp(view.title);
-  const banners = createBanners(host, signal);
-  const words = createWords();
+  // A pane stands in an explorer, which says once what is shown and what has gone wrong.
+  const banners = host.pane ? null : createBanners(host, signal);
+  const own = createWords();
+  const words = host.words ?? own;
   const picture = createPicture(host, view, options);
   const root = createRoot(
     view,
@@ -73,19 +75,20 @@ export function createShell<S extends ViewState>(
       ...[heading.element, controls, saveMenu({ ...picture, fail: words.setStatus }, signal)],
       help.element,
     ),
-    banners.element,
+    banners?.element,
     body,
-    h("footer", { class: "gh-footer" }, legend, words.status),
-    words.live,
+    h("footer", { class: "gh-footer" }, legend, !host.words && own.status),
+    !host.words && own.live,
   );
+  root.toggleAttribute("data-pane", host.pane === true);
   help.update(options.help ?? []);
   el.append(root);
-  picture.of(root, [body, legend, words.status], signal);
+  picture.of(root, host.words ? [body, legend] : [body, legend, own.status], signal);
   const theme = watchTheme(root, () => host.state.theme, options.onTheme, signal);
   return {
     ...{ root, controls, body, legend, signal, tooltip: createTooltip(root) },
-    setStatus: words.setStatus,
-    announce: words.announce,
+    setStatus: (...said) => words.setStatus(...said),
+    announce: (said) => words.announce(said),
     setHelp: help.update,
     get theme() {
       return theme.current;
@@ -93,8 +96,8 @@ export function createShell<S extends ViewState>(
     inks: () => readInks(root, theme.current),
     sync(state) {
       theme.refresh();
-      banners.sync(state);
-      heading.sync(state);
+      banners?.sync(state);
+      if (!host.pane) heading.sync(state);
       root.toggleAttribute("data-fixed-height", state.height > 0);
       root.style.height = state.height > 0 ? `${state.height}px` : "";
       root.setAttribute("aria-busy", String(state.busy !== ""));
@@ -137,6 +140,10 @@ function createPicture<S extends ViewState>(
   };
 }
 
+function suppressShortcuts({ target }: FocusEvent): void {
+  if (target instanceof HTMLElement) target.dataset.lmSuppressShortcuts = "true";
+}
+
 function createRoot(
   { id, title }: { id: string; title: string },
   ...children: Child[]
@@ -148,6 +155,8 @@ function createRoot(
       attrs: { tabindex: 0 },
       data: { view: id, "lm-suppress-shortcuts": "true" },
       aria: { label: title },
+      // JupyterLab looks at what has the focus first: the root alone would leave it the arrow keys.
+      on: { focusin: suppressShortcuts },
     },
     ...children,
   );
@@ -170,7 +179,11 @@ function createWords() {
 /** The title with the model's name, and a notice where the model is a toy. */
 function createHeading(title: string): { element: HTMLElement; sync(state: ViewState): void } {
   const model = h("span", { class: "gh-model" });
-  const notice = h("span", { class: "gh-notice", attrs: { role: "note" } }, "toy model");
+  const notice = h(
+    "span",
+    { class: "gh-notice", attrs: { role: "note", hidden: true } },
+    "toy model",
+  );
   return {
     element: h("div", { class: "gh-title" }, h("strong", {}, title), model, notice),
     sync({ scene }) {

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from e2e.lab import ROOT, LabServer, Notebook
 from e2e.views import (
     CHART,
+    EXPLORER,
     LINES,
     MATRIX,
     STRIP,
@@ -83,9 +84,9 @@ def test_nothing_asks_for_the_network_or_fails_in_the_page(quickstart: Notebook)
 
 
 def test_a_click_on_next_layer_changes_python(quickstart: Notebook, decoder: Locator) -> None:
-    view(decoder, LINES).locator('[data-action="layer-next"]').click()
+    view(decoder, EXPLORER).locator('[data-action="layer-next"]').click()
     quickstart.wait_for_kernel("view.lines.layer", 1)
-    quickstart.wait_for_kernel("[v.layer for v in view.views]", [1, 1, 1, 1])
+    quickstart.wait_for_kernel("{v.layer for v in view.views} == {1}", True)
     expect(view(decoder, MATRIX)).to_have_attribute("data-frame", "1::word:self")
 
 
@@ -95,24 +96,24 @@ def test_a_click_on_the_chart_changes_the_layer(quickstart: Notebook, decoder: L
 
 
 def test_heads_set_in_python_change_the_picture(quickstart: Notebook, decoder: Locator) -> None:
-    lines = view(decoder, LINES)
-    tiles = lines.locator("[data-head]")
+    lines, explorer = view(decoder, LINES), view(decoder, EXPLORER)
+    tiles = explorer.locator(".gh-head")
     n_heads = quickstart.kernel_eval("trace.n_heads(0)")
     expect(tiles).to_have_count(n_heads)
     before = picture(quickstart, lines)
     quickstart.kernel_run("view.lines.heads = [1]")
     expect(lines).to_have_attribute("data-frame", "0:1:word:self")
-    expect(lines.locator('[data-head][aria-pressed="true"]')).to_have_count(1)
-    expect(lines.locator('[data-head="1"]')).to_have_attribute("aria-pressed", "true")
+    expect(explorer.locator('.gh-head[aria-pressed="true"]')).to_have_count(1)
+    expect(explorer.locator('.gh-head[data-head="1"]')).to_have_attribute("aria-pressed", "true")
     assert picture(quickstart, lines) != before
     expect(view(decoder, MATRIX)).to_have_attribute("data-frame", "0:1:word:self")
 
 
 def test_a_head_tile_clicked_changes_python(quickstart: Notebook, decoder: Locator) -> None:
-    tile = view(decoder, LINES).locator('[data-head="2"]')
-    tile.click()
+    explorer = view(decoder, EXPLORER)
+    explorer.locator('.gh-head[data-head="2"]').click()
     quickstart.wait_for_kernel("view.lines.heads", [2])
-    view(decoder, LINES).locator('[data-head="4"]').click(modifiers=["Shift"])
+    explorer.locator('.gh-head[data-head="4"]').click(modifiers=["Shift"])
     quickstart.wait_for_kernel("view.lines.heads", [2, 4])
 
 

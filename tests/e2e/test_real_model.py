@@ -10,7 +10,17 @@ import pytest
 from playwright.sync_api import expect
 
 from e2e.lab import ROOT
-from e2e.views import CHART, LINES, MATRIX, STRIP, n_colours, picture, view, wait_until_drawn
+from e2e.views import (
+    CHART,
+    EXPLORER,
+    LINES,
+    MATRIX,
+    STRIP,
+    n_colours,
+    picture,
+    view,
+    wait_until_drawn,
+)
 from support.messages import number_lists
 
 if TYPE_CHECKING:
@@ -87,8 +97,8 @@ def test_no_array_travels_as_json(notebook: Notebook) -> None:
 
 
 def test_a_click_changes_the_layer_in_python(notebook: Notebook, output: Locator) -> None:
-    view(output, LINES).locator('[data-action="layer-next"]').click()
-    notebook.wait_for_kernel("[v.layer for v in view.views]", [18, 18, 18, 18])
+    view(output, EXPLORER).locator('[data-action="layer-next"]').click()
+    notebook.wait_for_kernel("{v.layer for v in view.views} == {18}", True)
 
 
 def test_heads_set_in_python_change_the_picture(notebook: Notebook, output: Locator) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 LINES, MATRIX = "attention-lines", "fused-attention-matrix"
 STRIP, CHART = "perplexity-strip", "layer-stats-chart"
 VIEWS = (LINES, MATRIX, STRIP, CHART)
+EXPLORER = "explorer"
+"""The view that has the others as panes, and in its header what they share."""
 
 _COLOURS = """async (base64) => {
   const image = new Image();

@@ -24,7 +24,7 @@ VIEWS = (AttentionLines, FusedAttentionMatrix)
 
 @pytest.fixture
 def everything_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glasshead.trace_view._BUSY_WEIGHTS", 0)
+    monkeypatch.setattr(TraceView, "_busy_weights", 0)
 
 
 class Gate:
@@ -164,7 +164,7 @@ def test_closing_a_view_ends_its_work(
     decoder_trace: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = AttentionLines(decoder_trace)
-    monkeypatch.setattr("glasshead.trace_view._BUSY_WEIGHTS", 0)
+    monkeypatch.setattr(TraceView, "_busy_weights", 0)
     Gate(shown, monkeypatch)
     shown.layer = 2
     work = shown._long_work

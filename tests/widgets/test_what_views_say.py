@@ -224,7 +224,9 @@ def test_the_matrix_says_its_weights(trace: Trace) -> None:
         Page(
             FusedAttentionMatrix(
                 *(trace,),
-                kind=kind, layer=trace.layers(kind)[-1], aggregate=name,
+                kind=kind,
+                layer=trace.layers(kind)[-1],
+                aggregate=name,
                 sinks="shown",
             ),
             *(MATRIX, acts, asks),

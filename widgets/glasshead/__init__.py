@@ -1,7 +1,8 @@
 """Glasshead: see inside transformer language models from a notebook."""
 
 from glasshead.attention_lines import AttentionLines
-from glasshead.explore import Explorer, explore
+from glasshead.explore import explore
+from glasshead.explorer import Explorer
 from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.head_finder import HeadFinder
 from glasshead.layer_stats_chart import LayerStatsChart

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import traitlets
@@ -9,7 +10,7 @@ import traitlets
 from glasshead.trace_view import TraceView
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
 SHARED = (
     "kind",
@@ -48,6 +49,23 @@ class Links:
             view.set(**_differing(first, view))
         for view in views:
             view.observe(self._on_change, names=[n for n in SHARED if view.has_trait(n)])
+
+    @contextmanager
+    def paused(self) -> Generator[None, None, None]:
+        """Pass nothing on for now; then bring the others in line with the first view."""
+        self._passing_on = True
+        try:
+            yield
+        finally:
+            self._passing_on = False
+        first, *others = self._views
+        for view in others:
+            _follow(view, first)
+
+    def agree(self) -> bool:
+        """Whether all views are in the state of the first one: not so in the midst of a change."""
+        first, *others = self._views
+        return not any(_differing(first, view) for view in others)
 
     def _on_change(self, change: dict[str, Any]) -> None:
         # Comes from within the change of a view, which holds the lock that all of them share.

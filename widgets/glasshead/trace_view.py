@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
     from glasshead_backend import Step
 
-_BUSY_WEIGHTS = 30_000_000
-"""From this many attention weights on, a frame takes long enough to be computed in the background,
-with words in the view that say how far it is."""
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -102,6 +98,9 @@ class TraceView(View):
     """Traits that the frame depends on."""
     _label_traits: ClassVar[tuple[str, ...]] = ("kind", "unit")
     """Traits that the labels of rows and columns depend on."""
+    _busy_weights: ClassVar[int] = 30_000_000
+    """From this many attention weights on, a frame takes long enough to be computed in the
+    background, with words in the view that say how far it is."""
     _patience: ClassVar[float | None] = None
     """Seconds that the first picture is waited for; None = as long as it takes."""
 
@@ -171,7 +170,7 @@ class TraceView(View):
     def _is_long(self) -> bool:
         """Whether the frame takes long enough to be computed beside the kernel's own thread."""
         call = run_of(self.trace).call(self.layer, self._kind)
-        return call.n_heads * call.n_queries * call.n_keys > _BUSY_WEIGHTS
+        return call.n_heads * call.n_queries * call.n_keys > self._busy_weights
 
     @property
     def _work(self) -> str:

@@ -95,7 +95,7 @@ class View(anywidget.AnyWidget):
     while a cell runs, and views that are linked change each other: one lock for all of them."""
 
     def __init__(self, **state: Any) -> None:
-        _require_names(type(self), state)
+        require_names(type(self), state)
         self._drawings = Drawings(type(self).__name__, self.send, self._comm_id)
         super().__init__(**state)
         self.on_msg(self._on_message)
@@ -126,7 +126,7 @@ class View(anywidget.AnyWidget):
         traitlets.TraitError
             For a value that is not valid together with the others; nothing has changed then.
         """
-        _require_names(type(self), traits)
+        require_names(type(self), traits)
         with self._lock, self.hold_sync(), self.hold_trait_notifications():
             for name, value in traits.items():
                 setattr(self, name, value)
@@ -292,12 +292,16 @@ class View(anywidget.AnyWidget):
             self.cancel()
             return
         with self._lock:
-            answer = reply(self, content)
+            answer = self._reply(content)
             if self._has_missed_picture(content):
                 self.send_state([name for name in _PICTURE if self.has_trait(name)])
         if answer is not None:
             message, buffers = answer
             self.send(message, buffers)
+
+    def _reply(self, content: object) -> tuple[dict[str, Any], list[bytes]] | None:
+        """Work out the reply to one message."""
+        return reply(self, content)
 
 
 _PICTURE = ("axes", "frame", "busy", "error")
@@ -306,7 +310,7 @@ _PASSING = {"error", "busy", "hovered", "hovered_source"}
 """Traits that say what is going on, not what is shown."""
 
 
-def _require_names(view: type[View], state: Iterable[str]) -> None:
+def require_names(view: type[View], state: Iterable[str]) -> None:
     """Refuse keywords that are no settable trait: ipywidgets would only warn."""
     known = {*settable_traits(view, View), "layout"} - {"error", "busy"}
     for name in state:

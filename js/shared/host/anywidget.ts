@@ -43,6 +43,8 @@ export function mount<S extends ViewState>(
   const host = createHost<S>(model, names, (changed) => view?.update(changed), signal, el);
   signal.addEventListener("abort", () => view?.destroy());
   try {
+    // Boxes of widgets ask for no width: the view takes what there is.
+    el.classList.add("gh-place");
     view = new viewClass(el, host);
   } catch (error) {
     // A cell that stays blank tells nobody anything.

@@ -1,6 +1,7 @@
 /** The world of a view: its state, and where answers come from. */
 
 import type { NdArray } from "../arrays";
+import type { Child } from "../dom";
 import type { Wish } from "../save/file";
 
 export type HostStatus = "ready" | "busy" | "no kernel";
@@ -23,6 +24,16 @@ export interface Host<S> {
   onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void;
   /** Draws the picture when the kernel asks for it; where no kernel can ask, there is none. */
   onPicture?(make: (wish: Wish) => Promise<Blob>): void;
+  /** It is a pane of an explorer, whose own header has what all panes share. */
+  readonly pane?: boolean;
+  /** Where a pane's words go: the explorer has one line for all. */
+  readonly words?: PaneWords;
+}
+
+/** What a pane says, under the picture and to screen readers. */
+export interface PaneWords {
+  setStatus(...words: Child[]): void;
+  announce(words: string): void;
 }
 
 /** How an ask ends that nobody waits for any more. */

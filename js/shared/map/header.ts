@@ -1,6 +1,7 @@
 /** The controls that every map has: kind of attention, layer, unit, heads and how they combine. */
 
 import { type Choice, dropdown, kindChoices, layerStepper, segmented, UNITS } from "../controls";
+import { h } from "../dom";
 import type { Host } from "../host/host";
 import type { Theme } from "../palette";
 import { headsOf, layerNumbers } from "../scene";
@@ -48,6 +49,8 @@ export function mapHeader(
   const sinks = dropdown<Sinks>("Sinks", "sinks", (value) => host.set({ sinks: value }));
   const heads = headTiles((value) => host.set({ heads: value }));
   const { state } = host;
+  // An explorer has these in its own header, once for all its panes.
+  if (host.pane) return { elements: [], heads: h("div", { attrs: { hidden: true } }), update() {} };
   return {
     elements: [
       ...[kind.element, layer.element, unit.element],

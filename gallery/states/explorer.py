@@ -1,0 +1,64 @@
+"""Explorer in the gallery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import traces
+from state import Page, State
+
+from glasshead import Explorer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PICTURED = ("axes", "lines_frame", "matrix_frame", "strip_frame", "chart_frame", "chart_detail")
+
+
+def depends(_: Explorer) -> list[str]:
+    """Name the traits that need other pictures."""
+    return ["kind", "layer", "heads", "unit"]
+
+
+def questions(_: Explorer, synced: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """List what pointing at a token asks."""
+    for side in ("query", "key"):
+        for position in range(min(24, len(synced["axes"][side]["labels"]))):
+            yield "lines.fan", {"position": position, "side": side}
+
+
+STATES = [
+    State("short-1400", traces.short, width=1400, note="Two columns that end together."),
+    State("short-800", traces.short, width=800),
+    State("short-420", traces.short, width=420, note="One below the other."),
+    State("long-1400", traces.long, {"layer": 1}, width=1400),
+    State("long-800", traces.long, {"layer": 1}, width=800),
+    State(
+        "translation-1400",
+        traces.translated,
+        {"layer": 1},
+        width=1400,
+        pictures=True,
+        note="All layers, heads and units are recorded.",
+    ),
+    State("translation-420", traces.translated, {"layer": 1}, width=420),
+    State("large", traces.translated, {"large": "lines"}, width=1000),
+    State("two-panes", traces.short, {"panes": ["matrix", "strip"]}, width=1000),
+    State("hovered", traces.translated, {"layer": 1, "hovered": 3, "selected": [5]}, width=1000),
+    State("busy", traces.short, set={"busy": "drawing the matrix: 40%"}, width=1000),
+    State(
+        "first",
+        traces.short,
+        set={
+            "busy": "drawing the lines",
+            "lines_frame": {},
+            "matrix_frame": {},
+            "strip_frame": {},
+            "chart_frame": {},
+            "chart_detail": {},
+        },
+        width=1000,
+        note="Before the first pictures are there.",
+    ),
+]
+PAGE = Page(Explorer, STATES, depends, questions, pictured=PICTURED)

@@ -1,0 +1,77 @@
+/** The Python that gives the numbers on the page, to be copied. */
+
+import { button, h } from "../shared/dom";
+import { type Host, isAbort } from "../shared/host/host";
+import type { ExplorerState } from "./state";
+
+export interface CodePanel {
+  /** Opens and closes it; belongs into the header. */
+  readonly opener: HTMLElement;
+  readonly element: HTMLElement;
+  /** The state has changed, and perhaps the code. */
+  update(): void;
+}
+
+export function codePanel(host: Host<ExplorerState>, signal: AbortSignal): CodePanel {
+  const code = h("code", {});
+  const copied = h("span", { class: "gh-caption", attrs: { role: "status" } });
+  const copy = button(
+    "gh-button",
+    () => {
+      navigator.clipboard?.writeText(code.textContent ?? "").then(
+        () => {
+          copied.textContent = "copied";
+        },
+        () => select(code),
+      );
+      if (!navigator.clipboard) select(code);
+    },
+    { data: { action: "copy-code" } },
+    "Copy",
+  );
+  const element = h(
+    "div",
+    { class: "ex-code", attrs: { hidden: true, role: "region" }, aria: { label: "Code" } },
+    h("pre", { attrs: { tabindex: 0 }, aria: { label: "Python code" } }, code),
+    h("div", { class: "ex-code-actions" }, copy, copied),
+  );
+  const ask = (): void => {
+    host.ask("written", {}, signal).then(
+      ({ result }) => {
+        const text = String(result.code ?? "");
+        if (text !== code.textContent) copied.textContent = "";
+        code.textContent = text;
+      },
+      (error: unknown) => {
+        if (!isAbort(error))
+          code.textContent = `# ${error instanceof Error ? error.message : error}`;
+      },
+    );
+  };
+  const opener = button(
+    "gh-button",
+    () => {
+      element.hidden = !element.hidden;
+      opener.setAttribute("aria-expanded", String(!element.hidden));
+      if (!element.hidden) ask();
+    },
+    {
+      attrs: { title: "The Python that gives the numbers on this page" },
+      aria: { expanded: false },
+      data: { action: "code" },
+    },
+    "Code",
+  );
+  return {
+    opener,
+    element,
+    update() {
+      if (!element.hidden) ask();
+    },
+  };
+}
+
+/** Where a page may not write to the clipboard, the text is at least ready for Ctrl + C. */
+function select(element: Element): void {
+  window.getSelection()?.selectAllChildren(element);
+}
