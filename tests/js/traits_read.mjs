@@ -23,7 +23,8 @@ for (const view of views) {
       throw new Error("There is no kernel.");
     },
   };
-  module.default().render({ model, el: { append() {} } });
+  const el = { append() {}, closest: () => null, classList: { add() {} } };
+  module.default().render({ model, el });
   read[view] = [...names].sort();
 }
 process.stdout.write(JSON.stringify(read), () => process.exit(0));
