@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Position, expect
 
 from e2e.views import LINES, n_colours, picture, view
 
@@ -48,7 +48,7 @@ def root(notebook: Notebook) -> Locator:
     return found
 
 
-def point(root: Locator, layer: int, head: int) -> dict[str, float]:
+def point(root: Locator, layer: int, head: int) -> Position:
     """Move over the tiles, as they lie, until the pointer is on a head; return where."""
     grid = root.locator(".hf-grid")
     box = grid.bounding_box()
@@ -56,9 +56,10 @@ def point(root: Locator, layer: int, head: int) -> dict[str, float]:
     wanted = f"{layer}:{head}"
     for y in range(30, int(box["height"]), 30):
         for x in range(34, int(box["width"]), 30):
-            grid.hover(position={"x": x, "y": y})
+            at = Position(x=x, y=y)
+            grid.hover(position=at)
             if root.locator(".hf-card").get_attribute("data-head") == wanted:
-                return {"x": x, "y": y}
+                return at
     message = f"no tile of {wanted}"
     raise AssertionError(message)
 
@@ -118,7 +119,7 @@ def test_every_mode_draws_and_fits(notebook: Notebook, root: Locator) -> None:
     assert root.evaluate("(root) => root.scrollWidth <= root.clientWidth")
 
 
-def test_cross_attention_keeps_the_shape_of_its_map(notebook: Notebook, root: Locator) -> None:
+def test_cross_attention_keeps_the_shape_of_its_map(notebook: Notebook) -> None:
     cross = view(notebook.output(2), "head-finder")
     rows, columns = notebook.kernel_eval("[cross.frame['rows'], cross.frame['columns']]")
     assert rows != columns
