@@ -56,7 +56,7 @@ export function scatterPicture(props: ScatterProps): Scatter {
   element.append(
     ...axisNodes(props, height, toX, toY),
     ...dotNodes(props, dots),
-    ...nameNodes(props, dots, width),
+    ...nameNodes(props, dots, height - MARGIN.bottom),
   );
   if (!dots.length) element.append(nothing(props, height));
   const byId = new Map(dots.map((dot) => [dot.head.id, dot]));
@@ -199,7 +199,7 @@ interface Room {
 }
 
 /** Names of the heads that stand out, where there is room beside them. */
-function nameNodes({ x, y }: ScatterProps, dots: readonly Dot[], width: number): Node[] {
+function nameNodes({ x, y, width }: ScatterProps, dots: readonly Dot[], floor: number): Node[] {
   const by = (metric: Metric): Dot[] =>
     [...dots].sort((a, b) => metric.of(b.head) - metric.of(a.head)).slice(0, NAMED);
   const taken = dots.map((dot) => around(dot.x, dot.y, RADIUS, RADIUS));
@@ -213,7 +213,8 @@ function nameNodes({ x, y }: ScatterProps, dots: readonly Dot[], width: number):
       [0, -14],
       [0, 14],
     ].map(([dx = 0, dy = 0]) => around(dot.x + dx, dot.y + dy, half, 6));
-    const fits = (room: Room): boolean => room.left > MARGIN.left && room.right < width;
+    const fits = (room: Room): boolean =>
+      room.left > MARGIN.left - 8 && room.right < width && room.bottom < floor;
     const free = rooms.find((room) => fits(room) && !taken.some((one) => overlap(one, room)));
     if (!free) return [];
     taken.push(free);

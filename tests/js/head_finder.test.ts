@@ -4,6 +4,7 @@ import { layersText, readLayers } from "../../js/head_finder/layer_list";
 import { gridLayout, listLayout } from "../../js/head_finder/layout";
 import type { FinderState, HeadsFrame } from "../../js/head_finder/state";
 import { HeadFinderView } from "../../js/head_finder/view";
+import { shortValue } from "../../js/head_finder/words";
 import type { Answer } from "../../js/shared/host/host";
 import type { Kind } from "../../js/shared/state";
 import { common, FakeHost, find, floats, lostBy, pack, press, selfAxes, settle } from "./fake_host";
@@ -340,6 +341,21 @@ describe("the layout", () => {
     expect(Math.max(...layout.places.map(({ x }) => x + layout.tileWidth))).toBeLessThanOrEqual(
       650,
     );
+  });
+});
+
+describe("numbers on tiles", () => {
+  test("call nothing 0 or 1 that is not", () => {
+    const data = finderData(heads());
+    const [bits, weight] = data.metrics;
+    if (!bits || !weight) throw new Error("no metrics");
+    const of = (value: number) => shortValue(weight, value);
+    expect([0, 0.001, 0.412, 0.9999, 1].map(of)).toEqual([".00", "<.01", ".41", ">.99", "1.00"]);
+    expect([0.01, 3.14, 12.3].map((value) => shortValue(bits, value))).toEqual([
+      "<.1",
+      "3.1",
+      "12",
+    ]);
   });
 });
 
