@@ -51,13 +51,17 @@ function heads(more: Partial<HeadsFrame> = {}): HeadsFrame {
   };
 }
 
+const OWN: Omit<FinderState, keyof ReturnType<typeof common>> & { layer: number } = {
+  ...{ mode: "patterns", metric: "previous_token", second_metric: "induction", sort: "layer" },
+  ...{ at_least: null, at_most: null, only_layers: [] },
+  layer: 0,
+  frame: heads(),
+};
+
 function mount(more: Partial<FinderState> = {}, answer: () => Answer | null = () => null) {
   const state: FinderState = {
     ...common(selfAxes(["a", "b"]), 3),
-    ...{ mode: "patterns", metric: "previous_token", second_metric: "induction", sort: "layer" },
-    ...{ at_least: null, at_most: null, only_layers: [] },
-    layer: 0,
-    frame: heads(),
+    ...OWN,
     ...more,
   };
   state.scene.kinds = [{ ...(state.scene.kinds[0] as (typeof state.scene.kinds)[0]) }];
@@ -405,6 +409,16 @@ describe("other pictures", () => {
     await settle();
     expect(find(el, ".hf-nothing").hidden).toBe(true);
     expect(el.querySelectorAll(".hf-label.is-layer")).toHaveLength(3);
+  });
+
+  test("in a pane of an explorer leave out what its header has", () => {
+    const { el } = mount();
+    expect(el.querySelector('[data-action="unit"]')).not.toBeNull();
+    const host = new FakeHost<FinderState>({ ...common(selfAxes(["a"]), 3), ...OWN });
+    const pane = document.createElement("div");
+    new HeadFinderView(pane, Object.assign(host, { pane: true }));
+    expect(pane.querySelector('[data-action="mode"]')).not.toBeNull();
+    expect(pane.querySelector('[data-action="unit"], [data-action="kind"]')).toBeNull();
   });
 
   test("a table of the strongest is there for those who do not see the picture", () => {
