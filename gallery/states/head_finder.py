@@ -21,7 +21,7 @@ STATES = [
     State(name="cross-attention", shown=of.translated, traits={"layer": 1}, pictures=True),
     State(name="encoder", shown=of.translated, traits={"kind": "encoder"}),
     State(name="many-heads", shown=many, traits={"layer": 7, "heads": [3]}),
-    State(name="many-heads-wide", shown=many, traits={"layer": 7, "heads": [3, 4]}, width=1400),
+    State(name="many-heads-wide", shown=many, traits={"layer": 7, "heads": [3, 4]}, width=1240),
     State(name="metric", shown=many, traits={"mode": "metric", "metric": "entropy", "layer": 2}),
     State(
         name="metric-filtered",

@@ -1,6 +1,6 @@
 /** What stands in the header, and above the heads: what is drawn, of which, in which order. */
 
-import { kindChoices, segmented, UNITS } from "../shared/controls";
+import { type Choice, dropdown, kindChoices, segmented, UNITS } from "../shared/controls";
 import { h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { slider } from "../shared/slider";
@@ -34,11 +34,11 @@ export function finderControls(host: Host<FinderState>): Controls {
   const kind = segmented<Kind>("Kind of attention", "kind", (value) => host.set({ kind: value }));
   const unit = segmented<Unit>("Unit", "unit", (value) => host.set({ unit: value }));
   const sort = segmented<Sort>("Order", "sort", (value) => host.set({ sort: value }));
-  const metric = metricChoice("Metric", "metric", (name) =>
+  const metric = dropdown<string>("Metric", "metric", (name) =>
     // Limits are of the metric that they were set for.
     host.set({ metric: name, at_least: null, at_most: null }),
   );
-  const second = metricChoice("against", "second-metric", (name) =>
+  const second = dropdown<string>("against", "second-metric", (name) =>
     host.set({ second_metric: name }),
   );
   const limits = metricLimits(host);
@@ -49,7 +49,8 @@ export function finderControls(host: Host<FinderState>): Controls {
     ...[metric.element, second.element, sort.element, ...limits.elements, layers.element],
   );
   return {
-    header: [mode.element, kind.element, unit.element],
+    // An explorer has the others in its own header, once for all its panes.
+    header: host.pane ? [mode.element] : [mode.element, kind.element, unit.element],
     bar,
     update(data) {
       const { state } = host;
@@ -59,8 +60,8 @@ export function finderControls(host: Host<FinderState>): Controls {
       sort.update({ choices: state.mode === "scatter" ? [] : SORTS, value: state.sort });
       bar.hidden = data === null;
       if (!data) return;
-      metric.update(data.metrics, state.metric);
-      second.update(data.metrics, state.second_metric);
+      metric.update({ choices: choicesOf(data.metrics), value: state.metric });
+      second.update({ choices: choicesOf(data.metrics), value: state.second_metric });
       second.element.hidden = state.mode !== "scatter";
       limits.update(metricNamed(data, state.metric));
       layers.update(data);
@@ -68,32 +69,8 @@ export function finderControls(host: Host<FinderState>): Controls {
   };
 }
 
-function metricChoice(label: string, action: string, choose: (name: string) => void) {
-  let shown = "";
-  const select = h("select", {
-    class: "gh-select",
-    data: { action },
-    on: { change: () => choose(select.value) },
-  });
-  const element = h(
-    "label",
-    { class: "hf-field" },
-    h("span", { class: "gh-caption" }, label),
-    select,
-  );
-  return {
-    element,
-    update(metrics: readonly Metric[], value: string) {
-      const names = metrics.map(({ name }) => name).join();
-      if (names !== shown) {
-        shown = names;
-        select.replaceChildren(
-          ...metrics.map(({ name, label: text }) => h("option", { attrs: { value: name } }, text)),
-        );
-      }
-      select.value = value;
-    },
-  };
+function choicesOf(metrics: readonly Metric[]): Choice<string>[] {
+  return metrics.map(({ name, label, unit }) => ({ value: name, label, title: unit }));
 }
 
 /** From … to …: at its end a slider sets no limit. */

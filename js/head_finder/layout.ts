@@ -40,14 +40,19 @@ export interface Layout {
 const LEFT = 26;
 const TOP = 18;
 const BETWEEN = 28;
-const LARGEST = 64;
+const LARGEST = 112;
+/** Of a list: it is read along, not at a glance. */
+const LARGEST_LISTED = 64;
 /** No picture is read below this, however many there are. */
 const SMALLEST = { wide: 20, narrow: 34 };
 const MOST_COLUMNS = 4;
 /** Height in which a grid is to be seen at a glance. */
 const GLANCE = 660;
 const WIDE_GLANCE = 760;
+const TALL = 400;
 const CAPTION = 16;
+/** Pixels of a letter of it, about. */
+const LETTER = 6.2;
 
 interface Box {
   width: number;
@@ -108,7 +113,7 @@ export function gridLayout(data: FinderData, layers: readonly number[], box: Box
   };
 }
 
-/** As many columns of layers as leave the largest tiles; of two that do, fewer. */
+/** As many columns of layers as leave the largest tiles; of two that do, those that are no tower. */
 function fitted(nLayers: number, most: number, { width, height, narrow, aspect }: Box) {
   let best = { columns: 1, step: 0 };
   for (let columns = 1; columns <= Math.min(MOST_COLUMNS, Math.max(1, nLayers)); columns++) {
@@ -118,7 +123,8 @@ function fitted(nLayers: number, most: number, { width, height, narrow, aspect }
     const step = Math.floor(
       Math.min(across, Math.max(down, SMALLEST[narrow ? "narrow" : "wide"]), LARGEST),
     );
-    if (step > best.step) best = { columns, step };
+    const tall = Math.ceil(nLayers / best.columns) * best.step * aspect > TALL;
+    if (step > best.step || (step === best.step && tall)) best = { columns, step };
   }
   return { ...best, step: Math.max(8, best.step) };
 }
@@ -136,13 +142,14 @@ export function listLayout(
   value: (head: Head) => string,
 ): Layout {
   const gap = 8;
-  const least = 44;
+  const captions = heads.map((head) => `${head.layer}·${head.head} ${value(head)}`.trim().length);
+  const least = Math.max(44, Math.ceil(LETTER * Math.max(0, ...captions)) - gap + 4);
   const fits = (size: number): boolean => {
     const perRow = Math.max(1, Math.floor((box.width + gap) / (size + gap)));
     const rows = Math.ceil(heads.length / perRow);
     return rows * (size * box.aspect + CAPTION + gap) <= (box.height || glance(box.width));
   };
-  let size = LARGEST;
+  let size = Math.max(least, LARGEST_LISTED);
   while (size > least && !fits(size)) size -= 2;
   const tileHeight = Math.max(12, Math.round(size * box.aspect));
   const perRow = Math.max(1, Math.floor((box.width + gap) / (size + gap)));

@@ -14,6 +14,8 @@ const RADIUS = 4;
 /** Pixels around a dot that belong to it. */
 const NEAR = 14;
 const TICKS = 5;
+/** Pixels of a letter of an axis' name, about. */
+const LETTER = 6.4;
 const NAMED = 5;
 const HEIGHT = { most: 440, least: 240 };
 
@@ -54,8 +56,9 @@ export function scatterPicture(props: ScatterProps): Scatter {
   element.append(
     ...axisNodes(props, height, toX, toY),
     ...dotNodes(props, dots),
-    ...nameNodes(props, dots, width),
+    ...nameNodes(props, dots, height - MARGIN.bottom),
   );
+  if (!dots.length) element.append(nothing(props, height));
   const byId = new Map(dots.map((dot) => [dot.head.id, dot]));
   const alongX = [...dots].sort((a, b) => a.x - b.x || b.y - a.y).map(({ head }) => head);
   const alongY = [...dots].sort((a, b) => b.y - a.y || a.x - b.x).map(({ head }) => head);
@@ -142,9 +145,13 @@ function axisNodes({ x, y, width }: ScatterProps, height: number, toX: Scale, to
     svg(
       "text",
       { class: "hf-axis", x: (left + end) / 2, y: height - 8, "text-anchor": "middle" },
-      axisName(x),
+      axisName(x, end - left),
     ),
-    svg("text", { class: "hf-axis", transform: turn, "text-anchor": "middle" }, axisName(y)),
+    svg(
+      "text",
+      { class: "hf-axis", transform: turn, "text-anchor": "middle" },
+      axisName(y, floor - top),
+    ),
   ];
 }
 
@@ -152,9 +159,10 @@ function tick(value: number): string {
   return String(Number(value.toPrecision(6))).replace("-", "−");
 }
 
-/** "Induction: weight on what followed last time". */
-function axisName({ label, unit }: Metric): string {
-  return unit ? `${capital(label)} (${unit})` : capital(label);
+/** "Induction (weight on what followed last time)", or what of it there is room for. */
+function axisName({ label, unit }: Metric, room: number): string {
+  const whole = unit ? `${capital(label)} (${unit})` : capital(label);
+  return whole.length * LETTER <= room + MARGIN.bottom ? whole : capital(label);
 }
 
 /** One path for each layer: thousands of dots are a few elements. */
@@ -177,6 +185,12 @@ function circle(x: number, y: number, r: number): string {
   return `M${at}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0Z`;
 }
 
+function nothing({ width, x, y }: ScatterProps, height: number): Node {
+  const at = { x: (MARGIN.left + width - MARGIN.right) / 2, y: height / 2 - 20 };
+  const words = x.note || y.note ? "No head has both numbers." : "No head is within the limits.";
+  return svg("text", { class: "hf-axis", ...at, "text-anchor": "middle" }, words);
+}
+
 interface Room {
   left: number;
   right: number;
@@ -185,7 +199,7 @@ interface Room {
 }
 
 /** Names of the heads that stand out, where there is room beside them. */
-function nameNodes({ x, y }: ScatterProps, dots: readonly Dot[], width: number): Node[] {
+function nameNodes({ x, y, width }: ScatterProps, dots: readonly Dot[], floor: number): Node[] {
   const by = (metric: Metric): Dot[] =>
     [...dots].sort((a, b) => metric.of(b.head) - metric.of(a.head)).slice(0, NAMED);
   const taken = dots.map((dot) => around(dot.x, dot.y, RADIUS, RADIUS));
@@ -199,7 +213,8 @@ function nameNodes({ x, y }: ScatterProps, dots: readonly Dot[], width: number):
       [0, -14],
       [0, 14],
     ].map(([dx = 0, dy = 0]) => around(dot.x + dx, dot.y + dy, half, 6));
-    const fits = (room: Room): boolean => room.left > MARGIN.left && room.right < width;
+    const fits = (room: Room): boolean =>
+      room.left > MARGIN.left - 8 && room.right < width && room.bottom < floor;
     const free = rooms.find((room) => fits(room) && !taken.some((one) => overlap(one, room)));
     if (!free) return [];
     taken.push(free);

@@ -34,6 +34,8 @@ import { headWords, shortValue, summary } from "./words";
 const BESIDE_FROM = 620;
 const CARD = { usual: 224, wide: 288 };
 const WIDE_FROM = 1100;
+/** Pixels that the words of a card take. */
+const NUMBERS = 200;
 const GAP = 24;
 /** Milliseconds that a head is looked at before it is asked for in more detail. */
 const DWELL = 150;
@@ -156,6 +158,8 @@ export class HeadFinderView implements View<FinderState> {
     const wide = this.#width >= WIDE_FROM;
     body.classList.toggle("is-beside", beside);
     body.classList.toggle("is-wide", wide);
+    const down = this.#roomDown();
+    body.classList.toggle("is-low", down > 0 && down < CARD.usual + NUMBERS);
     this.#shown = shownHeads(data, this.#host.state);
     const width = Math.max(
       120,

@@ -24,9 +24,14 @@ export function written(metric: Metric, value: number): string {
   return formatAmount(value, value >= 100 ? 0 : value >= 10 ? 1 : 2);
 }
 
-/** A value for a tile: ".41", "3.2". */
+/** A value for a tile: ".41", "3.2", "<.01": nothing is called 0 or 1 that is not quite that. */
 export function shortValue(metric: Metric, value: number): string {
-  if (isWeight(metric)) return value.toFixed(2).replace(/^0\./, ".");
+  if (Number.isNaN(value)) return "–";
+  if (isWeight(metric)) {
+    if (value > 0 && value < 0.005) return "<.01";
+    return value >= 0.995 && value < 1 ? ">.99" : value.toFixed(2).replace(/^0\./, ".");
+  }
+  if (value > 0 && value < 0.05) return "<.1";
   return value >= 10 ? value.toFixed(0) : value.toFixed(1);
 }
 

@@ -4,6 +4,7 @@ import { layersText, readLayers } from "../../js/head_finder/layer_list";
 import { gridLayout, listLayout } from "../../js/head_finder/layout";
 import type { FinderState, HeadsFrame } from "../../js/head_finder/state";
 import { HeadFinderView } from "../../js/head_finder/view";
+import { shortValue } from "../../js/head_finder/words";
 import type { Answer } from "../../js/shared/host/host";
 import type { Kind } from "../../js/shared/state";
 import { common, FakeHost, find, floats, lostBy, pack, press, selfAxes, settle } from "./fake_host";
@@ -50,13 +51,17 @@ function heads(more: Partial<HeadsFrame> = {}): HeadsFrame {
   };
 }
 
+const OWN: Omit<FinderState, keyof ReturnType<typeof common>> & { layer: number } = {
+  ...{ mode: "patterns", metric: "previous_token", second_metric: "induction", sort: "layer" },
+  ...{ at_least: null, at_most: null, only_layers: [] },
+  layer: 0,
+  frame: heads(),
+};
+
 function mount(more: Partial<FinderState> = {}, answer: () => Answer | null = () => null) {
   const state: FinderState = {
     ...common(selfAxes(["a", "b"]), 3),
-    ...{ mode: "patterns", metric: "previous_token", second_metric: "induction", sort: "layer" },
-    ...{ at_least: null, at_most: null, only_layers: [] },
-    layer: 0,
-    frame: heads(),
+    ...OWN,
     ...more,
   };
   state.scene.kinds = [{ ...(state.scene.kinds[0] as (typeof state.scene.kinds)[0]) }];
@@ -343,6 +348,21 @@ describe("the layout", () => {
   });
 });
 
+describe("numbers on tiles", () => {
+  test("call nothing 0 or 1 that is not", () => {
+    const data = finderData(heads());
+    const [bits, weight] = data.metrics;
+    if (!bits || !weight) throw new Error("no metrics");
+    const of = (value: number) => shortValue(weight, value);
+    expect([0, 0.001, 0.412, 0.9999, 1].map(of)).toEqual([".00", "<.01", ".41", ">.99", "1.00"]);
+    expect([0.01, 3.14, 12.3].map((value) => shortValue(bits, value))).toEqual([
+      "<.1",
+      "3.1",
+      "12",
+    ]);
+  });
+});
+
 describe("other pictures", () => {
   test("a scatter has a dot for every head with both numbers, and says who is left out", () => {
     const { el, status, grid } = mount({ mode: "scatter" });
@@ -389,6 +409,16 @@ describe("other pictures", () => {
     await settle();
     expect(find(el, ".hf-nothing").hidden).toBe(true);
     expect(el.querySelectorAll(".hf-label.is-layer")).toHaveLength(3);
+  });
+
+  test("in a pane of an explorer leave out what its header has", () => {
+    const { el } = mount();
+    expect(el.querySelector('[data-action="unit"]')).not.toBeNull();
+    const host = new FakeHost<FinderState>({ ...common(selfAxes(["a"]), 3), ...OWN });
+    const pane = document.createElement("div");
+    new HeadFinderView(pane, Object.assign(host, { pane: true }));
+    expect(pane.querySelector('[data-action="mode"]')).not.toBeNull();
+    expect(pane.querySelector('[data-action="unit"], [data-action="kind"]')).toBeNull();
   });
 
   test("a table of the strongest is there for those who do not see the picture", () => {

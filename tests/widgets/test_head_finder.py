@@ -116,6 +116,37 @@ def test_a_table_holds_the_heads_shown(decoder_trace: Trace) -> None:
     assert len(finder.to_frame()) == 3
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"kind": "decoder", "metric": "induction", "sort": "highest", "only_layers": [0, 2]},
+        {"kind": "encoder", "metric": "sink", "sort": "lowest", "at_least": 0.04, "at_most": 0.3},
+    ],
+)
+def test_its_code_gives_the_numbers_that_are_shown(
+    translation: Trace, state: dict[str, Any]
+) -> None:
+    finder = HeadFinder(translation, **state)
+    imports, _, expression = finder.code().partition("\n\n")
+    names: dict[str, Any] = {"trace": translation}
+    exec(imports, names)  # noqa: S102  our own
+    found, shown = eval(expression, names), finder.to_frame()  # noqa: S307
+    assert len(shown) > 1
+    assert found.reset_index(drop=True).equals(shown)
+
+
+def test_another_trace_keeps_what_its_model_has(translation: Trace, decoder_trace: Trace) -> None:
+    finder = HeadFinder(translation, layer=2, heads=[1], only_layers=[2], at_least=0.5)
+    finder.trace = decoder_trace
+    assert (finder.kind, finder.layer, finder.heads, finder.only_layers) == ("self", 2, [1], [2])
+    assert (finder.metric, finder.at_least) == ("entropy", 0.5)
+    assert len(finder.frame["metrics"]) == 5
+    restored = HeadFinder(decoder_trace, **finder.state())
+    assert restored.state() == finder.state()
+    assert restored.to_frame().equals(finder.to_frame())
+
+
 def test_one_head_is_drawn_larger_on_request(decoder_trace: Trace) -> None:
     finder = HeadFinder(decoder_trace)
     answer, arrays = ask(finder, "pattern", layer=2, head=1)

@@ -84,9 +84,36 @@ class HeadFinder(TraceView):
 
         Metrics in their units: see :class:`glasshead.HeadStatistics`.
         """
-        asked: Any = self.sort
-        low, high, layers = self.at_least, self.at_most, tuple(self.only_layers)
-        return heads_table(self.trace, self._kind, Shown(self.metric, asked, low, high, layers))
+        return heads_table(self.trace, self._kind, self._shown)
+
+    def code(self) -> str:
+        """Return the Python that gives the numbers behind the picture, of a ``trace``."""
+        kind = "" if self.kind == self.trace.default_kind else f", {self.kind!r}"
+        names = ["layer", "head", *(metric.name for metric in head_metrics(self._kind))]
+        table = f"head_statistics(trace{kind}).to_frame()[{names}]"
+        if limits := self._limits():
+            table += f".query({limits!r})"
+        if self.sort != "layer":
+            lowest = self.sort == "lowest"
+            table += f'.sort_values({self.metric!r}, ascending={lowest}, kind="stable")'
+        code = f"from glasshead import head_statistics\n\n{table}"
+        return code.replace("'", '"')
+
+    def _limits(self) -> str:
+        """Write which heads are shown; "" = all."""
+        limits = [
+            f"layer in {self.only_layers}" if self.only_layers else "",
+            "" if self.at_least is None else f"{self.metric} >= {self.at_least!r}",
+            "" if self.at_most is None else f"{self.metric} <= {self.at_most!r}",
+        ]
+        return " and ".join(filter(None, limits))
+
+    @property
+    def _shown(self) -> Shown:
+        """Which heads are shown, as the functions that make tables take it."""
+        sort: Any = self.sort
+        layers = tuple(self.only_layers)
+        return Shown(self.metric, sort, self.at_least, self.at_most, layers)
 
     def _make_frame(self) -> dict[str, Any]:
         return heads_frame(self.trace, self._kind, self._unit)
@@ -101,7 +128,7 @@ class HeadFinder(TraceView):
         return "computing all heads"
 
     def _fit(self) -> None:
-        """Keep layers and metrics within what the newly chosen kind of attention has."""
+        """Keep layers and metrics within what the kind of attention has."""
         super()._fit()
         names = [metric.name for metric in head_metrics(self._kind)]
         layers = self.trace.layers(self._kind)

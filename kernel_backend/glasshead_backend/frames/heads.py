@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from glasshead_backend.asking import Selection
-from glasshead_backend.data_frames import table
 from glasshead_backend.frames.pack import pack
 from glasshead_backend.maps.sinks import RULE
 from glasshead_backend.progress import steps
 from glasshead_backend.questions.attention import attention_map, sinks
 from glasshead_backend.statistics.by_name import METRICS
 from glasshead_backend.statistics.head_metrics import HeadMetric
+from glasshead_backend.statistics.heads import measure_heads
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -170,36 +170,20 @@ def pattern(trace: Trace, asked: Selection) -> Patterns:
 
 def heads_table(trace: Trace, kind: Kind, shown: Shown) -> pd.DataFrame:
     """Return layer, head and all metrics of the heads that are shown, in their order."""
-    layers = trace.layers(kind)
-    values = {
-        metric.name: metric().measure(trace, kind).values.numpy() for metric in head_metrics(kind)
-    }
-    heads = [
-        (i, head)
-        for i, layer in enumerate(layers)
-        if not shown.layers or layer in shown.layers
-        for head in range(trace.n_heads(layer, kind))
-        if _is_between(values[shown.metric][i, head], shown)
-    ]
-    if shown.sort != "layer":
-        sign = -1 if shown.sort == "highest" else 1
-        of = {one: sign * float(values[shown.metric][one]) for one in heads}
-        heads.sort(key=lambda one: (math.isnan(of[one]), of[one], one))
-    at = [list(side) for side in zip(*heads, strict=True)] or [[], []]
-    return table(
-        {
-            "layer": [layers[i] for i in at[0]],
-            "head": at[1],
-            **{name: of_metric[at[0], at[1]] for name, of_metric in values.items()},
-        }
-    )
-
-
-def _is_between(value: np.float32, shown: Shown) -> bool:
+    named = [metric.name for metric in head_metrics(kind)]
+    heads = measure_heads(trace, kind).to_frame()[["layer", "head", *named]]
+    value, layer = heads[shown.metric].to_numpy(), heads["layer"].to_numpy()
+    wanted = np.isin(layer, shown.layers) if shown.layers else np.ones(len(layer), dtype=bool)
     # A limit that was read off a value holds for it: values are of single precision.
-    low = None if shown.at_least is None else np.float32(shown.at_least)
-    high = None if shown.at_most is None else np.float32(shown.at_most)
-    return bool((low is None or value >= low) and (high is None or value <= high))
+    if shown.at_least is not None:
+        wanted &= value >= np.float32(shown.at_least)
+    if shown.at_most is not None:
+        wanted &= value <= np.float32(shown.at_most)
+    heads = heads[wanted]
+    if shown.sort != "layer":
+        lowest = shown.sort == "lowest"
+        heads = heads.sort_values(shown.metric, ascending=lowest, kind="stable")
+    return heads.reset_index(drop=True)
 
 
 def _measured(metric: type[HeadMetric], trace: Trace, kind: Kind) -> dict[str, Any]:
