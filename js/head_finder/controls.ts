@@ -49,7 +49,8 @@ export function finderControls(host: Host<FinderState>): Controls {
     ...[metric.element, second.element, sort.element, ...limits.elements, layers.element],
   );
   return {
-    header: [mode.element, kind.element, unit.element],
+    // An explorer has the others in its own header.
+    header: host.pane ? [mode.element] : [mode.element, kind.element, unit.element],
     bar,
     update(data) {
       const { state } = host;
