@@ -2,6 +2,7 @@
 
 import { type Child, h, watchSize } from "../shared/dom";
 import type { Host, PaneWords } from "../shared/host/host";
+import type { Wish } from "../shared/save/file";
 import { createSchedule } from "../shared/schedule";
 import { type Columns, columns, heightOf, TWO_FROM } from "./layout";
 import { Pane, paneTools } from "./pane";
@@ -13,6 +14,8 @@ const GAP = 16;
 const EVEN = 6;
 /** Pixels that a large pane has at least. */
 const LARGE = 560;
+
+type Draw = (wish: Wish) => Promise<Blob>;
 
 export interface Speaker {
   /** The words of the pane that is used at the moment. */
@@ -32,6 +35,8 @@ export class Panes {
   readonly #panes = new Map<PaneName, Pane>();
   readonly #said = new Map<PaneName, Child[]>();
   readonly #schedule;
+  /** What draws each pane as a file: a pane that is shown again does so anew. */
+  readonly #drawers = new Map<PaneName, Draw>();
   /** The pane under the pointer, or with the focus; else the first. */
   #used: PaneName | null = null;
   /** How panes are divided into columns, and for which panes and width that was found. */
@@ -91,7 +96,9 @@ export class Panes {
       putBack: () =>
         host.set({ large: "", panes: panes.includes(name) ? panes : [...panes, name] }),
     });
-    const pane = new Pane(name, host, this.#wordsOf(name), tools);
+    const onPicture = (draw: Draw): void => this.#drawBy(name, draw);
+    const explorer = Object.create(host, { onPicture: { value: onPicture } });
+    const pane = new Pane(name, explorer, this.#wordsOf(name), tools);
     if (large === name) pane.element.dataset.large = "";
     for (const event of ["pointerenter", "focusin"] as const) {
       pane.element.addEventListener(event, () => this.#use(name), { signal: this.#signal });
@@ -99,6 +106,17 @@ export class Panes {
     this.#columns.left.append(pane.element);
     watchSize(pane.root, () => this.#schedule.request(this.#place), this.#signal);
     return pane;
+  }
+
+  #drawBy(name: PaneName, draw: Draw): void {
+    if (!this.#drawers.has(name)) {
+      this.#host.onPicture?.((wish) => {
+        const current = this.#panes.has(name) && this.#drawers.get(name);
+        if (current) return current(wish);
+        return Promise.reject(new Error(`${PANES[name].title} is hidden: show it first.`));
+      }, name);
+    }
+    this.#drawers.set(name, draw);
   }
 
   // ── Words ─────────────────────────────────────────────────────────────────────────────────────

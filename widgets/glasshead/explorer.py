@@ -340,6 +340,21 @@ class Explorer(_Carrier):
         self._tracing.start(work)
         return {}, {}
 
+    def send_for(self, pane: Any, content: Any) -> None:
+        """Send the page a message that is for a pane."""
+        name = next(name for name, view in self._views.items() if view is pane)
+        self.send({**content, "pane": name})
+
+    def comm_id(self) -> str | None:
+        """Return the id of the way to the page."""
+        return self._comm_id()
+
+    def _on_message(self, widget: object, content: object, buffers: list[Any]) -> None:
+        if isinstance(content, dict) and content.get("kind") in ("drawing", "drawn"):
+            for view in self.views:
+                view.receive(content, buffers)
+        super()._on_message(widget, content, buffers)
+
     def _reply(self, content: object) -> tuple[dict[str, Any], list[bytes]] | None:
         """A question to a pane goes to the pane: "lines.fan"."""
         asked = content if isinstance(content, dict) else {}

@@ -34,6 +34,13 @@ class Draws(Protocol):
     def draw(self) -> None:
         """Draw what is due, where it is shown."""
 
+    def send_for(self, pane: Any, content: Any) -> None:
+        """Send the page a message that is for a pane."""
+
+    def comm_id(self) -> str | None:
+        """Return the id of the way to the page."""
+        ...
+
 
 class Pane(TraceView):
     """Stands below a view in place of TraceView, and makes it a part of an explorer.
@@ -69,6 +76,17 @@ class Pane(TraceView):
 
     def open(self) -> None:
         """Open no comm: nothing is sent."""
+
+    def send(self, content: Any, buffers: Any = None) -> None:  # noqa: ARG002
+        """Send the page a message, by the explorer."""
+        self._draws.send_for(self, content)
+
+    def receive(self, content: Any, buffers: Any) -> None:
+        """Take a part of a picture that the page was asked for."""
+        self._drawings.receive(content, buffers)
+
+    def _comm_id(self) -> str | None:
+        return self._draws.comm_id()
 
     def show(self, is_wanted: Callable[[], bool]) -> None:
         """Draw what is due, unless nobody wants it any more."""

@@ -107,11 +107,17 @@ export function createHost<S extends object>(
       return wire.status;
     },
     onStatus: (callback, until) => wire.onStatus(callback, until),
-    onPicture: (make) =>
+    onPicture: (make, pane) =>
       answerPictures(
         {
           send: (message, buffers) => attempt(() => model.send(message, undefined, buffers)),
-          listen: (callback) => listen(model, "msg:custom", callback, signal),
+          listen(callback) {
+            // An explorer is asked for its panes' pictures, too.
+            const take = (message: unknown): void => {
+              if ((message as { pane?: string } | null)?.pane === pane) callback(message);
+            };
+            listen(model, "msg:custom", take, signal);
+          },
         },
         make,
       ),

@@ -23,7 +23,7 @@ export interface Host<S> {
   readonly status: HostStatus;
   onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void;
   /** Draws the picture when the kernel asks for it; where no kernel can ask, there is none. */
-  onPicture?(make: (wish: Wish) => Promise<Blob>): void;
+  onPicture?(make: (wish: Wish) => Promise<Blob>, pane?: string): void;
   /** It is a pane of an explorer, whose own header has what all panes share. */
   readonly pane?: boolean;
   /** Where a pane's words go: the explorer has one line for all. */

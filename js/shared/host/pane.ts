@@ -55,6 +55,7 @@ export function paneHost<S extends object>(
     },
     ask: (question, args, signal) => explorer.ask(`${pane}.${question}`, args, signal),
     stop: () => explorer.stop(),
+    onPicture: (make) => explorer.onPicture?.(make, pane),
     get status() {
       return explorer.status;
     },

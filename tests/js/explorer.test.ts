@@ -1,0 +1,189 @@
+/** The explorer: one header for all panes, and panes that read and write its state. */
+
+import { describe, expect, it } from "vitest";
+import { columns } from "../../js/explorer/layout";
+import { EXPLORER_TRAITS, type ExplorerState, PANE_NAMES } from "../../js/explorer/state";
+import { ExplorerView } from "../../js/explorer/view";
+import { paneHost } from "../../js/shared/host/pane";
+import type { TraceState } from "../../js/shared/state";
+import { common, FakeHost, find, selfAxes, settle } from "./fake_host";
+
+const SAYS_NOTHING = { setStatus: () => {}, announce: () => {} };
+
+function explorerState(more: Partial<ExplorerState> = {}): ExplorerState {
+  const empty = Object.fromEntries(Object.keys(EXPLORER_TRAITS).map((name) => [name, null]));
+  const frames = Object.fromEntries(PANE_NAMES.map((pane) => [`${pane}_frame`, {}]));
+  return {
+    ...empty,
+    ...frames,
+    ...common(selfAxes(["a", "b", "c"])),
+    frame: {},
+    aggregate: "mean",
+    sinks: "auto",
+    panes: ["lines", "matrix", "strip", "chart"],
+    large: "",
+    prompt: { text: "a b c", target: null },
+    earlier: [],
+    matrix_axes: selfAxes(["a", "b", "c"]),
+    matrix_pinned: [],
+    matrix_scale: "linear",
+    strip_measure: "surprisal",
+    strip_k: 5,
+    chart_metrics: [],
+    chart_metric: { name: "norm" },
+    chart_quantity: "",
+    chart_scale: "linear",
+    chart_detail: {},
+    finder_only_layers: [],
+    ...more,
+  } as unknown as ExplorerState;
+}
+
+function shown(more: Partial<ExplorerState> = {}) {
+  const host = new FakeHost<ExplorerState>(explorerState(more), () => ({ result: {}, arrays: {} }));
+  const el = document.createElement("div");
+  document.body.append(el);
+  const view = new ExplorerView(el, host);
+  host.view = view;
+  return { host, el, view };
+}
+
+describe("a pane's host", () => {
+  const paned = () => {
+    const explorer = new FakeHost<ExplorerState>(explorerState({ layer: 2 }));
+    const names = ["layer", "axes", "frame", "threshold", "height"] as (keyof TraceState)[];
+    const shared = new Set(["layer", "axes", "height"]);
+    const host = paneHost<TraceState>(explorer as never, "lines", names, shared, SAYS_NOTHING);
+    return { explorer, host };
+  };
+
+  it("reads what is shared as it is, and the rest under the pane's name", () => {
+    const { explorer, host } = paned();
+    explorer.set({ lines_threshold: 0.25 } as Partial<ExplorerState>);
+    expect(host.state.layer).toBe(2);
+    expect((host.state as unknown as { threshold: number }).threshold).toBe(0.25);
+    expect(host.changed(["layer", "lines_threshold", "strip_k"])).toEqual({
+      layer: 2,
+      threshold: 0.25,
+    });
+  });
+
+  it("writes and asks the same way", async () => {
+    const { explorer, host } = paned();
+    host.set({ layer: 1, threshold: 0.5 } as never);
+    expect(explorer.state.layer).toBe(1);
+    expect((explorer.state as unknown as Record<string, unknown>).lines_threshold).toBe(0.5);
+    await host.ask("fan", { position: 3 }).catch(() => {});
+    expect(explorer.asked).toEqual([{ question: "lines.fan", args: { position: 3 } }]);
+  });
+
+  it("keeps the labels of its picture until one of the new unit is there", () => {
+    const { explorer, host } = paned();
+    const [tokens, words] = [selfAxes(["a", "b"], "token"), selfAxes(["ab"], "word")];
+    const frame = (unit: string) => ({ kind: "lines", key: { kind: "self", unit } });
+    Object.assign(explorer.state, { axes: tokens, lines_frame: frame("token") });
+    expect(host.state.axes).toBe(tokens);
+    Object.assign(explorer.state, { axes: words });
+    expect(host.state.axes).toBe(tokens);
+    Object.assign(explorer.state, { lines_frame: frame("word") });
+    expect(host.state.axes).toBe(words);
+  });
+});
+
+describe("an explorer", () => {
+  it("has the controls that panes share once, and says the model once", () => {
+    const { el } = shown();
+    for (const hook of ["unit", "layer-next", "heads-all", "sinks", "aggregate"]) {
+      expect(el.querySelectorAll(`[data-action="${hook}"]`), hook).toHaveLength(1);
+    }
+    expect(el.querySelectorAll(".gh-model:not(:empty)")).toHaveLength(1);
+    expect(el.querySelectorAll(".gh-banners")).toHaveLength(1);
+    expect(el.querySelectorAll(".ex-pane")).toHaveLength(4);
+  });
+
+  it("hides a pane, makes one large, and puts it back", async () => {
+    const { host, el } = shown();
+    find(el, '[data-pane="strip"] [data-action="hide"]').click();
+    expect(host.state.panes).toEqual(["lines", "matrix", "chart"]);
+    find(el, '[data-pane="chart"] [data-action="enlarge"]').click();
+    expect(host.state.large).toBe("chart");
+    await settle();
+    expect(
+      [...el.querySelectorAll(".ex-pane")].map((one) => one.getAttribute("data-pane")),
+    ).toEqual(["chart"]);
+    find(el, '[data-action="put-back"]').click();
+    find(el, '[data-switch="strip"]').click();
+    expect(host.state).toMatchObject({ large: "", panes: ["lines", "matrix", "strip", "chart"] });
+  });
+
+  it("moves the layer by its slider", () => {
+    const { host, el } = shown();
+    const slider = find(el, '[data-action="layer"]') as HTMLInputElement;
+    expect(slider.getAttribute("aria-valuetext")).toBe("layer 1");
+    slider.value = "2";
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    expect(host.state.layer).toBe(2);
+    expect(slider.getAttribute("aria-valuetext")).toBe("layer 2");
+  });
+
+  it("sends an edited text to be traced, and only an edited one", () => {
+    const { host, el } = shown();
+    const area = find(el, '[data-action="prompt-text"]') as HTMLTextAreaElement;
+    const trace = find(el, '[data-action="trace"]');
+    trace.click();
+    expect(host.asked).toEqual([]);
+    area.value = "another text";
+    area.dispatchEvent(new Event("input", { bubbles: true }));
+    trace.click();
+    expect(host.asked).toEqual([
+      { question: "retrace", args: { text: "another text", target: null } },
+    ]);
+    host.set({
+      prompt: { text: "another text", target: null },
+      earlier: [{ text: "a b c", target: null }],
+    });
+    expect(trace.getAttribute("aria-disabled")).toBe("true");
+    const back = find(el, '[data-action="earlier"]') as HTMLSelectElement;
+    back.value = "0";
+    back.dispatchEvent(new Event("change", { bubbles: true }));
+    expect(host.asked.at(-1)?.args).toEqual({ text: "a b c", target: null });
+  });
+
+  it("keeps what somebody is writing when another text comes", () => {
+    const { host, el } = shown();
+    const area = find(el, '[data-action="prompt-text"]') as HTMLTextAreaElement;
+    area.focus();
+    area.value = "half a sen";
+    host.set({ prompt: { text: "from Python", target: null } });
+    expect(area.value).toBe("half a sen");
+    find(el, '[data-action="prompt-undo"]').click();
+    expect(area.value).toBe("from Python");
+  });
+
+  it("shows the code while it is asked for", async () => {
+    const host = new FakeHost<ExplorerState>(explorerState(), ({ question }) =>
+      question === "written" ? { result: { code: "trace.attention(1)" }, arrays: {} } : null,
+    );
+    const el = document.createElement("div");
+    host.view = new ExplorerView(el, host);
+    find(el, '[data-action="code"]').click();
+    await settle();
+    expect(find(el, ".ex-code code").textContent).toBe("trace.attention(1)");
+    host.set({ layer: 2 });
+    expect(host.asked.filter(({ question }) => question === "written")).toHaveLength(2);
+  });
+});
+
+describe("columns", () => {
+  const pane = (name: string, height: number) => ({ name, height });
+
+  it("deals panes out in turn where nothing speaks against it", () => {
+    const four = [pane("a", 500), pane("b", 500), pane("c", 400), pane("d", 420)];
+    expect(columns(four, 16)).toEqual({ left: ["a", "c"], right: ["b", "d"] });
+  });
+
+  it("divides them so that the heights differ least", () => {
+    const four = [pane("a", 400), pane("b", 500), pane("c", 300), pane("d", 640)];
+    expect(columns(four, 16)).toEqual({ left: ["a", "b"], right: ["c", "d"] });
+  });
+});
