@@ -53,7 +53,7 @@ export function createProfile(
   const element = h(
     "div",
     { class: "gh-strip-profile-row" },
-    h("div", { class: "gh-strip-profile-axis", aria: { hidden: true } }, high, low, room),
+    h("div", { class: "gh-strip-profile-axis", aria: { hidden: true } }, high, room, low),
     canvas,
   );
   let props: ProfileProps | null = null;
