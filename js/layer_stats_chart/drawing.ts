@@ -204,19 +204,21 @@ function arrow(x: number, y: number, way: 1 | -1): SVGElement {
 /** One column per layer to point at and click; they also name the layers for screen readers. */
 export function drawColumns(drawing: Drawing, describe: (index: number) => string): Child[] {
   const { data, layout, current, open } = drawing;
-  const { top, step, x, height } = layout;
-  return data.layers.map((layer, index) =>
-    svg("rect", {
+  const { top, step, x, height, width } = layout;
+  return data.layers.map((layer, index) => {
+    const from = Math.max(0, x(index) - step / 2);
+    const to = Math.min(width, x(index) + step / 2);
+    return svg("rect", {
       class: open.has(layer) ? "gh-chart-column is-open" : "gh-chart-column",
       "data-layer": layer,
       role: "button",
       "aria-label": describe(index),
       "aria-pressed": String(index === current),
       "aria-disabled": String(!open.has(layer)),
-      x: x(index) - step / 2,
+      x: from,
       y: top - 6,
-      width: Math.max(1, step),
+      width: Math.max(1, to - from),
       height: height - top,
-    }),
-  );
+    });
+  });
 }

@@ -1,7 +1,7 @@
 /** The numbers of one layer in words: the tooltip, and what screen readers hear. */
 
 import { type Child, h } from "../shared/dom";
-import { quote } from "../shared/token_text";
+import { tokenName } from "../shared/names";
 import type { ChartData, Numbers, Series, Significance } from "./data";
 import { type Colours, keyMark } from "./marks";
 import { formatValue } from "./scales";
@@ -144,7 +144,7 @@ export function outlierWords({ frame }: ChartData): string {
   const { position, value, median, series, layer, n_tokens: n } = outlier;
   const where = `${series}, layer ${layer}; median ${formatValue(median)}`;
   const more = n > 1 ? `; ${n - 1} more` : "";
-  return `outlier: token ${position} ${quote(labels[position] ?? "")} ${formatValue(value)} (${where})${more}`;
+  return `outlier: token ${position} ${tokenName(labels, position)} ${formatValue(value)} (${where})${more}`;
 }
 
 /** What lines, bands and marks stand for. */

@@ -2,7 +2,7 @@
 
 import { unpack } from "../shared/arrays";
 import { type Alternative, alternativesOf } from "./alternatives";
-import { readValues, type Values } from "./measures";
+import { colourScale, MEASURE_NAMES, readValues, type Values } from "./measures";
 import { crossWeights } from "./source";
 import type { StripFrame } from "./state";
 
@@ -17,6 +17,8 @@ export interface StripData {
   cross: ((position: number) => Float32Array) | null;
   readonly nWrong: number;
   readonly firstGenerated: number | null;
+  /** The ends of the scales of all measures, in words. */
+  readonly scaleEnds: readonly string[];
 }
 
 export function stripData(frame: StripFrame): StripData {
@@ -25,9 +27,14 @@ export function stripData(frame: StripFrame): StripData {
   const first = generated.indexOf(1);
   // With no prompt there is nothing to tell the generated part from, and no marks are needed.
   const prompted = first > 0;
+  const values = readValues(frame);
   return {
     frame,
-    values: readValues(frame),
+    values,
+    scaleEnds: MEASURE_NAMES.flatMap((name) => {
+      const { ticks } = colourScale(name, values[name]);
+      return [ticks[0]?.label ?? "", ticks.at(-1)?.label ?? ""];
+    }),
     special: unpack(frame.special),
     generated: prompted ? generated : [],
     isWrong: (position) => correct[position] === 0,

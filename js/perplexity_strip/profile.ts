@@ -1,6 +1,6 @@
 /** The small chart under the text: the measure along the whole text, one bar a token or pixel. */
 
-import { h, sizeCanvas, watchSize } from "../shared/dom";
+import { fill, h, sizeCanvas, watchSize } from "../shared/dom";
 import { drawnAs } from "../shared/save/recorder";
 import type { Inks } from "../shared/theme";
 
@@ -14,6 +14,8 @@ export interface ProfileProps {
   ends: readonly [low: string, high: string];
   /** The first generated token, or null. */
   generated: number | null;
+  /** What can stand at the ends: there is room for the longest, whichever it is. */
+  labels: readonly string[];
   /** Said over the bars where they are too low to see; "" else. */
   flat: string;
 }
@@ -47,10 +49,11 @@ export function createProfile(
   const canvas = h("div", { class: "gh-strip-profile" }, bars, overlay, flat);
   const low = h("span", {});
   const high = h("span", {});
+  const room = h("div", { class: "gh-strip-profile-room" });
   const element = h(
     "div",
     { class: "gh-strip-profile-row" },
-    h("div", { class: "gh-strip-profile-axis", aria: { hidden: true } }, high, low),
+    h("div", { class: "gh-strip-profile-axis", aria: { hidden: true } }, high, room, low),
     canvas,
   );
   let props: ProfileProps | null = null;
@@ -105,6 +108,7 @@ export function createProfile(
     draw(next, nextMarks) {
       [props, marks] = [next, nextMarks];
       [low.textContent, high.textContent] = next.ends;
+      fill(room, ...next.labels.map((label) => h("div", {}, label)));
       flat.textContent = next.flat;
       element.classList.toggle("is-flat", next.flat !== "");
       bars.setAttribute(

@@ -151,7 +151,8 @@ export class PerplexityStripView implements View<StripState> {
     const ends = [low?.label ?? "", high?.label ?? ""] as const;
     const colour = (share: number): string => css(tableColour(table, share));
     const flat = flatWords(measure, values, scale);
-    const drawn = { shares, colour, inks, ends, flat, generated: data.firstGenerated };
+    const { firstGenerated: generated, scaleEnds: labels } = data;
+    const drawn = { shares, colour, inks, ends, labels, flat, generated };
     this.#profile.draw(drawn, { hovered: null, selected: new Set() });
     this.#mark();
   }

@@ -25,8 +25,17 @@ SHOW = """async ([source, style, state, width]) => {
     return Uint8Array.from(atob(value.base64), (c) => c.charCodeAt(0));
   };
   const traits = revive(JSON.parse(state));
+  const heard = new Map();
   const model = {
-    get: (name) => traits[name], set() {}, on() {}, off() {}, save_changes() {}, send() {},
+    get: (name) => traits[name],
+    set(name, value) {
+      traits[name] = value;
+      for (const call of heard.get(`change:${name}`) ?? []) call();
+    },
+    on: (name, call) => heard.set(name, [...(heard.get(name) ?? []), call]),
+    off() {},
+    save_changes() {},
+    send() {},
   };
   document.head.append(Object.assign(document.createElement('style'), { textContent: style }));
   const el = document.createElement('div');
