@@ -71,7 +71,15 @@ export class Stage {
   readonly #overlay = h("canvas", { class: "al-fan", aria: { hidden: true } });
   readonly #minimap;
   readonly #sheet;
-  readonly #scroller = h("div", { class: "al-scroll" }, this.plane);
+  readonly #scroller = h(
+    "div",
+    {
+      class: "al-scroll",
+      attrs: { tabindex: 0, role: "group" },
+      aria: { label: "Tokens and their lines; scrolls" },
+    },
+    this.plane,
+  );
   readonly #columns = { query: tokenColumn("query"), key: tokenColumn("key") };
   readonly #headings = createHeadings();
   readonly #schedule;

@@ -142,7 +142,7 @@ export function readInks(root: HTMLElement, theme: Theme): Inks {
     paper: parseRgb(style.backgroundColor) ?? (dark ? [17, 17, 17] : [255, 255, 255]),
     ink: value("--gh-ink", dark ? "#eceef1" : "#1b1e23"),
     soft: value("--gh-ink-soft", dark ? "#a9afb8" : "#5a616b"),
-    faint: value("--gh-ink-faint", dark ? "#747b85" : "#8b929c"),
+    faint: value("--gh-ink-faint", dark ? "#868d97" : "#69717a"),
     hairline: value("--gh-line", dark ? "#33373d" : "#dfe2e6"),
     font: style.fontFamily || "system-ui, sans-serif",
   };

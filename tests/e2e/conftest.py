@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,25 @@ def browser() -> Iterator[Browser]:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
     with lab_server(tmp_path_factory.mktemp("lab")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def gallery() -> Path:
+    """The gallery's page, made anew where a source is newer."""
+    root = Path(__file__).parents[2]
+    page = root / "gallery" / "dist" / "index.html"
+    folders = ("js", "gallery", "widgets", "kernel_backend")
+    sources = [
+        path
+        for folder in folders
+        for path in (root / folder).rglob("*.*")
+        if path.suffix in (".ts", ".css", ".py") and "static" not in path.parts
+    ]
+    newest = max(path.stat().st_mtime for path in sources)
+    if not page.exists() or page.stat().st_mtime < newest:
+        subprocess.run([sys.executable, "gallery/record.py"], cwd=root, check=True)
+        subprocess.run(["npm", "run", "--silent", "gallery"], cwd=root, check=True)  # noqa: S607
+    return page
 
 
 @pytest.fixture(scope="module")
