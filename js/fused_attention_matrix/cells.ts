@@ -9,6 +9,8 @@ import type { MatrixState } from "./state";
 export interface Cells {
   /** The cell under the crosshair. */
   readonly at: Cell | null;
+  /** Whether the kernel's word on a cell is there. */
+  isKnown(cell: Cell): boolean;
   /** What is known of a cell; null where it has no weight. */
   value(cell: Cell): CellValue | null;
   move(cell: Cell | null): void;
@@ -76,6 +78,7 @@ export function createCells(
     get at() {
       return at;
     },
+    isKnown: (cell) => exact.value({ query: cell.query, key: cell.key }) !== undefined,
     value: (cell) => exact.value({ query: cell.query, key: cell.key }) ?? known(cell),
     move,
     ask,

@@ -3,7 +3,7 @@
 import { css, inkOn, tableColour } from "../shared/palette";
 import type { Inks } from "../shared/theme";
 import { colours, entryOf, type Paint } from "./colour";
-import { GAP, LANE, type Plot, unitsInView, xOf, yOf } from "./geometry";
+import { GAP, LANE, NUMBERED, type Plot, unitsInView, xOf, yOf } from "./geometry";
 import { type Exact, exactAt, type Grid, isMasked, type Matrix } from "./grid";
 import { numberInCell, roomForNumber } from "./numbers";
 
@@ -227,22 +227,18 @@ export function largest(values: ArrayLike<number>): number {
   return max;
 }
 
-/** Pixels of a cell in which a number stands. */
-const NUMBERED = 28;
-
 interface Cell {
   query: number;
   key: number;
 }
 
 export interface Marks {
-  cell: Cell | null;
   pinned: Cell | null;
   rows: Iterable<number>;
   cols: Iterable<number>;
 }
 
-/** Crosshairs of cells, bands of lit rows and columns; outlines, so colours stay. */
+/** The pinned cell, bands of lit rows and columns; outlines, so colours stay. */
 export function drawMarks(
   context: CanvasRenderingContext2D,
   plot: Plot,
@@ -259,7 +255,7 @@ export function drawMarks(
     context.strokeRect(x, y, width, height);
   };
   /** From the labels of the row and the column to where they meet. */
-  const cross = ({ query, key }: Cell, dashes: number[]): void => {
+  const cross = ({ query, key }: Cell): void => {
     const [x, y] = [xOf(plot, key), yOf(plot, query)];
     // Where cells have numbers, the lines run along their edges.
     const edges = Math.min(across, down) >= NUMBERED ? [0, 1] : [0.5];
@@ -273,18 +269,15 @@ export function drawMarks(
     context.lineWidth = 2.5;
     context.strokeStyle = css(inks.paper, 0.7);
     context.stroke();
-    context.setLineDash(dashes);
     context.lineWidth = 1;
     context.strokeStyle = inks.ink;
     context.stroke();
-    context.setLineDash([]);
     box(x, y, across, down);
   };
   context.save();
   clipToPlot(context, plot, 3);
   for (const row of marks.rows) box(plot.left, yOf(plot, row), plot.width, down);
   for (const col of marks.cols) box(xOf(plot, col), plot.top, across, plot.height);
-  if (marks.pinned) cross(marks.pinned, []);
-  if (marks.cell) cross(marks.cell, [2, 2]);
+  if (marks.pinned) cross(marks.pinned);
   context.restore();
 }
