@@ -2,7 +2,7 @@
 
 import type { Host } from "../shared/host/host";
 import { createQuestion } from "../shared/host/question";
-import { exactAt, isMasked, type Matrix, numberAt } from "./grid";
+import { isMasked, type Matrix, numberAt } from "./grid";
 import type { Cell, CellValue } from "./readout";
 import type { MatrixState } from "./state";
 
@@ -56,16 +56,14 @@ export function createCells(
   });
   const known = (cell: Cell): CellValue | null => {
     if (!matrix || !hasNumber(matrix, cell)) return null;
-    const exactly = exactAt(matrix.exact, cell.query, cell.key);
-    const number =
-      exactly === null
-        ? numberAt(matrix.grid, cell.query, cell.key)
-        : { weight: exactly, error: 0 };
+    const { exact, grid, sinks } = matrix;
+    const number = numberAt(exact ?? grid, cell.query, cell.key);
     // What stands apart is not in the picture's bytes.
-    if (!number || (exactly === null && matrix.sinks.isApart(cell.key))) return null;
+    if (!number || (!exact && sinks.isApart(cell.key))) return null;
     const nothing = { share: null, rowSum: null, rank: null, n: null, first: null, second: null };
-    const pooled = exactly === null && matrix.grid.factor > 1;
-    return { ...cell, ...number, pooled, ...nothing, heads: [], weights: [] };
+    const error = exact ? 0 : number.error;
+    const pooled = !exact && grid.factor > 1;
+    return { ...cell, ...number, error, pooled, ...nothing, heads: [], weights: [] };
   };
   const ask = (cell: Cell): void => {
     if (matrix && hasNumber(matrix, cell)) exact.ask({ query: cell.query, key: cell.key });

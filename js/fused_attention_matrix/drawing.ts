@@ -4,7 +4,7 @@ import { css, inkOn, tableColour } from "../shared/palette";
 import type { Inks } from "../shared/theme";
 import { colours, entryOf, type Paint } from "./colour";
 import { GAP, LANE, NUMBERED, type Plot, unitsInView, xOf, yOf } from "./geometry";
-import { type Exact, exactAt, type Grid, isMasked, type Matrix } from "./grid";
+import { type Grid, isMasked, type Matrix, numberAt } from "./grid";
 import { numberInCell, roomForNumber } from "./numbers";
 
 export interface Raster {
@@ -77,10 +77,10 @@ function drawSinks(
     context.fillStyle = css(inks.paper);
     context.fillRect(x, plot.top, side, plot.height);
     context.fillStyle = inks.hairline;
-    const step = 4;
-    if (side < 2 * step) context.fillRect(x, plot.top, side, plot.height);
-    for (let at = step / 2; side >= 2 * step && at < side; at += step) {
-      context.fillRect(x + at, plot.top, 1, plot.height);
+    const wide = side < 8 ? side : 1;
+    for (let at = wide > 1 ? 0 : 2; at < side; at += 4) {
+      context.fillRect(x + at, plot.top, wide, plot.height);
+      if (wide > 1) break;
     }
   }
 }
@@ -143,7 +143,7 @@ export function drawNumbers(
   context: CanvasRenderingContext2D,
   plot: Plot,
   matrix: Matrix,
-  exact: Exact | null,
+  exact: Grid | null,
   paint: Paint,
   inks: Inks,
 ): void {
@@ -158,7 +158,9 @@ export function drawNumbers(
     if (matrix.undefinedRows[query]) continue;
     const y = yOf(plot, query) + plot.down / 2;
     for (let key = key0; key < key1; key++) {
-      const value = isMasked(matrix, query, key) ? null : exactAt(exact, query, key);
+      const value = isMasked(matrix, query, key)
+        ? null
+        : (numberAt(exact, query, key)?.weight ?? null);
       const words = value === null ? "" : numberInCell(value, paint.signed);
       if (value === null || !words) continue;
       const apart = matrix.sinks.isApart(key);

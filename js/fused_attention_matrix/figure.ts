@@ -88,8 +88,8 @@ export class Figure {
   #top: Top | null = null;
   #settling = 0;
   #margins: Margins | null = null;
-  /** Whether what stands around the matrix is that of its margins. */
-  #isSized = false;
+  /** What stands around the matrix was put there for this frame. */
+  #sized = "";
   #tableNow: { name: string; table: Uint8ClampedArray } | null = null;
   /** What the overlay shows. */
   #marked: { plot: Plot; name: string } | null = null;
@@ -134,7 +134,7 @@ export class Figure {
     this.#labels.key.fill(key, null, apart);
     this.#rasters = [];
     this.#margins = content && marginsOf(content);
-    this.#isSized = false;
+    this.#sized = "";
     if (content) this.#table.fill(axes, content);
   }
 
@@ -190,10 +190,9 @@ export class Figure {
   readonly #drawPart = (): void => {
     const { picture } = this.#drawing();
     if (!picture) return;
-    const old = this.plot;
     const plot = this.#fit(picture);
     this.plot = plot;
-    if (!old || !this.#isSized || !sameSize(old, plot)) this.#size(plot);
+    if (this.#sized !== frameOf(plot)) this.#size(plot);
     this.#placeLabels(picture, plot);
     const { content: matrix } = picture;
     if (!matrix) return;
@@ -322,10 +321,9 @@ export class Figure {
   }
 
   #size(plot: Plot): void {
-    this.#isSized = true;
+    this.#sized = frameOf(plot);
     const { width, height } = sizeOf(plot);
-    this.element.style.width = `${width}px`;
-    this.element.style.height = `${height}px`;
+    Object.assign(this.element.style, { width: `${width}px`, height: `${height}px` });
     const margins = this.#margins;
     for (const [i, element] of this.#lanes.entries()) {
       const lane = i < plot.lanes ? margins?.rows[i] : undefined;
@@ -340,16 +338,9 @@ function laneWords(): HTMLElement {
   return h("div", { class: "fm-margin is-lane" });
 }
 
-/** Whether what stands around the matrix is where it was. */
-function sameSize(a: Plot, b: Plot): boolean {
-  return (
-    a.left === b.left &&
-    a.top === b.top &&
-    a.right === b.right &&
-    a.lanes === b.lanes &&
-    a.width === b.width &&
-    a.height === b.height
-  );
+/** What stands around the matrix stays where it is as long as this does. */
+function frameOf({ left, top, right, lanes, width, height }: Plot): string {
+  return [left, top, right, lanes, width, height].join();
 }
 
 /** Width that the labels of each side need, with a little room around them. */

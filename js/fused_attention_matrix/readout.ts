@@ -57,12 +57,9 @@ export function noValue(matrix: Matrix, axes: Axes, cell: Cell): string | null {
   return null;
 }
 
-/** "2nd of 57", the place of a cell in its row. */
+/** "rank 2 of 57": the place of a cell in its row. */
 export function rankWords({ rank, n, weight }: CellValue): string {
-  if (rank === null || n === null || weight === 0) return "";
-  const teen = rank % 100 > 10 && rank % 100 < 14;
-  const ending = teen ? "th" : (["th", "st", "nd", "rd"][rank % 10] ?? "th");
-  return `${rank}${ending} of ${n}`;
+  return rank === null || n === null || weight === 0 ? "" : `rank ${rank} of ${n}`;
 }
 
 export interface Readout {

@@ -18,7 +18,7 @@ import type { Matrix } from "./grid";
 import { HELP } from "./help";
 import { createLegend, type Legend } from "./legend";
 import { type MatrixPicture, matrixPicture } from "./picture";
-import { pinnedCell, pinnedLit } from "./pinned";
+import { pinnedCell } from "./pinned";
 import { type Cell, type Readout, readout, type Shown } from "./readout";
 import type { MatrixState } from "./state";
 import { createTiles, type Tiles } from "./tiles";
@@ -163,9 +163,9 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     const picture = this.#picture;
     if (!picture) return { hovered: null, selected: new Set() };
     const pinned = this.#pinned();
-    const lit = pinned
-      ? pinnedLit(this.#host.state, picture[side], pinned[side])
-      : litUnits(this.#host.state, picture[side]);
+    const lit = litUnits(this.#host.state, picture[side]);
+    // A pinned cell is one row and one column, whatever else its two tokens are.
+    if (pinned) lit.selected = new Set([pinned[side]]);
     // Under the pointer each side has a unit of its own, though a square map has one hover trait.
     const cell = this.#cells.at;
     return cell ? { ...lit, hovered: cell[side] } : lit;

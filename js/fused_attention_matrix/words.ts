@@ -60,15 +60,12 @@ function leftOutWords({ frame, sinks, compare }: Matrix): string[] {
     n && sinks.mode === "hidden"
       ? `${columns} hidden (${percent(sinks.share)} of the attention${of}), rows renormalised`
       : "",
-    hidden.rows || hidden.cols ? specialWords(hidden.rows, hidden.cols) : "",
+    hidden.rows || hidden.cols
+      ? `special tokens hidden (rows: ${hidden.rows}, columns: ${hidden.cols})`
+      : "",
     key.normalise ? "rows divided by their sum" : "",
     pooled === "exact" ? "" : "beyond the screen's resolution, the largest of several cells",
   ];
-}
-
-function specialWords(rows: number, cols: number): string {
-  const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
-  return `special tokens hidden: ${count(rows, "row")}, ${count(cols, "column")}`;
 }
 
 export function cellWords(axes: Axes, matrix: Matrix, cell: Cell, value: CellValue | null): string {
