@@ -144,7 +144,7 @@ export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout 
   };
 }
 
-const LISTED = 6;
+const LISTED = 8;
 
 function listItem(
   axes: Axes,
@@ -224,7 +224,7 @@ export function sideTitles({ frame, compare }: Matrix): [string, string] {
 }
 
 const BAR_WIDTH = 168;
-const BAR_HEIGHT = 44;
+const BAR_HEIGHT = 36;
 
 /** One bar a head for this cell, on one scale, with the largest value written at the top. */
 function headBars(value: CellValue, theme: Theme): Element {

@@ -44,8 +44,9 @@ function sizeWords({ frame, causal, largest, compare, sinks }: Matrix): string {
   const [first] = compare || causal ? largest : [];
   const below = causal && !compare ? " below the first row, which sees only itself" : "";
   const what = compare ? "largest difference" : "largest weight";
-  const apart = sinks.apart.length ? " beside the sinks" : "";
-  return `${size}; ${what} ${formatNumber(first?.weight ?? max, compare !== null)}${apart}${first ? below : ""}`;
+  const apart = sinks.apart.length ? " beside sinks" : "";
+  const largestWords = formatNumber(first?.weight ?? max, compare !== null);
+  return `${size}; ${what}${apart} ${largestWords}${first ? below : ""}`;
 }
 
 function leftOutWords({ frame, sinks, compare }: Matrix): string[] {
