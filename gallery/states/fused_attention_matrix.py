@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import traces as of
 from maps import MAPS
-from state import Page
+from state import Page, State
 
 from glasshead import FusedAttentionMatrix
 
@@ -19,7 +20,8 @@ MAX_CELLS = 256
 
 def depends(_: FusedAttentionMatrix) -> list[str]:
     """Name the traits that need another matrix."""
-    return ["kind", "layer", "heads", "unit", "aggregate"]
+    shown = ["kind", "layer", "heads", "unit", "aggregate", "sinks"]
+    return [*shown, "normalise", "hide_special", "compare"]
 
 
 def questions(
@@ -32,4 +34,39 @@ def questions(
             yield "cell", {"query": row, "key": column}
 
 
-PAGE = Page(FusedAttentionMatrix, MAPS, depends, questions)
+OWN = [
+    State(
+        name="compared-heads",
+        shown=of.short,
+        traits={"layer": 1, "heads": [0], "compare": {"heads": [1]}},
+        note="Orange: more in the first head; blue: more in the second.",
+    ),
+    State(
+        name="pinned-pair",
+        shown=of.long,
+        traits={"layer": 1, "unit": "word", "pinned": [40, 36]},
+        width=660,
+        note="Its row and its column are one mark, and its value stays.",
+    ),
+    State(
+        name="sinks-aside",
+        shown=of.long,
+        traits={"layer": 0, "unit": "word", "sinks": "aside"},
+        width=1200,
+        note="Columns that nearly every row looks at stand apart.",
+    ),
+    State(
+        name="without-special-tokens",
+        shown=of.pair,
+        traits={"unit": "token", "hide_special": True, "normalise": True},
+        width=660,
+    ),
+    State(
+        name="colours-to-one",
+        shown=of.short,
+        traits={"layer": 1, "value_range": "fixed", "scale": "log"},
+        width=660,
+    ),
+]
+
+PAGE = Page(FusedAttentionMatrix, [*MAPS, *OWN], depends, questions)

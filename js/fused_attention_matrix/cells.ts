@@ -2,13 +2,15 @@
 
 import type { Host } from "../shared/host/host";
 import { createQuestion } from "../shared/host/question";
-import { exactAt, isMasked, type Matrix, numberAt } from "./grid";
+import { isMasked, type Matrix, numberAt } from "./grid";
 import type { Cell, CellValue } from "./readout";
 import type { MatrixState } from "./state";
 
 export interface Cells {
   /** The cell under the crosshair. */
   readonly at: Cell | null;
+  /** Whether the kernel's word on a cell is there. */
+  isKnown(cell: Cell): boolean;
   /** What is known of a cell; null where it has no weight. */
   value(cell: Cell): CellValue | null;
   move(cell: Cell | null): void;
@@ -54,16 +56,14 @@ export function createCells(
   });
   const known = (cell: Cell): CellValue | null => {
     if (!matrix || !hasNumber(matrix, cell)) return null;
-    const exactly = exactAt(matrix.exact, cell.query, cell.key);
-    const number =
-      exactly === null
-        ? numberAt(matrix.grid, cell.query, cell.key)
-        : { weight: exactly, error: 0 };
+    const { exact, grid, sinks } = matrix;
+    const number = numberAt(exact ?? grid, cell.query, cell.key);
     // What stands apart is not in the picture's bytes.
-    if (!number || (exactly === null && matrix.sinks.isApart(cell.key))) return null;
+    if (!number || (!exact && sinks.isApart(cell.key))) return null;
     const nothing = { share: null, rowSum: null, rank: null, n: null, first: null, second: null };
-    const pooled = exactly === null && matrix.grid.factor > 1;
-    return { ...cell, ...number, pooled, ...nothing, heads: [], weights: [] };
+    const error = exact ? 0 : number.error;
+    const pooled = !exact && grid.factor > 1;
+    return { ...cell, ...number, error, pooled, ...nothing, heads: [], weights: [] };
   };
   const ask = (cell: Cell): void => {
     if (matrix && hasNumber(matrix, cell)) exact.ask({ query: cell.query, key: cell.key });
@@ -76,6 +76,7 @@ export function createCells(
     get at() {
       return at;
     },
+    isKnown: (cell) => exact.value({ query: cell.query, key: cell.key }) !== undefined,
     value: (cell) => exact.value({ query: cell.query, key: cell.key }) ?? known(cell),
     move,
     ask,

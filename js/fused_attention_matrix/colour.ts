@@ -1,5 +1,6 @@
 /** Numbers → colours: where a number lies on the table, and where the table ends. */
 
+import { endOf } from "../shared/numbers";
 import { type Grid, isMasked, type Matrix } from "./grid";
 import type { Scale } from "./state";
 
@@ -104,14 +105,7 @@ export function topIn(matrix: Matrix, grid: Grid, part: Part): Top {
   maxima.sort((a, b) => a - b);
   const most = maxima[maxima.length - 1] ?? 0;
   const below = maxima[Math.round(ROWS_BELOW_TOP * (maxima.length - 1))] || most;
-  const top = roundedUp(below || matrix.frame.max);
+  // Two digits: an end that can be said, and does not move with every pixel.
+  const top = Number(endOf(below || matrix.frame.max));
   return { top, clipped: most > top * 1.005 };
-}
-
-/** Two digits: the end of a scale that can be said, and does not move with every pixel. */
-function roundedUp(value: number): number {
-  if (!(value > 0)) return 0;
-  const step = 10 ** (Math.floor(Math.log10(value)) - 1);
-  // Not for what is one float's rounding above a round number.
-  return Number((Math.ceil(value / step - 1e-4) * step).toPrecision(2));
 }

@@ -3,8 +3,8 @@
 import { css, inkOn, tableColour } from "../shared/palette";
 import type { Inks } from "../shared/theme";
 import { colours, entryOf, type Paint } from "./colour";
-import { GAP, LANE, type Plot, unitsInView, xOf, yOf } from "./geometry";
-import { type Exact, exactAt, type Grid, isMasked, type Matrix } from "./grid";
+import { GAP, LANE, NUMBERED, type Plot, unitsInView, xOf, yOf } from "./geometry";
+import { type Grid, isMasked, type Matrix, numberAt } from "./grid";
 import { numberInCell, roomForNumber } from "./numbers";
 
 export interface Raster {
@@ -77,10 +77,10 @@ function drawSinks(
     context.fillStyle = css(inks.paper);
     context.fillRect(x, plot.top, side, plot.height);
     context.fillStyle = inks.hairline;
-    const step = 4;
-    if (side < 2 * step) context.fillRect(x, plot.top, side, plot.height);
-    for (let at = step / 2; side >= 2 * step && at < side; at += step) {
-      context.fillRect(x + at, plot.top, 1, plot.height);
+    const wide = side < 8 ? side : 1;
+    for (let at = wide > 1 ? 0 : 2; at < side; at += 4) {
+      context.fillRect(x + at, plot.top, wide, plot.height);
+      if (wide > 1) break;
     }
   }
 }
@@ -143,7 +143,7 @@ export function drawNumbers(
   context: CanvasRenderingContext2D,
   plot: Plot,
   matrix: Matrix,
-  exact: Exact | null,
+  exact: Grid | null,
   paint: Paint,
   inks: Inks,
 ): void {
@@ -158,7 +158,9 @@ export function drawNumbers(
     if (matrix.undefinedRows[query]) continue;
     const y = yOf(plot, query) + plot.down / 2;
     for (let key = key0; key < key1; key++) {
-      const value = isMasked(matrix, query, key) ? null : exactAt(exact, query, key);
+      const value = isMasked(matrix, query, key)
+        ? null
+        : (numberAt(exact, query, key)?.weight ?? null);
       const words = value === null ? "" : numberInCell(value, paint.signed);
       if (value === null || !words) continue;
       const apart = matrix.sinks.isApart(key);
@@ -227,22 +229,18 @@ export function largest(values: ArrayLike<number>): number {
   return max;
 }
 
-/** Pixels of a cell in which a number stands. */
-const NUMBERED = 28;
-
 interface Cell {
   query: number;
   key: number;
 }
 
 export interface Marks {
-  cell: Cell | null;
   pinned: Cell | null;
   rows: Iterable<number>;
   cols: Iterable<number>;
 }
 
-/** Crosshairs of cells, bands of lit rows and columns; outlines, so colours stay. */
+/** The pinned cell, bands of lit rows and columns; outlines, so colours stay. */
 export function drawMarks(
   context: CanvasRenderingContext2D,
   plot: Plot,
@@ -259,7 +257,7 @@ export function drawMarks(
     context.strokeRect(x, y, width, height);
   };
   /** From the labels of the row and the column to where they meet. */
-  const cross = ({ query, key }: Cell, dashes: number[]): void => {
+  const cross = ({ query, key }: Cell): void => {
     const [x, y] = [xOf(plot, key), yOf(plot, query)];
     // Where cells have numbers, the lines run along their edges.
     const edges = Math.min(across, down) >= NUMBERED ? [0, 1] : [0.5];
@@ -273,18 +271,15 @@ export function drawMarks(
     context.lineWidth = 2.5;
     context.strokeStyle = css(inks.paper, 0.7);
     context.stroke();
-    context.setLineDash(dashes);
     context.lineWidth = 1;
     context.strokeStyle = inks.ink;
     context.stroke();
-    context.setLineDash([]);
     box(x, y, across, down);
   };
   context.save();
   clipToPlot(context, plot, 3);
   for (const row of marks.rows) box(plot.left, yOf(plot, row), plot.width, down);
   for (const col of marks.cols) box(xOf(plot, col), plot.top, across, plot.height);
-  if (marks.pinned) cross(marks.pinned, []);
-  if (marks.cell) cross(marks.cell, [2, 2]);
+  if (marks.pinned) cross(marks.pinned);
   context.restore();
 }

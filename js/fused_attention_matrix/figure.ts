@@ -1,6 +1,6 @@
 /** The heatmap with its labels and margins: a canvas for the matrix, one above it for what is lit. */
 
-import { h, sizeCanvas, watchSize } from "../shared/dom";
+import { type Child, h, sizeCanvas, watchSize } from "../shared/dom";
 import { SIDES, type Side } from "../shared/map/axis";
 import { labelWidths } from "../shared/map/measure";
 import type { LitUnits } from "../shared/map/pin";
@@ -9,11 +9,13 @@ import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
 import { type Paint, type Top, topIn } from "./colour";
+import { crosshair } from "./crosshair";
 import {
   drawMargins,
   drawMarks,
   drawMatrix,
   drawNumbers,
+  type Marks,
   makeRaster,
   type Raster,
 } from "./drawing";
@@ -79,13 +81,18 @@ export class Figure {
   readonly #lanes = [laneWords(), laneWords()];
   readonly #mass = h("div", { class: "fm-margin is-mass" });
   readonly #table = strongestTable();
+  readonly #crosshair = crosshair();
   readonly #schedule;
   #width = 640;
+  #height = 0;
   #top: Top | null = null;
   #settling = 0;
   #margins: Margins | null = null;
-  /** Whether what stands around the matrix is that of its margins. */
-  #isSized = false;
+  /** What stands around the matrix was put there for this frame. */
+  #sized = "";
+  #tableNow: { name: string; table: Uint8ClampedArray } | null = null;
+  /** What the overlay shows. */
+  #marked: { plot: Plot; name: string } | null = null;
   #rasters: { name: string; grid: Grid; raster: Raster | null }[] = [];
 
   constructor(
@@ -109,8 +116,9 @@ export class Figure {
       ...this.#lanes,
       this.#mass,
       this.#table.element,
+      ...this.#crosshair.elements,
     );
-    watchSize(shell.body, () => this.draw(), shell.signal);
+    watchSize(shell.body, () => this.#resized(), shell.signal);
     drawnAs(this.#base, (context) => {
       const matrix = this.#drawing().picture?.content;
       if (matrix && this.plot) this.#paintBase(context, matrix, this.plot);
@@ -126,7 +134,7 @@ export class Figure {
     this.#labels.key.fill(key, null, apart);
     this.#rasters = [];
     this.#margins = content && marginsOf(content);
-    this.#isSized = false;
+    this.#sized = "";
     if (content) this.#table.fill(axes, content);
   }
 
@@ -152,36 +160,39 @@ export class Figure {
     }, SETTLED);
   }
 
-  /** Labels at once, crosshair and bands in the next animation frame. */
+  /** Labels and crosshair at once, pins and bands in the next animation frame. */
   light(): void {
-    const { lit } = this.#drawing();
+    const { lit, cell } = this.#drawing();
     if (this.plot) for (const side of SIDES) this.#labels[side].light(lit(side));
+    if (!cell) this.#crosshair.hide();
     this.#schedule.request(this.#drawOverlay);
   }
 
-  /** The place of a cell on the page. */
-  boxOf({ query, key }: Cell): { left: number; top: number; right: number; bottom: number } | null {
-    const { plot } = this;
-    if (!plot) return null;
-    const { left, top } = this.element.getBoundingClientRect();
-    const x = left + plot.left + (key - plot.key) * plot.across;
-    const y = top + plot.top + (query - plot.query) * plot.down;
-    return { left: x, top: y, right: x + plot.across, bottom: y + plot.down };
+  /** The crosshair, with what is said beside it. */
+  point(cell: Cell, words: readonly Child[] | null): void {
+    if (this.plot) this.#crosshair.show(this.plot, cell, words);
+  }
+
+  /** Draws anew where there is other room; a line more beside the picture is none. */
+  #resized(): void {
+    const { clientWidth, clientHeight } = this.#main;
+    const fixed = this.#drawing().height > 0;
+    if (clientWidth !== this.#width || (fixed && clientHeight !== this.#height)) this.draw();
   }
 
   readonly #drawAll = (): void => {
     // Hidden for now (a notebook takes out cells that are far away): the last width holds.
     this.#width = this.#main.clientWidth || this.#width;
+    this.#height = this.#main.clientHeight || this.#height;
     this.#drawPart();
   };
 
   readonly #drawPart = (): void => {
     const { picture } = this.#drawing();
     if (!picture) return;
-    const old = this.plot;
     const plot = this.#fit(picture);
     this.plot = plot;
-    if (!old || !this.#isSized || !sameSize(old, plot)) this.#size(plot);
+    if (this.#sized !== frameOf(plot)) this.#size(plot);
     this.#placeLabels(picture, plot);
     const { content: matrix } = picture;
     if (!matrix) return;
@@ -209,7 +220,7 @@ export class Figure {
     const lanes = Math.min(this.#margins?.rows.length ?? 1, width < NARROW ? 1 : 2);
     const space = {
       width: wide ? width - BESIDE : width,
-      maxHeight: fixed ? this.#main.clientHeight - around : NATURAL_HEIGHT,
+      maxHeight: fixed ? this.#height - around : NATURAL_HEIGHT,
       labels,
       lanes,
     };
@@ -222,7 +233,9 @@ export class Figure {
     const { paint, finest } = this.#read(matrix, plot);
     const context = sizeCanvas(this.#base, width, height);
     if (context) this.#paintBase(context, matrix, plot);
-    this.#base.setAttribute("aria-label", `Heatmap: ${wholeWords(matrix)}`);
+    const words = `Heatmap: ${wholeWords(matrix)}`;
+    if (this.#base.getAttribute("aria-label") !== words)
+      this.#base.setAttribute("aria-label", words);
     this.#onDrawn({ paint, clipped: this.#top?.clipped ?? false, pooledBy: finest.factor });
   }
 
@@ -250,21 +263,29 @@ export class Figure {
   /** Colours, ending where the part in view does, or at 1. */
   #paint(matrix: Matrix, finest: Grid, plot: Plot): Paint {
     const { scale, value_range } = this.#drawing();
-    const { theme } = this.#shell;
-    const { paper } = this.#shell.inks();
     const fixed = value_range === "fixed";
     this.#top ??= fixed ? { top: 1, clipped: false } : topIn(matrix, finest, unitsInView(plot));
     const signed = matrix.compare !== null;
-    const table = signed
-      ? divergingTable(theme, paper)
-      : sequentialTable("attention", theme, paper);
-    return { table, scale, top: this.#top.top, signed };
+    return { table: this.#colours(signed), scale, top: this.#top.top, signed };
+  }
+
+  /** The table of colours; the same one while theme and paper are the same. */
+  #colours(signed: boolean): Uint8ClampedArray {
+    const { theme } = this.#shell;
+    const { paper } = this.#shell.inks();
+    const name = [theme, paper, signed].join(":");
+    if (this.#tableNow?.name !== name) {
+      const table = signed
+        ? divergingTable(theme, paper)
+        : sequentialTable("attention", theme, paper);
+      this.#tableNow = { name, table };
+    }
+    return this.#tableNow.table;
   }
 
   /** Grids as small canvases, made anew where their colours have changed. */
   #readRasters(matrix: Matrix, grids: readonly Grid[], paint: Paint): void {
-    const { theme } = this.#shell;
-    const name = [theme, this.#shell.inks().paper, paint.scale, paint.top].join(":");
+    const name = [this.#tableNow?.name, paint.scale, paint.top].join(":");
     this.#rasters = grids.map((grid) => {
       const known = this.#rasters.find((each) => each.name === name && each.grid === grid);
       return known ?? { name, grid, raster: makeRaster(matrix, grid, paint) };
@@ -274,30 +295,35 @@ export class Figure {
   readonly #drawOverlay = (): void => {
     const { plot } = this;
     if (!plot || !this.#drawing().picture) return;
+    const { rows, cols, pinned } = this.#marks();
+    const name = JSON.stringify([...rows, null, ...cols, pinned, this.#shell.theme]);
+    // A pointer that moves over cells changes nothing of it.
+    if (this.#marked?.plot === plot && this.#marked.name === name) return;
+    this.#marked = { plot, name };
     const { width, height } = sizeOf(plot);
     const context = sizeCanvas(this.#overlay, width, height);
     if (context) this.#paintOverlay(context);
   };
 
   #paintOverlay(context: CanvasRenderingContext2D): void {
-    const { plot } = this;
-    const { picture, cell, pinned, lit } = this.#drawing();
-    if (!plot || !picture) return;
+    if (this.plot) drawMarks(context, this.plot, this.#marks(), this.#shell.inks());
+  }
+
+  #marks(): Marks {
+    const { cell, pinned, lit } = this.#drawing();
     const band = (side: Side): Set<number> => {
       const { selected, hovered } = lit(side);
       const units = new Set(pinned ? [] : selected);
       if (!cell && hovered !== null) units.add(hovered);
       return units;
     };
-    const marks = { cell, pinned, rows: band("query"), cols: band("key") };
-    drawMarks(context, plot, marks, this.#shell.inks());
+    return { pinned, rows: band("query"), cols: band("key") };
   }
 
   #size(plot: Plot): void {
-    this.#isSized = true;
+    this.#sized = frameOf(plot);
     const { width, height } = sizeOf(plot);
-    this.element.style.width = `${width}px`;
-    this.element.style.height = `${height}px`;
+    Object.assign(this.element.style, { width: `${width}px`, height: `${height}px` });
     const margins = this.#margins;
     for (const [i, element] of this.#lanes.entries()) {
       const lane = i < plot.lanes ? margins?.rows[i] : undefined;
@@ -312,16 +338,9 @@ function laneWords(): HTMLElement {
   return h("div", { class: "fm-margin is-lane" });
 }
 
-/** Whether what stands around the matrix is where it was. */
-function sameSize(a: Plot, b: Plot): boolean {
-  return (
-    a.left === b.left &&
-    a.top === b.top &&
-    a.right === b.right &&
-    a.lanes === b.lanes &&
-    a.width === b.width &&
-    a.height === b.height
-  );
+/** What stands around the matrix stays where it is as long as this does. */
+function frameOf({ left, top, right, lanes, width, height }: Plot): string {
+  return [left, top, right, lanes, width, height].join();
 }
 
 /** Width that the labels of each side need, with a little room around them. */

@@ -36,6 +36,8 @@ export const GAP = 6;
 export const LINE = 12;
 /** Maps with fewer units on both sides have every unit labelled. */
 export const ALL_LABELLED = 40;
+/** Pixels of a cell in which a number stands. */
+export const NUMBERED = 28;
 const LARGEST_CELL = 64;
 const LARGEST_ZOOMED_CELL = 72;
 /** What is this much longer than wide is stretched for its labels. */

@@ -20,20 +20,11 @@ export interface Grid {
   readonly key: number;
 }
 
-/** A rectangle of exact numbers. */
-export interface Exact {
-  readonly values: ArrayLike<number>;
-  readonly height: number;
-  readonly width: number;
-  readonly query: number;
-  readonly key: number;
-}
-
 export interface Matrix {
   readonly frame: MatrixFrame;
   readonly grid: Grid;
   /** All numbers, where there are few. */
-  readonly exact: Exact | null;
+  readonly exact: Grid | null;
   readonly entropy: NumberArray;
   readonly mass: NumberArray;
   readonly undefinedRows: NumberArray;
@@ -64,10 +55,7 @@ export function readMatrix(frame: MatrixFrame): Matrix {
   return {
     frame,
     grid: gridOf(frame),
-    exact: frame.exact && {
-      values: unpack(frame.exact),
-      ...{ height: frame.rows, width: frame.cols, query: 0, key: 0 },
-    },
+    exact: frame.exact && exactly(unpack(frame.exact), frame.rows, frame.cols, 0, 0),
     entropy: unpack(frame.row_entropy),
     mass: unpack(frame.column_mass),
     undefinedRows: unpack(frame.undefined_rows),
@@ -128,11 +116,23 @@ export function readTile(answer: Answer): Grid | null {
 }
 
 /** The answer to "cells"; null when it is not one. */
-export function readExact({ arrays, result }: Answer): Exact | null {
+export function readExact({ arrays, result }: Answer): Grid | null {
   const { query0, key0 } = result;
   if (!arrays.values || typeof query0 !== "number" || typeof key0 !== "number") return null;
   const [height = 0, width = 0] = arrays.values.shape;
-  return { values: arrays.values.values, height, width, query: query0, key: key0 };
+  return exactly(arrays.values.values, height, width, query0, key0);
+}
+
+/** Numbers that are no steps of anything. */
+function exactly(
+  values: ArrayLike<number>,
+  height: number,
+  width: number,
+  query: number,
+  key: number,
+): Grid {
+  const rowScale = new Uint8Array(height).fill(1);
+  return { values, rowScale, zero: 0, height, width, factor: 1, query, key };
 }
 
 /** The number of a cell with its error bound; null outside the grid. */
@@ -147,14 +147,6 @@ export function numberAt(
   const scale = grid.rowScale[row] ?? 0;
   const value = (grid.values[row * grid.width + column] ?? grid.zero) - grid.zero;
   return { weight: value * scale, error: scale / 2 };
-}
-
-/** The exact number of a cell; null where it is not known. */
-export function exactAt(exact: Exact | null, query: number, key: number): number | null {
-  if (!exact) return null;
-  const [row, column] = [query - exact.query, key - exact.key];
-  if (row < 0 || column < 0 || row >= exact.height || column >= exact.width) return null;
-  return exact.values[row * exact.width + column] ?? null;
 }
 
 /** Whether the causal mask hides this cell from its row. */

@@ -4,7 +4,7 @@ import { h } from "../shared/dom";
 import { type Column, labelText, type Side, startsSentence } from "../shared/map/axis";
 import { unitLabel } from "../shared/map/label";
 import type { LitUnits } from "../shared/map/pin";
-import { LINE, type Plot, unitsInView, xOf, yOf } from "./geometry";
+import { LINE, type Plot, xOf, yOf } from "./geometry";
 
 export interface AxisLabels {
   readonly element: HTMLElement;
@@ -90,35 +90,30 @@ export function axisLabels(side: Side): AxisLabels {
     else label.style.left = `${xOf(on, unit) + on.across / 2}px`;
   };
 
-  const inView = (on: Plot, size: number): number[] => {
-    const n = column?.length ?? 0;
+  const inView = (first: number, last: number, size: number): number[] => {
     const step = Math.max(1, Math.ceil((LINE - 0.01) / size));
     if (thin.step !== step) {
       const axis = column?.axis;
-      const telling: Telling = (unit) => lettersOf(axis ? labelText(axis, unit) : "");
-      thin = { step, units: thinned(n, step, step > 1 ? telling : () => 1) };
+      const telling: Telling = (unit) => (axis ? lettersOf(labelText(axis, unit)) : 0);
+      thin = { step, units: thinned(column?.length ?? 0, step, step > 1 ? telling : () => 1) };
     }
     // A cell of which half is seen has its label in view.
-    const [first, last] =
-      side === "query"
-        ? [on.query - 0.5, on.query + on.height / size - 0.5]
-        : [on.key - 0.5, on.key + on.width / size - 0.5];
-    return thin.units.filter((unit) => unit >= first - 0.01 && unit <= last + 0.01);
+    return thin.units.filter((unit) => unit >= first - 0.51 && unit <= last - 0.49);
   };
 
   const light = (lit: LitUnits): void => {
     if (!plot) return;
-    const size = side === "query" ? plot.down : plot.across;
-    const { query0, query1, key0, key1 } = unitsInView(plot);
-    const [first, last] = side === "query" ? [query0, query1] : [key0, key1];
+    const [size, first, pixels] =
+      side === "query" ? [plot.down, plot.query, plot.height] : [plot.across, plot.key, plot.width];
+    const last = first + pixels / size;
     const seen = (unit: number | null): unit is number =>
-      unit !== null && unit >= first && unit < last;
+      unit !== null && unit > first - 0.99 && unit < last - 0.01;
     const litInView = {
       hovered: seen(lit.hovered) ? lit.hovered : null,
       selected: new Set([...lit.selected].filter(seen)),
     };
     const clear = (LIT_LINE[side] - 0.5) / size;
-    const units = new Set(labelledUnits(inView(plot, size), litInView, clear));
+    const units = new Set(labelledUnits(inView(first, last, size), litInView, clear));
     for (const [unit, label] of labels) {
       if (units.has(unit)) continue;
       label.remove();

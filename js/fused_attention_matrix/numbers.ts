@@ -1,10 +1,11 @@
 /** How the numbers of a matrix are written: weights, and differences with their sign. */
 
 import { approximately, formatAmount, formatWeight, roundUp } from "../shared/numbers";
+import { NUMBERED } from "./geometry";
 
 /** Pixels of a cell from which on its number is written in it. */
 export function roomForNumber(signed: boolean): number {
-  return signed ? 34 : 28;
+  return signed ? 34 : NUMBERED;
 }
 
 /** A number in as few letters as a cell has room for; nothing where it would be written as zero. */

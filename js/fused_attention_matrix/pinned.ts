@@ -2,7 +2,6 @@
 
 import { type Lit, litTokens } from "../shared/lit";
 import type { Column } from "../shared/map/axis";
-import type { LitUnits } from "../shared/map/pin";
 import type { MatrixPicture } from "./picture";
 import type { Cell } from "./readout";
 import type { MatrixState } from "./state";
@@ -22,10 +21,4 @@ export function pinnedCell(
   if (others || !isSelected(query, row) || !isSelected(key, col)) return null;
   const cell = { query: query.unitOf(row), key: key.unitOf(col) };
   return cell.query === null || cell.key === null ? null : { query: cell.query, key: cell.key };
-}
-
-/** What is lit on a side while a cell is pinned: the cell's own row or column. */
-export function pinnedLit(state: Lit, of: Column, unit: number): LitUnits {
-  const { hovered } = litTokens(state, of.axis.sequence);
-  return { hovered: of.unitOf(hovered), selected: new Set([unit]) };
 }

@@ -57,12 +57,9 @@ export function noValue(matrix: Matrix, axes: Axes, cell: Cell): string | null {
   return null;
 }
 
-/** "2nd of 57", the place of a cell in its row. */
+/** "rank 2 of 57": the place of a cell in its row. */
 export function rankWords({ rank, n, weight }: CellValue): string {
-  if (rank === null || n === null || weight === 0) return "";
-  const teen = rank % 100 > 10 && rank % 100 < 14;
-  const ending = teen ? "th" : (["th", "st", "nd", "rd"][rank % 10] ?? "th");
-  return `${rank}${ending} of ${n}`;
+  return rank === null || n === null || weight === 0 ? "" : `rank ${rank} of ${n}`;
 }
 
 export interface Readout {
@@ -147,7 +144,7 @@ export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout 
   };
 }
 
-const LISTED = 6;
+const LISTED = 8;
 
 function listItem(
   axes: Axes,
@@ -227,7 +224,7 @@ export function sideTitles({ frame, compare }: Matrix): [string, string] {
 }
 
 const BAR_WIDTH = 168;
-const BAR_HEIGHT = 44;
+const BAR_HEIGHT = 36;
 
 /** One bar a head for this cell, on one scale, with the largest value written at the top. */
 function headBars(value: CellValue, theme: Theme): Element {

@@ -4,7 +4,7 @@ import type { Host } from "../shared/host/host";
 import { createQuestion } from "../shared/host/question";
 import type { Part } from "./colour";
 import { type Plot, unitsInView } from "./geometry";
-import { type Exact, type Grid, type Matrix, readExact, readTile } from "./grid";
+import { type Grid, type Matrix, readExact, readTile } from "./grid";
 import { roomForNumber } from "./numbers";
 import type { MatrixState } from "./state";
 
@@ -12,7 +12,7 @@ export interface Tiles {
   /** The best tile for what is in view, or null. */
   readonly tile: Grid | null;
   /** The numbers of the cells in view, or null. */
-  readonly exact: Exact | null;
+  readonly exact: Grid | null;
   want(plot: Plot, matrix: Matrix): void;
   clear(): void;
 }
@@ -37,7 +37,7 @@ export function createTiles(
   // Where no answer comes the pooled picture stays, and the legend says that it is pooled.
   const tiles = createPart(host, signal, "tile", readTile, onArrival);
   const cells = createPart(host, signal, "cells", readExact, onArrival);
-  let all: Exact | null = null;
+  let all: Grid | null = null;
   return {
     get tile() {
       return tiles.current;
@@ -50,13 +50,12 @@ export function createTiles(
       const view = unitsInView(plot);
       const smallest = Math.min(plot.across, plot.down);
       const sharp = (one: Grid): boolean => one.factor === 1 || smallest * one.factor <= 2;
-      const isSeen = (one: Grid): boolean => covers(one, one.factor, view);
       const known = tiles.current;
-      if (!sharp(grid) && !(known && isSeen(known) && sharp(known))) {
+      if (!sharp(grid) && !(known && covers(known, view) && sharp(known))) {
         tiles.want(around(view, plot, STEP, LARGEST));
       }
       if (exact || smallest < roomForNumber(frame.compare !== null)) return;
-      if (!cells.current || !covers(cells.current, 1, view)) {
+      if (!cells.current || !covers(cells.current, view)) {
         cells.want(around(view, plot, EXACT_STEP, MOST_EXACT));
       }
     },
@@ -69,14 +68,14 @@ export function createTiles(
 }
 
 /** A part of the matrix that is asked for; the last one stays until the next is there. */
-function createPart<T>(
+function createPart(
   host: Host<MatrixState>,
   signal: AbortSignal,
   name: string,
-  read: (answer: Parameters<typeof readTile>[0]) => T | null,
+  read: typeof readTile,
   onArrival: () => void,
 ) {
-  let current: T | null = null;
+  let current: Grid | null = null;
   let wanted: Range | null = null;
   const question = createQuestion(host, signal, {
     name,
@@ -119,15 +118,11 @@ function around(view: Part, plot: Plot, step: number, most: number): Range {
   return { query0, query1, key0, key1 };
 }
 
-function covers(
-  one: { query: number; key: number; height: number; width: number },
-  factor: number,
-  view: Part,
-): boolean {
+function covers(one: Grid, view: Part): boolean {
   return (
     one.query <= view.query0 &&
     one.key <= view.key0 &&
-    one.query + one.height * factor >= view.query1 &&
-    one.key + one.width * factor >= view.key1
+    one.query + one.height * one.factor >= view.query1 &&
+    one.key + one.width * one.factor >= view.key1
   );
 }

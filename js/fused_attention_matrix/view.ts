@@ -14,10 +14,11 @@ import { createHeader, type Header } from "./controls";
 import { type Drawing, Figure } from "./figure";
 import { closeTo, type Viewport, WHOLE } from "./geometry";
 import { type Actions, createGestures, type Gestures } from "./gestures";
+import type { Matrix } from "./grid";
 import { HELP } from "./help";
 import { createLegend, type Legend } from "./legend";
 import { type MatrixPicture, matrixPicture } from "./picture";
-import { pinnedCell, pinnedLit } from "./pinned";
+import { pinnedCell } from "./pinned";
 import { type Cell, type Readout, readout, type Shown } from "./readout";
 import type { MatrixState } from "./state";
 import { createTiles, type Tiles } from "./tiles";
@@ -47,6 +48,8 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   readonly #readout: Readout;
   readonly #caption = h("div", { class: "fm-caption" });
   #picture: MatrixPicture | null = null;
+  /** What the words are about. */
+  #told: { matrix: Matrix; name: string } | null = null;
 
   constructor(el: HTMLElement, host: Host<MatrixState>) {
     this.#host = host;
@@ -72,6 +75,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
       (drawn) => {
         const matrix = this.#picture?.content;
         if (matrix) this.#legend.show(matrix, drawn);
+        this.#point();
       },
     );
     this.#readout = readout(
@@ -88,12 +92,12 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   }
 
   update(changed: Partial<MatrixState>): void {
-    const { state } = this.#host;
-    this.#shell.sync(state);
     if (onlyLit(changed)) {
       this.#showLit();
       return;
     }
+    const { state } = this.#host;
+    this.#shell.sync(state);
     const any = changesOf(changed);
     if (any("axes", "frame")) this.#readPicture();
     this.#updateHeader();
@@ -159,9 +163,9 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     const picture = this.#picture;
     if (!picture) return { hovered: null, selected: new Set() };
     const pinned = this.#pinned();
-    const lit = pinned
-      ? pinnedLit(this.#host.state, picture[side], pinned[side])
-      : litUnits(this.#host.state, picture[side]);
+    const lit = litUnits(this.#host.state, picture[side]);
+    // A pinned cell is one row and one column, whatever else its two tokens are.
+    if (pinned) lit.selected = new Set([pinned[side]]);
     // Under the pointer each side has a unit of its own, though a square map has one hover trait.
     const cell = this.#cells.at;
     return cell ? { ...lit, hovered: cell[side] } : lit;
@@ -175,40 +179,46 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   #showCell(): void {
     const picture = this.#picture;
     const cells = this.#cells;
-    const shell = this.#shell;
     const matrix = picture?.content;
     if (!picture || !matrix) return;
-    const { axes } = picture;
-    const { theme } = shell;
     const pinned = this.#pinned();
     if (pinned) cells.ask(pinned);
+    const { at } = cells;
+    const { theme } = this.#shell;
+    const known = [at, pinned].map((cell) => cell && [cell, cells.isKnown(cell)]);
+    const name = JSON.stringify([known, theme]);
+    if (this.#told?.matrix === matrix && this.#told.name === name) return;
+    this.#told = { matrix, name };
+    const { axes } = picture;
     const shownAs = (cell: Cell, isPinned: boolean): Shown => {
       return { axes, matrix, cell, value: cells.value(cell), theme, isPinned };
     };
-    const { at } = cells;
     const shown = at ?? pinned;
     const isPinned = shown !== null && sameCell(shown, pinned);
     this.#readout.showCell(shown && shownAs(shown, isPinned));
     this.#readout.showPinned(pinned && !isPinned ? shownAs(pinned, true) : null);
-    this.#showTag(at);
+    this.#point();
+    this.#say(matrix, shown && shownAs(shown, isPinned), at !== null);
+  }
+
+  /** The crosshair with its number; the plot may have moved under it. */
+  #point(): void {
+    const { at } = this.#cells;
+    const picture = this.#picture;
+    const matrix = picture?.content;
+    if (!at || !picture || !matrix) return;
+    this.#figure.point(at, tagWords(picture.axes, matrix, at, this.#cells.value(at)));
+  }
+
+  #say(matrix: Matrix, shown: Shown | null, aloud: boolean): void {
+    const shell = this.#shell;
     if (!shown) {
       shell.setStatus(wholeWords(matrix));
       return;
     }
-    const words = cellWords(axes, matrix, shown, cells.value(shown));
+    const words = cellWords(shown.axes, matrix, shown.cell, shown.value);
     shell.setStatus(words);
-    if (at) shell.announce(`layer ${matrix.frame.key.layer}: ${words}`);
-  }
-
-  /** The number beside the crosshair. */
-  #showTag(at: Cell | null): void {
-    const picture = this.#picture;
-    const matrix = picture?.content;
-    const box = at && this.#figure.boxOf(at);
-    const words =
-      at && picture && matrix && tagWords(picture.axes, matrix, at, this.#cells.value(at));
-    if (box && words) this.#shell.tooltip.show(box, words, "above");
-    else this.#shell.tooltip.hide();
+    if (aloud) shell.announce(`layer ${matrix.frame.key.layer}: ${words}`);
   }
 
   // ── What the user does ────────────────────────────────────────────────────────────────────────
@@ -235,7 +245,6 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
   #look(viewport: Viewport): void {
     this.#figure.look(viewport);
     this.#header.setZoomed(viewport.zoom > 1);
-    this.#shell.tooltip.hide();
   }
 
   /** A label lights its token everywhere, without a cell. */
@@ -259,11 +268,14 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     const row = cell && query.firstToken(cell.query);
     const col = cell && key.firstToken(cell.key);
     // In a square map the looking word is the one that other views light.
-    this.#host.set({
+    const patch = {
       ...hoverPatch(key.axis.sequence, col),
       ...hoverPatch(query.axis.sequence, row),
-    });
-    this.#showLit();
+    };
+    const names = Object.keys(patch) as (keyof Lit)[];
+    // A change is heard of as any other is.
+    if (names.some((name) => patch[name] !== state[name])) this.#host.set(patch);
+    else this.#showLit();
   }
 
   /** Pins the cell, row and column together; the same cell again lets go. */

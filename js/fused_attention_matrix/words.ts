@@ -44,8 +44,9 @@ function sizeWords({ frame, causal, largest, compare, sinks }: Matrix): string {
   const [first] = compare || causal ? largest : [];
   const below = causal && !compare ? " below the first row, which sees only itself" : "";
   const what = compare ? "largest difference" : "largest weight";
-  const apart = sinks.apart.length ? " beside the sinks" : "";
-  return `${size}; ${what} ${formatNumber(first?.weight ?? max, compare !== null)}${apart}${first ? below : ""}`;
+  const apart = sinks.apart.length ? " beside sinks" : "";
+  const largestWords = formatNumber(first?.weight ?? max, compare !== null);
+  return `${size}; ${what}${apart} ${largestWords}${first ? below : ""}`;
 }
 
 function leftOutWords({ frame, sinks, compare }: Matrix): string[] {
@@ -60,15 +61,12 @@ function leftOutWords({ frame, sinks, compare }: Matrix): string[] {
     n && sinks.mode === "hidden"
       ? `${columns} hidden (${percent(sinks.share)} of the attention${of}), rows renormalised`
       : "",
-    hidden.rows || hidden.cols ? specialWords(hidden.rows, hidden.cols) : "",
+    hidden.rows || hidden.cols
+      ? `special tokens hidden (rows: ${hidden.rows}, columns: ${hidden.cols})`
+      : "",
     key.normalise ? "rows divided by their sum" : "",
     pooled === "exact" ? "" : "beyond the screen's resolution, the largest of several cells",
   ];
-}
-
-function specialWords(rows: number, cols: number): string {
-  const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
-  return `special tokens hidden: ${count(rows, "row")}, ${count(cols, "column")}`;
 }
 
 export function cellWords(axes: Axes, matrix: Matrix, cell: Cell, value: CellValue | null): string {

@@ -264,44 +264,44 @@ export function gradientCss(table: Uint8ClampedArray, direction = "to right"): s
 // ── Diverging table ─────────────────────────────────────────────────────────────────────────────
 
 // Blue and orange differ for every kind of colour vision; equal sizes are equally far from paper.
-const ARMS: Record<"less" | "more", Record<Theme, readonly Lch[]>> = {
-  less: {
-    light: [
+const ARMS: Record<Theme, readonly (readonly Lch[])[]> = {
+  light: [
+    [
       [0.86, 0.07, 250],
       [0.64, 0.14, 255],
       [0.36, 0.15, 265],
     ],
-    dark: [
-      [0.36, 0.1, 262],
-      [0.58, 0.15, 250],
-      [0.86, 0.09, 230],
-    ],
-  },
-  more: {
-    light: [
+    [
       [0.88, 0.08, 70],
       [0.68, 0.16, 52],
       [0.4, 0.12, 40],
     ],
-    dark: [
+  ],
+  dark: [
+    [
+      [0.36, 0.1, 262],
+      [0.58, 0.15, 250],
+      [0.86, 0.09, 230],
+    ],
+    [
       [0.36, 0.08, 50],
       [0.6, 0.15, 52],
       [0.88, 0.11, 80],
     ],
-  },
+  ],
 };
 
 /** 256 RGB entries for differences: zero, at 128, is paper; below is blue, above is orange. */
 export function divergingTable(theme: Theme, paper: Rgb = PAPER[theme]): Uint8ClampedArray {
   const table = new Uint8ClampedArray(256 * 3);
-  for (const arm of ["less", "more"] as const) {
-    const stops = [rgbToLab(paper), ...ARMS[arm][theme].map((stop) => rgbToLab(lchToRgb(stop)))];
+  for (const [side, arm] of ARMS[theme].entries()) {
+    const stops = [paper, ...arm.map(lchToRgb)].map(rgbToLab);
     const steps = tableThrough(stops, 128);
     for (let i = 0; i < 128; i++) {
-      const at = arm === "more" ? 128 + i : 128 - i;
-      table.set(steps.subarray(3 * i, 3 * i + 3), 3 * at);
+      table.set(steps.subarray(3 * i, 3 * i + 3), 3 * (side ? 128 + i : 128 - i));
     }
   }
+  // There is no step 128 below zero.
   table.copyWithin(0, 3, 6);
   return table;
 }

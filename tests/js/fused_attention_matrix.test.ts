@@ -249,7 +249,7 @@ test("the readout says the rank of a cell in its row", async () => {
   await settle();
   for (const key of TO_2_1) press(root, key);
   await settle();
-  expect(find(root, ".fm-readout").textContent).toContain("1st of 3 in its row");
+  expect(find(root, ".fm-readout").textContent).toContain("rank 1 of 3 in its row");
 });
 
 test("a small map's numbers are exact without a kernel", async () => {

@@ -245,7 +245,7 @@ def says_largest(rest: dict[str, list[str]], whole: np.ndarray, *, causal: bool)
     below = np.where(np.arange(len(whole))[:, None] >= causal, whole, 0)
     (largest,) = numbers_in("largest weight N", rest["status"][0])
     assert holds(largest, below.max()), rest["status"]
-    assert len(rest["largest"]) == 6
+    assert len(rest["largest"]) == 8
     strongest = np.sort(below.flatten())[::-1]
     for item, true in zip(rest["largest"], strongest, strict=False):
         assert holds(item[: item.index(OPENED)], true), (item, true)

@@ -41,13 +41,16 @@ export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
 }
 
-/** Whether two values of a trait are the same: plain values, or lists of plain values. */
+/** Whether two values of a trait are the same: plain values, lists or small objects of such. */
 export function same(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
-  return (
-    Array.isArray(a) &&
-    Array.isArray(b) &&
-    a.length === b.length &&
-    a.every((v, i) => Object.is(v, b[i]))
-  );
+  if (!isPlain(a) || !isPlain(b) || Array.isArray(a) !== Array.isArray(b)) return false;
+  const [names, others] = [Object.keys(a), Object.keys(b)];
+  return names.length === others.length && names.every((name) => same(a[name], b[name]));
+}
+
+/** A list or an object, but no bytes. */
+function isPlain(value: unknown): value is Record<string, unknown> {
+  const kind = Object.prototype.toString.call(value);
+  return kind === "[object Object]" || kind === "[object Array]";
 }
