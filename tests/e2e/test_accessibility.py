@@ -1,4 +1,4 @@
-"""axe-core finds nothing serious in any state of the gallery, in either theme (WCAG 2.1 A and AA)."""
+"""axe-core finds nothing serious in any state of the gallery, in either theme (WCAG 2.1 AA)."""
 
 from __future__ import annotations
 
