@@ -336,7 +336,7 @@ class Trace:
         """Attention sinks: what takes much of the attention of nearly every row.
 
         The first token, special tokens or delimiters, usually: a head that has nothing to say parks
-        its attention there. The rule is :data:`glasshead_backend.maps.sinks.RULE`.
+        its attention there. The rule is :func:`glasshead_backend.maps.sinks.rule`.
 
         Parameters
         ----------

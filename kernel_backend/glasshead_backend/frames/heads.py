@@ -11,7 +11,7 @@ import torch
 
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames.pack import pack
-from glasshead_backend.maps.sinks import RULE
+from glasshead_backend.maps.sinks import rule
 from glasshead_backend.progress import steps
 from glasshead_backend.questions.attention import attention_map, sinks
 from glasshead_backend.statistics.by_name import METRICS
@@ -158,7 +158,7 @@ def heads_frame(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
         **packed[0],
         **packed[1],
         "scale_words": SCALE,
-        "sinks_words": RULE,
+        "sinks_words": rule(causal=run.is_causal(kind)),
         "note": _without_attention(trace, layers, kind),
     }
 

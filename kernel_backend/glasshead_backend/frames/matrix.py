@@ -11,7 +11,7 @@ from glasshead_backend.frames.drawn import Drawn, map_title
 from glasshead_backend.frames.margins import Margins
 from glasshead_backend.frames.pack import SIGNED_ZERO, pack, quantise_rows, quantise_signed_rows
 from glasshead_backend.maps.pooling import Pooling
-from glasshead_backend.maps.sinks import RULE
+from glasshead_backend.maps.sinks import rule
 from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.running.threads import undisturbed
 from glasshead_backend.trace import run_of
@@ -85,7 +85,7 @@ def matrix_frame(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -
         "undefined_rows": pack(margins.undefined, torch.uint8),
         "title": map_title(drawn.of, asked.selection),
         "compare": _compared(drawn, margins, other),
-        "sinks": _sinks(drawn, margins),
+        "sinks": _sinks(drawn, margins, rule(causal=run_of(trace).is_causal(asked.selection.kind))),
         "hidden": {"rows": rows, "cols": columns},
     }
 
@@ -244,11 +244,11 @@ def _exact(drawn: Drawn) -> Packed | None:
     return pack(drawn.part(range(drawn.n_rows), range(drawn.n_columns)), torch.float32)
 
 
-def _sinks(drawn: Drawn, margins: Margins) -> dict[str, Any]:
+def _sinks(drawn: Drawn, margins: Margins, words: str) -> dict[str, Any]:
     units = drawn.sink_columns.nonzero()[:, 0]
     return {
         "mode": drawn.mode,
-        "words": RULE,
+        "words": words,
         "share": margins.sinks_share,
         "units": pack(units, torch.uint32),
         "of_map": pack(torch.ones(1, len(units)), torch.uint8),

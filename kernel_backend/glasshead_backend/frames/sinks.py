@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from glasshead_backend.frames.pack import pack
-from glasshead_backend.maps.sinks import RULE, without_sinks
+from glasshead_backend.maps.sinks import rule, without_sinks
 from glasshead_backend.questions.attention import attention_map, sinks
 from glasshead_backend.trace import run_of
 
@@ -57,6 +57,7 @@ class SinksPart:
     def __init__(self, trace: Trace, asked: Selection, wanted: Wanted) -> None:
         self._map = attention_map(run_of(trace), asked)
         self._sinks = sinks(run_of(trace), asked)
+        self._words = rule(causal=run_of(trace).is_causal(asked.kind))
         self._largest = asked.aggregate == "max"
         self.mode = mode_of(self._sinks, wanted)
         shape = (self._map.n_maps, self._map.n_rows)
@@ -95,7 +96,7 @@ class SinksPart:
         units = self._sinks.units
         return {
             "mode": self.mode,
-            "words": RULE,
+            "words": self._words,
             "share": float(self._to_sinks / self._mass.clamp_min(1e-30)),
             "units": pack(units, torch.uint32),
             "of_map": pack(self._sinks.columns[:, units], torch.uint8),

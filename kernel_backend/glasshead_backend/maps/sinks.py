@@ -34,15 +34,21 @@ _FIRST_ROW = 4
 _ROWS = 8
 """Least number of rows that must see a column; half of that for the first and special tokens."""
 _ROWS_SHARE = 0.1
-"""The same, as a share of all rows."""
-_LOOKED_AT = 512
-"""Rows that decide, spread evenly over the text."""
+"""The same as a share of all rows, up to a quarter of the rows that decide."""
+_NEXT = 64
+"""Rows behind a column that decide where rows look back only: in a long text every stretch has
+sinks of its own."""
+_LOOKED_AT = 2048
+"""Rows that are looked at, spread evenly over the text; at least half of `_NEXT` decide."""
 
-RULE = (
-    f"a column to which at least {MOST:.0%} of the rows that see it give {MUCH:g} or more "
-    "(in short rows twice an even share)"
-)
-"""The rule in words."""
+
+def rule(*, causal: bool) -> str:
+    """Return the rule in words."""
+    rows = f"the next {_NEXT} rows" if causal else "the rows that see it"
+    return (
+        f"a column to which at least {MOST:.0%} of {rows} give {MUCH:g} or more "
+        "(in short rows twice an even share)"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +63,8 @@ class Sinks:
         ``[maps, columns]``: mean weight that each column gets from the rows that see it; NaN where
         no row does.
     share : Tensor
-        ``[maps]``: how much of its attention each map gives to its sinks. Of long texts this is
-        found from 512 rows, as the sinks are.
+        ``[maps]``: how much of its attention each map gives to its sinks. Of texts of over 2,048
+        units this is found from so many rows, as the sinks are.
     """
 
     columns: Bool[Tensor, "map column"]
@@ -135,11 +141,11 @@ def without_sinks(of: AttentionMap, sinks: Sinks, *, renormalised: bool) -> With
 def find_sinks(
     of: AttentionMap, *, causal: bool, own: bool, marked: Bool[Tensor, " column"]
 ) -> Sinks:
-    """Find the sinks of every map, by the rule that :data:`RULE` says in words.
+    """Find the sinks of every map, by the rule that :func:`rule` says in words.
 
-    Rows of few columns (under 5) and columns that few rows see (under 8, or under a tenth of all;
-    half as many do for the first and for special tokens) are left out. A maximum over heads has the
-    sinks of their mean.
+    Rows of few columns (under 5) and columns that few rows see are left out: under 8 (under 4 for
+    the first and for special tokens), under a tenth of all rows up to 16. A maximum over heads has
+    the sinks of their mean.
 
     Parameters
     ----------
@@ -155,29 +161,32 @@ def find_sinks(
     if of.combine.aggregate == "max":
         of = replace(of, combine=Combine("mean"))
     rows = _some_rows(of.n_rows)
-    counted = torch.zeros(3, of.n_maps, of.n_columns, dtype=torch.float32, device=of.device)
-    place = torch.arange(of.n_columns, device=of.device)
-    mass = torch.zeros(of.n_maps, of.n_columns, dtype=torch.float32, device=of.device)
+    near = max(_NEXT, _NEXT // 2 * of.n_rows // max(1, len(rows))) if causal else of.n_rows
+    seen, decided, much, given, mass = torch.zeros(
+        5, of.n_maps, of.n_columns, dtype=torch.float32, device=of.device
+    )
+    column = torch.arange(of.n_columns, device=of.device)
     with undisturbed(of.device):
-        for where, block in of.blocks(rows):
-            row = torch.as_tensor(rows[where], device=of.device)[:, None]
+        for place, block in of.blocks(rows):
+            row = torch.as_tensor(rows[place], device=of.device)[:, None]
             n = block.shape[-1]
-            sees = _sees(row, place[:n], causal=causal, own=own)
-            seen = sees & ~block.isnan().any(dim=-1, keepdim=True)
+            defined = ~block.isnan().any(dim=-1, keepdim=True)
+            sees = _sees(row, column[:n], causal=causal, own=own) & defined
+            decides = sees & (row <= column[:n].clamp_min(_FIRST_ROW - 1) + near)
             weights = block.nan_to_num_(0.0)
             visible = (row + 1 if causal else torch.full_like(row, of.n_columns)).float()
-            much = (EVEN / visible).clamp_min(MUCH)
-            counted[0, :, :n] += seen.sum(dim=1)
-            counted[1, :, :n] += (seen & (weights >= much)).sum(dim=1)
-            counted[2, :, :n] += weights.masked_fill(~seen, 0.0).sum(dim=1)
+            enough = weights >= (EVEN / visible).clamp_min(MUCH)
+            seen[:, :n] += sees.sum(dim=1)
+            decided[:, :n] += decides.sum(dim=1)
+            much[:, :n] += (decides & enough).sum(dim=1)
+            given[:, :n] += weights.masked_fill(~sees, 0.0).sum(dim=1)
             mass[:, :n] += weights.sum(dim=1)
-    n_seen, n_much, given = counted
-    needed = torch.full_like(place, _ROWS)
-    needed[marked.to(place.device) | (place == 0)] = _ROWS // 2
-    needed = needed.clamp_min(int(_ROWS_SHARE * len(rows)))
-    columns = (n_seen >= needed) & (n_much >= MOST * n_seen)
+    needed = torch.full_like(column, _ROWS)
+    needed[marked.to(column.device) | (column == 0)] = _ROWS // 2
+    needed = needed.clamp_min(min(int(_ROWS_SHARE * len(rows)), _NEXT // 4))
+    columns = (decided >= needed) & (much >= MOST * decided)
     share = (mass * columns).sum(dim=1) / mass.sum(dim=1).clamp_min(1e-30)
-    return Sinks(columns, given / n_seen, share)
+    return Sinks(columns, given / seen, share)
 
 
 def _sees(
