@@ -7,7 +7,7 @@ import type { LitUnits } from "../shared/map/pin";
 import { type Geometry, type Track, unitsInView } from "./geometry";
 
 // Up to here all rows are in the DOM, so that find-in-page and screen readers have the whole text.
-const ALL_ROWS = 200;
+const ALL_ROWS = 160;
 const MARGIN_ROWS = 12;
 
 export interface LitColumn extends LitUnits {
