@@ -94,12 +94,16 @@ function place(geometry: Geometry, side: Fan["side"]) {
 
 /** The largest value that is no sink's: what sinks get would leave the rest flat. */
 function largest(values: ArrayLike<number>, n: number, lines: Lines, side: Fan["side"]): number {
-  const sinks = new Set(
-    lines.frame.sinks.mode === "shown" || side !== "key" ? [] : lines.sinks.units,
-  );
+  const { frame, sinks } = lines;
+  const aside = new Uint8Array(n);
+  if (frame.sinks.mode !== "shown" && side === "key")
+    for (const unit of sinks.units) aside[unit] = 1;
   let most = 0;
-  for (let i = 0; i < values.length; i++) {
-    if (!sinks.has(i % n)) most = Math.max(most, values[i] ?? 0);
+  for (let start = 0; start < values.length; start += n) {
+    for (let i = 0; i < n; i++) {
+      const value = values[start + i] ?? 0;
+      if (value > most && !aside[i]) most = value;
+    }
   }
   return most || 1;
 }

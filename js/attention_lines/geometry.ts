@@ -87,6 +87,8 @@ const NARROW = 560;
 const NARROWEST = 340;
 const GUTTER = 34;
 const MINIMAP = 48;
+/** A value's number without a bar. */
+const NUMBER = 34;
 /** A value: its bar and its number. */
 export const VALUE_ROOM = 62;
 /** Of one head's column of cells: at most, and least. */
@@ -119,14 +121,14 @@ export function layout(width: number, { labels, heads, gutter, minimap }: Wishes
   const bars = gutter ? (narrow ? GUTTER / 2 : GUTTER) : 0;
   const cells = heads > 1 && !narrow ? CELL_ROOM.most * heads + GAP : 0;
   const keyLane = Math.round(
-    Math.max(VALUE_ROOM, Math.min(VALUE_ROOM + cells + GAP, 0.24 * width)),
+    Math.max(VALUE_ROOM, Math.min(VALUE_ROOM + cells + GAP, 0.22 * width)),
   );
-  const queryLane = Math.round(Math.max(28, Math.min(VALUE_ROOM, 0.09 * width)));
-  const leastBetween = Math.max(80, 0.2 * width);
+  const queryLane = narrow ? NUMBER : VALUE_ROOM - GAP;
+  const leastBetween = Math.max(80, 0.3 * width);
   const room = width - queryLane - keyLane - map - bars - leastBetween;
   const [queryWidth, keyWidth] = columnWidths(room, labels.query, labels.key);
   const minimapX = width - map;
-  const keyX = minimapX - keyLane - keyWidth;
+  const keyX = minimapX - (map && GAP) - keyLane - keyWidth;
   const gutterX = queryLane + queryWidth;
   return {
     ...{ width, queryLane, keyLane, queryX: queryLane, queryWidth, keyX, keyWidth },

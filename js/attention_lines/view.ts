@@ -37,6 +37,8 @@ export class AttentionLinesView implements View<LinesState> {
   readonly #gestures: Gestures;
   #picture: LinesPicture | null = null;
   #shown: Shown | null = null;
+  /** What the lines say as a whole. */
+  #sentence = "";
   /** The side the pointer or the arrow keys were on last: decides the fan of a hovered token. */
   #side: Side = "query";
 
@@ -110,6 +112,9 @@ export class AttentionLinesView implements View<LinesState> {
     const rule = this.#rule();
     this.#shown = lines && rule ? this.#chunks.shown(lines, rule) : null;
     this.#shell.root.dataset.lines = String(this.#shown?.n ?? 0);
+    if (!this.#picture || !lines) return;
+    this.#sentence = linesSentence(this.#picture.axes, lines, this.#shown, rule);
+    this.#stage.describe(`Attention lines, layer ${lines.frame.key.layer}: ${this.#sentence}`);
   }
 
   #showHeader(): void {
@@ -169,10 +174,8 @@ export class AttentionLinesView implements View<LinesState> {
       shell.setStatus("");
       return;
     }
-    const whole = linesSentence(axes, lines, this.#shown, this.#rule());
-    this.#stage.describe(`Attention lines, layer ${lines.frame.key.layer}: ${whole}`);
     const fan = this.#fans.current.at(-1);
-    const sentence = fan ? fanSentence(axes, fan, lines) : whole;
+    const sentence = fan ? fanSentence(axes, fan, lines) : this.#sentence;
     shell.setStatus(sentence);
     if (fan) shell.announce(`layer ${lines.frame.key.layer}: ${sentence}`);
     else if (!this.#shown) shell.announce(sentence);
