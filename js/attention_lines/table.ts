@@ -20,7 +20,7 @@ export function createTable(): Table {
   const head = h("tr", {}, ...["looks", "is looked at", "heads", "weight"].map(heading));
   const body = h("tbody");
   return {
-    element: h("table", { class: "gh-live al-table" }, caption, h("thead", {}, head), body),
+    element: h("table", { class: "al-table" }, caption, h("thead", {}, head), body),
     fill(axes, lines, rule) {
       const drawn = rule && linesBetween(lines, rule, 0, lines.frame.chunk_rows);
       const part = isWhole(lines) ? "" : ` of the first ${lines.frame.chunk_rows} rows`;
