@@ -44,6 +44,11 @@ OWN = [
         traits={"layer": 1, "unit": "word", "selected": [9, 20], "hovered": 30},
     ),
     State(name="hovered-key", shown=of.translated, traits={"kind": "cross", "hovered_source": 2}),
+    State(
+        name="rows",
+        shown=of.short,
+        traits={"layer": 1, "unit": "word", "orientation": "horizontal", "selected": [20]},
+    ),
     State(name="sinks-shown", shown=of.short, traits={"layer": 1, "sinks": "shown"}),
 ]
 

@@ -5,7 +5,7 @@ import { css, type Rgb } from "../shared/palette";
 import type { Inks } from "../shared/theme";
 import { write } from "./drawing";
 import { type Fan, fanValues } from "./fan";
-import { CELL_ROOM, type Geometry, middle, unitsInView, VALUE_ROOM } from "./geometry";
+import { CELL_ROOM, type Geometry, MARGIN, middle, unitsInView, VALUE_ROOM } from "./geometry";
 import type { Lines } from "./lines";
 
 /** What stands over a column of values. */
@@ -26,16 +26,23 @@ interface Plan {
 
 const GAP = 4;
 const NUMBER_ROOM = 9;
+/** A value below its token: a bar, and its number under it. */
+const VALUE_ROW = 22;
 
 /** What there is room for, from the tokens outwards: values of every pin, then one column a head. */
-export function plan(lane: number, fans: readonly Fan[], side: Fan["side"]): Plan {
+export function plan(
+  lane: number,
+  fans: readonly Fan[],
+  side: Fan["side"],
+  valueRoom = VALUE_ROOM,
+): Plan {
   const own = fans.filter((fan) => fan.side === side);
   const last = own.at(-1);
   if (!last) return { values: [], cells: null };
   const heads = last.heads.length;
-  const most = Math.max(1, Math.floor((lane - GAP) / VALUE_ROOM));
+  const most = Math.max(1, Math.floor((lane - GAP) / valueRoom));
   const shown = own.slice(-most);
-  const width = Math.min(VALUE_ROOM, lane - GAP);
+  const width = Math.min(valueRoom, lane - GAP);
   const values = shown.map((fan, place) => ({ fan, at: GAP + place * width, width }));
   const at = GAP + shown.length * width + GAP;
   const cell = Math.min(CELL_ROOM.most, (lane - at) / Math.max(1, heads));
@@ -64,7 +71,7 @@ export function drawValues(
     // A fan of a row reaches the columns.
     const reached = side === "query" ? "key" : "query";
     const lane = reached === "key" ? geometry.keyLane : geometry.queryLane;
-    const { values, cells } = plan(lane, fans, side);
+    const { values, cells } = plan(lane, fans, side, geometry.horizontal ? VALUE_ROW : VALUE_ROOM);
     const outwards = place(geometry, reached);
     for (const { fan, at, width } of values) {
       drawColumn(context, geometry, fanValues(fan, lines), lines, { reached, at, width }, paint);
@@ -94,12 +101,16 @@ function place(geometry: Geometry, side: Fan["side"]) {
 
 /** The largest value that is no sink's: what sinks get would leave the rest flat. */
 function largest(values: ArrayLike<number>, n: number, lines: Lines, side: Fan["side"]): number {
-  const sinks = new Set(
-    lines.frame.sinks.mode === "shown" || side !== "key" ? [] : lines.sinks.units,
-  );
+  const { frame, sinks } = lines;
+  const aside = new Uint8Array(n);
+  if (frame.sinks.mode !== "shown" && side === "key")
+    for (const unit of sinks.units) aside[unit] = 1;
   let most = 0;
-  for (let i = 0; i < values.length; i++) {
-    if (!sinks.has(i % n)) most = Math.max(most, values[i] ?? 0);
+  for (let start = 0; start < values.length; start += n) {
+    for (let i = 0; i < n; i++) {
+      const value = values[start + i] ?? 0;
+      if (value > most && !aside[i]) most = value;
+    }
   }
   return most || 1;
 }
@@ -113,7 +124,7 @@ function drawColumn(
   { inks }: CellPaint,
 ): void {
   const scale = largest(values, values.length, lines, reached);
-  const bar = Math.max(0, width - 36);
+  const bar = Math.max(0, width - (geometry.horizontal ? 13 : 36));
   const [from, to] = unitsInView(geometry, reached);
   const { x } = place(geometry, reached)(at, width);
   for (let unit = from; unit < to; unit++) {
@@ -160,7 +171,31 @@ function drawCells(
       if (share < 0.01) continue;
       context.fillStyle = colour;
       const height = Math.max(1, room * share);
-      context.fillRect(x + 1, bottom - height, inner, height);
+      const start = geometry.horizontal ? bottom - room : bottom - height;
+      context.fillRect(x + 1, start, inner, height);
     }
   }
+}
+
+/** Names what stands below the tokens of a row, at its left end: over what is scrolled there. */
+export function nameRows(
+  context: CanvasRenderingContext2D,
+  heads: readonly ColumnHead[],
+  { inks }: Pick<CellPaint, "inks">,
+): void {
+  context.save();
+  context.transform(0, 1, 1, 0, 0, 0);
+  context.font = `10px ${inks.font}`;
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  for (const { x, width, words, colour } of heads) {
+    context.fillStyle = css(inks.paper);
+    context.fillRect(0, x, MARGIN - 4, width);
+    context.fillStyle = inks.soft;
+    context.fillText(words, MARGIN - 10, x + width / 2, MARGIN - 12);
+    if (!colour) continue;
+    context.fillStyle = colour;
+    context.fillRect(MARGIN - 8, x + 1, 3, width - 2);
+  }
+  context.restore();
 }

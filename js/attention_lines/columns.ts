@@ -7,7 +7,7 @@ import type { LitUnits } from "../shared/map/pin";
 import { type Geometry, type Track, unitsInView } from "./geometry";
 
 // Up to here all rows are in the DOM, so that find-in-page and screen readers have the whole text.
-const ALL_ROWS = 200;
+const ALL_ROWS = 160;
 const MARGIN_ROWS = 12;
 
 export interface LitColumn extends LitUnits {
@@ -31,18 +31,20 @@ export function tokenColumn(side: Side): TokenColumn {
     aria: { label: side === "query" ? "Tokens that look" : "Tokens that are looked at" },
   });
   const rows = new Map<number, HTMLElement>();
+  let isRow = false;
   let column: Column | null = null;
   let undefinedRows: ArrayLike<number> | null = null;
   let lit: LitColumn = { hovered: null, selected: new Set(), quiet: null };
 
-  const build = (unit: number, track: Track): HTMLElement | null => {
+  const build = (unit: number, track: Track, horizontal: boolean): HTMLElement | null => {
     if (!column) return null;
     const token = unitLabel(column, side, unit, Boolean(undefinedRows?.[unit]));
     paintLit(token, unit, lit);
     const row = h("div", { class: "al-row", attrs: { role: "listitem" } }, token);
     row.classList.toggle("starts-sentence", startsSentence(column.axis, unit));
-    row.style.top = `${track.start(unit)}px`;
-    row.style.height = `${track.size(unit)}px`;
+    const [start, size] = horizontal ? (["left", "width"] as const) : (["top", "height"] as const);
+    row.style[start] = `${track.start(unit)}px`;
+    row.style[size] = `${track.size(unit)}px`;
     rows.set(unit, token);
     return row;
   };
@@ -56,6 +58,11 @@ export function tokenColumn(side: Side): TokenColumn {
       element.replaceChildren();
     },
     window(geometry) {
+      if (geometry.horizontal !== isRow) {
+        isRow = geometry.horizontal;
+        rows.clear();
+        element.replaceChildren();
+      }
       const n = column?.length ?? 0;
       const [from, to] = unitsInView(geometry, side);
       const [first, last] =
@@ -67,7 +74,7 @@ export function tokenColumn(side: Side): TokenColumn {
       }
       const added: HTMLElement[] = [];
       for (let unit = first; unit < last; unit++) {
-        const row = rows.has(unit) ? null : build(unit, geometry[side]);
+        const row = rows.has(unit) ? null : build(unit, geometry[side], geometry.horizontal);
         if (row) added.push(row);
       }
       element.append(...added);

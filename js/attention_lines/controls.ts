@@ -36,6 +36,16 @@ export function createHeader(shell: Shell, host: Host<LinesState>): Header {
   const map = mapHeader(host);
   shell.controls.append(...map.elements);
   const rule = createRule(host);
+  const turn = button(
+    "gh-button",
+    () =>
+      host.set({ orientation: host.state.orientation === "vertical" ? "horizontal" : "vertical" }),
+    {
+      attrs: { title: "Tokens in two rows, for short texts; else in two columns" },
+      data: { action: "orientation" },
+    },
+    "Rows",
+  );
   const legend = createLegend(shell);
   const pictures = headPictures();
   return {
@@ -43,13 +53,14 @@ export function createHeader(shell: Shell, host: Host<LinesState>): Header {
       "div",
       { class: "al-filters" },
       map.heads,
-      h("div", { class: "al-rule" }, ...rule.elements),
+      h("div", { class: "al-rule" }, ...rule.elements, turn),
     ),
     setScale: legend.setScale,
     update(state, theme, lines, shown) {
       const frame = hasFrame(state.frame) ? state.frame : null;
       map.update(state, theme, frame && pictures(frame));
       rule.update(state, shown);
+      turn.setAttribute("aria-pressed", String(state.orientation === "horizontal"));
       legend.update(lines);
     },
   };

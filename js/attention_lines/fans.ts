@@ -1,10 +1,11 @@
 /** Exact weights of the lit tokens: asked from the kernel, drawn from the frame until they come. */
 
+import type { NumberArray } from "../shared/arrays";
 import type { Answer, Host } from "../shared/host/host";
 import { createQuestion } from "../shared/host/question";
 import type { Side } from "../shared/map/axis";
 import type { At } from "../shared/map/pin";
-import { type Fan, fanFromFrame, fanValues } from "./fan";
+import { type Fan, fanFromFrame, fanValues, strongestLine } from "./fan";
 import type { Lines } from "./lines";
 import type { LinesPicture } from "./picture";
 import type { LinesKey, LinesState } from "./state";
@@ -72,16 +73,21 @@ export function isAbout(key: unknown, of: LinesKey): boolean {
 function readFan({ result, arrays }: Answer, at: At, { frame }: Lines): Fan | null {
   const { weights, drawn, heads } = arrays;
   if (!isAbout(result.key, frame.key) || !weights || !drawn || !heads) return null;
-  // A row that is undefined looks nowhere, and says so itself.
-  const numbers = (of: typeof weights) => Float32Array.from(of.values, (value) => value || 0);
   return {
     ...at,
     heads: heads.values,
-    weights: numbers(weights),
-    drawn: numbers(drawn),
+    weights: withoutGaps(weights.values),
+    drawn: withoutGaps(drawn.values),
     n: weights.shape[1] ?? 0,
     exact: true,
   };
+}
+
+/** A row that is undefined looks nowhere, and says so itself. */
+function withoutGaps(values: NumberArray): Float32Array {
+  const filled = new Float32Array(values);
+  for (let i = 0; i < filled.length; i++) if (Number.isNaN(filled[i])) filled[i] = 0;
+  return filled;
 }
 
 // Units of the other side with less than this share of the largest weight step back.
@@ -97,15 +103,10 @@ export function quietUnits(
   if (!reaching.length) return null;
   const most = new Float32Array(reaching[0]?.n ?? 0);
   for (const fan of reaching) {
+    const full = strongestLine(fan);
     for (const [unit, weight] of fanValues(fan, lines).entries()) {
-      most[unit] = Math.max(most[unit] ?? 0, weight / strongestOf(fan));
+      most[unit] = Math.max(most[unit] ?? 0, weight / full);
     }
   }
   return (unit) => (most[unit] ?? 0) < QUIET;
-}
-
-function strongestOf({ drawn }: Fan): number {
-  let most = 1e-30;
-  for (let i = 0; i < drawn.length; i++) most = Math.max(most, drawn[i] ?? 0);
-  return most;
 }

@@ -27,8 +27,9 @@ export function evenTrack(length: number, size: number): Track {
   };
 }
 
-export function measuredTrack(sizes: readonly number[]): Track {
-  const starts = [0];
+/** Units of their own sizes, the first one from `from` on. */
+export function measuredTrack(sizes: readonly number[], from = 0): Track {
+  const starts = [from];
   for (const size of sizes) starts.push((starts.at(-1) ?? 0) + size);
   return {
     length: sizes.length,
@@ -37,7 +38,7 @@ export function measuredTrack(sizes: readonly number[]): Track {
     size: (unit) => sizes[unit] ?? 0,
     unitAt(place) {
       const after = starts.findIndex((start) => start > place);
-      return place < 0 ? -1 : after < 0 ? sizes.length : after - 1;
+      return place < from ? -1 : after < 0 ? sizes.length : after - 1;
     },
   };
 }
@@ -87,6 +88,8 @@ const NARROW = 560;
 const NARROWEST = 340;
 const GUTTER = 34;
 const MINIMAP = 48;
+/** A value's number without a bar. */
+const NUMBER = 34;
 /** A value: its bar and its number. */
 export const VALUE_ROOM = 62;
 /** Of one head's column of cells: at most, and least. */
@@ -119,20 +122,46 @@ export function layout(width: number, { labels, heads, gutter, minimap }: Wishes
   const bars = gutter ? (narrow ? GUTTER / 2 : GUTTER) : 0;
   const cells = heads > 1 && !narrow ? CELL_ROOM.most * heads + GAP : 0;
   const keyLane = Math.round(
-    Math.max(VALUE_ROOM, Math.min(VALUE_ROOM + cells + GAP, 0.24 * width)),
+    Math.max(VALUE_ROOM, Math.min(VALUE_ROOM + cells + GAP, 0.22 * width)),
   );
-  const queryLane = Math.round(Math.max(28, Math.min(VALUE_ROOM, 0.09 * width)));
-  const leastBetween = Math.max(80, 0.2 * width);
+  const queryLane = narrow ? NUMBER : VALUE_ROOM - GAP;
+  const leastBetween = Math.max(80, 0.3 * width);
   const room = width - queryLane - keyLane - map - bars - leastBetween;
   const [queryWidth, keyWidth] = columnWidths(room, labels.query, labels.key);
   const minimapX = width - map;
-  const keyX = minimapX - keyLane - keyWidth;
+  const keyX = minimapX - (map && GAP) - keyLane - keyWidth;
   const gutterX = queryLane + queryWidth;
   return {
     ...{ width, queryLane, keyLane, queryX: queryLane, queryWidth, keyX, keyWidth },
     ...{ gutterX, gutter: bars, minimapX, minimap: map },
     x0: gutterX + bars + GAP,
     x1: keyX - GAP,
+  };
+}
+
+/** Of a row of tokens, across. */
+const ROW = 26;
+/** Left of the units of a row: names of what stands below them. */
+export const MARGIN = 44;
+
+/**
+ * The same for a text in two rows, one above the other; `width` is then what there is from top to
+ * bottom, all that is needed where it is 0.
+ */
+export function layoutRows(width: number, { heads, gutter }: Wishes): Parts {
+  const cells = heads > 1 ? CELL_ROOM.most * Math.min(heads, 16) + GAP : 0;
+  const bars = gutter ? GUTTER : 0;
+  const [queryLane, keyLane] = [ROW, ROW + GAP + cells];
+  const rest = queryLane + keyLane + 2 * ROW + bars + 2 * GAP;
+  const between = Math.max(120, width > 0 ? width - rest : 200);
+  const gutterX = queryLane + ROW;
+  const x0 = gutterX + bars + GAP;
+  const x1 = x0 + between;
+  const keyX = x1 + GAP;
+  const end = keyX + ROW + keyLane;
+  return {
+    ...{ width: end, queryLane, keyLane, queryX: queryLane, queryWidth: ROW, keyX, keyWidth: ROW },
+    ...{ gutterX, gutter: bars, minimapX: end, minimap: 0, x0, x1 },
   };
 }
 

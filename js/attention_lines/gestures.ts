@@ -7,9 +7,17 @@ import type { Shell } from "../shared/shell";
 import type { Curve } from "./geometry";
 import type { Stage } from "./stage";
 
+interface From {
+  side: Side;
+  unit: number | null;
+  length: Record<Side, number>;
+  /** Whether tokens run from left to right. */
+  horizontal: boolean;
+}
+
 export interface Actions {
   /** The token pointed at, on the side where pointer or arrow keys were last; null = none. */
-  at(): { side: Side; unit: number | null; length: Record<Side, number> } | null;
+  at(): From | null;
   point(at: At | null): void;
   pointLine(line: Curve | null, event: MouseEvent): void;
   /** What a row gives to sinks is pointed at; null = no more. */
@@ -51,7 +59,8 @@ export function createGestures(shell: Shell, stage: Stage, actions: Actions): Ge
       const from = actions.at();
       if (!from || inField(event) || event.target !== root) return;
       const { side, unit, length } = from;
-      const to = step(event.key, side, unit, length[side] - 1, stage.pageOf(side));
+      const name = from.horizontal ? (TURNED[event.key] ?? event.key) : event.key;
+      const to = step(name, side, unit, length[side] - 1, stage.pageOf(side));
       if (to) {
         const last = length[to.side] - 1;
         const at = { ...to, unit: Math.min(last, Math.max(0, to.unit)) };
@@ -64,6 +73,14 @@ export function createGestures(shell: Shell, stage: Stage, actions: Actions): Ge
     },
   };
 }
+
+/** Arrow keys along two rows, as they are along two columns. */
+const TURNED: Readonly<Record<string, string>> = {
+  ArrowRight: "ArrowDown",
+  ArrowLeft: "ArrowUp",
+  ArrowUp: "ArrowLeft",
+  ArrowDown: "ArrowRight",
+};
 
 /** Where a key leads; null for one that leads nowhere. */
 function step(key: string, side: Side, unit: number | null, last: number, page: number): At | null {

@@ -48,6 +48,7 @@ export function createHeadings(): Headings {
   const titles = { query: part("al-heading is-query"), key: part("al-heading is-key") };
   const names = h("div", { class: "al-names", aria: { hidden: true } });
   const gutter = h("span", { class: "al-name is-gutter" }, "to sinks");
+  const where = { query: h("span"), key: h("span") };
   const above = { query: hintPart(), key: hintPart() };
   const below = { query: hintPart(), key: hintPart() };
   let named = "";
@@ -65,13 +66,15 @@ export function createHeadings(): Headings {
     fill(axes) {
       for (const side of SIDES) {
         const [verb, who] = sideHeading(axes[side], side);
-        const words = [h("b", {}, verb), h("span", { class: "gh-caption" }, who)];
+        const words = [h("b", {}, where[side], verb), h("span", { class: "gh-caption" }, who)];
         fill(titles[side], ...words, above[side]);
       }
     },
-    place({ width, gutterX, queryX, queryWidth, keyX }) {
-      titles.query.style.width = `${gutterX - 5}px`;
-      titles.key.style.width = `${width - keyX - 5}px`;
+    place({ horizontal, width, gutterX, queryX, queryWidth, keyX }) {
+      titles.query.style.width = horizontal ? "" : `${gutterX - 5}px`;
+      titles.key.style.width = horizontal ? "" : `${width - keyX - 5}px`;
+      where.query.textContent = horizontal ? "above: " : "";
+      where.key.textContent = horizontal ? "below: " : "";
       below.query.style.right = `${width - queryX - queryWidth}px`;
       below.key.style.left = `${keyX}px`;
       gutter.style.left = `${gutterX + 2}px`;
@@ -86,7 +89,8 @@ export function createHeadings(): Headings {
     hint(geometry, fan, lines) {
       const reached: Side = fan?.side === "key" ? "query" : "key";
       const none = { above: 0, below: 0 };
-      const beyond = fan ? outOfView(geometry, reached, fanValues(fan, lines)) : none;
+      const beyond =
+        fan && !geometry.horizontal ? outOfView(geometry, reached, fanValues(fan, lines)) : none;
       for (const side of SIDES) {
         say(above[side], "↑", side === reached ? beyond.above : 0);
         say(below[side], "↓", side === reached ? beyond.below : 0);

@@ -122,13 +122,20 @@ export function linesBetween(lines: Lines, rule: Rule, from: number, to: number)
     const chunk = lines.chunks.get(number);
     if (!chunk) continue;
     // Rows beside those asked for are looked at as well: what they have may arrive.
-    addRows(drawn, lines, chunk, rule);
+    addRows(drawn, lines, chunk, rule, from, to);
     addArrivals(drawn, chunk, rule, first * size, last * size);
   }
   return drawn;
 }
 
-function addRows(drawn: Drawn, { nMaps, frame }: Lines, chunk: Chunk, rule: Rule): void {
+function addRows(
+  drawn: Drawn,
+  { nMaps, frame }: Lines,
+  chunk: Chunk,
+  rule: Rule,
+  from: number,
+  to: number,
+): void {
   const most = Math.min(frame.per_row, rule.top_k ?? frame.per_row);
   const least = Math.fround(rule.threshold ?? 0);
   for (let map = 0; map < nMaps; map++) {
@@ -137,7 +144,9 @@ function addRows(drawn: Drawn, { nMaps, frame }: Lines, chunk: Chunk, rule: Rule
       for (let rank = 0; rank < most; rank++) {
         const weight = chunk.weight[at + rank] ?? 0;
         if (weight <= 0 || weight < least) break;
-        add(drawn, chunk.first + row, chunk.key[at + rank] ?? 0, map, weight);
+        const [query, key] = [chunk.first + row, chunk.key[at + rank] ?? 0];
+        const isNear = (query >= from && query < to) || (key >= from && key < to);
+        if (isNear) add(drawn, query, key, map, weight);
       }
     }
   }

@@ -85,7 +85,7 @@ function drawDensity(
   context.strokeStyle = ink;
   context.lineWidth = 1;
   for (const [level, path] of paths.entries()) {
-    context.globalAlpha = 0.06 + (0.36 * level) / LEVELS;
+    context.globalAlpha = 0.05 + (0.26 * level) / LEVELS;
     context.stroke(path);
   }
   context.globalAlpha = 1;

@@ -1,7 +1,7 @@
 /** The scrolled plane: two columns of tokens, between them the lines, above these the fans. */
 
 import { h, sizeCanvas, watchSize } from "../shared/dom";
-import { SIDES, type Side, unitName } from "../shared/map/axis";
+import { labelText, SIDES, type Side, unitName } from "../shared/map/axis";
 import { labelWidths } from "../shared/map/measure";
 import { type At, labelAt } from "../shared/map/pin";
 import { headColour, type Rgb } from "../shared/palette";
@@ -9,7 +9,7 @@ import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
 import { parseRgb } from "../shared/theme";
-import { drawValues } from "./cells";
+import { drawValues, nameRows } from "./cells";
 import { type LitColumn, tokenColumn } from "./columns";
 import { drawFans, drawGutter, drawLine, drawLines, mapColours, type Paint } from "./drawing";
 import type { Fan } from "./fan";
@@ -19,9 +19,13 @@ import {
   type Geometry,
   hitLine,
   layout,
+  layoutRows,
+  MARGIN,
   mapTracks,
+  measuredTrack,
   rowHeightFor,
   unitsInView,
+  type Wishes,
 } from "./geometry";
 import { createHeadings } from "./headings";
 import { hasGutter, type Lines, linesBetween, type Rule } from "./lines";
@@ -35,6 +39,8 @@ export interface Drawing {
   readonly rule: Rule | null;
   /** What the lit tokens look at. */
   readonly fans: readonly Fan[];
+  /** Tokens in two rows instead of two columns. */
+  readonly horizontal: boolean;
   /** Pixels of the whole view; 0 = as high as the text, up to a limit. */
   readonly height: number;
 }
@@ -150,8 +156,9 @@ export class Stage {
   }
 
   #resized(): void {
-    const width = this.#scroller.clientWidth;
-    if (width !== this.#geometry?.width) this.draw();
+    const geometry = this.#geometry;
+    const width = geometry?.horizontal ? geometry.height : geometry?.width;
+    if (this.#scroller.clientWidth !== width) this.draw();
   }
 
   /** One painting of each layer, whatever has asked for it. */
@@ -169,7 +176,7 @@ export class Stage {
 
   #paintBase(geometry: Geometry, picture: LinesPicture): void {
     for (const side of SIDES) this.#columns[side].window(geometry);
-    const context = sizeCanvas(this.#base, geometry.width, geometry.height);
+    const context = canvasOf(this.#base, geometry);
     const lines = picture.content;
     if (!lines) return;
     const [from, to] = rowsInView(geometry);
@@ -182,7 +189,10 @@ export class Stage {
   /** The same on another context, for a saved picture. */
   #redraw(context: CanvasRenderingContext2D, draw: Painter): void {
     const { picture } = this.#drawing();
-    if (picture?.content && this.#geometry) draw(context, this.#geometry, picture, picture.content);
+    const geometry = this.#geometry;
+    if (!picture?.content || !geometry) return;
+    if (geometry.horizontal) context.transform(...TURNED);
+    draw(context, geometry, picture, picture.content);
   }
 
   readonly #drawBase = (
@@ -197,7 +207,7 @@ export class Stage {
   };
 
   #paintOverlay(geometry: Geometry, picture: LinesPicture, lines: Lines): void {
-    const context = sizeCanvas(this.#overlay, geometry.width, geometry.height);
+    const context = canvasOf(this.#overlay, geometry);
     this.#headings.hint(geometry, this.#drawing().fans.at(-1) ?? null, lines);
     if (context) this.#drawOverlay(context, geometry, picture, lines);
   }
@@ -220,7 +230,8 @@ export class Stage {
       nameOf: ({ side, unit }) => unitName(picture.axes[side], unit),
       combined: combined === "separate" ? "mean" : combined,
     });
-    this.#headings.name(named, hasGutter(lines));
+    if (geometry.horizontal) nameRows(context, named, paint);
+    this.#headings.name(geometry.horizontal ? [] : named, hasGutter(lines) && !geometry.horizontal);
     if (this.#line) drawLine(context, geometry, this.#line, paint);
   };
 
@@ -241,64 +252,95 @@ export class Stage {
   }
 
   #measure(picture: LinesPicture): Geometry {
+    const { horizontal } = this.#drawing();
+    this.#shell.root.dataset.orientation = horizontal ? "horizontal" : "vertical";
+    const geometry = horizontal ? this.#inRows(picture) : this.#inColumns(picture);
+    this.#geometry = geometry;
+    this.#place(geometry);
+    this.#showEdges(geometry);
+    return geometry;
+  }
+
+  #inColumns(picture: LinesPicture): Geometry {
     const scroller = this.#scroller;
     const { height: fixed } = this.#drawing();
-    const lines = picture.content;
     const rows = Math.max(picture.query.length, picture.key.length);
     const rowHeight = rowHeightFor(rows);
     const tall = rows * rowHeight;
-    this.plane.style.height = `${tall}px`;
-    scroller.style.maxHeight = fixed > 0 ? "" : `${NATURAL_HEIGHT}px`;
+    this.#setPlane("", `${tall}px`, fixed > 0 ? "" : `${NATURAL_HEIGHT}px`);
+    this.#shell.root.style.setProperty("--al-row", `${rowHeight}px`);
     // Hidden for now (a notebook takes out cells that are far away): the last width holds.
     const width = scroller.clientWidth || this.#geometry?.width || 640;
     const height = Math.min(tall, scroller.clientHeight || NATURAL_HEIGHT);
     const font = `600 13px ${this.#shell.inks().font}`;
     picture.widths ??= labelWidths(picture, this.#overlay.getContext("2d"), font);
-    const parts = layout(width, {
-      labels: picture.widths,
-      heads: lines?.frame.n_heads ?? 1,
-      gutter: true,
-      minimap: height < tall - 1,
-    });
-    this.#geometry = {
-      ...parts,
-      horizontal: false,
-      height,
-      scroll: scroller.scrollTop,
+    const wishes = { ...this.#wishes(picture), minimap: height < tall - 1 };
+    return {
+      ...layout(width, wishes),
+      ...{ horizontal: false, height, scroll: scroller.scrollTop },
       query: evenTrack(picture.query.length, rowHeight),
       key: evenTrack(picture.key.length, rowHeight),
-      tracks: mapTracks(lines?.nMaps ?? 1, rowHeight),
+      tracks: mapTracks(picture.content?.nMaps ?? 1, rowHeight),
     };
-    this.#place(this.#geometry, rowHeight);
-    this.#showEdges(this.#geometry);
-    return this.#geometry;
+  }
+
+  #inRows(picture: LinesPicture): Geometry {
+    const scroller = this.#scroller;
+    const { height: fixed } = this.#drawing();
+    const room = fixed > 0 ? scroller.clientHeight : 0;
+    const parts = layoutRows(room, this.#wishes(picture));
+    const font = `600 13px ${this.#shell.inks().font}`;
+    const sizes = unitSizes(picture, this.#overlay.getContext("2d"), font);
+    const height = scroller.clientWidth || this.#geometry?.height || 640;
+    const query = measuredTrack(stretched(sizes.query, height - MARGIN), MARGIN);
+    const key = measuredTrack(stretched(sizes.key, height - MARGIN), MARGIN);
+    const wide = Math.max(query.total, key.total);
+    this.#setPlane(`${wide}px`, `${parts.width}px`, "");
+    this.#shell.root.style.setProperty("--al-row", "24px");
+    return {
+      ...parts,
+      ...{ horizontal: true, height, scroll: scroller.scrollLeft, query, key },
+      tracks: mapTracks(picture.content?.nMaps ?? 1, 20),
+    };
+  }
+
+  #wishes({ widths, content }: LinesPicture): Wishes {
+    const labels = widths ?? { query: 80, key: 80 };
+    return { labels, heads: content?.frame.n_heads ?? 1, gutter: true, minimap: false };
+  }
+
+  #setPlane(width: string, height: string, most: string): void {
+    Object.assign(this.plane.style, { width, height });
+    this.#scroller.style.maxHeight = most;
   }
 
   /** The same geometry where the text has been scrolled. */
   #scrolled(): Geometry {
     const geometry = this.#geometry as Geometry;
-    geometry.scroll = this.#scroller.scrollTop;
+    geometry.scroll = geometry.horizontal ? this.#scroller.scrollLeft : this.#scroller.scrollTop;
     this.#showEdges(geometry);
     return geometry;
   }
 
-  #showEdges({ scroll, height, query, key }: Geometry): void {
+  #showEdges({ horizontal, scroll, height, query, key }: Geometry): void {
     const tall = Math.max(query.total, key.total);
-    this.#scroller.classList.toggle("has-more", scroll + height < tall - 1);
-    this.#scroller.classList.toggle("has-less", scroll > 1);
+    this.#scroller.classList.toggle("has-more", !horizontal && scroll + height < tall - 1);
+    this.#scroller.classList.toggle("has-less", !horizontal && scroll > 1);
   }
 
-  #place(geometry: Geometry, rowHeight: number): void {
-    const { queryX, queryWidth, keyX, keyWidth } = geometry;
-    this.#sheet.style.height = `${geometry.height}px`;
-    this.#shell.root.style.setProperty("--al-row", `${rowHeight}px`);
-    const place = (side: Side, x: number, width: number): void => {
-      const { style } = this.#columns[side].element;
-      style.left = `${x}px`;
-      style.width = `${width}px`;
-    };
-    place("query", queryX, queryWidth);
-    place("key", keyX, keyWidth);
+  #place(geometry: Geometry): void {
+    const { horizontal, width, height } = geometry;
+    const { style } = this.#sheet;
+    style.height = `${horizontal ? width : height}px`;
+    style.width = horizontal ? `${height}px` : "";
+    for (const side of SIDES) {
+      const start = `${side === "query" ? geometry.queryX : geometry.keyX}px`;
+      const size = `${side === "query" ? geometry.queryWidth : geometry.keyWidth}px`;
+      const place = horizontal
+        ? { left: "0", width: "100%", top: start, height: size }
+        : { left: start, width: size, top: "0", height: "100%" };
+      Object.assign(this.#columns[side].element.style, place);
+    }
     this.#headings.place(geometry);
   }
 
@@ -306,7 +348,8 @@ export class Stage {
 
   #placeOf(event: MouseEvent): { x: number; y: number } {
     const box = this.plane.getBoundingClientRect();
-    return { x: event.clientX - box.left, y: event.clientY - box.top };
+    const [right, down] = [event.clientX - box.left, event.clientY - box.top];
+    return this.#geometry?.horizontal ? { x: down, y: right } : { x: right, y: down };
   }
 
   /** The token an event is on: by element, or by height anywhere in a column's half. */
@@ -352,9 +395,10 @@ export class Stage {
     const geometry = this.#geometry;
     const scroller = this.#scroller;
     if (!geometry) return;
-    const top = geometry[side].start(unit);
-    const lowest = top - geometry.height + geometry[side].size(unit);
-    scroller.scrollTop = Math.min(top, Math.max(lowest, scroller.scrollTop));
+    const end = geometry.horizontal ? "scrollLeft" : "scrollTop";
+    const from = geometry[side].start(unit) - (geometry.horizontal ? MARGIN : 0);
+    const lowest = geometry[side].start(unit) - geometry.height + geometry[side].size(unit);
+    scroller[end] = Math.min(from, Math.max(lowest, scroller[end]));
   }
 
   #scrollTo(share: number): void {
@@ -363,6 +407,43 @@ export class Stage {
     const tall = Math.max(geometry.query.total, geometry.key.total);
     this.#scroller.scrollTop = share * tall - geometry.height / 2;
   }
+}
+
+/** Changes x and y round. */
+const TURNED = [0, 1, 1, 0, 0, 0] as const;
+
+/** The context of a canvas over what is in view: y along the units, whichever way these run. */
+function canvasOf(canvas: HTMLCanvasElement, geometry: Geometry): CanvasRenderingContext2D | null {
+  const { horizontal, width, height } = geometry;
+  if (!horizontal) return sizeCanvas(canvas, width, height);
+  const context = sizeCanvas(canvas, height, width);
+  context?.transform(...TURNED);
+  return context;
+}
+
+/** Room that each unit needs in a row of them; of one text the same above and below. */
+function unitSizes(
+  { axes, query, key }: LinesPicture,
+  context: CanvasRenderingContext2D | null,
+  font: string,
+): Record<Side, number[]> {
+  if (context) context.font = font;
+  const sizes = (side: Side): number[] =>
+    Array.from({ length: axes[side].labels.length }, (_, unit) => {
+      const width = context?.measureText(labelText(axes[side], unit)).width ?? 40;
+      return Math.round(Math.max(36, width + 18));
+    });
+  const [above, below] = [sizes("query"), sizes("key")];
+  if (query.axis.sequence !== key.axis.sequence) return { query: above, key: below };
+  const both = above.map((size, unit) => Math.max(size, below[unit] ?? 0));
+  return { query: both, key: both };
+}
+
+/** Units of a short text with more room between them, as far as there is some. */
+function stretched(sizes: readonly number[], room: number): number[] {
+  const total = sizes.reduce((a, b) => a + b, 0);
+  const by = Math.min(1.8, Math.max(1, room / Math.max(1, total)));
+  return sizes.map((size) => Math.floor(size * by));
 }
 
 /** Rows whose lines are wanted: those in view, and those beside the keys in view. */

@@ -11,6 +11,9 @@ import type {
   Unit,
 } from "../shared/state";
 
+/** Tokens in two columns, or in two rows. */
+export type Orientation = "vertical" | "horizontal";
+
 export interface LinesState extends MapState {
   /** So many of each row and map are drawn, the strongest; null = however many. */
   top_k: number | null;
@@ -18,6 +21,7 @@ export interface LinesState extends MapState {
   threshold: number | null;
   /** No lines but those of lit tokens. */
   blank: boolean;
+  orientation: Orientation;
   frame: MaybeFrame<LinesFrame>;
 }
 

@@ -1,6 +1,6 @@
 /** AttentionLines: two columns of tokens and, between them, a line for each attention weight. */
 
-import { h } from "../shared/dom";
+import { button, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { commonKeys } from "../shared/keys";
 import { onlyLit } from "../shared/lit";
@@ -21,12 +21,27 @@ import type { Rule, Shown } from "./lines";
 import { type LinesPicture, linesPicture } from "./picture";
 import { type Drawing, Stage } from "./stage";
 import type { LinesState } from "./state";
-import { fanSentence, linesSentence, lineWords, massName, sinksOfRow } from "./words";
+import { createTable } from "./table";
+import {
+  fanSentence,
+  linesSentence,
+  lineWords,
+  massName,
+  type Part,
+  sinksOfRow,
+  wordsOf,
+} from "./words";
 
 export class AttentionLinesView implements View<LinesState> {
   static readonly id = "attention-lines";
   static readonly title = "Attention lines";
-  static readonly traits = { ...MAP_TRAITS, top_k: true, threshold: true, blank: true } as const;
+  static readonly traits = {
+    ...MAP_TRAITS,
+    top_k: true,
+    threshold: true,
+    blank: true,
+    orientation: true,
+  } as const;
 
   readonly #host: Host<LinesState>;
   readonly #shell: Shell;
@@ -35,8 +50,11 @@ export class AttentionLinesView implements View<LinesState> {
   readonly #chunks: Chunks;
   readonly #fans: Fans;
   readonly #gestures: Gestures;
+  readonly #table = createTable();
   #picture: LinesPicture | null = null;
   #shown: Shown | null = null;
+  /** What the lines say as a whole. */
+  #sentence = "";
   /** The side the pointer or the arrow keys were on last: decides the fan of a hovered token. */
   #side: Side = "query";
 
@@ -55,7 +73,7 @@ export class AttentionLinesView implements View<LinesState> {
     });
     this.#fans = createFans(host, signal, () => this.#showFans());
     this.#gestures = createGestures(this.#shell, this.#stage, this.#actions());
-    body.append(this.#header.filters, ...this.#stage.elements);
+    body.append(this.#header.filters, ...this.#stage.elements, this.#table.element);
     root.addEventListener("keydown", (event) => this.#key(event), { signal });
     this.update({});
   }
@@ -69,7 +87,7 @@ export class AttentionLinesView implements View<LinesState> {
     if (ofPicture) this.#readPicture();
     if (ofPicture || ofRule) this.#readShown();
     if (!onlyLit(changed)) this.#showHeader();
-    if (ofPicture || ofRule || any("height")) this.#stage.draw();
+    if (ofPicture || ofRule || any("height", "orientation")) this.#stage.draw();
     this.#readFans();
   }
 
@@ -87,8 +105,11 @@ export class AttentionLinesView implements View<LinesState> {
   // ── State → picture ───────────────────────────────────────────────────────────────────────────
 
   #drawing(): Drawing {
-    const { height } = this.#host.state;
-    return { picture: this.#picture, rule: this.#rule(), fans: this.#fans.current, height };
+    const { height, orientation } = this.#host.state;
+    return {
+      ...{ picture: this.#picture, rule: this.#rule(), fans: this.#fans.current, height },
+      horizontal: orientation === "horizontal",
+    };
   }
 
   /** Which lines are drawn; null = none but those of lit tokens. */
@@ -110,6 +131,10 @@ export class AttentionLinesView implements View<LinesState> {
     const rule = this.#rule();
     this.#shown = lines && rule ? this.#chunks.shown(lines, rule) : null;
     this.#shell.root.dataset.lines = String(this.#shown?.n ?? 0);
+    if (!this.#picture || !lines) return;
+    this.#sentence = linesSentence(this.#picture.axes, lines, this.#shown, rule);
+    this.#table.fill(this.#picture.axes, lines, rule);
+    this.#stage.describe(`Attention lines, layer ${lines.frame.key.layer}: ${this.#sentence}`);
   }
 
   #showHeader(): void {
@@ -145,6 +170,16 @@ export class AttentionLinesView implements View<LinesState> {
     this.#showFans();
   }
 
+  /** The name of a unit in the status line, which leads to it. */
+  #link({ side, unit, words }: Exclude<Part, string>): HTMLElement {
+    const go = (): void => {
+      this.#stage.reveal({ side, unit });
+      this.#pin({ side, unit });
+    };
+    const props = { attrs: { title: "Pin it, and go there" }, data: { action: "go" } };
+    return button("al-link", go, props, words);
+  }
+
   #lit(picture: LinesPicture, side: Side): LitUnits {
     return litUnits(this.#host.state, picture[side]);
   }
@@ -169,11 +204,10 @@ export class AttentionLinesView implements View<LinesState> {
       shell.setStatus("");
       return;
     }
-    const whole = linesSentence(axes, lines, this.#shown, this.#rule());
-    this.#stage.describe(`Attention lines, layer ${lines.frame.key.layer}: ${whole}`);
     const fan = this.#fans.current.at(-1);
-    const sentence = fan ? fanSentence(axes, fan, lines) : whole;
-    shell.setStatus(sentence);
+    const parts = fan ? fanSentence(axes, fan, lines) : [this.#sentence];
+    const sentence = wordsOf(parts);
+    shell.setStatus(...parts.map((part) => (typeof part === "string" ? part : this.#link(part))));
     if (fan) shell.announce(`layer ${lines.frame.key.layer}: ${sentence}`);
     else if (!this.#shown) shell.announce(sentence);
     else shell.announce(`${percent(this.#shown.mass)} of ${massName(lines)} shown`);
@@ -189,7 +223,8 @@ export class AttentionLinesView implements View<LinesState> {
         if (!picture) return null;
         const { query, key } = picture;
         const length = { query: query.length, key: key.length };
-        return { side, unit: this.#lit(picture, side).hovered, length };
+        const horizontal = this.#host.state.orientation === "horizontal";
+        return { side, unit: this.#lit(picture, side).hovered, length, horizontal };
       },
       point: (at) => this.#point(at),
       pointLine: (line, event) => this.#pointLine(line, event),

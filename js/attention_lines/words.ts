@@ -1,6 +1,7 @@
 /** What the picture shows, in sentences: status line, live region and tooltips. */
 
-import { rowName, unitName } from "../shared/map/axis";
+import { rowName, type Side, unitName } from "../shared/map/axis";
+import type { At } from "../shared/map/pin";
 import { formatCount, formatWeight, percent } from "../shared/numbers";
 import type { Axes } from "../shared/state";
 import { type Fan, fanValues, strongest } from "./fan";
@@ -91,32 +92,46 @@ export function sinkNames(axes: Axes, units: readonly number[]): string {
   return `the sink${units.length > 1 ? "s" : ""} ${list}`;
 }
 
+/** A part of a sentence: words, or the name of a unit that can be gone to. */
+export type Part = string | (At & { readonly words: string });
+
+export function wordsOf(parts: readonly Part[]): string {
+  return parts.map((part) => (typeof part === "string" ? part : part.words)).join("");
+}
+
 /** "‘it’ looks most at ‘animal’ 0.41, ‘the’ 0.17". */
-export function fanSentence(axes: Axes, fan: Fan, lines: Lines): string {
+export function fanSentence(axes: Axes, fan: Fan, lines: Lines): Part[] {
   const [own, other] = fan.side === "query" ? [axes.query, axes.key] : [axes.key, axes.query];
   const name = fan.side === "query" ? rowName(axes.query, fan.unit) : unitName(own, fan.unit);
   const subject = `${axes.unit} ${fan.unit} ${name}`;
   if (fan.side === "query" && lines.undefinedRows[fan.unit]) {
-    return `${subject} is fully masked: its attention is undefined`;
+    return [`${subject} is fully masked: its attention is undefined`];
   }
   const values = fanValues(fan, lines);
   const aside = fan.side === "query" && lines.frame.sinks.mode === "aside" ? lines.sinks.units : [];
-  const named = (i: number): string => `${unitName(other, i)} ${formatWeight(values[i] ?? 0)}`;
-  const toSinks = aside.filter((unit) => (values[unit] ?? 0) > 0).map(named);
-  const most = mostOf(values.map((value, i) => (aside.includes(i) ? 0 : value))).map(named);
+  const reached: Side = fan.side === "query" ? "key" : "query";
+  const named = (units: readonly number[]): Part[] =>
+    units.flatMap((unit, place): Part[] => [
+      place ? ", " : "",
+      { side: reached, unit, words: unitName(other, unit) },
+      ` ${formatWeight(values[unit] ?? 0)}`,
+    ]);
+  const toSinks = aside.filter((unit) => (values[unit] ?? 0) > 0).slice(0, 3);
+  const most = mostOf(values.map((value, i) => (aside.includes(i) ? 0 : value)));
   const verb = fan.side === "query" ? "looks most at" : "is looked at most by";
   if (!most.length && !toSinks.length) {
-    const none = fan.exact ? "no weight" : "no line in this picture";
-    return `${subject}: ${none}`;
+    return [`${subject}: ${fan.exact ? "no weight" : "no line in this picture"}`];
   }
-  const said = [
-    most.length ? `${verb} ${most.join(", ")}` : "looks at nothing else",
-    fan.exact ? "" : "or more (weaker lines are not in this picture)",
-    lines.frame.sinks.mode === "hidden" ? "of what is left without sinks" : "",
-    toSinks.length ? `beside the sinks ${toSinks.slice(0, 3).join(", ")}` : "",
-    headsWords(lines),
+  const without = lines.frame.sinks.mode === "hidden" ? ", of what is left without sinks" : "";
+  return [
+    most.length ? `${subject} ${verb} ` : `${subject} looks at nothing else`,
+    ...named(most),
+    fan.exact ? "" : ", or more (weaker lines are not in this picture)",
+    without,
+    toSinks.length ? ", beside the sinks " : "",
+    ...named(toSinks),
+    `, ${headsWords(lines)}`,
   ];
-  return `${subject} ${said.filter(Boolean).join(", ")}`;
 }
 
 /** "mean of 9 heads", "head 3". */

@@ -55,6 +55,7 @@ function show(
   const state: LinesState = {
     ...common(axes),
     ...{ aggregate: "separate", sinks: "auto", top_k: null, threshold: 0.1, blank: false },
+    orientation: "vertical",
     frame: framed(axes),
     ...more,
   };
@@ -450,6 +451,60 @@ test("when the host turns dark, the head tiles take the dark palette", async () 
   expect(root.dataset.theme).toBe("dark");
   expect(colour()).not.toBe(light);
   document.body.removeAttribute("data-jp-theme-light");
+});
+
+test("names in the status line lead to their tokens", async () => {
+  const { host, root } = show(selfAxes(WORDS), { selected: [3] }, exactFan);
+  await settle();
+  const links = [...root.querySelectorAll<HTMLElement>('.gh-status [data-action="go"]')];
+  expect(links.map((link) => link.textContent)).toEqual(
+    ["animal", "The", "was"].map((word) => `‘\u2068${word}\u2069’`),
+  );
+  links[0]?.click();
+  expect(host.state.selected).toEqual([1, 3]);
+});
+
+test("the picture has a role, a name, and a table of its strongest lines", async () => {
+  const { host, root } = show(selfAxes(WORDS), { threshold: null, top_k: 1 });
+  await settle();
+  expect(find(root, "canvas[role=img]").getAttribute("aria-label")).toContain("6 lines shown");
+  const rows = () => [...root.querySelectorAll(".al-table tbody tr")].map((row) => row.textContent);
+  expect(rows()).toHaveLength(6);
+  expect(rows()[1]).toBe("‘\u2068animal\u2069’‘\u2068The\u2069’head 00.500");
+  host.set({ blank: true });
+  expect(rows()).toEqual([]);
+});
+
+test("a change of layer paints the lines once, and what lies above them once", async () => {
+  const { host } = show();
+  await settle();
+  const painted: string[] = [];
+  const spy = vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockImplementation(function (
+    this: HTMLCanvasElement,
+  ) {
+    painted.push(this.className);
+    return null;
+  });
+  const whole = framed(selfAxes(WORDS));
+  host.set({ layer: 2, frame: { ...whole, key: { ...whole.key, layer: 2 } } });
+  await settle();
+  spy.mockRestore();
+  expect(painted.filter((name) => name.startsWith("al-")).sort()).toEqual(["al-base", "al-fan"]);
+});
+
+test("in two rows the arrow keys run along the text, and every token keeps its own width", async () => {
+  const { host, root } = show(selfAxes(WORDS), { orientation: "horizontal" });
+  await settle();
+  press(root, "ArrowRight");
+  press(root, "ArrowRight");
+  expect(host.state.hovered).toBe(1);
+  const row = token(root, "query", 1).parentElement;
+  expect(row?.style.top).toBe("");
+  expect(Number.parseInt(row?.style.left ?? "", 10)).toBeGreaterThan(40);
+  find(root, '[data-action="orientation"]').click();
+  expect(host.state.orientation).toBe("vertical");
+  await settle();
+  expect(token(root, "query", 1).parentElement?.style.top).not.toBe("");
 });
 
 describe("a long text", () => {

@@ -22,6 +22,8 @@ globalThis.window = window;
 globalThis.Path2D = class {
   moveTo() {}
   bezierCurveTo() {}
+  lineTo() {}
+  quadraticCurveTo() {}
 };
 globalThis.DOMMatrix = class {
   scale() {

@@ -73,6 +73,12 @@ class AttentionLines(MapView):
         False, help="Draw no lines but those of tokens that are pointed at or pinned."
     ).tag(sync=True)
 
+    orientation = traitlets.Enum(
+        ["vertical", "horizontal"],
+        default_value="vertical",
+        help='Tokens in two columns; "horizontal" = in two rows, for short texts.',
+    ).tag(sync=True)
+
     def to_frame(self) -> pd.DataFrame:
         """Return the lines drawn, strongest first: who looks at what, with which exact weight.
 
