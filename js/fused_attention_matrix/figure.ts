@@ -324,6 +324,10 @@ export class Figure {
     this.#sized = frameOf(plot);
     const { width, height } = sizeOf(plot);
     Object.assign(this.element.style, { width: `${width}px`, height: `${height}px` });
+    // What scrolls can be reached by keyboard.
+    const scroller = this.element.parentElement;
+    if (width > this.#width) scroller?.setAttribute("tabindex", "0");
+    else scroller?.removeAttribute("tabindex");
     const margins = this.#margins;
     for (const [i, element] of this.#lanes.entries()) {
       const lane = i < plot.lanes ? margins?.rows[i] : undefined;
