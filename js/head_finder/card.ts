@@ -21,6 +21,8 @@ export interface CardProps {
 export interface Card {
   readonly element: HTMLElement;
   update(props: CardProps): void;
+  /** There may be less room than it takes: keys can reach what is to be scrolled. */
+  setScrolls(on: boolean): void;
 }
 
 export function headCard(): Card {
@@ -39,6 +41,10 @@ export function headCard(): Card {
   );
   return {
     element,
+    setScrolls(on) {
+      if (on) element.tabIndex = 0;
+      else element.removeAttribute("tabindex");
+    },
     update({ atlas, head, why: reason, large, metrics }) {
       element.classList.toggle("is-empty", head === null);
       if (!head) return;

@@ -72,7 +72,7 @@ export function createPlot(): Plot {
     point(head, words) {
       const box = head && picture?.boxOf(head);
       cell.classList.toggle("is-shown", Boolean(box));
-      cell.setAttribute("aria-label", words);
+      cell.setAttribute("aria-label", words || "Arrow keys go from head to head");
       if (!head || !box || !picture) return;
       const [atRow, atColumn] = picture.cellOf(head);
       row.setAttribute("aria-rowindex", String(atRow));

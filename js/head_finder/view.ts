@@ -159,7 +159,9 @@ export class HeadFinderView implements View<FinderState> {
     body.classList.toggle("is-beside", beside);
     body.classList.toggle("is-wide", wide);
     const down = this.#roomDown();
-    body.classList.toggle("is-low", down > 0 && down < CARD.usual + NUMBERS);
+    const low = down > 0 && down < CARD.usual + NUMBERS;
+    body.classList.toggle("is-low", low);
+    this.#card.setScrolls(low);
     this.#shown = shownHeads(data, this.#host.state);
     const width = Math.max(
       120,
