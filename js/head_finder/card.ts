@@ -2,6 +2,7 @@
 
 import { type Child, fill, h } from "../shared/dom";
 import { formatCount, formatWeight } from "../shared/numbers";
+import { drawnAs } from "../shared/save/recorder";
 import type { FinderData, Head, Metric } from "./data";
 import { rankOf } from "./data";
 import { type Atlas, drawPattern, type Large, paintLarge } from "./painting";
@@ -29,6 +30,11 @@ export function headCard(): Card {
   const why = h("div", { class: "hf-card-why" });
   const title = h("div", { class: "hf-card-title" });
   const canvas = h("canvas", { class: "hf-card-picture", aria: { hidden: true } });
+  // Saved larger than its pixels, which stay to be seen.
+  drawnAs(canvas, (context) => {
+    context.imageSmoothingEnabled = false;
+    context.drawImage(canvas, 0, 0, canvas.clientWidth, canvas.clientHeight);
+  });
   const scale = h("p", { class: "hf-card-scale" });
   const numbers = h("dl", { class: "hf-card-numbers" });
   const heading = h("div", { class: "hf-card-heading" }, title, why);
