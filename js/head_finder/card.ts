@@ -2,6 +2,7 @@
 
 import { type Child, fill, h } from "../shared/dom";
 import { formatCount, formatWeight } from "../shared/numbers";
+import { drawnAs } from "../shared/save/recorder";
 import type { FinderData, Head, Metric } from "./data";
 import { rankOf } from "./data";
 import { type Atlas, drawPattern, type Large, paintLarge } from "./painting";
@@ -21,12 +22,19 @@ export interface CardProps {
 export interface Card {
   readonly element: HTMLElement;
   update(props: CardProps): void;
+  /** There may be less room than it takes: keys can reach what is to be scrolled. */
+  setScrolls(on: boolean): void;
 }
 
 export function headCard(): Card {
   const why = h("div", { class: "hf-card-why" });
   const title = h("div", { class: "hf-card-title" });
   const canvas = h("canvas", { class: "hf-card-picture", aria: { hidden: true } });
+  // Saved larger than its pixels, which stay to be seen.
+  drawnAs(canvas, (context) => {
+    context.imageSmoothingEnabled = false;
+    context.drawImage(canvas, 0, 0, canvas.clientWidth, canvas.clientHeight);
+  });
   const scale = h("p", { class: "hf-card-scale" });
   const numbers = h("dl", { class: "hf-card-numbers" });
   const heading = h("div", { class: "hf-card-heading" }, title, why);
@@ -39,6 +47,10 @@ export function headCard(): Card {
   );
   return {
     element,
+    setScrolls(on) {
+      if (on) element.tabIndex = 0;
+      else element.removeAttribute("tabindex");
+    },
     update({ atlas, head, why: reason, large, metrics }) {
       element.classList.toggle("is-empty", head === null);
       if (!head) return;

@@ -74,10 +74,7 @@ export function paintTiles(
   { layout, inks, metric, passes }: Painting,
 ): void {
   const { tileWidth, tileHeight } = layout;
-  // Pixels are seen as such where there is room for them; else they are averaged.
-  const scale = context.getTransform().a;
-  context.imageSmoothingEnabled = tileWidth * scale < atlas.data.width * 1.5;
-  context.imageSmoothingQuality = "medium";
+  if (!metric) smooth(context, atlas, tileWidth);
   context.font = `${tileWidth >= 36 ? 11 : 10}px ${inks.font}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
@@ -87,6 +84,12 @@ export function paintTiles(
     else drawPattern(context, atlas, place.head, place.x, place.y, tileWidth, tileHeight);
   }
   context.globalAlpha = 1;
+}
+
+/** Pixels are seen as such where there is room for them; else they are averaged. */
+function smooth(context: CanvasRenderingContext2D, { data }: Atlas, tileWidth: number): void {
+  context.imageSmoothingEnabled = tileWidth * context.getTransform().a < data.width * 1.5;
+  context.imageSmoothingQuality = "medium";
 }
 
 export function drawPattern(

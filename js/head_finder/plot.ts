@@ -1,15 +1,20 @@
 /** The heads on the page: one canvas (or drawing), numbers beside it, outlines over it. */
 
 import { fill, h, sizeCanvas } from "../shared/dom";
+import type { Draw } from "../shared/save/canvases";
+import { drawnAs } from "../shared/save/recorder";
 import type { Head } from "./data";
 import type { Layout } from "./layout";
 import type { Box, Picture } from "./picture";
 
+/** As wide as the border in style.css. */
+const FRAME = 2;
+
 export interface Plot {
   /** The grid, one tab stop. */
   readonly element: HTMLElement;
-  /** Makes room for tiles with their numbers, and returns what to paint on. */
-  tiles(picture: Picture, layout: Layout): CanvasRenderingContext2D | null;
+  /** Makes room for tiles with their numbers, and paints them. */
+  tiles(picture: Picture, layout: Layout, paint: Draw): void;
   /** Shows a drawing instead. */
   drawing(picture: Picture, element: SVGElement): void;
   /** Outlines what is selected; emphasises its layer's number. */
@@ -48,12 +53,14 @@ export function createPlot(): Plot {
   };
   return {
     element,
-    tiles(next, layout) {
+    tiles(next, layout, paint) {
       take(next);
       canvas.hidden = false;
       holder.replaceChildren();
       fill(labels, ...layout.labels.map(labelNode));
-      return sizeCanvas(canvas, next.width, next.height);
+      const context = sizeCanvas(canvas, next.width, next.height);
+      if (context) paint(context);
+      drawnAs(canvas, paint);
     },
     drawing(next, drawn) {
       take(next);
@@ -64,7 +71,7 @@ export function createPlot(): Plot {
     select(heads, layer) {
       selected = new Set(heads.map(({ id: of }) => of));
       const boxes = heads.flatMap((head) => picture?.boxOf(head) ?? []);
-      fill(picks, ...boxes.map((box) => h("i", { class: "hf-pick", style: placed(box) })));
+      fill(picks, ...boxes.map((box) => h("i", { class: "hf-pick", style: placed(around(box)) })));
       for (const label of labels.querySelectorAll<HTMLElement>("[data-layer]")) {
         label.classList.toggle("is-current", Number(label.dataset.layer) === layer);
       }
@@ -72,7 +79,7 @@ export function createPlot(): Plot {
     point(head, words) {
       const box = head && picture?.boxOf(head);
       cell.classList.toggle("is-shown", Boolean(box));
-      cell.setAttribute("aria-label", words);
+      cell.setAttribute("aria-label", words || "Arrow keys go from head to head");
       if (!head || !box || !picture) return;
       const [atRow, atColumn] = picture.cellOf(head);
       row.setAttribute("aria-rowindex", String(atRow));
@@ -105,6 +112,11 @@ function labelNode({ text, value, x, y, align, layer }: Layout["labels"][number]
   label.style.top = `${y}px`;
   if (layer !== undefined) label.dataset.layer = String(layer);
   return label;
+}
+
+/** The frame of a tile is around it. */
+function around({ x, y, width, height }: Box): Box {
+  return { x: x - FRAME, y: y - FRAME, width: width + 2 * FRAME, height: height + 2 * FRAME };
 }
 
 function placed({ x, y, width, height }: Box): Record<string, string> {

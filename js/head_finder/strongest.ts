@@ -16,7 +16,13 @@ export function strongestTable(): Strongest {
   const rows = h("tbody");
   const named = (name: string): HTMLElement => h("th", { attrs: { scope: "col" } }, name);
   const heading = h("tr", {}, named("Layer"), named("Head"), named("Value"));
-  const element = h("table", { class: "hf-strongest" }, caption, h("thead", {}, heading), rows);
+  const element = h(
+    "table",
+    { class: "hf-strongest", data: { "in-picture": "no" } },
+    caption,
+    h("thead", {}, heading),
+    rows,
+  );
   return {
     element,
     update(metric, shown) {

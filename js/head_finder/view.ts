@@ -28,7 +28,7 @@ import { missingWords, scatterPicture } from "./scatter";
 import { type FinderState, WHICH } from "./state";
 import { strongestTable } from "./strongest";
 import { tilesPicture } from "./tiles";
-import { headWords, shortValue, summary } from "./words";
+import { caption, headWords, shortValue, summary } from "./words";
 
 /** Width from which on the card stands beside the heads. */
 const BESIDE_FROM = 620;
@@ -77,6 +77,7 @@ export class HeadFinderView implements View<FinderState> {
     this.#host = host;
     this.#shell = createShell(el, host, HeadFinderView, {
       help: HELP,
+      picture: () => ({ caption: this.#data ? caption(this.#data, host.state) : "" }),
       onTheme: () => this.#data && this.#draw(),
     });
     const { body, controls, root, signal } = this.#shell;
@@ -159,7 +160,9 @@ export class HeadFinderView implements View<FinderState> {
     body.classList.toggle("is-beside", beside);
     body.classList.toggle("is-wide", wide);
     const down = this.#roomDown();
-    body.classList.toggle("is-low", down > 0 && down < CARD.usual + NUMBERS);
+    const low = down > 0 && down < CARD.usual + NUMBERS;
+    body.classList.toggle("is-low", low);
+    this.#card.setScrolls(low);
     this.#shown = shownHeads(data, this.#host.state);
     const width = Math.max(
       120,
@@ -196,12 +199,13 @@ export class HeadFinderView implements View<FinderState> {
     const heads = this.#shown.slice(0, MOST_LISTED);
     const layout = list ? listLayout(heads, box, value) : gridLayout(data, layers, box);
     this.#picture = tilesPicture(data, layout, layers);
-    const context = this.#plot.tiles(this.#picture, layout);
-    if (context) {
-      const metric = mode === "metric" ? of : null;
-      const { inks } = this.#shell;
-      paintTiles(context, atlas, { layout, inks: inks(), metric, passes: passes(data, state) });
-    }
+    const painting = {
+      ...{ layout, metric: mode === "metric" ? of : null },
+      passes: passes(data, state),
+    };
+    this.#plot.tiles(this.#picture, layout, (context) =>
+      paintTiles(context, atlas, { ...painting, inks: this.#shell.inks() }),
+    );
     const left = this.#shown.length - heads.length;
     return list && left ? `The first ${MOST_LISTED} are drawn.` : "";
   }

@@ -2,6 +2,7 @@
 
 import { formatAmount, formatCount, formatWeight } from "../shared/numbers";
 import { type Asked, type FinderData, type Head, type Metric, metricNamed, rankOf } from "./data";
+import type { FinderState } from "./state";
 
 export function headName({ layer, head }: Head): string {
   return `layer ${layer}, head ${head}`;
@@ -91,4 +92,15 @@ export function sizeWords({ frame }: FinderData): string {
   const { rows, columns, per_pixel: per, key } = frame;
   const pooled = per > 1 ? `; a pixel is the largest weight of ${per} × ${per}` : "";
   return `${formatCount(rows)} × ${formatCount(columns)} ${key.unit}s${pooled}`;
+}
+
+/** What a saved picture shows: its controls are not there. */
+export function caption(data: FinderData, state: Readonly<FinderState>): string {
+  const kind = state.scene.kinds.find(({ name }) => name === data.frame.key.kind);
+  const metric = metricNamed(data, state.metric)?.label.toLowerCase() ?? "";
+  const second = metricNamed(data, state.second_metric)?.label.toLowerCase() ?? "";
+  const drawn = { patterns: "patterns of heads", metric, scatter: `${metric} and ${second}` };
+  const order = { layer: "", highest: `highest ${metric} first`, lowest: `lowest ${metric} first` };
+  const sorted = state.mode === "scatter" ? "" : order[state.sort];
+  return [kind?.title ?? "Attention", drawn[state.mode], sorted].filter(Boolean).join(", ");
 }

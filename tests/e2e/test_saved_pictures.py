@@ -16,6 +16,7 @@ from e2e.views import view
 from glasshead import (
     AttentionLines,
     FusedAttentionMatrix,
+    HeadFinder,
     LayerStatsChart,
     Lens,
     PerplexityStrip,
@@ -56,6 +57,9 @@ def views() -> dict[str, View]:
         "strip": PerplexityStrip(text, hovered=5),
         "chart": LayerStatsChart(text, "prediction_divergence"),
         "heat map": LayerStatsChart(text, "induction"),
+        "patterns": HeadFinder(translated, layer=1, heads=[1]),
+        "metric": HeadFinder(text, mode="metric", layer=1, heads=[1]),
+        "scatter": HeadFinder(text, mode="scatter", layer=1, heads=[1]),
         "tokens": TokenTable(decoder, DECODER_TEXT, other=translator, hovered=3),
         "hostile strip": PerplexityStrip(decoder.trace(HOSTILE), hovered=5),
         "hostile lines": AttentionLines(decoder.trace(HOSTILE), layer=1, unit="word"),
@@ -129,7 +133,11 @@ def without_title(svg: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "name", ["lines", "lines of all heads", "matrix", "strip", "chart", "heat map", "tokens"]
+    "name",
+    [
+        *("lines", "lines of all heads", "matrix", "strip", "chart", "heat map", "tokens"),
+        *("patterns", "metric", "scatter"),
+    ],
 )
 def test_a_saved_picture_looks_like_the_view(name: str, views: dict[str, View], page: Page) -> None:
     show(page, views[name], 900)

@@ -228,10 +228,9 @@ def _drawn(trace: Trace, asked: Selection, size: int) -> Patterns:
     of, found = attention_map(run, asked), sinks(run, asked)
     pooled, per_pixel = of.pooled(size=size)
     weights = pooled.float().nan_to_num(0.0)
-    in_sink = torch.zeros(len(weights), weights.shape[-1], dtype=torch.bool, device=weights.device)
-    in_sink = in_sink.index_add(
-        1, torch.arange(of.n_columns, device=weights.device) // per_pixel, found.columns
-    )
+    missing = -of.n_columns % per_pixel
+    in_sink = torch.nn.functional.pad(found.columns, (0, missing)).unflatten(1, (-1, per_pixel))
+    in_sink = in_sink.any(dim=-1)
     least = _EVEN / of.n_columns
     # What is masked, or a sink, says nothing of how strong the rest is.
     rest = weights.masked_fill(in_sink[:, None] | (weights == 0), torch.nan).flatten(1)
