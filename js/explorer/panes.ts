@@ -15,6 +15,13 @@ const EVEN = 6;
 /** Pixels that a large pane has at least. */
 const LARGE = 560;
 
+interface Division {
+  of: string;
+  columns: Columns<PaneName>;
+  /** The pane of each column that takes the room that is left. */
+  grows: Record<keyof Columns<PaneName>, Pane | null>;
+}
+
 type Draw = (wish: Wish) => Promise<Blob>;
 
 export interface Speaker {
@@ -40,7 +47,7 @@ export class Panes {
   /** The pane under the pointer, or with the focus; else the first. */
   #used: PaneName | null = null;
   /** How panes are divided into columns, and for which panes and width that was found. */
-  #division: { of: string; columns: Columns<PaneName> } | null = null;
+  #division: Division | null = null;
 
   constructor(host: Host<ExplorerState>, signal: AbortSignal, speaker: Speaker) {
     this.#host = host;
@@ -164,7 +171,7 @@ export class Panes {
       fillInOrder(this.#columns[side], elements);
     }
     if (!two) for (const pane of panes) pane.height = this.#alone(pane);
-    else if (this.#division) this.#even(panes, division);
+    else if (this.#division) this.#even(panes, this.#division);
   };
 
   #alone(pane: Pane): number {
@@ -187,21 +194,21 @@ export class Panes {
       for (const pane of stretched) pane.height = 0;
       this.#schedule.request(this.#place);
     } else if (panes.every(({ root }) => root.dataset.ready === "true")) {
-      this.#division = { of, columns: found };
+      // Chosen once: a pane that has grown has no more to scroll to.
+      const grower = (names: readonly PaneName[]): Pane | null =>
+        growing(panes.filter(({ name }) => names.includes(name)));
+      const grows = { left: grower(found.left), right: grower(found.right) };
+      this.#division = { of, columns: found, grows };
     }
     return found;
   }
 
   /** The shorter column is made as high as the other. */
-  #even(panes: readonly Pane[], { left, right }: Columns<PaneName>): void {
+  #even(panes: readonly Pane[], { columns: { left, right }, grows }: Division): void {
     const measured = panes.map(({ name, natural }) => ({ name, height: natural }));
     const lack = heightOf(measured, left, GAP) - heightOf(measured, right, GAP);
-    const short = lack > 0 ? right : left;
-    const grows =
-      Math.abs(lack) > EVEN ? growing(panes.filter(({ name }) => short.includes(name))) : null;
-    for (const pane of panes) {
-      pane.height = pane === grows ? pane.natural + Math.abs(lack) : 0;
-    }
+    const short = Math.abs(lack) > EVEN ? grows[lack > 0 ? "right" : "left"] : null;
+    for (const pane of panes) pane.height = pane === short ? pane.natural + Math.abs(lack) : 0;
   }
 }
 
