@@ -71,7 +71,7 @@ export function labelNodes(axis: Axis, unit: number): Child[] {
   const weigh = (name: "label" | "predicted"): string =>
     axis.emphasis === name ? `gh-${name} is-strong` : `gh-${name} is-weak`;
   return [
-    h("span", { class: "gh-input" }, h("bdi", { class: weigh("label") }, show(label)), nth),
+    h("span", { class: "gh-given" }, h("bdi", { class: weigh("label") }, show(label)), nth),
     h("span", { class: "gh-arrow", aria: { hidden: true } }, "→"),
     h("bdi", { class: weigh("predicted") }, show(predicted)),
   ];
