@@ -52,8 +52,8 @@ export class Panes {
   #used: PaneName | null = null;
   /** How panes are divided into columns, and for which panes and width that was found. */
   #division: Division | null = null;
-  /** How often panes have been seen as they are by themselves, before they are divided. */
-  #looked = { of: "", times: 0 };
+  /** How high panes were when they were looked at last, and how often they were just so. */
+  #looked = { seen: "", times: 0 };
 
   constructor(host: Host<ExplorerState>, signal: AbortSignal, speaker: Speaker) {
     this.#host = host;
@@ -196,13 +196,13 @@ export class Panes {
     const of = `${panes.map(({ name }) => name)}:${Math.round(this.element.clientWidth / 80)}`;
     if (this.#division?.of === of) return this.#division.columns;
     this.#division = null;
-    if (this.#looked.of !== of) this.#looked = { of, times: 0 };
     const names = panes.map(({ name }) => name);
-    const stretched = panes.filter(({ height }) => height > 0);
-    for (const pane of stretched) pane.height = 0;
+    for (const pane of panes) pane.height = 0;
     const ready = panes.every(({ root }) => root.dataset.ready === "true");
-    if (ready && !stretched.length) this.#looked.times++;
-    if (this.#looked.times < LOOKS) {
+    const seen = `${of}:${panes.map(({ natural }) => natural)}`;
+    const times = ready && seen === this.#looked.seen ? this.#looked.times + 1 : 0;
+    this.#looked = { seen, times };
+    if (times < LOOKS) {
       if (ready) window.setTimeout(() => this.#schedule.request(this.#place), LOOK_MS);
       return inTurn(names);
     }
@@ -211,7 +211,6 @@ export class Panes {
     // Chosen once: a pane that has grown has no more to scroll to.
     const grower = (names: readonly PaneName[]): Pane | null =>
       growing(panes.filter(({ name }) => names.includes(name)));
-    this.#looked = { of: "", times: 0 };
     this.#division = {
       of,
       columns: found,
