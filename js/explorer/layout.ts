@@ -14,6 +14,12 @@ export interface Columns<Name extends string> {
 /** From this width on two panes fit side by side. */
 export const TWO_FROM = 700;
 
+/** Panes dealt out to the two columns. */
+export function inTurn<Name extends string>(names: readonly Name[]): Columns<Name> {
+  const every = (rest: number): Name[] => names.filter((_, i) => i % 2 === rest);
+  return { left: every(0), right: every(1) };
+}
+
 /**
  * Divides panes into two columns, their order kept in each, so that their heights differ least;
  * where two ways differ by little, the one that deals them out in turn is taken.
@@ -22,11 +28,8 @@ export function columns<Name extends string>(
   panes: readonly Measured<Name>[],
   gap: number,
 ): Columns<Name> {
-  const inTurn: Columns<Name> = {
-    left: panes.filter((_, i) => i % 2 === 0).map(({ name }) => name),
-    right: panes.filter((_, i) => i % 2 === 1).map(({ name }) => name),
-  };
-  let [best, least] = [inTurn, difference(panes, inTurn, gap) - NEAR];
+  const dealt = inTurn(panes.map(({ name }) => name));
+  let [best, least] = [dealt, difference(panes, dealt, gap) - NEAR];
   // The first pane stays on the left.
   for (let bits = 1; bits < 2 ** (panes.length - 1); bits++) {
     const isRight = (i: number): boolean => i > 0 && (bits >> (i - 1)) % 2 === 1;

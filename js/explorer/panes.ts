@@ -4,7 +4,7 @@ import { type Child, h, watchSize } from "../shared/dom";
 import type { Host, PaneWords } from "../shared/host/host";
 import type { Wish } from "../shared/save/file";
 import { createSchedule } from "../shared/schedule";
-import { type Columns, columns, heightOf, TWO_FROM } from "./layout";
+import { type Columns, columns, heightOf, inTurn, TWO_FROM } from "./layout";
 import { Pane, paneTools } from "./pane";
 import { type ExplorerState, PANE_NAMES, PANES, type PaneName } from "./state";
 
@@ -12,8 +12,19 @@ import { type ExplorerState, PANE_NAMES, PANES, type PaneName } from "./state";
 const GAP = 16;
 /** Columns that differ by less end at the same height. */
 const EVEN = 6;
+/** Panes that come in other columns draw themselves anew, once or twice. */
+const [LOOKS, LOOK_MS] = [3, 60];
+/** Panes whose picture is as large as the room that it has. */
+const FILLS: readonly PaneName[] = ["matrix", "chart"];
 /** Pixels that a large pane has at least. */
 const LARGE = 560;
+
+interface Division {
+  of: string;
+  columns: Columns<PaneName>;
+  /** The pane of each column that takes the room that is left. */
+  grows: Record<keyof Columns<PaneName>, Pane | null>;
+}
 
 type Draw = (wish: Wish) => Promise<Blob>;
 
@@ -40,7 +51,9 @@ export class Panes {
   /** The pane under the pointer, or with the focus; else the first. */
   #used: PaneName | null = null;
   /** How panes are divided into columns, and for which panes and width that was found. */
-  #division: { of: string; columns: Columns<PaneName> } | null = null;
+  #division: Division | null = null;
+  /** How high panes were when they were looked at last, and how often they were just so. */
+  #looked = { seen: "", times: 0 };
 
   constructor(host: Host<ExplorerState>, signal: AbortSignal, speaker: Speaker) {
     this.#host = host;
@@ -164,44 +177,54 @@ export class Panes {
       fillInOrder(this.#columns[side], elements);
     }
     if (!two) for (const pane of panes) pane.height = this.#alone(pane);
-    else if (this.#division) this.#even(panes, division);
+    else if (this.#division) this.#even(panes, this.#division);
   };
 
+  /** A large pane fills the window where it makes something of the room. */
   #alone(pane: Pane): number {
     if (this.#host.state.large !== pane.name) return 0;
+    const fills = pane.height > 0 || FILLS.includes(pane.name) || scrolls(pane.root);
+    if (!fills) return 0;
     return Math.max(LARGE, Math.round(0.8 * window.innerHeight));
   }
 
-  /** Once all panes have their pictures, a division stays until other panes are shown. */
+  /**
+   * Once all panes have their pictures, a division stays until other panes are shown. What a pane
+   * needs is seen when it has drawn itself as wide as a column, and nothing is asked of it.
+   */
   #divide(panes: readonly Pane[]): Columns<PaneName> {
     const of = `${panes.map(({ name }) => name)}:${Math.round(this.element.clientWidth / 80)}`;
     if (this.#division?.of === of) return this.#division.columns;
     this.#division = null;
-    const stretched = panes.filter(({ height }) => height > 0);
-    const found = columns(
-      panes.map(({ name, natural }) => ({ name, height: natural })),
-      GAP,
-    );
-    if (stretched.length) {
-      // What it needs is seen when nothing is asked of it.
-      for (const pane of stretched) pane.height = 0;
-      this.#schedule.request(this.#place);
-    } else if (panes.every(({ root }) => root.dataset.ready === "true")) {
-      this.#division = { of, columns: found };
+    const names = panes.map(({ name }) => name);
+    for (const pane of panes) pane.height = 0;
+    const ready = panes.every(({ root }) => root.dataset.ready === "true");
+    const seen = `${of}:${panes.map(({ natural }) => natural)}`;
+    const times = ready && seen === this.#looked.seen ? this.#looked.times + 1 : 0;
+    this.#looked = { seen, times };
+    if (times < LOOKS) {
+      if (ready) window.setTimeout(() => this.#schedule.request(this.#place), LOOK_MS);
+      return inTurn(names);
     }
+    const measured = panes.map(({ name, natural }) => ({ name, height: natural }));
+    const found = columns(measured, GAP);
+    // Chosen once: a pane that has grown has no more to scroll to.
+    const grower = (names: readonly PaneName[]): Pane | null =>
+      growing(panes.filter(({ name }) => names.includes(name)));
+    this.#division = {
+      of,
+      columns: found,
+      grows: { left: grower(found.left), right: grower(found.right) },
+    };
     return found;
   }
 
   /** The shorter column is made as high as the other. */
-  #even(panes: readonly Pane[], { left, right }: Columns<PaneName>): void {
+  #even(panes: readonly Pane[], { columns: { left, right }, grows }: Division): void {
     const measured = panes.map(({ name, natural }) => ({ name, height: natural }));
     const lack = heightOf(measured, left, GAP) - heightOf(measured, right, GAP);
-    const short = lack > 0 ? right : left;
-    const grows =
-      Math.abs(lack) > EVEN ? growing(panes.filter(({ name }) => short.includes(name))) : null;
-    for (const pane of panes) {
-      pane.height = pane === grows ? pane.natural + Math.abs(lack) : 0;
-    }
+    const short = Math.abs(lack) > EVEN ? grows[lack > 0 ? "right" : "left"] : null;
+    for (const pane of panes) pane.height = pane === short ? pane.natural + Math.abs(lack) : 0;
   }
 }
 
