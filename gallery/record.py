@@ -110,7 +110,8 @@ def choices(view: TraceView, name: str) -> list[Any]:
             return ["mean", "max", *separate]
         case "heads":
             n_heads = view.trace.n_heads(view.layer, cast("Kind", view.kind))
-            return [[], *([head] for head in range(n_heads))]
+            pair = [[0, 1]] if n_heads > 2 else []  # noqa: PLR2004
+            return [[], *([head] for head in range(n_heads)), *pair]
         case _:
             return [getattr(view, name)]
 

@@ -73,7 +73,11 @@ export class Stage {
   readonly #shell: Shell;
   readonly #drawing: () => Drawing;
   readonly #events: StageEvents;
-  readonly #base = h("canvas", { class: "al-base", attrs: { role: "img" } });
+  readonly #base = h("canvas", {
+    class: "al-base",
+    attrs: { role: "img" },
+    aria: { label: "Attention" },
+  });
   readonly #overlay = h("canvas", { class: "al-fan", aria: { hidden: true } });
   readonly #minimap;
   readonly #sheet;

@@ -75,7 +75,7 @@ export class Figure {
   readonly #tiles: Tiles;
   readonly #drawing: () => Drawing;
   readonly #onDrawn: (drawn: Drawn) => void;
-  readonly #base = h("canvas", { attrs: { role: "img" } });
+  readonly #base = h("canvas", { attrs: { role: "img" }, aria: { label: "Attention" } });
   readonly #overlay = h("canvas", { aria: { hidden: true } });
   readonly #labels = { query: axisLabels("query"), key: axisLabels("key") };
   readonly #lanes = [laneWords(), laneWords()];

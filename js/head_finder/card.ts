@@ -41,7 +41,7 @@ export function headCard(): Card {
   const picture = h("div", { class: "hf-card-frame" }, canvas);
   const element = h(
     "aside",
-    { class: "hf-card", aria: { label: "Head" } },
+    { class: "hf-card", attrs: { tabindex: 0 }, aria: { label: "Head" } },
     picture,
     h("div", { class: "hf-card-words" }, heading, numbers, scale),
   );

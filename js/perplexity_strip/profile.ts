@@ -42,7 +42,10 @@ export function createProfile(
   onHover: (position: number | null) => void,
   onPick: (position: number) => void,
 ): Profile {
-  const bars = h("canvas", { attrs: { role: "img" } });
+  const bars = h("canvas", {
+    attrs: { role: "img" },
+    aria: { label: "The measure along the text" },
+  });
   // Marks move with the pointer: on a canvas of their own they cost no drawing of bars.
   const overlay = h("canvas", { aria: { hidden: true } });
   const flat = h("span", { class: "gh-strip-profile-flat" });

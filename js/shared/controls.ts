@@ -1,6 +1,7 @@
 /** The controls all views share: native elements, styled by theme.css, at least 24 px to hit. */
 
 import { button, type Child, disable, fill, h } from "./dom";
+import { popup } from "./popup";
 import { roving } from "./roving";
 import { neighbour } from "./scene";
 import type { Kind, Scene, Unit } from "./state";
@@ -180,43 +181,21 @@ export function kindChoices(scene: Scene): Choice<Kind>[] {
 // ── Help ────────────────────────────────────────────────────────────────────────────────────────
 
 /** The `?` that opens a few sentences on how to read the view. */
-export function menuHelp(title: string): Control<readonly string[]> {
+export function menuHelp(title: string, signal: AbortSignal): Control<readonly string[]> {
   const heading = h("strong", {}, `How to read ${title}`);
-  const panel = h("div", { class: "gh-help", attrs: { hidden: true, role: "note" } }, heading);
-  const open = (on: boolean): void => {
-    panel.toggleAttribute("hidden", !on);
-    opener.setAttribute("aria-expanded", String(on));
-  };
+  const panel = h("div", { class: "gh-help", attrs: { role: "note" } }, heading);
   const opener = button(
     "gh-button gh-round",
-    () => open(panel.hasAttribute("hidden")),
+    () => help.toggle(),
     {
       attrs: { title: "How to read this" },
-      aria: { label: "How to read this view", expanded: false },
+      aria: { label: "How to read this view" },
       data: { action: "help" },
     },
     "?",
   );
-  const element = h(
-    "div",
-    {
-      class: "gh-help-anchor",
-      on: {
-        keydown: (event) => {
-          if (event.key !== "Escape" || panel.hasAttribute("hidden")) return;
-          event.stopPropagation();
-          open(false);
-          opener.focus();
-        },
-        focusout: (event) => {
-          const to = event.relatedTarget;
-          if (!(to instanceof Node) || !(to === opener || panel.contains(to))) open(false);
-        },
-      },
-    },
-    opener,
-    panel,
-  );
+  const element = h("div", { class: "gh-help-anchor" }, opener, panel);
+  const help = popup(element, opener, panel, signal);
   return {
     element,
     update(sentences) {

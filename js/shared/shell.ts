@@ -61,7 +61,7 @@ export function createShell<S extends ViewState>(
   const part = (name: string): HTMLDivElement => h("div", { class: name });
   const [controls, body, legend] = [part("gh-controls"), part("gh-body"), part("gh-legend")];
   const heading = createHeading(view.title);
-  const help = menuHelp(view.title);
+  const help = menuHelp(view.title, signal);
   // A pane stands in an explorer, which says once what is shown and what has gone wrong.
   const banners = host.pane ? null : createBanners(host, signal);
   const own = createWords();

@@ -1,6 +1,7 @@
 /** The arrow in the header: saves the picture as a file. */
 
 import { button, h } from "../dom";
+import { popup } from "../popup";
 import { asFile, download, FOR_PAPER, type Format } from "./file";
 
 export interface SaveOptions {
@@ -13,7 +14,7 @@ export interface SaveOptions {
 
 export function saveMenu({ draw, name, fail }: SaveOptions, signal: AbortSignal): HTMLElement {
   const save = async (format: Format): Promise<void> => {
-    open(false);
+    menu.close();
     try {
       const file = await asFile(draw(), { ...FOR_PAPER, format });
       download(`${name()}.${format}`, file);
@@ -32,7 +33,7 @@ export function saveMenu({ draw, name, fail }: SaveOptions, signal: AbortSignal)
     "div",
     {
       class: "gh-menu gh-save",
-      attrs: { hidden: true, role: "group" },
+      attrs: { role: "group" },
       aria: { label: "Save the picture" },
     },
     saver("svg", "For papers and slides"),
@@ -40,36 +41,16 @@ export function saveMenu({ draw, name, fail }: SaveOptions, signal: AbortSignal)
   );
   const opener = button(
     "gh-button gh-round",
-    () => open(panel.hasAttribute("hidden")),
+    () => menu.toggle(),
     {
       attrs: { title: "Save the picture" },
-      aria: { label: "Save the picture", expanded: false, haspopup: "true" },
+      aria: { label: "Save the picture" },
       data: { action: "save" },
     },
     "⤓",
   );
-  const open = (on: boolean): void => {
-    panel.toggleAttribute("hidden", !on);
-    opener.setAttribute("aria-expanded", String(on));
-  };
   const element = h("div", { class: "gh-save-anchor" }, opener, panel);
-  element.addEventListener(
-    "keydown",
-    (event) => {
-      if (event.key !== "Escape" || panel.hasAttribute("hidden")) return;
-      event.stopPropagation();
-      open(false);
-      opener.focus();
-    },
-    { signal },
-  );
-  document.addEventListener(
-    "pointerdown",
-    (event) => {
-      if (!event.composedPath().includes(element)) open(false);
-    },
-    { signal },
-  );
+  const menu = popup(element, opener, panel, signal);
   return element;
 }
 
