@@ -18,7 +18,7 @@ ROOT_USER = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint check-python check-js test-js test-python test-versions versions gallery \
-  docs architectures build clean chromium
+  pictures docs architectures build clean chromium
 .DELETE_ON_ERROR:
 
 help: ## list what can be made
@@ -56,6 +56,10 @@ versions: $(VENV)/.dev $(BUNDLE) ## test on other versions of transformers and w
 gallery: $(VENV)/.dev $(BUNDLE) ## build the page that shows every view in its named states
 	$(BIN)/python gallery/record.py
 	npm run --silent gallery
+
+pictures: $(VENV)/.dev node_modules/.installed chromium ## take how the views look now as right: gallery/looks
+	test ! -e .models/smollm2-135m-instruct || $(BIN)/python gallery/real.py
+	PYTHONPATH=tests $(BIN)/python gallery/looks.py --renew
 
 docs: $(VENV)/.dev ## draw the layers of the code once more: docs/architecture.md
 	$(BIN)/python scripts/house.py

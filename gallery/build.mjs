@@ -2,7 +2,7 @@
  * Builds gallery/dist/index.html, one page that needs no network and no Jupyter, out of the
  * recorded states and the views' sources.
  *
- * python gallery/record.py && npm run gallery
+ * python gallery/record.py && npm run gallery [RECORDED PAGE]
  */
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -12,8 +12,10 @@ import { build } from "esbuild";
 import { bundleStyle, VIEWS } from "../js/folders.mjs";
 
 const GALLERY = dirname(fileURLToPath(import.meta.url));
-const RECORDED = join(GALLERY, "recorded", "states.json");
-const PAGE = join(GALLERY, "dist", "index.html");
+const [
+  RECORDED = join(GALLERY, "recorded", "states.json"),
+  PAGE = join(GALLERY, "dist", "index.html"),
+] = process.argv.slice(2);
 
 if (!existsSync(RECORDED)) {
   throw new Error("Nothing is recorded yet. Run: python gallery/record.py");

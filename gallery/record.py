@@ -9,6 +9,7 @@ the pictures that their controls can ask for, and answers to the questions that 
 from __future__ import annotations
 
 import base64
+import gzip
 import importlib
 import itertools
 import json
@@ -39,9 +40,20 @@ def main() -> None:
     recorded = [record(page, state) for page in pages() for state in page.states]
     RECORDED.mkdir(exist_ok=True)
     path = RECORDED / "states.json"
-    path.write_text(json.dumps(recorded, default=packed, ensure_ascii=False), encoding="utf-8")
+    write([*recorded, *real_states()], path)
     seconds = time.perf_counter() - started
     print(f"{len(recorded)} states, {path.stat().st_size / 1e6:.1f} MB, {seconds:.1f} s")
+
+
+def write(recorded: list[dict[str, Any]], path: Path) -> None:
+    """Write recorded states as the page reads them."""
+    path.write_text(json.dumps(recorded, default=packed, ensure_ascii=False), encoding="utf-8")
+
+
+def real_states() -> list[dict[str, Any]]:
+    """Return the states of a real model, as real.py has recorded them."""
+    path = GALLERY / "real" / "smollm2.json.gz"
+    return json.loads(gzip.decompress(path.read_bytes())) if path.exists() else []
 
 
 def pages() -> list[Page]:
@@ -71,6 +83,7 @@ def record(page: Page, state: State) -> dict[str, Any]:
         "width": state.width,
         "status": state.status,
         "note": state.note,
+        "watched": state.watched,
         "state": synced | state.set,
         "depends": page.depends(view),
         "pictures": recorded,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from glasshead.view import View
 
 Status = Literal["ready", "no kernel"]
+Theme = Literal["light", "dark"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class State:
         What the host says about the kernel.
     note : str
         What to look for.
+    watched : tuple of str
+        Themes in which its look is compared with how it was: see looks.py.
     """
 
     name: str
@@ -45,6 +48,7 @@ class State:
     pictures: bool = False
     status: Status = "ready"
     note: str = ""
+    watched: tuple[Theme, ...] = ()
 
 
 def nothing(*_: object) -> list[Any]:

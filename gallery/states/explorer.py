@@ -28,9 +28,15 @@ def questions(_: Explorer, synced: dict[str, Any]) -> Iterator[tuple[str, dict[s
 
 
 STATES = [
-    State("short-1400", traces.short, width=1400, note="Two columns that end together."),
+    State(
+        "short-1400",
+        traces.short,
+        width=1400,
+        note="Two columns that end together.",
+        watched=("light",),
+    ),
     State("short-800", traces.short, width=800),
-    State("short-420", traces.short, width=420, note="One below the other."),
+    State("short-420", traces.short, width=420, note="One below the other.", watched=("light",)),
     State("long-1400", traces.long, {"layer": 1}, width=1400),
     State("long-800", traces.long, {"layer": 1}, width=800),
     State(

@@ -17,12 +17,23 @@ if TYPE_CHECKING:
 many = cache(lambda: of.untrained(24, 16).trace(DECODER_TEXT))
 
 STATES = [
-    State(name="patterns", shown=of.long, traits={"layer": 1, "heads": [1]}, pictures=True),
+    State(
+        name="patterns",
+        shown=of.long,
+        traits={"layer": 1, "heads": [1]},
+        pictures=True,
+        watched=("light",),
+    ),
     State(name="cross-attention", shown=of.translated, traits={"layer": 1}, pictures=True),
     State(name="encoder", shown=of.translated, traits={"kind": "encoder"}),
     State(name="many-heads", shown=many, traits={"layer": 7, "heads": [3]}),
     State(name="many-heads-wide", shown=many, traits={"layer": 7, "heads": [3, 4]}, width=1240),
-    State(name="metric", shown=many, traits={"mode": "metric", "metric": "entropy", "layer": 2}),
+    State(
+        name="metric",
+        shown=many,
+        traits={"mode": "metric", "metric": "entropy", "layer": 2},
+        watched=("light",),
+    ),
     State(
         name="metric-filtered",
         shown=many,
@@ -34,7 +45,12 @@ STATES = [
         shown=many,
         traits={"mode": "metric", "sort": "highest", "only_layers": list(range(8))},
     ),
-    State(name="scatter", shown=many, traits={"mode": "scatter", "layer": 7, "heads": [3]}),
+    State(
+        name="scatter",
+        shown=many,
+        traits={"mode": "scatter", "layer": 7, "heads": [3]},
+        watched=("dark",),
+    ),
     State(name="scatter-without-values", shown=of.one_token, traits={"mode": "scatter"}),
     State(name="one-token", shown=of.one_token, width=600),
     State(name="narrow", shown=many, traits={"layer": 7, "heads": [3]}, width=420),

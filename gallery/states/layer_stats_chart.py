@@ -12,10 +12,25 @@ from glasshead_backend.demo import DECODER_TEXT
 
 STATES = [
     State(name="two-layers", shown=of.short, width=600),
-    State(name="two-layers-hovered", shown=of.short, traits={"hovered": 3}, width=600),
-    State(name="twelve-layers", shown=cache(lambda: of.untrained(12, 12).trace(DECODER_TEXT))),
+    State(
+        name="two-layers-hovered",
+        shown=of.short,
+        traits={"hovered": 3},
+        width=600,
+        watched=("light",),
+    ),
+    State(
+        name="twelve-layers",
+        shown=cache(lambda: of.untrained(12, 12).trace(DECODER_TEXT)),
+        watched=("dark",),
+    ),
     State(name="many-layers", shown=of.many_layers, traits={"layer": 17}, width=1200),
-    State(name="many-layers-log", shown=of.many_layers, traits={"layer": 17, "scale": "log"}),
+    State(
+        name="many-layers-log",
+        shown=of.many_layers,
+        traits={"layer": 17, "scale": "log"},
+        watched=("light",),
+    ),
     State(name="many-layers-token", shown=of.many_layers, traits={"layer": 3, "selected": [0]}),
     State(
         name="decoder-with-cross",
@@ -23,7 +38,9 @@ STATES = [
         traits={"kind": "cross", "layer": 1},
         pictures=True,
     ),
-    State(name="narrow", shown=of.translated, traits={"kind": "cross"}, width=420),
+    State(
+        name="narrow", shown=of.translated, traits={"kind": "cross"}, width=420, watched=("light",)
+    ),
     State(name="narrow-many", shown=of.many_layers, traits={"layer": 17}, width=420),
     State(name="error", shown=of.short, set={"error": of.WRONG_LAYER}, width=600),
     State(name="busy", shown=of.short, set={"busy": "computing norms"}, width=600),

@@ -31,7 +31,12 @@ def _beside(*_: object) -> Lens:
 
 STATES = [
     State(name="tokens", shown=_split(DECODER_TEXT)),
-    State(name="hovered", shown=_split(DECODER_TEXT), traits={"hovered": 5, "selected": [9]}),
+    State(
+        name="hovered",
+        shown=_split(DECODER_TEXT),
+        traits={"hovered": 5, "selected": [9]},
+        watched=("light",),
+    ),
     State(name="many-tokens", shown=_split(DECODER_LONG_TEXT), width=1200),
     State(name="lines", shown=_split(of.LINES_TEXT), width=700),
     State(name="cjk", shown=_split(of.CJK_TEXT), traits={"hovered": 12}),
@@ -39,10 +44,18 @@ STATES = [
     State(name="untrusted-text", shown=_split(of.HOSTILE_TEXT), traits={"hovered": 5}, width=700),
     State(name="source", shown=_split(SOURCE_TEXT, of.translator), width=700),
     State(name="sentence-pair", shown=_pair, width=700),
-    State(name="compared", shown=_split(DECODER_TEXT), traits={"other": _beside}),
+    State(
+        name="compared", shown=_split(DECODER_TEXT), traits={"other": _beside}, watched=("dark",)
+    ),
     State(name="compared-narrow", shown=_split(of.CJK_TEXT), traits={"other": _beside}, width=420),
     State(name="one-token", shown=_split("whale"), width=600),
-    State(name="narrow", shown=_split(DECODER_TEXT), traits={"hovered": 5}, width=420),
+    State(
+        name="narrow",
+        shown=_split(DECODER_TEXT),
+        traits={"hovered": 5},
+        width=420,
+        watched=("light",),
+    ),
     State(name="fixed-height", shown=_split(DECODER_LONG_TEXT), traits={"height": 380}),
     State(
         name="error",

@@ -1,0 +1,96 @@
+"""Records states of a real model, SmolLM2-135M, into a file of the repository.
+
+    python gallery/real.py
+
+The gallery and the pictures in ``looks/`` then show a real model where none is on disk. Needs the
+model (``python scripts/fetch_smollm2.py``); to be run again when frames change.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+from record import GALLERY, packed, record
+from state import Page, State
+
+from glasshead import AttentionLines, FusedAttentionMatrix, Lens, PerplexityStrip, Trace
+
+FOLDER = Path(
+    os.environ.get("GLASSHEAD_SMOLLM2", GALLERY.parent / ".models" / "smollm2-135m-instruct")
+)
+TEXT = (
+    "The keeper of the old lighthouse wrote down the wind, the tide and the weather every evening. "
+    "When the old keeper died, the new keeper of the old lighthouse wrote down the wind, the tide "
+    "and the weather every evening, as the old keeper had."
+)
+MOST = 1_500_000
+"""Bytes that the repository takes."""
+
+
+@cache
+def trace() -> Trace:
+    """Return the trace of a text with much that is said twice."""
+    return Lens.from_pretrained(str(FOLDER), dtype="float32").trace(TEXT)
+
+
+PAGES = [
+    Page(
+        AttentionLines,
+        [
+            State(
+                name="smollm2",
+                shown=trace,
+                traits={"layer": 12, "unit": "word"},
+                watched=("light", "dark"),
+                note="SmolLM2-135M, 30 layers × 9 heads: the default picture of a layer.",
+            ),
+            State(
+                name="smollm2-pinned",
+                shown=trace,
+                traits={"layer": 17, "unit": "word", "selected": [20]},
+                watched=("light",),
+            ),
+        ],
+    ),
+    Page(
+        FusedAttentionMatrix,
+        [
+            State(
+                name="smollm2",
+                shown=trace,
+                traits={"layer": 12, "unit": "word"},
+                watched=("light",),
+            )
+        ],
+    ),
+    Page(
+        PerplexityStrip,
+        [State(name="smollm2", shown=trace, traits={"hovered": 14}, watched=("light",))],
+    ),
+]
+
+
+def main() -> None:
+    """Record the states, and refuse to make the repository large."""
+    if not (FOLDER / "model.safetensors").exists():
+        sys.exit(
+            f"SmolLM2 is not in {FOLDER}: run scripts/fetch_smollm2.py, or say GLASSHEAD_SMOLLM2."
+        )
+    recorded = [record(page, state) for page in PAGES for state in page.states]
+    text = json.dumps(recorded, default=packed, ensure_ascii=False)
+    data = gzip.compress(text.encode(), mtime=0)
+    if len(data) > MOST:
+        sys.exit(f"{len(data):,} bytes are too many, {MOST:,} is the most.")
+    path = GALLERY / "real" / "smollm2.json.gz"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    print(f"{path}: {len(recorded)} states, {len(data) / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
