@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
@@ -102,6 +102,11 @@ class Explorer(_Carrier):
     ).tag(sync=True)
     earlier = traitlets.List(help="What was traced before, oldest first.", read_only=True).tag(
         sync=True
+    )
+
+    _picture_traits: ClassVar[tuple[str, ...]] = (
+        *("axes", "frame", "busy", "error"),
+        *(name for name in _CARRIED if name.endswith(("_axes", "_frame", "_detail"))),
     )
 
     def __init__(self, trace: Trace, **state: Any) -> None:

@@ -94,6 +94,9 @@ class View(anywidget.AnyWidget):
     """Held while a view's state changes. Messages come in the kernel's own thread, or in another
     while a cell runs, and views that are linked change each other: one lock for all of them."""
 
+    _picture_traits: ClassVar[tuple[str, ...]] = ("axes", "frame", "busy", "error")
+    """Traits that a picture comes with."""
+
     def __init__(self, **state: Any) -> None:
         require_names(type(self), state)
         self._drawings = Drawings(type(self).__name__, self.send, self._comm_id)
@@ -294,7 +297,7 @@ class View(anywidget.AnyWidget):
         with self._lock:
             answer = self._reply(content)
             if self._has_missed_picture(content):
-                self.send_state([name for name in _PICTURE if self.has_trait(name)])
+                self.send_state([name for name in self._picture_traits if self.has_trait(name)])
         if answer is not None:
             message, buffers = answer
             self.send(message, buffers)
@@ -304,8 +307,6 @@ class View(anywidget.AnyWidget):
         return reply(self, content)
 
 
-_PICTURE = ("axes", "frame", "busy", "error")
-"""Traits that a picture comes with."""
 _PASSING = {"error", "busy", "hovered", "hovered_source"}
 """Traits that say what is going on, not what is shown."""
 
