@@ -12,6 +12,7 @@ as it is, as it was (``-expected``), and both with the differences in red (``-di
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -98,9 +99,9 @@ def main(*, renew: bool, word: str) -> int:
 def recorded(word: str) -> Iterator[dict[str, Any]]:
     """Record the states that are watched; without what their controls lead to."""
     for page in pages():
-        view = page.view.__name__
+        view = re.sub(r"(?<!^)(?=[A-Z])", "-", page.view.__name__).lower()
         for state in page.states:
-            if state.watched and (not word or word in state.name or word in view):
+            if state.watched and word in f"{view}/{state.name}":
                 yield record(page, replace(state, pictures=False))
     yield from (state for state in real_states() if state["watched"])
 
