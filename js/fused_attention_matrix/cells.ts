@@ -34,20 +34,13 @@ export function createCells(
       { result, arrays },
       { query, key }: { query: number; key: number },
     ): CellValue | null => {
-      const number = (name: string): number | null => {
-        const value = result[name];
-        return typeof value === "number" ? value : null;
-      };
-      const weight = number("weight");
-      if (weight === null) return null;
+      const { weight, share, row_sum, rank, n, first, second } = result as Partial<
+        Record<string, number>
+      >;
+      if (typeof weight !== "number") return null;
       return {
         ...{ query, key, weight, error: 0, pooled: false },
-        share: number("share"),
-        rowSum: number("row_sum"),
-        rank: number("rank"),
-        n: number("n"),
-        first: number("first"),
-        second: number("second"),
+        ...{ share, rowSum: row_sum, rank, n, first, second },
         heads: arrays.heads?.values ?? [],
         weights: arrays.weights?.values ?? [],
       };
@@ -60,10 +53,9 @@ export function createCells(
     const number = numberAt(exact ?? grid, cell.query, cell.key);
     // What stands apart is not in the picture's bytes.
     if (!number || (!exact && sinks.isApart(cell.key))) return null;
-    const nothing = { share: null, rowSum: null, rank: null, n: null, first: null, second: null };
     const error = exact ? 0 : number.error;
     const pooled = !exact && grid.factor > 1;
-    return { ...cell, ...number, error, pooled, ...nothing, heads: [], weights: [] };
+    return { ...cell, ...number, error, pooled, heads: [], weights: [] };
   };
   const ask = (cell: Cell): void => {
     if (matrix && hasNumber(matrix, cell)) exact.ask({ query: cell.query, key: cell.key });

@@ -29,21 +29,15 @@ export function compareControls(host: Host<MatrixState>): CompareControls {
     },
     "Compare",
   );
-  const layer = dropdown("minus", "compare-layer", (value) => {
+  const layer = dropdown("minus layer", "compare-layer", (value) => {
     const { layer: _, ...rest } = host.state.compare ?? {};
     host.set({ compare: value === SAME ? rest : { ...rest, layer: Number(value) } });
   });
-  const heads = dropdown("", "compare-heads", (value) => {
+  const heads = dropdown("heads", "compare-heads", (value) => {
     const { heads: _, ...rest } = host.state.compare ?? {};
     const chosen = value === ALL ? [] : value.split(",").map(Number);
     host.set({ compare: value === SAME ? rest : { ...rest, heads: chosen } });
   });
-  for (const [{ element }, label] of [
-    [layer, "Layer that is taken away"],
-    [heads, "Heads that are taken away"],
-  ] as const) {
-    element.querySelector("select")?.setAttribute("aria-label", label);
-  }
   const trace = h("span", { class: "gh-caption" });
   const element = h(
     "div",
@@ -85,20 +79,20 @@ function firstOf(state: Readonly<MatrixState>): Compare {
 function layerChoices(state: Readonly<MatrixState>, { layer }: Compare): Choice<string>[] {
   const layers = new Set([...layerNumbers(state), ...(layer === undefined ? [] : [layer])]);
   return [
-    { value: SAME, label: `same layer (${state.layer})` },
-    ...Array.from(layers, (n) => ({ value: String(n), label: `layer ${n}` })),
+    { value: SAME, label: `the same (${state.layer})` },
+    ...Array.from(layers, (n) => ({ value: String(n), label: String(n) })),
   ];
 }
 
 function headChoices(state: Readonly<MatrixState>, { heads }: Compare): Choice<string>[] {
   const choices = [
-    { value: SAME, label: "same heads" },
-    { value: ALL, label: "all heads" },
+    { value: SAME, label: "the same" },
+    { value: ALL, label: "all" },
   ];
-  for (let n = 0; n < headsOf(state); n++) choices.push({ value: String(n), label: `head ${n}` });
+  for (let n = 0; n < headsOf(state); n++) choices.push({ value: String(n), label: String(n) });
   // What was chosen in Python has a place, too.
   if (heads && heads.length > 1) {
-    choices.push({ value: heads.join(), label: `heads ${heads.join(", ")}` });
+    choices.push({ value: heads.join(), label: heads.join(", ") });
   }
   return choices;
 }

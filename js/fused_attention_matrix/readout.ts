@@ -22,14 +22,14 @@ export interface CellValue extends Cell {
   /** The value is the largest of several cells. */
   pooled: boolean;
   /** Of all attention of the row; of a comparison of the first map. */
-  share: number | null;
-  rowSum: number | null;
+  share?: number | undefined;
+  rowSum?: number | undefined;
   /** Place of the cell in its row, by size, and how many cells there are not zero. */
-  rank: number | null;
-  n: number | null;
+  rank?: number | undefined;
+  n?: number | undefined;
   /** What is compared. */
-  first: number | null;
-  second: number | null;
+  first?: number | undefined;
+  second?: number | undefined;
   heads: ArrayLike<number>;
   weights: ArrayLike<number>;
 }
@@ -59,7 +59,7 @@ export function noValue(matrix: Matrix, axes: Axes, cell: Cell): string | null {
 
 /** "rank 2 of 57": the place of a cell in its row. */
 export function rankWords({ rank, n, weight }: CellValue): string {
-  return rank === null || n === null || weight === 0 ? "" : `rank ${rank} of ${n}`;
+  return rank === undefined || n === undefined || weight === 0 ? "" : `rank ${rank} of ${n}`;
 }
 
 export interface Readout {
@@ -184,12 +184,12 @@ function weightFacts(matrix: Matrix, value: CellValue): string[] {
   const entropy = matrix.entropy[value.query];
   const given = matrix.sinks.to[value.query];
   const rank = rankWords(value);
-  const changed = share !== null && Math.abs(share - value.weight) > 1e-6;
+  const changed = share !== undefined && Math.abs(share - value.weight) > 1e-6;
   return [
     matrix.frame.title,
     changed ? `${formatWeight(share, 4)} of all its attention` : "",
     rank ? `${rank} in its row` : "",
-    rowSum === null ? "" : `row sums to ${formatSum(rowSum)}`,
+    rowSum === undefined ? "" : `row sums to ${formatSum(rowSum)}`,
     matrix.sinks.apart.length && given !== undefined && !Number.isNaN(given)
       ? `${formatWeight(given, 2)} of the row goes to sinks`
       : "",
@@ -205,8 +205,8 @@ function differenceFacts(matrix: Matrix, value: CellValue): string[] {
   const rank = rankWords(value);
   const [one, other] = sideTitles(matrix);
   return [
-    first === null ? "" : `${formatWeight(first, 4)} ${one}`,
-    second === null ? "" : `${formatWeight(second, 4)} ${other}`,
+    first === undefined ? "" : `${formatWeight(first, 4)} ${one}`,
+    second === undefined ? "" : `${formatWeight(second, 4)} ${other}`,
     rank ? `${rank} differences in its row` : "",
     apart === undefined ? "" : `rows are ${formatAmount(apart)} apart (share that lies elsewhere)`,
   ].filter(Boolean);
