@@ -5,9 +5,10 @@
 
 Of every state of the gallery with ``watched`` themes there is a picture in ``gallery/looks``; with
 a word, only states whose name contains it. A picture differs when more than one pixel in 500, or
-300 of a large one, are like none at their place, where letters may stand a pixel aside and colours may
-be a little off: other versions of Chromium and of torch pass. What differs is written to
-``.artifacts/looks``: the picture as it is, as it was (``-expected``), and both with the differences in red (``-difference``).
+300 of a large one, are like none at their place, where letters may stand a pixel aside and colours
+may be a little off: other versions of Chromium and of torch pass. What differs is written to
+``.artifacts/looks``: the picture as it is, as it was (``-expected``), and both with the differences
+in red (``-difference``).
 """
 
 from __future__ import annotations
