@@ -103,6 +103,7 @@ export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout 
   return {
     element,
     showCell(shown) {
+      element.classList.toggle("has-cell", shown !== null);
       if (!shown) {
         if (hint.parentNode !== cellPart) fill(cellPart, hint);
         return;
