@@ -5,8 +5,8 @@
 
 Of every state of the gallery with ``watched`` themes there is a picture in ``gallery/looks``; with
 a word, only states whose name contains it. A picture differs when more than one pixel in 500, or
-300 of a large one, are like none at their place, where letters may stand a pixel aside and colours
-may be a little off: other versions of Chromium and of torch pass. What differs is written to
+150 of a large one, are like none at their place. Letters may stand a pixel aside and colours be a
+little off: other versions of Chromium and of torch pass. What differs is written to
 ``.artifacts/looks``: the picture as it is, as it was (``-expected``), and both with the differences
 in red (``-difference``).
 """
@@ -38,7 +38,7 @@ LOOKS = GALLERY / "looks"
 DIFFERENT = GALLERY.parent / ".artifacts" / "looks"
 LARGEST_SHARE = 0.002
 """Of the pixels of a picture, those that may differ."""
-LARGEST_COUNT = 300
+LARGEST_COUNT = 150
 """Pixels that may differ in a large one: a button that is gone is more."""
 MOST = 4_000_000
 """Bytes that all pictures together may take in the repository."""
