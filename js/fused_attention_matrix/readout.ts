@@ -4,6 +4,7 @@ import { button, type Child, fill, h, svg } from "../shared/dom";
 import { rowName, unitName } from "../shared/map/axis";
 import { formatAmount, formatSum, formatWeight } from "../shared/numbers";
 import { css, headColours, type Theme } from "../shared/palette";
+import { roving } from "../shared/roving";
 import type { Axes } from "../shared/state";
 import { isMasked, type Matrix } from "./grid";
 import { atMost, formatNumber, withError } from "./numbers";
@@ -84,6 +85,7 @@ export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout 
   const cellPart = h("div", { class: "fm-cell" });
   const pinnedPart = h("div", { class: "fm-pinned" });
   const list = h("ol", { class: "fm-largest" });
+  const bar = h("div", { attrs: { role: "toolbar" }, aria: { label: "Largest cells" } }, list);
   const heading = h("div", { class: "gh-caption" });
   const hint = h(
     "div",
@@ -93,9 +95,10 @@ export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout 
   const element = h(
     "aside",
     { class: "fm-readout", aria: { label: "Numbers" } },
-    h("div", { class: "fm-list" }, heading, list),
+    h("div", { class: "fm-list" }, heading, bar),
     h("div", { class: "fm-cells" }, cellPart, pinnedPart),
   );
+  const stops = roving(bar);
   /** Whose largest cells are shown now. */
   let listed: Matrix | null = null;
   const unpin = (): HTMLElement =>
@@ -141,6 +144,7 @@ export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout 
       const apart = matrix.sinks.apart.length ? ", without sinks" : "";
       fill(heading, largest.length ? kind + apart : "");
       fill(list, ...largest.slice(0, LISTED).map((cell) => listItem(axes, cell, matrix, goTo)));
+      stops.refresh();
     },
   };
 }

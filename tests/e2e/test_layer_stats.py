@@ -96,7 +96,7 @@ def test_a_click_on_a_layer_takes_the_lines_there(
 
 def test_mutual_information_of_a_word_and_other_bins(notebook: Notebook, chart: Locator) -> None:
     choose(chart, "mutual_information")
-    expect(chart.locator(".gh-settings-hint")).to_contain_text("Target first")
+    expect(chart.locator(".gh-chart-waiting")).to_contain_text("needs “Target”")
     assert notebook.kernel_eval("chart.metric.name") == "norm"
     fill_in(chart, "target", " the")
     expect(chart).to_have_attribute("data-metric", "mutual_information")

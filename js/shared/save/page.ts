@@ -113,7 +113,8 @@ class Page implements Engraving {
   walk(element: Element, into: SVGElement, inside: Inside): void {
     if (!isShown(element)) return;
     const style = getComputedStyle(element);
-    if (style.display === "none") return;
+    // What only screen readers are told is clipped away.
+    if (style.display === "none" || style.clipPath === "inset(50%)") return;
     const turn = inside.turned.get(element);
     const box = element.getBoundingClientRect();
     const { clip } = inside;
