@@ -47,6 +47,8 @@ export interface Drawing {
 
 // A taller picture scrolls inside its own frame.
 const NATURAL_HEIGHT = 640;
+/** Marks around a quoted word. */
+const QUOTES = /[‘’\u2068\u2069]/g;
 
 export interface StageEvents {
   /** These rows came into view. */
@@ -251,7 +253,13 @@ export class Stage {
     return {
       inks,
       colours: mapColours(lines, ink, this.#ofHead(lines)),
-      name: (side, unit) => unitName(axes[side], unit).replace(/[‘’\u2068\u2069]/g, ""),
+      // Beside a number a word needs no quotes; a full stop does.
+      name: (side, unit) => {
+        const name = unitName(axes[side], unit);
+        return /[\p{L}\p{N}]/u.test(axes[side].labels[unit] ?? "")
+          ? name.replace(QUOTES, "")
+          : name;
+      },
     };
   }
 

@@ -80,6 +80,9 @@ function inksOf(table: Uint8ClampedArray): Uint32Array {
 // Early rows have few columns to share among and would take the whole colour table.
 const ROWS_BELOW_TOP = 0.95;
 
+/** Where sinks stand apart no smaller weight has full colour; lines have the same floor. */
+const LEAST_BESIDE_SINKS = 0.05;
+
 /** Where colours end for a part of the matrix: all but the strongest 5 % of its rows stay below. */
 export function topIn(matrix: Matrix, grid: Grid, part: Part): Top {
   const { factor, width, zero } = grid;
@@ -105,7 +108,9 @@ export function topIn(matrix: Matrix, grid: Grid, part: Part): Top {
   maxima.sort((a, b) => a - b);
   const most = maxima[maxima.length - 1] ?? 0;
   const below = maxima[Math.round(ROWS_BELOW_TOP * (maxima.length - 1))] || most;
+  // What a head that looks at its sinks alone has left must not look like a pattern.
+  const least = matrix.sinks.apart.length && !matrix.compare ? LEAST_BESIDE_SINKS : 0;
   // Two digits: an end that can be said, and does not move with every pixel.
-  const top = Number(endOf(below || matrix.frame.max));
+  const top = Math.max(least, Number(endOf(below || matrix.frame.max)));
   return { top, clipped: most > top * 1.005 };
 }

@@ -95,7 +95,10 @@ export function axisLabels(side: Side): AxisLabels {
     if (thin.step !== step) {
       const axis = column?.axis;
       const telling: Telling = (unit) => (axis ? lettersOf(labelText(axis, unit)) : 0);
-      thin = { step, units: thinned(column?.length ?? 0, step, step > 1 ? telling : () => 1) };
+      const units = thinned(column?.length ?? 0, step, step > 1 ? telling : () => 1);
+      // Sinks have their labels, the first of them first.
+      const first = { hovered: null, selected: new Set([...apart].reverse()) };
+      thin = { step, units: labelledUnits(units, first, step) };
     }
     // A cell of which half is seen has its label in view.
     return thin.units.filter((unit) => unit >= first - 0.51 && unit <= last - 0.49);

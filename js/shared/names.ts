@@ -32,9 +32,12 @@ export function subscript(position: number | null): string {
   return String(position).replace(/\d/g, (digit) => String.fromCharCode(0x2080 + Number(digit)));
 }
 
-/** A unit in a sentence: ‘it’, or ‘it₈’ where there are several. */
+/** A unit in a sentence: ‘it’, or ‘it₈’ where there are several; ‘.’₇, which is no number. */
 export function nameOf(text: string, position: number | null): string {
-  return quote(text).replace(/’$/, `${subscript(position)}’`);
+  const number = subscript(position);
+  return /[\p{L}\p{N}]/u.test(text)
+    ? quote(text).replace(/’$/, `${number}’`)
+    : `${quote(text)}${number}`;
 }
 
 const numberings = new WeakMap<readonly string[], Numbering>();

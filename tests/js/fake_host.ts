@@ -1,5 +1,6 @@
 /** A host without Jupyter, and small made-up frames to look at. */
 
+import { afterEach } from "vitest";
 import type { NdArray } from "../../js/shared/arrays";
 import type { Answer, Host, HostStatus } from "../../js/shared/host/host";
 import type { Axes, Axis, Dtype, KindInfo, Packed, Scene, Unit } from "../../js/shared/state";
@@ -71,6 +72,13 @@ export interface Asked {
   args: Record<string, unknown>;
 }
 
+/** Views end with their test: none has a timer left when the page is gone. */
+const hosts = new Set<{ readonly view: { destroy(): void } | null }>();
+afterEach(() => {
+  for (const { view } of hosts) view?.destroy();
+  hosts.clear();
+});
+
 /** A host whose `set` reaches the view as in Jupyter, and whose answers the test decides. */
 export class FakeHost<S extends object> implements Host<S> {
   view: View<S> | null = null;
@@ -81,7 +89,9 @@ export class FakeHost<S extends object> implements Host<S> {
   constructor(
     readonly state: S,
     private readonly answer: (asked: Asked) => Answer | null = () => null,
-  ) {}
+  ) {
+    hosts.add(this);
+  }
 
   set(partial: Partial<S>): void {
     const names = Object.keys(partial) as (keyof S)[];

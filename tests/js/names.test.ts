@@ -18,7 +18,7 @@ describe("words that are alike", () => {
   test("have the position of their first token in sentences, others have none", () => {
     const of = axis(TOKENS);
     expect([0, 3, 6].map((unit) => bare(unitName(of, unit)))).toEqual(["‘The’", "‘it₃’", "‘it₆’"]);
-    expect(bare(unitName(of, 2))).toBe("‘,₂’");
+    expect(bare(unitName(of, 2))).toBe("‘,’₂");
     expect(bare(rowName(of, 3))).toBe("‘it₃’");
   });
 

@@ -39,8 +39,9 @@ TEXT = "The keeper of the old lighthouse wrote down the wind, the tide and the w
 NUMBER = r"(?:[<>≤] )?\d(?:[\d.,]*\d)?(?: %)?"
 OPENED = "\u2018"
 SUBSCRIPT = "₀₁₂₃₄₅₆₇₈₉"
-QUOTED = f"{OPENED}\u2068([^\u2069]*)\u2069[{SUBSCRIPT}]*\u2019"
-NUMBERED = f"{OPENED}\u2068([^\u2069]*)\u2069([{SUBSCRIPT}]*)\u2019"
+# The number of a punctuation mark stands behind its quotes.
+QUOTED = f"{OPENED}\u2068([^\u2069]*)\u2069[{SUBSCRIPT}]*\u2019[{SUBSCRIPT}]*"
+NUMBERED = f"{OPENED}\u2068([^\u2069]*)\u2069\u2019?([{SUBSCRIPT}]*)\u2019?"
 
 
 @pytest.fixture(

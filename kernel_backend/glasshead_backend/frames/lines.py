@@ -43,6 +43,7 @@ _ARRIVALS = 512
 _ARRIVALS_A_COLUMN = 4
 _MINIMAP = 64
 _FULL_OF_PIXELS = 0.98
+_LEAST_BESIDE_SINKS = 0.05
 _STRONG = 0.95
 """Quantile of the rows' strongest lines that is drawn in full."""
 
@@ -122,10 +123,17 @@ class Lines:
         return self.weights.shape[1]
 
     def scale(self) -> float:
-        """Weight that is drawn in full: nineteen of twenty rows have no stronger line."""
+        """Weight that is drawn in full: nineteen of twenty rows have no stronger line.
+
+        Where sinks stand aside it is 0.05 or more: what a head that looks at its sinks alone has
+        left must not look like a pattern.
+        """
         strongest = self.weights[..., 0].flatten()
         strongest = strongest[strongest > 0]
-        return float(strongest.quantile(_STRONG)) if len(strongest) else 1.0
+        if not len(strongest):
+            return 1.0
+        least = 0.0 if self.mass_is_drawn else _LEAST_BESIDE_SINKS
+        return max(least, float(strongest.quantile(_STRONG)))
 
     def shown(self, rule: Rule) -> dict[str, Any]:
         """Return how many lines a rule draws of the whole text, and their share of the mass."""
