@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from e2e.views import CHART, LINES, MATRIX, STRIP, shown_text, view, wait_until_drawn
+from e2e.views import LINES, MATRIX, STRIP, shown_text, view, wait_until_drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

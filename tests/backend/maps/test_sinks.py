@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from glasshead_backend.asking import Selection
+from glasshead_backend.frames.lines import Rule, lines_frame
 from glasshead_backend.frames.sinks import SinksPart
 from glasshead_backend.lens import Lens
 from glasshead_backend.maps.attention_map import Combine
@@ -155,3 +157,17 @@ def test_cross_attention_has_sinks_among_source_words() -> None:
     trace = Lens.demo("encoder-decoder").trace("the man saw the big red house near the sea .")
     found = trace.sinks(0, kind="cross", unit="word", aggregate="mean")
     assert list(found.columns) == ["position", "word", "weight"]
+
+
+def test_what_a_head_has_left_beside_its_sinks_is_drawn_faintly_where_it_is_little(
+    trace: Trace,
+) -> None:
+    # Full strength is the 95 % quantile of what is left in each row, 0.05 or more beside sinks.
+    for layer, head in itertools.product(trace.layers(), range(trace.n_heads(0))):
+        asked = Selection("self", layer, (head,))
+        columns = sinks(run_of(trace), asked).columns[0].numpy()
+        weights = trace.attention(layer, [head])[0].numpy() * ~columns
+        strongest = weights.max(axis=1)
+        full = np.quantile(strongest[strongest > 0], 0.95)
+        frame = lines_frame(trace, asked, "aside", Rule(2, None))
+        assert frame["scale"] == pytest.approx(max(full, 0.05 if columns.any() else 0), rel=1e-5)
