@@ -142,7 +142,8 @@ function createLegend(shell: Shell) {
     setScale(lines: Lines | null, fans: readonly Fan[]): void {
       if (!lines) return;
       const [fan] = fans;
-      const full = `≥ ${formatWeight(lines.frame.scale)}`;
+      const end = formatWeight(lines.frame.scale);
+      const full = end.startsWith(">") ? end : `≥ ${end}`;
       const own = fan ? formatWeight(strongestLine(fan)) : full;
       top.textContent = fans.length > 1 ? "each token’s strongest" : own;
     },

@@ -125,7 +125,8 @@ export function layout(width: number, { labels, heads, gutter, minimap }: Wishes
     Math.max(VALUE_ROOM, Math.min(VALUE_ROOM + cells + GAP, 0.22 * width)),
   );
   const queryLane = narrow ? NUMBER : VALUE_ROOM - GAP;
-  const leastBetween = Math.max(80, 0.3 * width);
+  // A name that is cut says less than a line that is short.
+  const leastBetween = Math.max(80, (narrow ? 0.2 : 0.3) * width);
   const room = width - queryLane - keyLane - map - bars - leastBetween;
   const [queryWidth, keyWidth] = columnWidths(room, labels.query, labels.key);
   const minimapX = width - map;
