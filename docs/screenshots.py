@@ -55,6 +55,7 @@ def main() -> None:
         notebook.page.mouse.move(0, 0)
         for theme in ("light", "dark"):
             notebook.set_theme(theme)
+            notebook.page.wait_for_timeout(1500)  # until the panes have come to rest
             path = IMAGES / f"explore-{theme}.png"
             notebook.screenshot(output.locator('[data-view="explorer"]'), path)
             print(path.relative_to(ROOT))

@@ -123,6 +123,10 @@ function writeStub(
   write(context, geometry, words, x, y + (down ? 5 : -5), align, inks.soft, inks, true);
 }
 
+type Place = "left" | "center" | "right";
+type Height = "top" | "middle" | "bottom";
+const LINE = 13;
+
 /** Text, upright whichever way the units run. */
 export function write(
   context: CanvasRenderingContext2D,
@@ -147,10 +151,13 @@ export function write(
     at = [y, x];
   }
   if (overLines) {
-    context.strokeStyle = css(inks.paper, 0.85);
-    context.lineWidth = 4;
-    context.lineJoin = "round";
-    context.strokeText(words, ...at);
+    // A line that shows between a name and its number is read as a minus.
+    const { width } = context.measureText(words);
+    const left = at[0] - { left: 0, center: width / 2, right: width }[context.textAlign as Place];
+    const above =
+      at[1] - { top: 0, middle: LINE / 2, bottom: LINE }[context.textBaseline as Height];
+    context.fillStyle = css(inks.paper);
+    context.fillRect(left - 2, above, width + 4, LINE);
   }
   context.fillStyle = colour;
   context.fillText(words, ...at);

@@ -126,7 +126,7 @@ export function layout(width: number, { labels, heads, gutter, minimap }: Wishes
   );
   const queryLane = narrow ? NUMBER : VALUE_ROOM - GAP;
   // A name that is cut says less than a line that is short.
-  const leastBetween = Math.max(80, (narrow ? 0.2 : 0.3) * width);
+  const leastBetween = Math.max(80, 0.22 * width);
   const room = width - queryLane - keyLane - map - bars - leastBetween;
   const [queryWidth, keyWidth] = columnWidths(room, labels.query, labels.key);
   const minimapX = width - map;

@@ -96,6 +96,8 @@ export class LayerStatsChartView implements View<ChartState> {
     );
     root.addEventListener("keydown", (event) => this.#key(event), { signal });
     watchSize(body, () => this.#draw(), signal);
+    // Where the height is given the plot has what the panels leave, which are drawn after it.
+    watchSize(this.#plot, () => host.state.height > 0 && this.#draw(), signal);
     this.#takeFrame();
     this.update({});
   }
