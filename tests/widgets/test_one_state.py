@@ -191,3 +191,38 @@ def test_the_code_of_a_matrix_gives_its_numbers(translation: Trace) -> None:
     matrix = FusedAttentionMatrix(translation, kind="encoder", layer=1, heads=[1, 3])
     found = run(matrix.code(), trace=translation)
     assert torch.equal(found, torch.tensor(matrix.to_frame().to_numpy()))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"aggregate": "separate", "heads": [0, 2], "sinks": "aside"},
+        {"aggregate": "separate", "sinks": "hidden", "top_k": 3},
+        {"aggregate": "max", "sinks": "aside", "threshold": 0.1},
+        {"sinks": "hidden", "unit": "word", "top_k": 1},
+        {"sinks": "shown", "top_k": None, "threshold": 0.05},
+    ],
+)
+def test_the_code_of_lines_gives_the_lines(
+    state: dict[str, Any], demo_decoder_trace: Trace
+) -> None:
+    lines = AttentionLines(demo_decoder_trace, layer=1, **state)
+    found = run(lines.code(), trace=demo_decoder_trace)
+    weights = found if isinstance(found, torch.Tensor) else found.values
+    drawn = np.sort(weights[weights > 0].flatten().numpy())
+    table = lines.to_frame()
+    np.testing.assert_allclose(drawn, np.sort(table["weight"].to_numpy()), rtol=1e-5)
+    assert len(drawn) > 5
+    if not isinstance(found, torch.Tensor) and "separate" not in state.values():
+        rows, places = (weights > 0).nonzero(as_tuple=True)
+        pairs = set(zip(rows.tolist(), found.indices[rows, places].tolist(), strict=True))
+        both = zip(table["source_position"], table["target_position"], strict=True)
+        assert pairs == {(int(one), int(other)) for one, other in both}
+
+
+def test_a_page_without_widgets_says_what_would_be_there(translation: Trace) -> None:
+    view = AttentionLines(translation)
+    bundle: Any = view._repr_mimebundle_()
+    plain = (bundle[0] if isinstance(bundle, tuple) else bundle)["text/plain"]
+    assert plain == "AttentionLines of marian · 2 + 3 layers × 4 heads: run the cell to see it"

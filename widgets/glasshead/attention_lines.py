@@ -8,6 +8,7 @@ import torch
 import traitlets
 
 from glasshead.code import asking
+from glasshead.lines_code import lines_code
 from glasshead.map_view import MapView
 from glasshead.messages import question
 from glasshead.view import bundle
@@ -95,8 +96,14 @@ class AttentionLines(MapView):
         return lines_table(self.trace, self._selection, self._sinks, self._rule)
 
     def code(self) -> str:
-        """Return the Python that gives the numbers behind the picture, of a ``trace``."""
-        return asking(self.trace, "attention", self._selection)
+        """Return the Python that gives the lines drawn, of a ``trace``.
+
+        With ``blank`` it gives all weights.
+        """
+        if self.blank:
+            return asking(self.trace, "attention", self._selection)
+        drawn = self.frame or self._make_frame()  # a pane may not be drawn yet
+        return lines_code(self.trace, self._selection, drawn["sinks"]["mode"], self._rule)
 
     def _make_frame(self) -> dict[str, Any]:
         return lines_frame(self.trace, self._selection, self._sinks, self._rule)

@@ -154,6 +154,12 @@ class View(anywidget.AnyWidget):
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        # What a page shows that has no widgets, or has lost this one.
+        return (
+            f"{type(self).__name__} of {self.scene.get('model', 'a model')}: run the cell to see it"
+        )
+
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture."""
         raise NotImplementedError
