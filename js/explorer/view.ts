@@ -3,6 +3,7 @@
 import { button, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { commonKeys } from "../shared/keys";
+import { mapCaption } from "../shared/map/caption";
 import { createShell, type Shell } from "../shared/shell";
 import type { View } from "../shared/view";
 import { type CodePanel, codePanel } from "./code";
@@ -30,6 +31,7 @@ export class ExplorerView implements View<ExplorerState> {
     this.#shell = createShell(el, host, ExplorerView, {
       help: HELP,
       onTheme: () => this.#header?.update(host.state, this.#shell.theme),
+      picture: () => ({ caption: mapCaption({ ...host.state, frame: host.state.lines_frame }) }),
     });
     const { body, controls, root, signal } = this.#shell;
     this.#header = createHeader(host, signal);
