@@ -80,12 +80,22 @@ const BUSY = "The kernel is busy; the picture follows when it is free.";
 const STALE = "The picture is still the last one; the kernel has not answered yet.";
 const GONE = "If it has ended, run the cell again.";
 
+const LAST = "The picture is the last one the kernel sent; run the cell again for live values.";
+
+/** Of what the picture is, where the controls have gone on without it. */
+function stillOf({ frame }: ViewState): string {
+  const key = (hasFrame(frame) ? frame.key : {}) as Partial<TraceState>;
+  const heads = key.heads?.length ? `head ${key.heads.join(", ")}` : "all heads";
+  const of = key.layer === undefined ? "what was chosen before" : `layer ${key.layer}, ${heads}`;
+  return `The controls ask for another picture; this one is still of ${of}. Run the cell again.`;
+}
+
 /** The banners themselves, most urgent first. */
 function stack<S extends ViewState>(
   host: Host<S>,
 ): { element: HTMLElement; show(stale: boolean, silent: boolean): void } {
   const element = h("div", { class: "gh-banners" });
-  const words = { error: h("span"), busy: h("span") };
+  const words = { error: h("span"), busy: h("span"), kernel: h("span") };
   const cancel = button(
     "gh-button gh-cancel",
     () => host.stop(),
@@ -97,12 +107,7 @@ function stack<S extends ViewState>(
   const banner = (kind: string, role: string, ...children: Child[]): HTMLElement =>
     h("div", { class: `gh-banner is-${kind}`, attrs: { role } }, ...children);
   const error = banner("error", "alert", h("strong", {}, "That did not work. "), words.error);
-  const kernel = banner(
-    "kernel",
-    "status",
-    h("strong", {}, "No kernel. "),
-    "The picture is the last one the kernel sent; run the cell again for live values.",
-  );
+  const kernel = banner("kernel", "status", h("strong", {}, "No kernel. "), words.kernel);
   const busy = banner("busy", "status", h("span", { class: "gh-spinner" }), words.busy);
   return {
     element,
@@ -111,6 +116,7 @@ function stack<S extends ViewState>(
       words.error.textContent = state.error;
       const waiting = stale && status !== "busy" ? STALE : BUSY;
       words.busy.textContent = state.busy || (silent ? `${waiting} ${GONE}` : waiting);
+      words.kernel.textContent = stale ? stillOf(state) : LAST;
       if (!state.busy) cancel.remove();
       else if (!cancel.parentNode) busy.append(cancel);
       const shown: HTMLElement[] = state.error ? [error] : [];

@@ -258,6 +258,18 @@ describe("what is shown", () => {
     host.view?.update({});
     expect(find(root, ".is-kernel").textContent).toContain("No kernel.");
   });
+
+  test("without a kernel controls that go on alone are told from the picture", () => {
+    vi.useFakeTimers();
+    const { host, root } = show();
+    host.status = "no kernel";
+    host.set({ layer: 2 });
+    vi.advanceTimersByTime(1000);
+    expect(find(root, ".is-kernel").textContent).toContain(
+      "this one is still of layer 1, all heads",
+    );
+    vi.useRealTimers();
+  });
 });
 
 describe("hover and pin", () => {
