@@ -101,6 +101,8 @@ export class Stage {
   /** The line under the pointer. */
   #line: Curve | null = null;
   #filled: unknown = null;
+  /** Whose overlay has nothing lit: it need not be painted again while nothing is. */
+  #bare: Lines | null = null;
 
   constructor(shell: Shell, drawing: () => Drawing, events: StageEvents) {
     this.#shell = shell;
@@ -134,7 +136,9 @@ export class Stage {
   /** What is lit on either side. */
   light(lit: (side: Side) => LitColumn): void {
     for (const side of SIDES) this.#columns[side].light(lit(side));
-    this.#want({ overlay: true });
+    const { fans, picture } = this.#drawing();
+    const isBare = fans.length === 0 && this.#bare !== null && this.#bare === picture?.content;
+    if (!isBare) this.#want({ overlay: true });
   }
 
   /** Everything, in the next animation frame. */
@@ -216,6 +220,7 @@ export class Stage {
     const context = canvasOf(this.#overlay, geometry);
     this.#headings.hint(geometry, this.#drawing().fans.at(-1) ?? null, lines);
     if (context) this.#drawOverlay(context, geometry, picture, lines);
+    this.#bare = this.#drawing().fans.length === 0 ? lines : null;
   }
 
   readonly #drawOverlay = (
