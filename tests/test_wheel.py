@@ -15,7 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 VIEWS = sorted(path.parent.name for path in (ROOT / "js").glob("*/index.ts"))
-MAX_BUNDLE = 100_000
+MAX_BUNDLE = {"explorer": 275_000}
+"""Bytes; of a view that is not named 110,000, as in js/build.mjs. The explorer holds all views."""
 """Bytes; every instance of a view carries its module to the browser."""
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,10 @@ assert Path(glasshead.__file__).is_relative_to({environment!r}), glasshead.__fil
 assert version("glasshead") == glasshead.__version__
 for name in ("decoder", "encoder-decoder"):
     trace = glasshead.Lens.demo(name).trace("the brown dog ran .")
-    for view in TraceView.__subclasses__():
+    public = [getattr(glasshead, name) for name in glasshead.__all__]
+    views = [one for one in public if isinstance(one, type) and issubclass(one, TraceView)]
+    assert len(views) >= 6, views
+    for view in views:
         widget = view(trace)
         assert widget._esm and widget._css and widget.frame
 print("works")
@@ -82,8 +86,9 @@ def test_the_wheel_holds_both_packages_bundles_and_demo_models(
 
 def test_every_bundle_is_small(wheel_files: dict[str, int]) -> None:
     for view in VIEWS:
-        assert 0 < wheel_files[f"glasshead/static/{view}.js"] <= MAX_BUNDLE
-        assert 0 < wheel_files[f"glasshead/static/{view}.css"] <= MAX_BUNDLE
+        most = MAX_BUNDLE.get(view, 110_000)
+        assert 0 < wheel_files[f"glasshead/static/{view}.js"] <= most
+        assert 0 < wheel_files[f"glasshead/static/{view}.css"] <= most
 
 
 def test_demo_models_take_at_most_8_mb(wheel_files: dict[str, int]) -> None:
