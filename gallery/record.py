@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from glasshead import AttentionLines
+from glasshead import AttentionLines, story
 from glasshead.messages import reply
 
 if TYPE_CHECKING:
@@ -71,6 +71,10 @@ def record(page: Page, state: State) -> dict[str, Any]:
         for name, value in state.traits.items()
     }
     view: Any = page.view(*arguments, **traits)
+    if state.told:
+        story(view, state.told).step = state.at
+    while getattr(view, "is_drawing", False):
+        time.sleep(0.05)
     synced = {
         name: value
         for name, value in view.get_state().items()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from glasshead import StoryStep
     from glasshead.view import View
 
 Status = Literal["ready", "no kernel"]
@@ -28,6 +29,10 @@ class State:
         Initial traits of the view, or functions that find them in what is shown.
     set : dict
         Traits set afterwards without the view's validation: errors, busy words, a wrong layer.
+    told : tuple of StoryStep
+        A story that is told over the view; `at` is the step that is shown.
+    at : int
+        As said.
     width : int
         Pixels.
     pictures : bool
@@ -44,6 +49,8 @@ class State:
     shown: Callable[[], Any]
     traits: dict[str, Any] = field(default_factory=dict)
     set: dict[str, Any] = field(default_factory=dict)
+    told: tuple[StoryStep, ...] = ()
+    at: int = 0
     width: int = 900
     pictures: bool = False
     status: Status = "ready"

@@ -8,7 +8,7 @@ import traces as of
 from maps import MAPS
 from state import Page, State
 
-from glasshead import AttentionLines
+from glasshead import AttentionLines, StoryStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,20 @@ def questions(_: AttentionLines, synced: dict[str, Any]) -> Iterator[tuple[str, 
 
 
 OWN = [
+    State(
+        name="story",
+        shown=of.short,
+        told=(
+            StoryStep("All heads of the first layer together.", {"layer": 0, "heads": []}),
+            StoryStep(
+                "One head of the second layer.",
+                {"layer": 1, "heads": [0]},
+                ask="What would you call it?",
+                answer=["previous token", "previous-token head"],
+            ),
+        ),
+        at=1,
+    ),
     State(
         name="each-head",
         shown=of.short,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import traces
 from state import Page, State
 
-from glasshead import Explorer
+from glasshead import Explorer, StoryStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,24 @@ STATES = [
     ),
     State("translation-420", traces.translated, {"layer": 1}, width=420),
     State("large", traces.translated, {"large": "lines"}, width=1000),
+    State(
+        "story",
+        traces.translated,
+        width=1000,
+        told=(
+            StoryStep(
+                "Adjective and noun change places between English and French.\n\n"
+                "Follow the lines between the two columns.",
+                {"kind": "cross", "layer": 1, "panes": ["lines", "matrix"]},
+                ask="Which source word does the first predicted word look at most?",
+                answer=[0],
+                where="source",
+            ),
+            StoryStep("The other layer.", {"kind": "cross", "layer": 0}),
+        ),
+        note="A question that waits for a click.",
+        watched=("light", "dark"),
+    ),
     State("two-panes", traces.short, {"panes": ["matrix", "strip"]}, width=1000),
     State("hovered", traces.translated, {"layer": 1, "hovered": 3, "selected": [5]}, width=1000),
     State("busy", traces.short, set={"busy": "drawing the matrix: 40%"}, width=1000),

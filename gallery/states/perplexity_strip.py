@@ -5,7 +5,7 @@ from __future__ import annotations
 import traces as of
 from state import Page, State
 
-from glasshead import PerplexityStrip
+from glasshead import PerplexityStrip, StoryStep
 
 STATES = [
     State(name="tokens", shown=of.short),
@@ -37,6 +37,26 @@ STATES = [
     State(name="sentence-pair", shown=of.pair, width=700),
     State(name="one-token", shown=of.one_token, width=600),
     State(name="narrow", shown=of.short, traits={"selected": [3]}, width=420, watched=("light",)),
+    State(
+        name="story",
+        shown=of.short,
+        told=(
+            StoryStep(
+                "Every token is coloured by how much it surprised the model: the darker, the less "
+                "it was expected.",
+                ask="When the model gives the right token a probability of one half, how many bits "
+                "is it surprised by?",
+                answer="1 bit",
+                choices=("0.5 bits", "1 bit", "2 bits"),
+                because="The surprisal is minus the binary logarithm of the probability.",
+            ),
+            StoryStep(
+                "The same by rank: 1 where the model's first guess was right.", {"measure": "rank"}
+            ),
+        ),
+        width=420,
+        watched=("light",),
+    ),
     State(name="error", shown=of.short, set={"error": of.WRONG_LAYER}, width=700),
     State(name="busy", shown=of.short, set={"busy": "scoring window 2 of 5"}, width=700),
     State(name="no-kernel", shown=of.short, status="no kernel", width=700),

@@ -9,6 +9,7 @@ import { asFile, FOR_PAPER, type Look } from "./save/file";
 import { saveMenu } from "./save/menu";
 import { type Picture, pictureOf } from "./save/picture";
 import type { TraceState, ViewState } from "./state";
+import { createStory } from "./story/story";
 import { type Inks, readInks, watchTheme } from "./theme";
 import { createTooltip, type Tooltip } from "./tooltip";
 import type { ViewClass } from "./view";
@@ -64,6 +65,7 @@ export function createShell<S extends ViewState>(
   const help = menuHelp(view.title, signal);
   // A pane stands in an explorer, which says once what is shown and what has gone wrong.
   const banners = host.pane ? null : createBanners(host, signal);
+  const story = host.pane ? null : createStory(host);
   const own = createWords();
   const words = host.words ?? own;
   const picture = createPicture(host, view, options);
@@ -76,6 +78,7 @@ export function createShell<S extends ViewState>(
       help.element,
     ),
     banners?.element,
+    story?.element,
     body,
     h("footer", { class: "gh-footer" }, legend, !host.words && own.status),
     !host.words && own.live,
@@ -97,6 +100,7 @@ export function createShell<S extends ViewState>(
     sync(state) {
       theme.refresh();
       banners?.sync(state);
+      story?.sync(state);
       if (!host.pane) heading.sync(state);
       root.toggleAttribute("data-fixed-height", state.height > 0);
       root.style.height = state.height > 0 ? `${state.height}px` : "";

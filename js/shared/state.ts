@@ -4,6 +4,8 @@
  * Each view's own traits, and its frame, are in the `state.ts` of its folder.
  */
 
+import type { StoryStep } from "./story/steps";
+
 export type Dtype = "uint8" | "uint16" | "uint32" | "int32" | "float16" | "float32";
 export type Kind = "self" | "encoder" | "decoder" | "cross";
 export type Unit = "token" | "word";
@@ -78,6 +80,10 @@ export interface ViewState {
   frame: MaybeFrame<Frame>;
   error: string;
   busy: string;
+  /** Steps that are told over the view; none = no story. */
+  story: readonly StoryStep[];
+  /** The step that is shown. */
+  step: number;
 }
 
 /** What a view of a trace has. */

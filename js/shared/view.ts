@@ -20,6 +20,8 @@ export const VIEW_TRAITS: Names<keyof ViewState> = {
   frame: true,
   error: true,
   busy: true,
+  story: true,
+  step: true,
 };
 
 /** What a view of a trace has beside them. */

@@ -135,6 +135,8 @@ export function common(axes: Axes, heads = 2) {
     axes,
     error: "",
     busy: "",
+    story: [],
+    step: 0,
   };
 }
 

@@ -57,7 +57,16 @@ function tokensFrame(more: Partial<TokensFrame> = {}, rows = ROWS): TokensFrame 
 
 function mount(more: Partial<TableState> = {}) {
   const state: TableState = {
-    ...{ hovered: null, selected: [], theme: "light", height: 0, error: "", busy: "" },
+    ...{
+      hovered: null,
+      selected: [],
+      theme: "light",
+      height: 0,
+      error: "",
+      busy: "",
+      story: [],
+      step: 0,
+    },
     scene: { model: "toy", notice: "" },
     frame: tokensFrame(),
     ...more,

@@ -202,6 +202,7 @@ class TraceView(View):
                 self.kind = trace.default_kind
             self._fit()
             if not same_text:
+                self._end_story()
                 self.selected, self.hovered = [], None
                 self.selected_source, self.hovered_source = [], None
             self._on_trace()

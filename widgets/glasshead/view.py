@@ -90,6 +90,11 @@ class View(anywidget.AnyWidget):
     )
     busy = traitlets.Unicode("", help="What is being computed; empty = nothing.").tag(sync=True)
 
+    story = traitlets.List(
+        traitlets.Dict(), help="Steps told over the view, by glasshead.story.", read_only=True
+    ).tag(sync=True)
+    step = traitlets.Int(0, help="Which step of the story is shown, from 0.").tag(sync=True)
+
     _lock: ClassVar = threading.RLock()
     """Held while a view's state changes. Messages come in the kernel's own thread, or in another
     while a cell runs, and views that are linked change each other: one lock for all of them."""
@@ -102,6 +107,7 @@ class View(anywidget.AnyWidget):
         self._drawings = Drawings(type(self).__name__, self.send, self._comm_id)
         super().__init__(**state)
         self.on_msg(self._on_message)
+        self.observe(self._on_step, names=["step"])
 
     def __setattr__(self, name: str, value: Any) -> None:
         # A misspelt trait would be set in vain: nothing moves, and nobody says why.
@@ -171,6 +177,25 @@ class View(anywidget.AnyWidget):
     def written(self) -> Answer:
         """Return the Python that gives the numbers behind the picture."""
         return {"code": self.code()}, {}
+
+    # ---- stories ------------------------------------------------------------------------------
+
+    @traitlets.validate("step")
+    def _valid_step(self, proposal: dict[str, Any]) -> int:
+        step, last = proposal["value"], max(0, len(self.story) - 1)
+        if not 0 <= step <= last:
+            there = f"the story has steps 0-{last}" if self.story else "the view tells no story"
+            raise traitlets.TraitError(f"step {step} is out of range: {there}.")
+        return step
+
+    def _on_step(self, change: dict[str, Any]) -> None:
+        if self.story:
+            self.set(**self.story[change["new"]]["state"])
+
+    def _end_story(self) -> None:
+        """Take the story away: it is of another text."""
+        self.step = 0
+        self.set_trait("story", [])
 
     # ---- pictures as files --------------------------------------------------------------------
 
@@ -313,7 +338,7 @@ class View(anywidget.AnyWidget):
         return reply(self, content)
 
 
-_PASSING = {"error", "busy", "hovered", "hovered_source"}
+_PASSING = {"error", "busy", "hovered", "hovered_source", "step"}
 """Traits that say what is going on, not what is shown."""
 
 
