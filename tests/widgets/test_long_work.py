@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -240,3 +242,19 @@ def test_a_view_whose_first_picture_fails_is_not_kept(
     with pytest.raises(MemoryError, match="no room"):
         AttentionLines(decoder_trace)
     assert n_views() == before
+
+
+_SCRIPT = """
+from glasshead import FusedAttentionMatrix, Lens
+FusedAttentionMatrix._busy_weights = 0
+view = FusedAttentionMatrix(Lens.demo("decoder").trace("the white whale " * 150))
+view.layer = 1
+assert view.busy, "too quick to show anything"
+"""
+
+
+def test_a_script_that_ends_while_a_view_is_drawn_ends_well() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 from glasshead_backend import Cancelled
@@ -16,6 +18,20 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN = 0.2
 """Between two words about progress: each is a message to the browser."""
+
+_SECONDS_AT_EXIT = 5
+
+_running: weakref.WeakSet[LongWork] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End what runs when Python ends: torch aborts the process where a thread is in it then."""
+    works = list(_running)
+    for work in works:
+        work.end()
+    for work in works:
+        work.join(_SECONDS_AT_EXIT)
 
 
 class LongWork:
@@ -68,6 +84,7 @@ class LongWork:
             except Cancelled:
                 pass  # whoever ended it says what is shown now
 
+        _running.add(self)
         self._thread = threading.Thread(target=run, name="glasshead-long-work", daemon=True)
         self._thread.start()
 
