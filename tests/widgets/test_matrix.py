@@ -14,7 +14,7 @@ from glasshead import FusedAttentionMatrix, Lens, link_views
 from glasshead.messages import reply
 from glasshead_backend.frames import matrix as matrix_module
 from support import tokenizers
-from support.tiny_models import TEXT, build, tokenizer
+from support.tiny_models import TEXT, build, eager_attentions, tokenizer
 from widgets.frames import unpack
 
 if TYPE_CHECKING:
@@ -298,6 +298,35 @@ def test_sinks_set_aside_leave_every_number_as_it_is(
     result, _ = ask(view, "cell", query=5, key=column)
     assert result["weight"] == pytest.approx(true[5, column], abs=1e-7)
     assert result["rank"] == 1 + (true[5] > true[5, column]).sum()
+
+
+def test_the_share_of_sinks_is_of_all_attention_also_where_special_tokens_are_hidden() -> None:
+    trace = Lens(build("bert"), tokenizer()).trace(f"<s> {TEXT} </s>")
+    special = np.array([token.special for token in trace.queries()])
+    # From the weights of transformers' eager attention. Column 17 is a sink of this head, and so is
+    # the special token 21, which is left out.
+    ids = torch.tensor([[token.id for token in trace.queries()]])
+    true = eager_attentions(build("bert"), input_ids=ids).attentions[2][0, 3].numpy()
+    assert trace.sinks(2, heads=[3], aggregate="mean")["position"].tolist() == [17, 21]
+    view = FusedAttentionMatrix(
+        trace, layer=2, heads=[3], unit="token", sinks="aside", hide_special=True
+    )
+    assert unpack(view.frame["sinks"]["units"]).tolist() == [16]
+    rows = true[~special]
+    assert view.frame["sinks"]["share"] == pytest.approx(rows[:, 17].sum() / rows.sum(), rel=1e-5)
+
+
+def test_a_cell_is_ranked_among_those_that_are_drawn(
+    sinking: tuple[FusedAttentionMatrix, np.ndarray, np.ndarray],
+) -> None:
+    view, true, sinks = sinking
+    hidden = FusedAttentionMatrix(
+        view.trace, layer=view.layer, heads=view.heads, unit="token", sinks="hidden"
+    )
+    row = int(np.argmax(true[:, sinks].max(axis=1) - true[:, ~sinks].max(axis=1)))
+    rest = np.where(sinks, 0, true[row])
+    result, _ = ask(hidden, "cell", query=row, key=int(rest.argmax()))
+    assert (result["rank"], result["n"]) == (1, (rest > 0).sum())
 
 
 def test_hidden_sinks_are_gone_and_the_rest_sums_to_what_the_row_did(

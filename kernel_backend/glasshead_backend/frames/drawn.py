@@ -74,12 +74,15 @@ class Block(NamedTuple):
         `first`, or its difference from another map.
     shown : Tensor
         The same without the sinks that are set aside.
+    total : Tensor
+        All attention of the rows, that to columns that are left out, too.
     """
 
     true: Float[Tensor, "row visible"]
     first: Float[Tensor, "row visible"]
     said: Float[Tensor, "row visible"]
     shown: Float[Tensor, "row visible"]
+    total: Float[Tensor, " row"]
 
 
 class Drawn:
@@ -163,7 +166,7 @@ class Drawn:
         shown = said
         if self.mode == "aside":
             shown = said.masked_fill(self.sink_columns[: said.shape[1]], 0.0)
-        return Block(true, first, said, shown)
+        return Block(true, first, said, shown, weights.sum(dim=1))
 
     # ---- blocks ----------------------------------------------------------------------------------
 

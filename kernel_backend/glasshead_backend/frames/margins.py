@@ -51,6 +51,7 @@ class Margins:
         self._cells: list[tuple[Tensor, Tensor, Tensor]] = []
         self._mass = torch.zeros(of.n_columns, dtype=torch.float32, device=of.device)
         self._change = torch.zeros(of.n_columns, dtype=torch.float32, device=of.device)
+        self._total = torch.zeros((), dtype=torch.float32, device=of.device)
 
     @property
     def column_mass(self) -> Float[Tensor, " column"]:
@@ -64,8 +65,8 @@ class Margins:
 
     @property
     def sinks_share(self) -> float:
-        """Share of all attention that goes to sinks."""
-        return float(self._mass[self._sinks].sum() / self._mass.sum().clamp_min(1e-30))
+        """Share that goes to sinks, of all attention of the rows that are drawn."""
+        return float(self._mass[self._sinks].sum() / self._total.clamp_min(1e-30))
 
     @property
     def looks_ahead(self) -> bool:
@@ -91,6 +92,7 @@ class Margins:
         self.entropy[place] = row_entropy(block.true).masked_fill(undefined, torch.nan)
         true = block.true.masked_fill(undefined[:, None], 0.0)
         self._mass[: true.shape[1]] += true.sum(dim=0)
+        self._total += block.total.nansum()
         given = true[:, self._sinks[: true.shape[1]]]
         if given.shape[1]:
             to_sinks = given.amax(dim=1) if self._largest else given.sum(dim=1)

@@ -147,8 +147,8 @@ def matrix_cell(
     -------
     result : dict
         ``weight`` as drawn; ``share`` of all attention of the row, the model's own weight;
-        ``row_sum`` of the model's row; ``rank`` of the cell in its row and ``n``, how many cells of
-        the row are not zero (differences by size). Of a comparison ``first`` and ``second``, what
+        ``row_sum`` of the model's row; ``rank`` of the cell among those of its row that are drawn
+        and ``n``, how many of them are not zero (differences by size). Of a comparison ``first`` and ``second``, what
         is compared.
     arrays : dict
         Of weights: ``weights`` and ``heads``, the model's own weight of the cell in every head.
@@ -159,8 +159,9 @@ def matrix_cell(
     of_heads = heads.whole([unit])[:, 0]
     mean = asked.selection.aggregate == "mean"
     row = of_heads.mean(dim=0) if mean else of_heads.amax(dim=0)
-    true, first, said, _ = (values[0] for values in drawn.dressed(row[None], [unit]))
-    ranked = (true if drawn.away is None else said).abs()
+    block = drawn.dressed(row[None], [unit])
+    true, first, said = (values[0] for values in (block.true, block.first, block.said))
+    ranked = said.abs()
     result = {
         "query": query,
         "key": key,
