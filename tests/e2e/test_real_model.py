@@ -34,13 +34,12 @@ DEFAULT = ROOT / ".models" / "smollm2-135m-instruct"
 FOLDER = Path(os.environ.get("GLASSHEAD_SMOLLM2", DEFAULT))
 """Made once by scripts/fetch_smollm2.py."""
 
-pytestmark = [
-    pytest.mark.real_model,
-    pytest.mark.skipif(
-        not (FOLDER / "model.safetensors").exists(),
-        reason="SmolLM2 is not here: run scripts/fetch_smollm2.py (93 MB download)",
-    ),
-]
+NEEDS_SMOLLM2 = pytest.mark.skipif(
+    not (FOLDER / "model.safetensors").exists(),
+    reason="SmolLM2 is not here: run scripts/fetch_smollm2.py (93 MB download)",
+)
+
+pytestmark = [pytest.mark.real_model, NEEDS_SMOLLM2]
 
 _LOAD = f"""
 from glasshead import AttentionLines, Lens, explore

@@ -394,11 +394,34 @@ def test_the_code_gives_what_is_on_screen(
 ) -> None:
     trace = translation if "kind" in state else framed
     view = FusedAttentionMatrix(trace, **{"layer": 1, "unit": "token", **state})
+    np.testing.assert_allclose(given_by(view), view.to_frame().to_numpy(), atol=1e-6)
+
+
+def given_by(view: FusedAttentionMatrix) -> torch.Tensor:
+    """Run the code of a view."""
     *before, last = view.code().rsplit("\n", 1)
-    space: dict[str, Any] = {"trace": trace}
+    space: dict[str, Any] = {"trace": view.trace}
     exec("\n".join(before), space)  # noqa: S102  our own code
-    found = eval(last, space)  # noqa: S307
-    np.testing.assert_allclose(found, view.to_frame().to_numpy(), atol=1e-6)
+    return eval(last, space)  # noqa: S307
+
+
+def test_the_code_leaves_in_what_is_all_special_as_the_picture_does() -> None:
+    trace = Lens(build("t5"), tokenizer()).trace("the fox </s>", "fox")
+    assert [token.special for token in trace.queries("cross")] == [True]  # the start token
+    view = FusedAttentionMatrix(trace, kind="cross", layer=0, unit="token", hide_special=True)
+    assert view.to_frame().shape == (1, 2)
+    np.testing.assert_allclose(given_by(view), view.to_frame().to_numpy(), atol=1e-6)
+
+
+def test_the_code_leaves_rows_of_nothing_at_zero_as_the_picture_does() -> None:
+    trace = Lens(build("gpt_neox", seed=4), tokenizer()).trace(TEXT)
+    # The first token is a sink of this head, and all that its own row can look at.
+    assert trace.sinks(1, heads=[2], aggregate="mean")["position"].tolist() == [0]
+    view = FusedAttentionMatrix(
+        trace, layer=1, heads=[2], unit="token", sinks="hidden", normalise=True
+    )
+    assert view.to_frame().to_numpy()[0].tolist() == [0] * len(trace.queries())
+    np.testing.assert_allclose(given_by(view), view.to_frame().to_numpy(), atol=1e-6)
 
 
 # ---- the pinned cell -----------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from glasshead.code import asking, call
+from glasshead_backend.frames.scene import plain_units
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from glasshead_backend import Trace
@@ -30,7 +32,7 @@ def matrix_code(trace: Trace, asked: MatrixAsked, other: Trace | None) -> str:
         second = second if other is None else second.replace("trace", "other", 1)
     made = [*_hidden_sinks(trace, asked, other), *_without_special(trace, asked)]
     if asked.normalise:
-        made.append("weights = weights / weights.sum(-1, keepdim=True)")
+        made.append("weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-30)")
     if not made:
         return first if second is None else f"{first} - {second}"
     body = "".join(f"    {line}\n" for line in made)
@@ -58,17 +60,23 @@ def _without_special(trace: Trace, asked: MatrixAsked) -> list[str]:
     if not asked.hide_special:
         return []
     selection = asked.selection
+    kind = selection.kind if selection.kind != trace.default_kind else None
 
     def plain(side: Side) -> str:
-        kind = selection.kind if selection.kind != trace.default_kind else None
         tokens = call("trace.queries" if side == "query" else "trace.keys", kind=kind)
         if selection.unit == "token":
             return f"[i for i, token in enumerate({tokens}) if not token.special]"
         words = call("trace.words", side, kind=kind)
         return f"[i for i, word in enumerate({words}) if not {tokens}[word.tokens[0]].special]"
 
-    lines = [
-        f"rows, columns = {plain('query')}, {plain('key')}",
-        "weights = weights[rows][:, columns]",
-    ]
+    def is_narrowed(side: Side) -> bool:
+        """Where all are special none is left out."""
+        n_units = len(run_of(trace).sides.first_tokens(side, selection.kind, selection.unit))
+        return len(plain_units(trace, side, selection.kind, selection.unit)) < n_units
+
+    lines: list[str] = []
+    if is_narrowed("query"):
+        lines += [f"rows = {plain('query')}", "weights = weights[rows]"]
+    if is_narrowed("key"):
+        lines += [f"columns = {plain('key')}", "weights = weights[:, columns]"]
     return [line.replace("'", '"') for line in lines]
