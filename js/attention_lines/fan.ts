@@ -73,16 +73,17 @@ export function fanValues(fan: Fan, lines: Lines): Float32Array {
 function combined(fan: Fan, { frame, nMaps }: Lines): Float32Array {
   const own = fan.heads.length > 0 && frame.sinks.mode !== "hidden";
   const [from, rows] = own ? [fan.weights, fan.heads.length] : [fan.drawn, nMaps];
-  const values = new Float32Array(fan.n);
+  // Summed in double precision and then divided: the mean of twelve ones is 1.
+  const values = new Float64Array(fan.n);
   const isMax = frame.key.aggregate === "max";
   for (let row = 0; row < rows; row++) {
     for (let i = 0; i < fan.n; i++) {
       const value = from[row * fan.n + i] ?? 0;
       const now = values[i] ?? 0;
-      values[i] = isMax ? Math.max(now, value) : now + value / rows;
+      values[i] = isMax ? Math.max(now, value) : now + value;
     }
   }
-  return values;
+  return Float32Array.from(values, (value) => (isMax ? value : value / Math.max(1, rows)));
 }
 
 const strongestKnown = new WeakMap<Fan, number>();

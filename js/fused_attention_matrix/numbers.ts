@@ -1,6 +1,6 @@
 /** How the numbers of a matrix are written: weights, and differences with their sign. */
 
-import { approximately, formatAmount, formatWeight, roundUp } from "../shared/numbers";
+import { approximately, formatAmount, formatWeight, isOne, roundUp } from "../shared/numbers";
 import { NUMBERED } from "./geometry";
 
 /** Pixels of a cell from which on its number is written in it. */
@@ -13,7 +13,7 @@ export function numberInCell(value: number, signed: boolean): string {
   const size = Math.abs(value);
   if (size < 0.005) return "";
   const sign = signed ? (value < 0 ? "−" : "+") : "";
-  if (size > 1 - 1e-6) return `${sign}1`;
+  if (isOne(size)) return `${sign}1`;
   return size >= 0.995 ? `${sign}>.99` : sign + size.toFixed(2);
 }
 

@@ -27,10 +27,14 @@ export function percent(share: number): string {
  */
 export function formatWeight(value: number, places?: number): string {
   if (Number.isNaN(value)) return "–";
-  if (value === 0 || value === 1) return String(value);
-  // No weight is above 1 but by the rounding of floats, when it was summed over a word's tokens.
-  if (value > 1 && value < 1 + 1e-5) return "1";
+  if (value === 0) return "0";
+  if (isOne(value)) return "1";
   return strictly(value, places ?? (value >= 0.1 && value < 0.995 ? 2 : 3), 1);
+}
+
+/** Whether a weight is 1 but for the rounding of floats: it may be a sum over a word's tokens. */
+export function isOne(weight: number): boolean {
+  return weight > 1 - 1e-6 && weight < 1 + 1e-5;
 }
 
 /** A quantity of zero or more: "0.81"; "0" only when there is none. `least` is another end of it. */

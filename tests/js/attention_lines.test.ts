@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { fanValues } from "../../js/attention_lines/fan";
 import { linesBetween, unpackLines } from "../../js/attention_lines/lines";
 import type { LinesFrame, LinesState } from "../../js/attention_lines/state";
 import { AttentionLinesView } from "../../js/attention_lines/view";
@@ -32,6 +33,15 @@ const LINES = [
   [3, 3, 0, 0.2],
   [2, 2, 0, 0.05],
 ] as const satisfies readonly Line[];
+
+test("the mean of heads that all look at one token only is 1", () => {
+  const lines = unpackLines(linesFrame(selfAxes(WORDS), { lines: LINES, nMaps: 1 }));
+  const heads = Array.from({ length: 12 }, (_, head) => head);
+  const weights = heads.map(() => 1);
+  const at = { side: "query", unit: 0 } as const;
+  const values = fanValues({ ...at, heads, weights, drawn: [1], n: 1, exact: true }, lines);
+  expect([...values]).toEqual([1]);
+});
 
 function framed(axes: Axes, more: Partial<LinesFrame> = {}, undefinedRows = [0, 0, 0, 0]) {
   return linesFrame(axes, { lines: LINES, more, undefinedRows });

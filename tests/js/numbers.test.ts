@@ -24,9 +24,12 @@ test("a share is 100 % only when it is all, and 0 % only when it is nothing", ()
 
 test("a weight is 1 or 0 only when it is that", () => {
   expect(formatWeight(1)).toBe("1");
+  // Sums of floats that are 1: a word's tokens, or heads.
   expect(formatWeight(1 + 2 ** -22)).toBe("1");
+  expect(formatWeight(Math.fround(1 - 2 ** -23))).toBe("1");
   expect(formatWeight(0.9966)).toBe("0.997");
   expect(formatWeight(0.99961)).toBe("> 0.999");
+  expect(formatWeight(1 - 2e-6)).toBe("> 0.999");
   expect(formatWeight(0.4149)).toBe("0.41");
   expect(formatWeight(0.0149)).toBe("0.015");
   expect(formatWeight(0.0004)).toBe("< 0.001");
