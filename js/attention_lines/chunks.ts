@@ -2,8 +2,7 @@
 
 import type { NumberArray } from "../shared/arrays";
 import type { Host } from "../shared/host/host";
-import { createQuestion } from "../shared/host/question";
-import { isAbout } from "./fans";
+import { createQuestion, isAbout } from "../shared/host/question";
 import { isWhole, type Lines, type Rule, readChunk, type Shown, shownOf } from "./lines";
 import { CHUNK_ARRAYS, type ChunkArray, type LinesState } from "./state";
 

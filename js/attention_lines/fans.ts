@@ -2,13 +2,13 @@
 
 import type { NumberArray } from "../shared/arrays";
 import type { Answer, Host } from "../shared/host/host";
-import { createQuestion } from "../shared/host/question";
+import { createQuestion, isAbout } from "../shared/host/question";
 import type { Side } from "../shared/map/axis";
 import type { At } from "../shared/map/pin";
 import { type Fan, fanFromFrame, fanValues, strongestLine } from "./fan";
 import type { Lines } from "./lines";
 import type { LinesPicture } from "./picture";
-import type { LinesKey, LinesState } from "./state";
+import type { LinesState } from "./state";
 
 export interface Fans {
   /** The fans to draw; the last one is the one to talk about. */
@@ -63,11 +63,6 @@ export function createFans(
       refresh();
     },
   };
-}
-
-/** Whether an answer is about the picture that is shown. */
-export function isAbout(key: unknown, of: LinesKey): boolean {
-  return JSON.stringify(key) === JSON.stringify(of);
 }
 
 function readFan({ result, arrays }: Answer, at: At, { frame }: Lines): Fan | null {

@@ -1,7 +1,7 @@
 /** The cell under the crosshair and the pinned one: what is known at once, and the kernel's word. */
 
 import type { Host } from "../shared/host/host";
-import { createQuestion } from "../shared/host/question";
+import { createQuestion, isAbout } from "../shared/host/question";
 import { isMasked, type Matrix, numberAt } from "./grid";
 import type { Cell, CellValue } from "./readout";
 import type { MatrixState } from "./state";
@@ -37,7 +37,7 @@ export function createCells(
       const { weight, share, row_sum, rank, n, first, second } = result as Partial<
         Record<string, number>
       >;
-      if (typeof weight !== "number") return null;
+      if (typeof weight !== "number" || !isAbout(result.about, matrix?.frame.key)) return null;
       return {
         ...{ query, key, weight, error: 0, pooled: false },
         ...{ share, rowSum: row_sum, rank, n, first, second },

@@ -1,7 +1,7 @@
 /** What the part in view needs beyond the frame: sharper tiles, and exact numbers for its cells. */
 
 import type { Host } from "../shared/host/host";
-import { createQuestion } from "../shared/host/question";
+import { createQuestion, isAbout } from "../shared/host/question";
 import type { Part } from "./colour";
 import { type Plot, unitsInView } from "./geometry";
 import { type Grid, type Matrix, readExact, readTile } from "./grid";
@@ -35,9 +35,14 @@ export function createTiles(
   onArrival: () => void,
 ): Tiles {
   // Where no answer comes the pooled picture stays, and the legend says that it is pooled.
-  const tiles = createPart(host, signal, "tile", readTile, onArrival);
-  const cells = createPart(host, signal, "cells", readExact, onArrival);
+  const ofPicture =
+    (read: typeof readTile): typeof readTile =>
+    (answer) =>
+      isAbout(answer.result.about, shown) ? read(answer) : null;
+  const tiles = createPart(host, signal, "tile", ofPicture(readTile), onArrival);
+  const cells = createPart(host, signal, "cells", ofPicture(readExact), onArrival);
   let all: Grid | null = null;
+  let shown: Matrix["frame"]["key"] | null = null;
   return {
     get tile() {
       return tiles.current;
@@ -46,7 +51,7 @@ export function createTiles(
       return all ?? cells.current;
     },
     want(plot, { grid, exact, frame }) {
-      all = exact;
+      [all, shown] = [exact, frame.key];
       const view = unitsInView(plot);
       const smallest = Math.min(plot.across, plot.down);
       const sharp = (one: Grid): boolean => one.factor === 1 || smallest * one.factor <= 2;

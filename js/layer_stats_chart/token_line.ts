@@ -1,7 +1,7 @@
 /** One token's values in every layer: from the frame while they travel with it, else asked. */
 
 import type { Host } from "../shared/host/host";
-import { createQuestion } from "../shared/host/question";
+import { createQuestion, isAbout } from "../shared/host/question";
 import { tokenName } from "../shared/names";
 import { type ChartData, type Numbers, tokenRows } from "./data";
 import type { TokenLine } from "./readout";
@@ -19,14 +19,17 @@ export function createTokenLines(
   signal: AbortSignal,
   onReply: () => void,
 ): TokenLines {
+  let shown: ChartData["frame"]["key"] | null = null;
   const token = createQuestion(host, signal, {
     name: "token",
-    read: ({ arrays }, _: { position: number }): Numbers => arrays.values?.values ?? [],
+    read: ({ result, arrays }, _: { position: number }): Numbers | null =>
+      isAbout(result.about, shown) ? (arrays.values?.values ?? []) : null,
     onReply,
   });
   return {
     of(data, position) {
       const { frame, layers } = data;
+      shown = frame.key;
       if (position === null || !frame.has_tokens) return null;
       const name = tokenName(frame.token_labels, position);
       const known = data.token(position);

@@ -2,7 +2,7 @@
 
 import { unpack } from "../shared/arrays";
 import type { Host } from "../shared/host/host";
-import { createQuestion, type Question } from "../shared/host/question";
+import { createQuestion, isAbout, type Question } from "../shared/host/question";
 import type { Axes, Sequence } from "../shared/state";
 import { readAlternatives } from "./alternatives";
 import type { Alternatives } from "./card";
@@ -31,9 +31,11 @@ export function createQuestions(
     read: (answer, _: { position: number; k: number }) => readAlternatives(answer),
     onReply,
   });
+  let shown: StripData["frame"]["key"] | null = null;
   const source = createQuestion(host, signal, {
     name: "source_attention",
-    read: ({ arrays }, _: { position: number }) => Float32Array.from(arrays.weights?.values ?? []),
+    read: ({ result, arrays }, _: { position: number }) =>
+      isAbout(result.about, shown) ? Float32Array.from(arrays.weights?.values ?? []) : null,
     onReply,
   });
   /** The answer, or in words why there is none (yet). */
@@ -50,7 +52,10 @@ export function createQuestions(
   return {
     alternatives: (data, position, k) =>
       data.alternatives(position, k) ?? answer(top, { position, k }),
-    source: (data, position) => data.cross?.(position) ?? answer(source, { position }),
+    source(data, position) {
+      shown = data.frame.key;
+      return data.cross?.(position) ?? answer(source, { position });
+    },
     wordOf(axes, sequence, position) {
       if (words?.axes !== axes || words.sequence !== sequence) {
         const axis = axes.query.sequence === sequence ? axes.query : axes.key;

@@ -162,7 +162,7 @@ export function detail(...panels: Panel[]): ChartState["detail"] {
 /** One token's values, as the kernel answers. */
 function tokenAnswer({ args }: Asked) {
   const values = floats([1, 2, NONE, 3, 9, 6, 7, 8], [2, 4]);
-  return { result: { position: args.position }, arrays: { values } };
+  return { result: { ...args, about: chartFrame().key }, arrays: { values } };
 }
 
 export function mountChart(more: Partial<ChartState> = {}) {

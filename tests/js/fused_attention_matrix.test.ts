@@ -61,7 +61,7 @@ const FRAME: MatrixFrame = {
 function exactCell({ question, args }: Asked): Answer | null {
   if (question !== "cell") return null;
   return {
-    result: { ...args, weight: 0.4987, share: 0.4987, row_sum: 1, rank: 1, n: 3 },
+    result: { ...args, about: FRAME.key, weight: 0.4987, share: 0.4987, row_sum: 1, rank: 1, n: 3 },
     arrays: { weights: floats([0.9, 0.0974]), heads: integers([0, 1]) },
   };
 }
@@ -116,6 +116,22 @@ test("the crosshair asks for the exact cell and shows it, head by head", async (
   expect(root.querySelectorAll(".fm-bars rect")).toHaveLength(2);
   expect(label(root, "query", 2).classList).toContain("is-hovered");
   expect(label(root, "key", 1).classList).toContain("is-hovered");
+});
+
+test("an answer about another layer is not taken for the cell that is shown", async () => {
+  // The kernel is a layer ahead: its picture is still being drawn.
+  const ahead = { ...FRAME.key, layer: 2 };
+  const { host, root } = show({}, (asked) => {
+    const answer = exactCell(asked);
+    return answer && { ...answer, result: { ...answer.result, about: ahead } };
+  });
+  await settle();
+  for (const key of TO_2_1) press(root, key);
+  await settle();
+  expect(find(root, ".fm-value").textContent).toBe("≈ 0.500 ± 0.001");
+  host.set({ frame: { ...FRAME, key: ahead } });
+  await settle();
+  expect(find(root, ".fm-value").textContent).toBe("0.4987");
 });
 
 test("without a kernel the rounded value stays, and says so", async () => {
@@ -312,7 +328,10 @@ const COMPARED: MatrixFrame = {
 
 test("a comparison says both values and their difference, and what its colours mean", async () => {
   const { root } = show({ frame: COMPARED, compare: { heads: [1] }, heads: [0] }, () => ({
-    result: { weight: -0.2, share: 0.3, first: 0.3, second: 0.5, row_sum: 1, rank: 2, n: 3 },
+    result: {
+      about: COMPARED.key,
+      ...{ weight: -0.2, share: 0.3, first: 0.3, second: 0.5, row_sum: 1, rank: 2, n: 3 },
+    },
     arrays: {},
   }));
   await settle();

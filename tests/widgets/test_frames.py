@@ -187,6 +187,26 @@ def test_a_large_matrix_is_pooled_and_sharpens_in_a_tile(
     np.testing.assert_allclose(tile, true[6:14, 2:10], atol=1 / 510)
 
 
+def test_answers_say_which_picture_they_are_about(
+    decoder_trace: Trace, translation: Trace
+) -> None:
+    """A pane of an explorer may be a layer ahead of the picture that the page still shows."""
+    matrix = FusedAttentionMatrix(decoder_trace, layer=0, heads=[1], unit="token")
+    part = {"query0": 0, "query1": 4, "key0": 0, "key1": 4}
+    chart = LayerStatsChart(decoder_trace)
+    strip = PerplexityStrip(translation, layer=1, heads=[2])
+    views = [
+        (matrix, {"cell": {"query": 2, "key": 1}, "cells": part, "tile": part}),
+        (chart, {"token": {"position": 2}}),
+        (strip, {"source_attention": {"position": 2}}),
+    ]
+    for view, questions in views:
+        for name, args in questions.items():
+            assert ask(view, name, **args)[0]["result"]["about"] == view.frame["key"]
+    matrix.layer = 2
+    assert ask(matrix, "cell", query=2, key=1)[0]["result"]["about"]["layer"] == 2
+
+
 def test_cross_attention_rows_show_input_and_prediction(translation: Trace) -> None:
     axis = AttentionLines(translation, kind="cross").axes["query"]
     assert axis["labels"] == [token.text for token in translation.queries("cross")]

@@ -307,7 +307,8 @@ class FusedAttentionMatrix(MapView):
     def cell(self, query: int, key: int) -> Answer:
         """Exact number of one cell, its row's sum, its rank there, and its weight in every head."""
         trace, asked, other = self._shown
-        return matrix_cell(trace, asked, query, key, other)
+        result, arrays = matrix_cell(trace, asked, query, key, other)
+        return self._about(result), arrays
 
     @question
     def cells(self, query0: int, query1: int, key0: int, key1: int) -> Answer:
@@ -315,7 +316,7 @@ class FusedAttentionMatrix(MapView):
         trace, asked, other = self._shown
         values = matrix_cells(trace, asked, (query0, query1), (key0, key1), other)
         result = {"query0": query0, "query1": query1, "key0": key0, "key1": key1}
-        return result, {"values": pack(values, torch.float32)}
+        return self._about(result), {"values": pack(values, torch.float32)}
 
     @question
     def tile(self, query0: int, query1: int, key0: int, key1: int) -> Answer:
@@ -324,4 +325,8 @@ class FusedAttentionMatrix(MapView):
         tile = matrix_tile(trace, asked, (query0, query1), (key0, key1), other)
         arrays = {name: tile.pop(name) for name in ("values", "row_scale")}
         result = {"query0": query0, "query1": query1, "key0": key0, "key1": key1}
-        return {**result, **tile}, arrays
+        return self._about({**result, **tile}), arrays
+
+    def _about(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Say which picture an answer belongs to: the page may still show the last one."""
+        return {"about": self._state_key(), **result}

@@ -13,7 +13,7 @@ from glasshead.trace_view import TraceView
 from glasshead.view import bundle
 from glasshead_backend import Measured, Metric, Norm
 from glasshead_backend.frames import pack
-from glasshead_backend.frames.chart import chart_frame, detail_frame, token_values
+from glasshead_backend.frames.chart import chart_frame, chart_key, detail_frame, token_values
 from glasshead_backend.frames.metrics import catalogue, chosen_metric, metric_state
 from glasshead_backend.statistics import as_metric
 
@@ -187,5 +187,7 @@ class LayerStatsChart(TraceView):
     @question
     def token(self, position: int) -> Answer:
         """Values of one token in every layer."""
-        values = token_values(self._measure().chart(self.quantity), position)
-        return {"position": position}, {"values": pack(values, torch.float32)}
+        measured = self._measure()
+        about = chart_key(self._kind, measured, self.quantity)
+        values = token_values(measured.chart(about["quantity"]), position)
+        return {"position": position, "about": about}, {"values": pack(values, torch.float32)}

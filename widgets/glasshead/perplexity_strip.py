@@ -13,7 +13,12 @@ from glasshead.trace_view import TraceView
 from glasshead.view import bundle
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import pack
-from glasshead_backend.frames.strip import place_of_true, source_attention, strip_frame
+from glasshead_backend.frames.strip import (
+    place_of_true,
+    source_attention,
+    strip_frame,
+    strip_key,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,4 +100,5 @@ class PerplexityStrip(TraceView):
         if cross is None:
             raise ValueError(f"{self.trace.lens.name} has no cross-attention.")
         weights = source_attention(self.trace, cross, position)
-        return {"position": position}, {"weights": pack(weights, torch.float32)}
+        about = {"position": position, "about": strip_key(cross)}
+        return about, {"weights": pack(weights, torch.float32)}

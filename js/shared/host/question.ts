@@ -28,6 +28,11 @@ export interface QuestionOptions<A, T> {
   most?: number;
 }
 
+/** Whether an answer is about the picture that is shown, by the state that each says. */
+export function isAbout(answered: unknown, shown: unknown): boolean {
+  return JSON.stringify(answered) === JSON.stringify(shown);
+}
+
 export function createQuestion<A extends Record<string, string | number>, T>(
   host: Pick<Host<never>, "ask" | "onStatus">,
   signal: AbortSignal,

@@ -48,13 +48,13 @@ def chart_frame(
         they are few.
     """
     quantities = measured.quantities
-    if quantity not in [name for name, _ in quantities]:
-        quantity = quantities[0].name
+    key = chart_key(kind, measured, quantity)
+    quantity = key["quantity"]
     chart = measured.chart(quantity)
     nothing = torch.full_like(chart.mean, torch.nan)
     interval, test, heat = chart.interval, chart.test, chart.heat
     return {
-        "key": {"kind": kind, "metric": measured.metric.shown_as, "quantity": quantity},
+        "key": key,
         "kind": "chart",
         "metric_label": measured.metric.label,
         "title": chart.title,
@@ -81,6 +81,16 @@ def chart_frame(
         # What is not there yet is not missing.
         "note": "" if partial else chart.note,
         "partial": partial,
+    }
+
+
+def chart_key(kind: Kind, measured: Measured, quantity: str) -> dict[str, str]:
+    """Return the state that a frame, or an answer about a token, is of."""
+    names = [name for name, _ in measured.quantities]
+    return {
+        "kind": kind,
+        "metric": measured.metric.shown_as,
+        "quantity": quantity if quantity in names else names[0],
     }
 
 

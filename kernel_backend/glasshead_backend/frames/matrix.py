@@ -148,8 +148,8 @@ def matrix_cell(
     result : dict
         ``weight`` as drawn; ``share`` of all attention of the row, the model's own weight;
         ``row_sum`` of the model's row; ``rank`` of the cell among those of its row that are drawn
-        and ``n``, how many of them are not zero (differences by size). Of a comparison ``first`` and ``second``, what
-        is compared.
+        and ``n``, how many of them are not zero (differences by size). Of a comparison ``first``
+        and ``second``, what is compared.
     arrays : dict
         Of weights: ``weights`` and ``heads``, the model's own weight of the cell in every head.
     """

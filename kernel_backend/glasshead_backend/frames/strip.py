@@ -55,11 +55,7 @@ def strip_frame(trace: Trace, cross: Selection | None) -> dict[str, Any]:
     target = trace.sequences[-1]
     texts, gaps = pieces(predictions.tokens, target.text)
     return {
-        "key": {
-            "kind": "cross",
-            "layer": None if cross is None else cross.layer,
-            "heads": [] if cross is None else list(cross.heads),
-        },
+        "key": strip_key(cross),
         "kind": "strip",
         "sequence": target.name,
         "texts": texts,
@@ -93,6 +89,15 @@ def place_of_true(
     """
     is_true = ids == true[:, None]
     return torch.where(is_true.any(dim=1), is_true.int().argmax(dim=1), _NONE)
+
+
+def strip_key(cross: Selection | None) -> dict[str, Any]:
+    """Return the state that a frame, or an answer about the source, is of."""
+    return {
+        "kind": "cross",
+        "layer": None if cross is None else cross.layer,
+        "heads": [] if cross is None else list(cross.heads),
+    }
 
 
 def source_attention(trace: Trace, cross: Selection, position: int) -> Float[Tensor, " source"]:
