@@ -187,9 +187,7 @@ def test_a_large_matrix_is_pooled_and_sharpens_in_a_tile(
     np.testing.assert_allclose(tile, true[6:14, 2:10], atol=1 / 510)
 
 
-def test_answers_say_which_picture_they_are_about(
-    decoder_trace: Trace, translation: Trace
-) -> None:
+def test_answers_say_which_picture_they_are_about(decoder_trace: Trace, translation: Trace) -> None:
     """A pane of an explorer may be a layer ahead of the picture that the page still shows."""
     matrix = FusedAttentionMatrix(decoder_trace, layer=0, heads=[1], unit="token")
     part = {"query0": 0, "query1": 4, "key0": 0, "key1": 4}
