@@ -53,7 +53,12 @@ export function createHeader(shell: Shell, host: Host<LinesState>): Header {
       "div",
       { class: "al-filters" },
       map.heads,
-      h("div", { class: "al-rule" }, ...rule.elements, turn),
+      h(
+        "div",
+        { class: "al-rule" },
+        ...rule.elements,
+        h("div", { class: "al-ways" }, ...rule.ways, turn),
+      ),
     ),
     setScale: legend.setScale,
     update(state, theme, lines, shown) {
@@ -78,7 +83,8 @@ function createRule(host: Host<LinesState>) {
     host.set({ threshold: value === 0 ? null : value, blank: false }),
   );
   const caption = topK.element.querySelector(".gh-caption");
-  const shows = h("output", { class: "gh-number al-shows" });
+  // A saved picture says it in its line of words.
+  const shows = h("output", { class: "gh-number al-shows", data: { "in-picture": "no" } });
   const auto = button(
     "gh-button",
     () => host.set({ top_k: TOP_K, threshold: null, blank: false }),
@@ -100,7 +106,8 @@ function createRule(host: Host<LinesState>) {
     "All off",
   );
   return {
-    elements: [topK.element, threshold.element, shows, auto, blank],
+    elements: [topK.element, threshold.element, shows],
+    ways: [auto, blank],
     update(state: Readonly<LinesState>, shown: Shown | null): void {
       const { top_k, threshold: least } = state;
       if (caption) caption.textContent = `Lines per ${state.unit}`;
@@ -136,14 +143,15 @@ function createLegend(shell: Shell) {
       if (!lines) return;
       const each = lines.frame.key.aggregate === "separate" && lines.heads.length > 1;
       what.textContent = each ? "colour = head" : headsWords(lines);
-      gutter.hidden = !hasGutter(lines);
+      // Keeps its room: the legend is as high with sinks as without.
+      gutter.style.visibility = hasGutter(lines) ? "" : "hidden";
       note.textContent = lines.frame.row_sums_note;
     },
     setScale(lines: Lines | null, fans: readonly Fan[]): void {
       if (!lines) return;
       const [fan] = fans;
       const end = formatWeight(lines.frame.scale);
-      const full = end.startsWith(">") ? end : `≥ ${end}`;
+      const full = end === "1" || end.startsWith(">") ? end : `≥ ${end}`;
       const own = fan ? formatWeight(strongestLine(fan)) : full;
       top.textContent = fans.length > 1 ? "each token’s strongest" : own;
     },

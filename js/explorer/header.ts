@@ -1,12 +1,13 @@
 /** What all panes share, once: kind of attention, unit, layer, heads, and how heads are combined. */
 
 import type { LinesFrame } from "../attention_lines/state";
+import type { ChartFrame } from "../layer_stats_chart/state";
 import { unpack } from "../shared/arrays";
 import { h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { type HeadPictures, mapHeader } from "../shared/map/header";
 import type { Theme } from "../shared/palette";
-import { layerNumbers } from "../shared/scene";
+import { headsOf, layerNumbers } from "../shared/scene";
 import { hasFrame } from "../shared/state";
 import type { ExplorerState } from "./state";
 import { layerTrack } from "./track";
@@ -23,6 +24,8 @@ export function createHeader(host: Host<ExplorerState>, signal: AbortSignal): He
   const row = (...parts: (HTMLElement | undefined)[]): HTMLElement =>
     h("div", { class: "ex-row" }, ...parts);
   const pictures = headPictures();
+  let chart: ChartFrame | null = null;
+  let lines: LinesFrame | null = null;
   return {
     element: h(
       "div",
@@ -31,11 +34,13 @@ export function createHeader(host: Host<ExplorerState>, signal: AbortSignal): He
       row(map.heads, ...combining),
     ),
     update(state, theme) {
-      const { chart_frame: chart, lines_frame: lines } = state;
-      const frame = hasFrame(chart) ? chart : null;
-      track.update({ layers: layerNumbers(state), layer: state.layer, frame });
+      // Until those of another text are there, the last ones stay: the header keeps its height.
+      if (hasFrame(state.chart_frame)) chart = state.chart_frame;
+      if (hasFrame(state.lines_frame)) lines = state.lines_frame;
+      if (lines && lines.n_heads !== headsOf(state)) lines = null;
+      track.update({ layers: layerNumbers(state), layer: state.layer, frame: chart });
       // Heads have their pictures, and sinks their rule, in the frame of the lines.
-      map.update({ ...state, frame: lines }, theme, hasFrame(lines) ? pictures(lines) : null);
+      map.update({ ...state, frame: state.lines_frame }, theme, lines && pictures(lines));
     },
   };
 }

@@ -11,39 +11,42 @@ export interface Columns<Name extends string> {
   right: readonly Name[];
 }
 
+export type Column = keyof Columns<string>;
+
 /** From this width on two panes fit side by side. */
 export const TWO_FROM = 700;
 
-/** Panes dealt out to the two columns. */
-export function inTurn<Name extends string>(names: readonly Name[]): Columns<Name> {
-  const every = (rest: number): Name[] => names.filter((_, i) => i % 2 === rest);
-  return { left: every(0), right: every(1) };
-}
+/** Columns that differ by so many pixels more are better than a pane that changes its column. */
+const MOVED = 320;
+/** Where nothing stands anywhere yet, panes dealt out in turn may differ by so much more. */
+const NEAR = 80;
 
 /**
- * Divides panes into two columns, their order kept in each, so that their heights differ least;
- * where two ways differ by little, the one that deals them out in turn is taken.
+ * Divides panes into two columns, their order kept in each, so that their heights differ least and
+ * few leave the column in which they were; of panes that were nowhere the first is on the left.
  */
 export function columns<Name extends string>(
   panes: readonly Measured<Name>[],
   gap: number,
+  were: ReadonlyMap<Name, Column> = new Map(),
 ): Columns<Name> {
-  const dealt = inTurn(panes.map(({ name }) => name));
-  let [best, least] = [dealt, difference(panes, dealt, gap) - NEAR];
-  // The first pane stays on the left.
-  for (let bits = 1; bits < 2 ** (panes.length - 1); bits++) {
-    const isRight = (i: number): boolean => i > 0 && (bits >> (i - 1)) % 2 === 1;
-    const way: Columns<Name> = {
-      left: panes.filter((_, i) => !isRight(i)).map(({ name }) => name),
-      right: panes.filter((_, i) => isRight(i)).map(({ name }) => name),
-    };
-    const apart = difference(panes, way, gap);
-    if (apart < least) [best, least] = [way, apart];
+  const isKnown = panes.some(({ name }) => were.has(name));
+  let best: Columns<Name> = { left: panes.map(({ name }) => name), right: [] };
+  let least = Number.POSITIVE_INFINITY;
+  for (let bits = 0; bits < 2 ** panes.length; bits++) {
+    const column = (i: number): Column => ((bits >> i) % 2 === 1 ? "right" : "left");
+    if (!isKnown && column(0) === "right") continue;
+    const of = (side: Column): Name[] =>
+      panes.filter((_, i) => column(i) === side).map(({ name }) => name);
+    const way = { left: of("left"), right: of("right") };
+    const moved = panes.filter(({ name }, i) => (were.get(name) ?? column(i)) !== column(i));
+    const inTurn = panes.every((_, i) => column(i) === (i % 2 ? "right" : "left"));
+    const cost =
+      difference(panes, way, gap) + MOVED * moved.length + (isKnown || inTurn ? 0 : NEAR);
+    if (cost < least) [best, least] = [way, cost];
   }
   return best;
 }
-
-const NEAR = 80;
 
 export function heightOf<Name extends string>(
   panes: readonly Measured<Name>[],

@@ -3,8 +3,19 @@
 import { button, type Child, h } from "../shared/dom";
 import type { Host, PaneWords } from "../shared/host/host";
 import { type PaneHost, paneHost } from "../shared/host/pane";
+import { hasFrame, type MapState } from "../shared/state";
 import type { View, ViewClass } from "../shared/view";
 import { type ExplorerState, PANES, type PaneName, paneTraits, SHARED } from "./state";
+
+/** Pixels that panes take most often. */
+const USUAL: Readonly<Record<PaneName, number>> = {
+  ...{ lines: 790, matrix: 1000, strip: 400, chart: 640, finder: 540 },
+};
+/** Traits that leave a view as high as it is. */
+const SAME_HEIGHT: ReadonlySet<string> = new Set([
+  ...["frame", "layer", "heads", "hovered", "selected", "hovered_source", "selected_source"],
+  ...["busy", "error", "theme", "scene", "pinned", "top_k", "threshold", "blank", "scale"],
+]);
 
 type AnyState = ExplorerState & Readonly<Record<string, unknown>>;
 
@@ -12,8 +23,10 @@ export class Pane {
   readonly element: HTMLElement;
   /** The view's own element, which is as high as the view. */
   readonly root: HTMLElement;
-  /** Pixels that it takes when nothing is asked of it. */
-  natural = 0;
+  /** Pixels that it takes when nothing is asked of it; what others like it take until it is seen. */
+  natural: number;
+  /** What it takes may be something else by now. */
+  isStale = true;
   readonly #host: PaneHost<AnyState>;
   readonly #view: View<AnyState>;
 
@@ -30,12 +43,23 @@ export class Pane {
     this.element = h("div", { class: "ex-pane", data: { pane: name } }, place, tools);
     this.#view = new view(place, this.#host);
     this.root = place.firstElementChild as HTMLElement;
+    this.natural = USUAL[name];
   }
 
   /** These traits of the explorer have changed. */
   update(names: Iterable<string>): void {
     const changed = this.#host.changed(names);
-    if (Object.keys(changed).length) this.#view.update(changed);
+    const of = Object.keys(changed);
+    if (of.some((trait) => !SAME_HEIGHT.has(trait))) this.isStale = true;
+    if (of.length) this.#view.update(changed);
+  }
+
+  /** Whether its picture is there, and of the kind and the unit that are chosen. */
+  get isDrawn(): boolean {
+    const { frame, kind, unit } = this.#host.state as unknown as MapState;
+    if (!hasFrame(frame) || !("unit" in frame.key)) return hasFrame(frame);
+    const of = frame.key as Pick<MapState, "kind" | "unit">;
+    return of.kind === kind && of.unit === unit;
   }
 
   get height(): number {
@@ -46,7 +70,18 @@ export class Pane {
   set height(pixels: number) {
     if (pixels === this.#host.height) return;
     this.#host.height = pixels;
-    this.#view.update({ height: pixels } as Partial<AnyState>);
+    this.draw();
+  }
+
+  /** Draws all of it anew, in the room that it has. */
+  draw(): void {
+    this.#view.update({ height: this.#host.height } as Partial<AnyState>);
+  }
+
+  /** Keeps the pane as high as it is, whatever its view comes to; null lets it go. */
+  hold(pixels: number | null): void {
+    const { style } = this.element;
+    [style.height, style.overflow] = pixels === null ? ["", ""] : [`${pixels}px`, "clip"];
   }
 
   destroy(): void {

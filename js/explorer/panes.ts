@@ -1,10 +1,11 @@
 /** The panes: which are there, where they stand, and who speaks. */
 
-import { type Child, h, watchSize } from "../shared/dom";
+import { type Child, h, hint, watchSize } from "../shared/dom";
 import type { Host, PaneWords } from "../shared/host/host";
+import { onlyLit } from "../shared/lit";
 import type { Wish } from "../shared/save/file";
-import { createSchedule } from "../shared/schedule";
-import { type Columns, columns, heightOf, inTurn, TWO_FROM } from "./layout";
+import { createSchedule, flushAll } from "../shared/schedule";
+import { type Column, type Columns, columns, heightOf, TWO_FROM } from "./layout";
 import { Pane, paneTools } from "./pane";
 import { type ExplorerState, PANE_NAMES, PANES, type PaneName } from "./state";
 
@@ -12,8 +13,9 @@ import { type ExplorerState, PANE_NAMES, PANES, type PaneName } from "./state";
 const GAP = 16;
 /** Columns that differ by less end at the same height. */
 const EVEN = 6;
-/** Panes that come in other columns draw themselves anew, once or twice. */
-const [LOOKS, LOOK_MS] = [3, 60];
+/** Milliseconds that panes stay as they are while pictures of another text or unit come. */
+const PATIENCE_MS = 1000;
+const SIDES: readonly Column[] = ["left", "right"];
 /** Panes whose picture is as large as the room that it has. */
 const FILLS: readonly PaneName[] = ["matrix", "chart"];
 /** Pixels that a large pane has at least. */
@@ -23,7 +25,9 @@ interface Division {
   of: string;
   columns: Columns<PaneName>;
   /** The pane of each column that takes the room that is left. */
-  grows: Record<keyof Columns<PaneName>, Pane | null>;
+  grows: Record<Column, Pane | null>;
+  /** All pictures were there. */
+  isFinal: boolean;
 }
 
 type Draw = (wish: Wish) => Promise<Blob>;
@@ -43,6 +47,7 @@ export class Panes {
     left: h("div", { class: "ex-column" }),
     right: h("div", { class: "ex-column" }),
   };
+  readonly #none = hint("All panes are hidden: choose one above.", "ex-none gh-caption");
   readonly #panes = new Map<PaneName, Pane>();
   readonly #said = new Map<PaneName, Child[]>();
   readonly #schedule;
@@ -50,18 +55,24 @@ export class Panes {
   readonly #drawers = new Map<PaneName, Draw>();
   /** The pane under the pointer, or with the focus; else the first. */
   #used: PaneName | null = null;
-  /** How panes are divided into columns, and for which panes and width that was found. */
+  /** How panes are divided into columns. */
   #division: Division | null = null;
-  /** How high panes were when they were looked at last, and how often they were just so. */
-  #looked = { seen: "", times: 0 };
+  /** The column that each pane was in when there were two last. */
+  #were: ReadonlyMap<PaneName, Column> = new Map();
+  /** The room that panes had when they were measured. */
+  #measuredIn = "";
+  /** Until then nothing moves that waits for a picture; and the timer of its end. */
+  #holdUntil = 0;
+  #holding = 0;
 
   constructor(host: Host<ExplorerState>, signal: AbortSignal, speaker: Speaker) {
     this.#host = host;
     this.#signal = signal;
     this.#speaker = speaker;
     this.#schedule = createSchedule(signal);
-    this.element.append(this.#columns.left, this.#columns.right);
-    watchSize(this.element, () => this.#place(), signal);
+    this.element.append(this.#columns.left, this.#columns.right, this.#none);
+    watchSize(this.element, () => this.#schedule.request(this.#place), signal);
+    signal.addEventListener("abort", () => window.clearTimeout(this.#holding));
   }
 
   /** The panes that are in view, in their order. */
@@ -72,10 +83,13 @@ export class Panes {
 
   update(changed: Partial<ExplorerState>): void {
     const shown = this.shown;
+    this.#none.hidden = shown.length > 0;
     if ("large" in changed || "panes" in changed || this.#panes.size === 0) this.#exchange(shown);
+    const isOther = ["prompt", "unit", "kind"].some((name) => name in changed);
+    if (isOther) this.#hold();
+    if ("prompt" in changed && this.#division) this.#division.isFinal = false;
     for (const pane of this.#panes.values()) pane.update(Object.keys(changed));
-    if ("prompt" in changed) this.#division = null;
-    this.#schedule.request(this.#place);
+    if (!onlyLit(changed)) this.#place();
   }
 
   destroy(): void {
@@ -163,22 +177,56 @@ export class Panes {
 
   // ── Places ────────────────────────────────────────────────────────────────────────────────────
 
+  /** Where panes stand and how high they are: measured once, set once, before the page is painted. */
   readonly #place = (): void => {
     const { clientWidth: width } = this.element;
-    if (width === 0) return;
     const panes = this.shown.flatMap((name) => this.#panes.get(name) ?? []);
-    const names = panes.map(({ name }) => name);
+    if (width === 0 || this.#holds(panes)) return;
+    for (const pane of panes) pane.hold(null);
     const two = panes.length > 1 && width >= TWO_FROM;
     this.element.classList.toggle("is-two", two);
-    for (const pane of panes) if (pane.height === 0) pane.natural = pane.root.offsetHeight;
-    const division = two ? this.#divide(panes) : { left: names, right: [] };
-    for (const side of ["left", "right"] as const) {
-      const elements = division[side].flatMap((name) => this.#panes.get(name)?.element ?? []);
-      fillInOrder(this.#columns[side], elements);
-    }
-    if (!two) for (const pane of panes) pane.height = this.#alone(pane);
-    else if (this.#division) this.#even(panes, this.#division);
+    if (!two) this.#fill({ left: panes.map(({ name }) => name), right: [] });
+    this.#measure(panes, `${width}:${two}`);
+    if (two) this.#even(panes, this.#divide(panes));
+    else for (const pane of panes) pane.height = this.#alone(pane);
+    flushAll();
+    this.element.classList.add("is-placed");
   };
+
+  /** Whether all stay as high as they are for now, since pictures are on their way. */
+  #holds(panes: readonly Pane[]): boolean {
+    const left = this.#holdUntil - performance.now();
+    const isWaiting = left > 0 && panes.some(({ isDrawn }) => !isDrawn);
+    window.clearTimeout(this.#holding);
+    this.#holding = isWaiting ? window.setTimeout(this.#place, left) : 0;
+    if (!isWaiting) this.#holdUntil = 0;
+    return isWaiting;
+  }
+
+  /** From now on nothing moves until all pictures are there, or that takes too long. */
+  #hold(): void {
+    if (!this.element.classList.contains("is-placed")) return;
+    this.#holdUntil = performance.now() + PATIENCE_MS;
+    for (const pane of this.#panes.values()) pane.hold(pane.element.offsetHeight);
+  }
+
+  /** What panes need is seen when they have drawn themselves, and nothing is asked of them. */
+  #measure(panes: readonly Pane[], room: string): void {
+    const isOther = room !== this.#measuredIn;
+    this.#measuredIn = room;
+    for (const pane of panes) {
+      if (!isOther && !pane.isStale) continue;
+      if (pane.height > 0) pane.height = 0;
+      else pane.draw();
+    }
+    flushAll();
+    for (const pane of panes) {
+      pane.element.style.minHeight = pane.isDrawn ? "" : `${pane.natural}px`;
+      if (pane.height > 0 || !pane.isDrawn) continue;
+      pane.natural = pane.root.offsetHeight;
+      pane.isStale = false;
+    }
+  }
 
   /** A large pane fills the window where it makes something of the room. */
   #alone(pane: Pane): number {
@@ -188,44 +236,43 @@ export class Panes {
     return Math.max(LARGE, Math.round(0.8 * window.innerHeight));
   }
 
-  /**
-   * Once all panes have their pictures, a division stays until other panes are shown. What a pane
-   * needs is seen when it has drawn itself as wide as a column, and nothing is asked of it.
-   */
-  #divide(panes: readonly Pane[]): Columns<PaneName> {
-    const of = `${panes.map(({ name }) => name)}:${Math.round(this.element.clientWidth / 80)}`;
-    if (this.#division?.of === of) return this.#division.columns;
-    this.#division = null;
-    const names = panes.map(({ name }) => name);
-    for (const pane of panes) pane.height = 0;
-    const ready = panes.every(({ root }) => root.dataset.ready === "true");
-    const seen = `${of}:${panes.map(({ natural }) => natural)}`;
-    const times = ready && seen === this.#looked.seen ? this.#looked.times + 1 : 0;
-    this.#looked = { seen, times };
-    if (times < LOOKS) {
-      if (ready) window.setTimeout(() => this.#schedule.request(this.#place), LOOK_MS);
-      return inTurn(names);
-    }
-    const measured = panes.map(({ name, natural }) => ({ name, height: natural }));
-    const found = columns(measured, GAP);
-    // Chosen once: a pane that has grown has no more to scroll to.
+  /** Once all panes have their pictures, a division stays until others are shown. */
+  #divide(panes: readonly Pane[]): Division {
+    const of = panes.map(({ name }) => name).join();
+    if (this.#division?.of === of && this.#division.isFinal) return this.#division;
+    const found = columns(measured(panes), GAP, this.#were);
+    this.#fill(found);
+    this.#were = new Map(SIDES.flatMap((side) => found[side].map((name) => [name, side] as const)));
     const grower = (names: readonly PaneName[]): Pane | null =>
       growing(panes.filter(({ name }) => names.includes(name)));
-    this.#division = {
-      of,
-      columns: found,
-      grows: { left: grower(found.left), right: grower(found.right) },
-    };
-    return found;
+    // Chosen once: a pane that has grown has no more to scroll to.
+    const grows = { left: grower(found.left), right: grower(found.right) };
+    const isFinal = panes.every(({ isDrawn }) => isDrawn);
+    this.#division = { of, columns: found, grows, isFinal };
+    return this.#division;
+  }
+
+  #fill(found: Columns<PaneName>): void {
+    for (const side of SIDES) {
+      const elements = found[side].flatMap((name) => this.#panes.get(name)?.element ?? []);
+      fillInOrder(this.#columns[side], elements);
+    }
   }
 
   /** The shorter column is made as high as the other. */
   #even(panes: readonly Pane[], { columns: { left, right }, grows }: Division): void {
-    const measured = panes.map(({ name, natural }) => ({ name, height: natural }));
-    const lack = heightOf(measured, left, GAP) - heightOf(measured, right, GAP);
+    const all = measured(panes);
+    const lack = heightOf(all, left, GAP) - heightOf(all, right, GAP);
     const short = Math.abs(lack) > EVEN ? grows[lack > 0 ? "right" : "left"] : null;
-    for (const pane of panes) pane.height = pane === short ? pane.natural + Math.abs(lack) : 0;
+    for (const pane of panes) {
+      const grown = pane === short && pane.isDrawn;
+      pane.height = grown ? pane.natural + Math.abs(lack) : 0;
+    }
   }
+}
+
+function measured(panes: readonly Pane[]) {
+  return panes.map(({ name, natural: height }) => ({ name, height }));
 }
 
 /** The pane that makes something of more room: a chart does, and what has more to scroll to. */

@@ -71,10 +71,11 @@ export function fitPlot(rows: number, cols: number, space: Space, viewport: View
   const roomY = Math.max(80, space.maxHeight);
   const square = Math.min(LARGEST_CELL, roomX / cols, roomY / rows);
   const few = rows < ALL_LABELLED && cols < ALL_LABELLED;
+  // Rows have their names; columns are as narrow as the width demands, so that nothing scrolls.
   const least = few ? LINE : 0;
   const stretch = (room: number, n: number, others: number): number =>
     others > LONG * n ? Math.min(STRETCHED, room / n) : 0;
-  const across = Math.max(square, least, stretch(roomX, cols, rows));
+  const across = Math.max(square, Math.min(least, roomX / cols), stretch(roomX, cols, rows));
   const down = Math.max(square, least, stretch(roomY, rows, cols));
   const width = Math.round(across * cols);
   const height = Math.round(down * rows);

@@ -7,7 +7,7 @@ import type { Theme } from "../shared/palette";
 import type { Named } from "../shared/state";
 import { show } from "../shared/token_text";
 import { type Colours, coloursOf, markPath } from "./marks";
-import { formatValue, linearScale, tickLabels, type ValueScale } from "./scales";
+import { countScale, formatValue, linearScale, tickLabels, type ValueScale } from "./scales";
 import type { BarsPanel, HistogramPanel, Panel, ScatterPanel, TablePanel } from "./state";
 
 export interface PanelRoom {
@@ -146,7 +146,7 @@ function histogram(panel: HistogramPanel, { width, theme }: PanelRoom): Child[] 
   const at = panel.mark?.value ?? edges[0] ?? 0;
   const [low = 0, high = 1] = [edges[0], edges[bins]];
   const xs = exactScale(Math.min(low, at), Math.max(high, at), Math.max(2, Math.floor(width / 90)));
-  const ys = linearScale([0, ...Array.from(values)]);
+  const ys = countScale([0, ...Array.from(values)]);
   const size = { width, header: named(panel.series) ? LEGEND : 0 };
   const plot = plotOf(size, xs, ys, [panel.x, panel.y]);
   const steps = panel.series.map(({ name }, row) => {

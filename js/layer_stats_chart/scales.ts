@@ -69,6 +69,13 @@ export function linearScale(values: readonly number[]): ValueScale {
   };
 }
 
+/** The same for numbers of things: there is no half of one. */
+export function countScale(values: readonly number[]): ValueScale {
+  const scale = linearScale(values);
+  const whole = scale.ticks.filter(({ value }) => Number.isInteger(value));
+  return { ...scale, ticks: whole.map(({ value }) => ({ value, label: formatValue(value) })) };
+}
+
 function logScale(min: number, max: number): ValueScale {
   const scale = scaleLog()
     .domain([min * 0.95, max * 1.05])

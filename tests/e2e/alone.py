@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parents[2] / "widgets" / "glasshead" / "static"
 
 SHOW = """async ([source, style, state, width]) => {
-  const revive = (value) => {
+  const revive = window.revive = (value) => {
     if (Array.isArray(value)) return value.map(revive);
     if (typeof value !== 'object' || value === null) return value;
     if (value.base64 === undefined) {
@@ -37,6 +37,7 @@ SHOW = """async ([source, style, state, width]) => {
     save_changes() {},
     send() {},
   };
+  window.model = model;  // a test sets what a kernel would
   document.head.append(Object.assign(document.createElement('style'), { textContent: style }));
   const el = document.createElement('div');
   el.style.width = `${width}px`;
@@ -46,14 +47,30 @@ SHOW = """async ([source, style, state, width]) => {
 }"""
 
 
+SEND = """(state) => {
+  for (const [name, value] of Object.entries(window.revive(JSON.parse(state)))) {
+    window.model.set(name, value);
+  }
+}"""
+
+
 def show(page: Page, view: View, width: int) -> None:
     """Show a view, and wait until it is drawn."""
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(view).__name__).lower()
-    traits = {k: v for k, v in view.get_state().items() if not k.startswith("_")}
-    state = json.dumps(traits, default=packed)
+    state = json.dumps(traits_of(view), default=packed)
     parts = [(STATIC / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("js", "css")]
     page.evaluate(SHOW, [*parts, state, width])
     page.wait_for_selector(".gh[data-ready=true]")
+
+
+def traits_of(view: View) -> dict[str, Any]:
+    """Return what a kernel would send of a view."""
+    return {k: v for k, v in view.get_state().items() if not k.startswith("_")}
+
+
+def send(page: Page, traits: dict[str, Any]) -> None:
+    """Set traits of the view on the page, as its kernel would."""
+    page.evaluate(SEND, json.dumps(traits, default=packed))
 
 
 def packed(value: object) -> dict[str, str] | str:

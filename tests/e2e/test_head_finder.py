@@ -127,4 +127,4 @@ def test_cross_attention_keeps_the_shape_of_its_map(notebook: Notebook) -> None:
     assert box is not None
     assert box["height"] / box["width"] == pytest.approx(rows / columns, rel=0.05)
     choices = cross.locator('[data-action="metric"] option').all_inner_texts()
-    assert choices == ["Head entropy", "Attention sink"]
+    assert choices == ["Head entropy", "To first token"]

@@ -143,6 +143,9 @@ def test_a_saved_picture_looks_like_the_view(name: str, views: dict[str, View], 
     show(page, views[name], 900)
     svg = saved(page, "svg")
     page.add_style_tag(content=WITHOUT_CONTROLS)
+    # Controls take no room in a picture.
+    page.evaluate("() => document.querySelector('.gh').toggleAttribute('data-saving', true)")
+    page.wait_for_timeout(300)
     page.mouse.move(0, 0)
     body = page.locator(".gh-body").bounding_box()
     assert body is not None

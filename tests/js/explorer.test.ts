@@ -186,4 +186,18 @@ describe("columns", () => {
     const four = [pane("a", 400), pane("b", 500), pane("c", 300), pane("d", 640)];
     expect(columns(four, 16)).toEqual({ left: ["a", "b"], right: ["c", "d"] });
   });
+
+  it("leaves panes in their column unless that would leave much of the other one blank", () => {
+    const were = new Map([
+      ["a", "right"],
+      ["b", "left"],
+    ] as const);
+    const grown = [pane("a", 700), pane("b", 500), pane("c", 300)];
+    expect(columns(grown, 16, were)).toEqual({ left: ["b", "c"], right: ["a"] });
+    const alone = [pane("a", 700), pane("c", 690)];
+    expect(columns(alone, 16, new Map(alone.map(({ name }) => [name, "right" as const])))).toEqual({
+      left: ["c"],
+      right: ["a"],
+    });
+  });
 });

@@ -455,7 +455,12 @@ test("the plot takes the width that there is", () => {
   // Beside it: labels as wide as they are, and one lane of bars.
   expect(plotOf(100, 628).width).toBe(628 - 90 - 52);
   expect(plotOf(12, 628).width).toBe(628 - 90 - 52);
-  expect(plotOf(39, 400).across).toBeGreaterThanOrEqual(12);
+});
+
+test("a short text fits a narrow cell, and every row has room for its name", () => {
+  const plot = plotOf(39, 400);
+  expect(plot.left + plot.width + plot.right).toBeLessThanOrEqual(400);
+  expect(plot.down).toBeGreaterThanOrEqual(12);
 });
 
 test("long names get the width that the matrix leaves", () => {

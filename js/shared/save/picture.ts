@@ -25,6 +25,16 @@ export interface Pictured {
   width: number;
 }
 
+/** What is pressed takes no room in a picture; the page itself is not painted meanwhile. */
+function withoutControls<T>(root: HTMLElement, draw: () => T): T {
+  root.toggleAttribute("data-saving", true);
+  try {
+    return draw();
+  } finally {
+    root.removeAttribute("data-saving");
+  }
+}
+
 /** Draws the view as an SVG document. The page is as before when this returns. */
 export function pictureOf({ root, title, parts, picture, width }: Pictured, look: Look): string {
   const draw = (): string => {
@@ -39,5 +49,5 @@ export function pictureOf({ root, title, parts, picture, width }: Pictured, look
       font: inks.font,
     });
   };
-  return onPage(root, width, () => inTheme(root, look.theme, draw));
+  return onPage(root, width, () => inTheme(root, look.theme, () => withoutControls(root, draw)));
 }

@@ -20,8 +20,8 @@ export interface Sheet {
 const PAD = 12;
 const GAP = 10;
 const LINE = 17;
-/** Pixels of a letter at 13 px, about. */
-const LETTER = 6.6;
+/** Pixels of a letter of the title and of the caption, in a wide font. */
+const LETTERS = { title: 8.6, caption: 7.2 };
 const NARROWEST = 320;
 
 /** One SVG document with all of a sheet; nothing in it refers to anything outside. */
@@ -32,15 +32,15 @@ export function asSvg(sheet: Sheet): string {
   const inner = Math.max(NARROWEST, parts.length ? right - left : 0);
   const root = svg("svg");
   let y = PAD;
-  const say = (words: string, look: Record<string, string | number>): void => {
-    for (const line of wrapped(words, Math.floor(inner / LETTER))) {
+  const say = (words: string, letter: number, look: Record<string, string | number>): void => {
+    for (const line of wrapped(words, Math.floor(inner / letter))) {
       y += LINE;
       const place = { x: PAD, y: short(y - 4), "font-family": sheet.font };
       root.append(svg("text", { ...place, ...look }, xmlText(line)));
     }
   };
-  say(sheet.title, { "font-size": 13, "font-weight": 600, fill: sheet.ink });
-  say(sheet.caption, { "font-size": 12, fill: sheet.soft });
+  say(sheet.title, LETTERS.title, { "font-size": 13, "font-weight": 600, fill: sheet.ink });
+  say(sheet.caption, LETTERS.caption, { "font-size": 12, fill: sheet.soft });
   for (const { marks, box } of parts) {
     y += GAP;
     root.append(

@@ -324,6 +324,8 @@ def middle_of(values: Float[Tensor, "series layer value"], name: str, of: str) -
     """
     if name == "mean":
         return Middle(values.mean(dim=-1), "mean", None)
+    if values.shape[-1] == 1:  # one value is its own median, and has no quartiles
+        return Middle(values[..., 0], "median", None)
     low, middle, high = quantiles(values, 0.25, 0.5, 0.75)
     return Middle(middle, "median", Range(low, high, f"quartiles over {of}"))
 

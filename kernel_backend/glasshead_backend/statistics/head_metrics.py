@@ -93,7 +93,7 @@ class AttentionSink(HeadMetric):
     """Weight on the first token."""
 
     name: ClassVar[str] = "sink"
-    label: ClassVar[str] = "Attention sink"
+    label: ClassVar[str] = "To first token"
     unit: ClassVar[str] = "weight on the first token"
 
 
