@@ -50,7 +50,7 @@ function framed(axes: Axes, more: Partial<LinesFrame> = {}, undefinedRows = [0, 
 /** What two heads give: exact where a frame only has its strongest lines. */
 function exactFan({ question, args }: Asked): Answer | null {
   if (question !== "fan") return null;
-  const weights = floats([0.11, 0.71, 0.1, 0.08, 0.21, 0.61, 0.1, 0.08], [2, 4]);
+  const weights = floats([0.11, 0.71, 0.1, 0.08, 0.21, 0.61, 0.1, 0.08], [1, 2, 4]);
   return {
     result: { key: framed(selfAxes(WORDS)).key, ...args },
     arrays: { weights, drawn: weights, heads: integers([0, 1]) },
@@ -331,7 +331,7 @@ describe("hover and pin", () => {
   test("a column with an undefined row keeps its numbers and its hints", async () => {
     const undefinedRow = (asked: Asked): Answer | null => {
       if (asked.question !== "fan") return null;
-      const weights = floats([1, 0.5, Number.NaN, 0.25, 0, 0, Number.NaN, 0], [2, 4]);
+      const weights = floats([1, 0.5, Number.NaN, 0.25, 0, 0, Number.NaN, 0], [1, 2, 4]);
       const result = { key: framed(selfAxes(WORDS)).key, ...asked.args };
       return { result, arrays: { weights, drawn: weights, heads: integers([0, 1]) } };
     };

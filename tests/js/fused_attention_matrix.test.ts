@@ -5,6 +5,7 @@ import { numberAt, readMatrix } from "../../js/fused_attention_matrix/grid";
 import { labelledUnits, thinned } from "../../js/fused_attention_matrix/labels";
 import type { MatrixFrame, MatrixState } from "../../js/fused_attention_matrix/state";
 import { FusedAttentionMatrixView } from "../../js/fused_attention_matrix/view";
+import type { NdArray } from "../../js/shared/arrays";
 import type { Answer } from "../../js/shared/host/host";
 import type { Axes } from "../../js/shared/state";
 import {
@@ -56,13 +57,27 @@ const FRAME: MatrixFrame = {
     to: pack([0, 0, 0], "float32", [1, 3]),
   },
   hidden: { rows: 0, cols: 0 },
+  together: { query: 1, key: 1 },
 };
+
+/** The arrays of an answer about one cell. */
+function oneCell(
+  numbers: Record<string, number>,
+  weights: readonly number[],
+): Record<string, NdArray> {
+  const cell = Object.entries(numbers).map(([name, value]) => [name, floats([value], [1, 1])]);
+  return {
+    ...Object.fromEntries(cell),
+    weights: floats(weights, [1, 1, weights.length]),
+    heads: integers(weights.map((_, head) => head)),
+  };
+}
 
 function exactCell({ question, args }: Asked): Answer | null {
   if (question !== "cell") return null;
   return {
-    result: { ...args, about: FRAME.key, weight: 0.4987, share: 0.4987, row_sum: 1, rank: 1, n: 3 },
-    arrays: { weights: floats([0.9, 0.0974]), heads: integers([0, 1]) },
+    result: { ...args, about: FRAME.key },
+    arrays: oneCell({ weight: 0.4987, share: 0.4987, row_sum: 1, rank: 1, n: 3 }, [0.9, 0.0974]),
   };
 }
 
@@ -328,11 +343,11 @@ const COMPARED: MatrixFrame = {
 
 test("a comparison says both values and their difference, and what its colours mean", async () => {
   const { root } = show({ frame: COMPARED, compare: { heads: [1] }, heads: [0] }, () => ({
-    result: {
-      about: COMPARED.key,
-      ...{ weight: -0.2, share: 0.3, first: 0.3, second: 0.5, row_sum: 1, rank: 2, n: 3 },
-    },
-    arrays: {},
+    result: { about: COMPARED.key },
+    arrays: oneCell(
+      { weight: -0.2, share: 0.3, first: 0.3, second: 0.5, row_sum: 1, rank: 2, n: 3 },
+      [],
+    ),
   }));
   await settle();
   expect(find(root, ".fm-caption").textContent).toContain("head 0 − head 1, layer 1");
