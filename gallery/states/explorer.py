@@ -23,7 +23,8 @@ def depends(_: Explorer) -> list[str]:
 def questions(_: Explorer, synced: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """List what pointing at a token asks."""
     for side in ("query", "key"):
-        for position in range(min(24, len(synced["axes"][side]["labels"]))):
+        n_units = min(24, len(synced["axes"][side]["labels"]))
+        for position in range(0, n_units, synced["lines_frame"]["together"][side]):
             yield "lines.fan", {"position": position, "side": side}
 
 

@@ -149,6 +149,38 @@ test("an answer about another layer is not taken for the cell that is shown", as
   expect(find(root, ".fm-value").textContent).toBe("0.4987");
 });
 
+test("neighbouring cells come in one answer, and each says its own numbers", async () => {
+  // Rows 0 and 1, all columns: told apart by their numbers.
+  const cells = [0.11, 0.12, 0.13, 0.21, 0.22, 0.23];
+  const heads = cells.flatMap((weight) => [weight + 0.01, weight - 0.01]);
+  const both = ({ question, args }: Asked): Answer | null => {
+    if (question !== "cell" || args.query !== 0 || args.key !== 0) return null;
+    const numbers = {
+      ...{ weight: floats(cells, [2, 3]), share: floats(cells, [2, 3]) },
+      ...{ rank: integers([1, 2, 3, 3, 2, 1]), n: integers([3, 2]), row_sum: floats([1, 0.66]) },
+    };
+    const weights = floats(heads, [2, 3, 2]);
+    return {
+      result: { ...args, about: FRAME.key },
+      arrays: { ...numbers, weights, heads: integers([0, 1]) },
+    };
+  };
+  const frame = { ...FRAME, together: { query: 2, key: 3 } };
+  const { host, root } = show({ frame }, both);
+  await settle();
+  press(root, "ArrowDown");
+  await settle();
+  expect(find(root, ".fm-value").textContent).toBe("0.1100");
+  for (const key of ["ArrowDown", "ArrowRight"]) press(root, key);
+  expect(find(root, ".fm-value").textContent).toBe("0.2200");
+  const facts = find(root, ".fm-readout").textContent ?? "";
+  expect(facts).toContain("rank 2 of 2");
+  expect(facts).toContain("row sums to 0.66");
+  expect(root.querySelector(".fm-bars")?.getAttribute("aria-label")).toContain("head 0: 0.230");
+  const asked = host.asked.filter(({ question }) => question === "cell");
+  expect(asked).toEqual([{ question: "cell", args: { query: 0, key: 0 } }]);
+});
+
 test("without a kernel the rounded value stays, and says so", async () => {
   const { root } = show();
   await settle();

@@ -340,7 +340,7 @@ def test_a_cell_is_ranked_among_those_that_are_drawn(
     )
     row = int(np.argmax(true[:, sinks].max(axis=1) - true[:, ~sinks].max(axis=1)))
     rest = np.where(sinks, 0, true[row])
-    result, _ = ask(hidden, "cell", query=row, key=int(rest.argmax()))
+    result = ask_cell(hidden, row, int(rest.argmax()))
     assert (result["rank"], result["n"]) == (1, (rest > 0).sum())
 
 

@@ -238,9 +238,10 @@ class Explorer(_Carrier):
 
     def _observers_of_pointer(self) -> list[Any]:
         """Return those of the explorer and its panes, without what links these to each other."""
-        links = getattr(self, "_links", None)
+        links = getattr(self, "_links", None)  # traitlets asks before anything is made
         own = () if links is None else (links.follow,)
-        of_panes = (each for view in self.views for each in view.observers_of_pointer())
+        panes: dict[str, Any] = getattr(self, "_views", {})
+        of_panes = (each for view in panes.values() for each in view.observers_of_pointer())
         return [each for each in (*super()._observers_of_pointer(), *of_panes) if each not in own]
 
     # ---- drawing ------------------------------------------------------------------------------

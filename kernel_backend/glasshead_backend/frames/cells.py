@@ -49,10 +49,10 @@ def matrix_cell(
         ``query`` and ``key`` as they were asked for.
     arrays : dict
         ``[rows, columns]``: ``weight`` as drawn; ``share`` of all attention of the row, the model's
-        own weight; ``rank`` of the cell among those of its row that are drawn (differences by size); of a comparison ``first``
-        and ``second``, what is compared. ``[rows]``: ``row_sum`` of the model's row, and ``n``, how
-        many of its cells are not zero. Of weights: ``weights`` ``[rows, columns, heads]`` and
-        ``heads``, the model's own weight in every head.
+        own weight; ``rank`` of the cell among those of its row that are drawn (differences by
+        size); of a comparison ``first`` and ``second``, what is compared. ``[rows]``: ``row_sum``
+        of the model's row, and ``n``, how many of its drawn cells are not zero. Of weights:
+        ``weights`` ``[rows, columns, heads]`` and ``heads``, the model's own weight in every head.
     """
     drawn = Drawn(trace, asked, other)
     together = cells_together(trace, asked, drawn)
