@@ -1,4 +1,4 @@
-"""Pointing at one token after the other: what it costs the kernel, and that every number is exact."""
+"""Pointing at one token after the other: what it costs, and that every number said is exact."""
 
 from __future__ import annotations
 
