@@ -27,7 +27,7 @@ def questions(_: AttentionLines, synced: dict[str, Any]) -> Iterator[tuple[str, 
     counts = {side: len(synced["axes"][side]["labels"]) for side in ("query", "key")}
     if sum(counts.values()) <= MAX_FANS:
         for side, count in counts.items():
-            for position in range(count):
+            for position in range(0, count, synced["frame"]["together"][side]):
                 yield "fan", {"position": position, "side": side}
 
 

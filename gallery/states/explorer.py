@@ -22,8 +22,10 @@ def depends(_: Explorer) -> list[str]:
 
 def questions(_: Explorer, synced: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """List what pointing at a token asks."""
-    for side in ("query", "key"):
-        for position in range(min(24, len(synced["axes"][side]["labels"]))):
+    # A pane that is not shown has not been drawn.
+    for side, together in synced["lines_frame"].get("together", {}).items():
+        n_units = min(24, len(synced["axes"][side]["labels"]))
+        for position in range(0, n_units, together):
             yield "lines.fan", {"position": position, "side": side}
 
 

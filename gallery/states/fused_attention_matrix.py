@@ -28,9 +28,11 @@ def questions(
     _: FusedAttentionMatrix, synced: dict[str, Any]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """List the cells that may be pointed at."""
-    rows, columns = (range(len(synced["axes"][side]["labels"])) for side in ("query", "key"))
-    if len(rows) * len(columns) <= MAX_CELLS:
-        for row, column in itertools.product(rows, columns):
+    counts = {side: len(synced["axes"][side]["labels"]) for side in ("query", "key")}
+    if counts["query"] * counts["key"] <= MAX_CELLS:
+        together = synced["frame"]["together"]
+        parts = (range(0, n, together[side]) for side, n in counts.items())
+        for row, column in itertools.product(*parts):
             yield "cell", {"query": row, "key": column}
 
 

@@ -86,9 +86,17 @@ export function tokenColumn(side: Side): TokenColumn {
   };
 }
 
+/** How each token is lit: a hover step changes few of them, and asking a class list is slow. */
+const painted = new WeakMap<HTMLElement, string>();
+
 function paintLit(token: HTMLElement, unit: number, lit: LitColumn): void {
-  const lighted = unit === lit.hovered || lit.selected.has(unit);
-  token.classList.toggle("is-hovered", unit === lit.hovered);
-  token.classList.toggle("is-selected", lit.selected.has(unit));
-  token.classList.toggle("is-quiet", !lighted && (lit.quiet?.(unit) ?? false));
+  const isHovered = unit === lit.hovered;
+  const isSelected = lit.selected.has(unit);
+  const isQuiet = !isHovered && !isSelected && (lit.quiet?.(unit) ?? false);
+  const now = `${isHovered} ${isSelected} ${isQuiet}`;
+  if (painted.get(token) === now) return;
+  painted.set(token, now);
+  token.classList.toggle("is-hovered", isHovered);
+  token.classList.toggle("is-selected", isSelected);
+  token.classList.toggle("is-quiet", isQuiet);
 }

@@ -2,13 +2,22 @@
 
 import type { NumberArray } from "../shared/arrays";
 import type { Answer, Host } from "../shared/host/host";
-import { createQuestion, isAbout } from "../shared/host/question";
+import { blockOf, createQuestion, isAbout } from "../shared/host/question";
 import type { Side } from "../shared/map/axis";
 import type { At } from "../shared/map/pin";
 import { type Fan, fanFromFrame, fanValues, strongestLine } from "./fan";
 import type { Lines } from "./lines";
 import type { LinesPicture } from "./picture";
 import type { LinesState } from "./state";
+
+/** Answers that are kept, each of some neighbours: at most about 4 MB. */
+const MOST = 32;
+
+interface Asked extends Record<string, string | number> {
+  /** Of the first unit. */
+  position: number;
+  side: Side;
+}
 
 export interface Fans {
   /** The fans to draw; the last one is the one to talk about. */
@@ -29,14 +38,13 @@ export function createFans(
 
   const exact = createQuestion(host, signal, {
     name: "fan",
-    read: (answer, { side, position }: { position: number; side: Side }) =>
-      about && readFan(answer, { side, unit: position }, about),
+    read: (answer, args: Asked) => about && readFans(answer, args, about),
     onReply() {
       refresh();
       onArrival();
     },
+    most: MOST,
   });
-  const argsOf = ({ side, unit }: At) => ({ position: unit, side });
   const refresh = (): void => {
     const lines = picture?.content;
     if (!picture || !lines) {
@@ -44,13 +52,20 @@ export function createFans(
       return;
     }
     const { query, key } = picture;
+    const { together } = lines.frame;
+    const place = ({ side, unit }: At): { args: Asked; within: number } => {
+      const { first, within } = blockOf(unit, together[side]);
+      return { args: { position: first, side }, within };
+    };
     current = wanted.map((at) => {
+      const { args, within } = place(at);
       const other = at.side === "query" ? key.length : query.length;
-      return exact.value(argsOf(at)) ?? fanFromFrame(lines, at, other);
+      return exact.value(args)?.(within) ?? fanFromFrame(lines, at, other);
     });
     // One at a time, the one to talk about first.
-    const next = [...wanted].reverse().find((at) => !exact.reply(argsOf(at)));
-    if (next) exact.ask(argsOf(next));
+    const due = wanted.slice(-MOST).map((at) => place(at).args);
+    const next = due.reverse().find((args) => !exact.reply(args));
+    if (next) exact.ask(next);
   };
 
   return {
@@ -65,16 +80,28 @@ export function createFans(
   };
 }
 
-function readFan({ result, arrays }: Answer, at: At, { frame }: Lines): Fan | null {
+/** The fans of some neighbours, each made once. */
+function readFans(
+  { result, arrays }: Answer,
+  { side, position }: Asked,
+  { frame }: Lines,
+): ((within: number) => Fan | undefined) | null {
   const { weights, drawn, heads } = arrays;
   if (!isAbout(result.key, frame.key) || !weights || !drawn || !heads) return null;
-  return {
-    ...at,
-    heads: heads.values,
-    weights: withoutGaps(weights.values),
-    drawn: withoutGaps(drawn.values),
-    n: weights.shape[1] ?? 0,
-    exact: true,
+  const [units = 0, , n = 0] = weights.shape;
+  const all = { weights: withoutGaps(weights.values), drawn: withoutGaps(drawn.values) };
+  const part = (of: Float32Array, within: number): Float32Array =>
+    of.subarray((within * of.length) / units, ((within + 1) * of.length) / units);
+  const made = new Map<number, Fan>();
+  return (within) => {
+    if (within >= units) return undefined;
+    const fan = made.get(within) ?? {
+      ...{ side, unit: position + within, heads: heads.values, n, exact: true },
+      weights: part(all.weights, within),
+      drawn: part(all.drawn, within),
+    };
+    made.set(within, fan);
+    return fan;
   };
 }
 

@@ -1,5 +1,6 @@
 /** The traits of AttentionLines, and its frame. */
 
+import type { Side } from "../shared/map/axis";
 import type {
   Aggregate,
   Kind,
@@ -71,6 +72,8 @@ export interface LinesFrame {
   scale: number;
   /** A lit token's own lines are drawn from this weight on. */
   faintest: number;
+  /** Units whose fans come together in an answer. */
+  together: Record<Side, number>;
   /** [maps]: sum of all weights. */
   mass: Packed;
   sinks: SinksPart;

@@ -1,5 +1,6 @@
 /** The traits of FusedAttentionMatrix, and its frame. */
 
+import type { Side } from "../shared/map/axis";
 import type {
   Aggregate,
   Kind,
@@ -74,6 +75,8 @@ export interface MatrixFrame {
   sinks: SinksPart;
   /** How many rows and columns are left out. */
   hidden: { rows: number; cols: number };
+  /** Rows and columns whose cells come together in an answer. */
+  together: Record<Side, number>;
 }
 
 export interface ComparePart {

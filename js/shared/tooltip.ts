@@ -1,6 +1,6 @@
 /** One tooltip per view, inside its root, beside (never over) the thing it explains. */
 
-import { type Child, fill, h } from "./dom";
+import { type Child, fill, h, hide } from "./dom";
 
 /** A rectangle in client coordinates; a DOMRect will do. */
 export interface Anchor {
@@ -26,12 +26,10 @@ export function createTooltip(root: HTMLElement): Tooltip {
     element,
     show(anchor, content, prefer = "below") {
       fill(element, ...content);
-      element.hidden = false;
+      hide(element, false);
       place(root, element, anchor, prefer);
     },
-    hide() {
-      element.hidden = true;
-    },
+    hide: () => hide(element, true),
   };
 }
 

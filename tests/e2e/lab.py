@@ -235,6 +235,7 @@ class Notebook:
     page_errors: list[str] = field(default_factory=list[str])
     foreign_requests: list[str] = field(default_factory=list[str])
     _frames: list[bytes] = field(default_factory=list[bytes])
+    _sent: list[bytes] = field(default_factory=list[bytes])
 
     @classmethod
     def open(cls, browser: Browser, server: LabServer, name: str, *, width: int = 1360) -> Notebook:
@@ -263,7 +264,12 @@ class Notebook:
             if isinstance(payload, bytes):
                 self._frames.append(payload)
 
+        def keep_sent(payload: str | bytes) -> None:
+            if isinstance(payload, bytes):
+                self._sent.append(payload)
+
         socket_.on("framereceived", keep)
+        socket_.on("framesent", keep_sent)
 
     def close(self) -> None:
         """End the kernel and close the page."""
@@ -335,9 +341,14 @@ class Notebook:
         """Every kernel message that reached the page so far, oldest first."""
         return [message for frame in self._frames if (message := parse_frame(frame))]
 
+    def sent_messages(self) -> list[KernelMessage]:
+        """Every message that the page sent to a kernel so far, oldest first."""
+        return [message for frame in self._sent if (message := parse_frame(frame))]
+
     def forget_messages(self) -> None:
         """Start counting messages anew."""
         self._frames.clear()
+        self._sent.clear()
 
     def output(self, cell: int) -> Locator:
         """Output area of a cell (counted from 0, markdown cells included)."""

@@ -50,7 +50,7 @@ function framed(axes: Axes, more: Partial<LinesFrame> = {}, undefinedRows = [0, 
 /** What two heads give: exact where a frame only has its strongest lines. */
 function exactFan({ question, args }: Asked): Answer | null {
   if (question !== "fan") return null;
-  const weights = floats([0.11, 0.71, 0.1, 0.08, 0.21, 0.61, 0.1, 0.08], [2, 4]);
+  const weights = floats([0.11, 0.71, 0.1, 0.08, 0.21, 0.61, 0.1, 0.08], [1, 2, 4]);
   return {
     result: { key: framed(selfAxes(WORDS)).key, ...args },
     arrays: { weights, drawn: weights, heads: integers([0, 1]) },
@@ -328,10 +328,33 @@ describe("hover and pin", () => {
     );
   });
 
+  test("neighbours come in one answer, and each says its own weights", async () => {
+    // Rows 2 and 3 of two heads: the third word looks at the second, the fourth at the first.
+    const rows = [0.1, 0.8, 0.1, 0, 0.1, 0.6, 0.3, 0, 0.7, 0.1, 0.1, 0.1, 0.5, 0.1, 0.2, 0.2];
+    const both = ({ question, args }: Asked): Answer | null => {
+      if (question !== "fan" || args.position !== 2) return null;
+      const weights = floats(rows, [2, 2, 4]);
+      const result = { key: framed(selfAxes(WORDS)).key, ...args };
+      return { result, arrays: { weights, drawn: weights, heads: integers([0, 1]) } };
+    };
+    const frame = framed(selfAxes(WORDS), { n_total: 900, together: { query: 2, key: 2 } });
+    const { host, root } = show(selfAxes(WORDS), { frame }, both);
+    await settle();
+    over(token(root, "query", 3));
+    await settle();
+    expect(status(root)).toContain("looks most at ‘\u2068The\u2069’ 0.60");
+    over(token(root, "query", 2));
+    expect(status(root)).toContain("looks most at ‘\u2068animal\u2069’ 0.70");
+    over(token(root, "query", 3));
+    expect(status(root)).toContain("looks most at ‘\u2068The\u2069’ 0.60");
+    await settle();
+    expect(host.asked).toEqual([{ question: "fan", args: { position: 2, side: "query" } }]);
+  });
+
   test("a column with an undefined row keeps its numbers and its hints", async () => {
     const undefinedRow = (asked: Asked): Answer | null => {
       if (asked.question !== "fan") return null;
-      const weights = floats([1, 0.5, Number.NaN, 0.25, 0, 0, Number.NaN, 0], [2, 4]);
+      const weights = floats([1, 0.5, Number.NaN, 0.25, 0, 0, Number.NaN, 0], [1, 2, 4]);
       const result = { key: framed(selfAxes(WORDS)).key, ...asked.args };
       return { result, arrays: { weights, drawn: weights, heads: integers([0, 1]) } };
     };

@@ -5,6 +5,7 @@ import { numberAt, readMatrix } from "../../js/fused_attention_matrix/grid";
 import { labelledUnits, thinned } from "../../js/fused_attention_matrix/labels";
 import type { MatrixFrame, MatrixState } from "../../js/fused_attention_matrix/state";
 import { FusedAttentionMatrixView } from "../../js/fused_attention_matrix/view";
+import type { NdArray } from "../../js/shared/arrays";
 import type { Answer } from "../../js/shared/host/host";
 import type { Axes } from "../../js/shared/state";
 import {
@@ -56,13 +57,27 @@ const FRAME: MatrixFrame = {
     to: pack([0, 0, 0], "float32", [1, 3]),
   },
   hidden: { rows: 0, cols: 0 },
+  together: { query: 1, key: 1 },
 };
+
+/** The arrays of an answer about one cell. */
+function oneCell(
+  numbers: Record<string, number>,
+  weights: readonly number[],
+): Record<string, NdArray> {
+  const cell = Object.entries(numbers).map(([name, value]) => [name, floats([value], [1, 1])]);
+  return {
+    ...Object.fromEntries(cell),
+    weights: floats(weights, [1, 1, weights.length]),
+    heads: integers(weights.map((_, head) => head)),
+  };
+}
 
 function exactCell({ question, args }: Asked): Answer | null {
   if (question !== "cell") return null;
   return {
-    result: { ...args, about: FRAME.key, weight: 0.4987, share: 0.4987, row_sum: 1, rank: 1, n: 3 },
-    arrays: { weights: floats([0.9, 0.0974]), heads: integers([0, 1]) },
+    result: { ...args, about: FRAME.key },
+    arrays: oneCell({ weight: 0.4987, share: 0.4987, row_sum: 1, rank: 1, n: 3 }, [0.9, 0.0974]),
   };
 }
 
@@ -132,6 +147,38 @@ test("an answer about another layer is not taken for the cell that is shown", as
   host.set({ frame: { ...FRAME, key: ahead } });
   await settle();
   expect(find(root, ".fm-value").textContent).toBe("0.4987");
+});
+
+test("neighbouring cells come in one answer, and each says its own numbers", async () => {
+  // Rows 0 and 1, all columns: told apart by their numbers.
+  const cells = [0.11, 0.12, 0.13, 0.21, 0.22, 0.23];
+  const heads = cells.flatMap((weight) => [weight + 0.01, weight - 0.01]);
+  const both = ({ question, args }: Asked): Answer | null => {
+    if (question !== "cell" || args.query !== 0 || args.key !== 0) return null;
+    const numbers = {
+      ...{ weight: floats(cells, [2, 3]), share: floats(cells, [2, 3]) },
+      ...{ rank: integers([1, 2, 3, 3, 2, 1]), n: integers([3, 2]), row_sum: floats([1, 0.66]) },
+    };
+    const weights = floats(heads, [2, 3, 2]);
+    return {
+      result: { ...args, about: FRAME.key },
+      arrays: { ...numbers, weights, heads: integers([0, 1]) },
+    };
+  };
+  const frame = { ...FRAME, together: { query: 2, key: 3 } };
+  const { host, root } = show({ frame }, both);
+  await settle();
+  press(root, "ArrowDown");
+  await settle();
+  expect(find(root, ".fm-value").textContent).toBe("0.1100");
+  for (const key of ["ArrowDown", "ArrowRight"]) press(root, key);
+  expect(find(root, ".fm-value").textContent).toBe("0.2200");
+  const facts = find(root, ".fm-readout").textContent ?? "";
+  expect(facts).toContain("rank 2 of 2");
+  expect(facts).toContain("row sums to 0.66");
+  expect(root.querySelector(".fm-bars")?.getAttribute("aria-label")).toContain("head 0: 0.230");
+  const asked = host.asked.filter(({ question }) => question === "cell");
+  expect(asked).toEqual([{ question: "cell", args: { query: 0, key: 0 } }]);
 });
 
 test("without a kernel the rounded value stays, and says so", async () => {
@@ -328,11 +375,11 @@ const COMPARED: MatrixFrame = {
 
 test("a comparison says both values and their difference, and what its colours mean", async () => {
   const { root } = show({ frame: COMPARED, compare: { heads: [1] }, heads: [0] }, () => ({
-    result: {
-      about: COMPARED.key,
-      ...{ weight: -0.2, share: 0.3, first: 0.3, second: 0.5, row_sum: 1, rank: 2, n: 3 },
-    },
-    arrays: {},
+    result: { about: COMPARED.key },
+    arrays: oneCell(
+      { weight: -0.2, share: 0.3, first: 0.3, second: 0.5, row_sum: 1, rank: 2, n: 3 },
+      [],
+    ),
   }));
   await settle();
   expect(find(root, ".fm-caption").textContent).toContain("head 0 − head 1, layer 1");

@@ -1,6 +1,7 @@
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { adapter, createHost } from "../../js/shared/host/anywidget";
 import type { Host } from "../../js/shared/host/host";
+import { createPassing, REST_MS } from "../../js/shared/host/passing";
 import type { TraceState } from "../../js/shared/state";
 import { TRACE_TRAITS, type View } from "../../js/shared/view";
 import { FakeModel, StaticModel } from "./fake_model";
@@ -55,6 +56,75 @@ describe("state", () => {
     await nextFrame();
     expect(model.saves).toBe(0);
     expect(changes).toEqual([]);
+  });
+});
+
+afterEach(() => end.abort());
+
+describe("what the pointer is on", () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+  afterEach(() => void vi.useRealTimers());
+
+  test("reaches the kernel when it rests, once for all that it has passed", () => {
+    for (const token of [3, 4, 5, 6]) {
+      host.set({ hovered: token });
+      vi.advanceTimersByTime(REST_MS - 1);
+    }
+    expect([host.state.hovered, model.values.hovered, model.saves]).toEqual([6, null, 0]);
+    vi.advanceTimersByTime(1);
+    expect([model.values.hovered, model.saves]).toEqual([6, 1]);
+    vi.advanceTimersByTime(10 * REST_MS);
+    expect(model.saves).toBe(1);
+  });
+
+  test("is sent together with what changes next, never after it", () => {
+    host.set({ hovered: 3 });
+    host.set({ layer: 2 });
+    expect(model.values).toMatchObject({ hovered: 3, layer: 2 });
+    expect(model.saves).toBe(1);
+    vi.advanceTimersByTime(REST_MS);
+    expect(model.saves).toBe(1);
+  });
+
+  test("reaches a kernel that watches at once", () => {
+    model.values.watched = true;
+    host.set({ hovered: 3 });
+    expect([model.values.hovered, model.saves]).toEqual([3, 1]);
+  });
+
+  test("is what the kernel says, where that comes later", () => {
+    host.set({ hovered: 3 });
+    model.set("hovered", 9);
+    vi.advanceTimersByTime(REST_MS);
+    expect([host.state.hovered, model.values.hovered, model.saves]).toEqual([9, 9, 0]);
+  });
+
+  test("is nothing any more in another text", () => {
+    const texts = new FakeModel({ ...values(), scene: { model: "one" } });
+    const traits = [...NAMES, "scene"] as never[];
+    const other = createHost<Small>(texts.asModel, traits, () => {}, end.signal);
+    other.set({ hovered: 3 });
+    texts.set("scene", { model: "another" });
+    vi.advanceTimersByTime(REST_MS);
+    expect([other.state.hovered, texts.values.hovered, texts.saves]).toEqual([null, null, 0]);
+  });
+
+  test("is the same in all that shows the model", () => {
+    const [passing, shared] = [createPassing(), new FakeModel(values())];
+    const make = () =>
+      createHost<Small>(shared.asModel, NAMES, () => {}, end.signal, null, passing);
+    const [one, two] = [make(), make()];
+    one.set({ hovered: 3 });
+    two.set({ hovered: 4 });
+    expect([one.state.hovered, two.state.hovered, shared.saves]).toEqual([4, 4, 0]);
+    vi.advanceTimersByTime(REST_MS);
+    expect([shared.values.hovered, shared.saves]).toEqual([4, 1]);
+  });
+
+  test("is sent when the view ends", () => {
+    host.set({ hovered: 3 });
+    end.abort();
+    expect([model.values.hovered, model.saves]).toEqual([3, 1]);
   });
 });
 

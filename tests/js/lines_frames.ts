@@ -72,6 +72,7 @@ export function linesFrame(axes: Axes, made: Made): LinesFrame {
     shown: { n: lines.length, mass: 1 },
     scale: 1,
     faintest: 0.01,
+    together: { query: 1, key: 1 },
     mass: pack(mass, "float32"),
     sinks: {
       ...{ mode: "shown", words: "looked at by nearly all", share: 0 },

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from "vitest";
 import type { Answer, HostStatus } from "../../js/shared/host/host";
-import { createQuestion, type Question } from "../../js/shared/host/question";
+import { blockOf, createQuestion, type Question } from "../../js/shared/host/question";
 
 interface Asked {
   question: string;
@@ -102,6 +102,23 @@ test("only so many answers are kept, the newest", async () => {
     await answer(place);
   }
   expect([1, 2, 3].map((of) => double.value({ of }))).toEqual([undefined, 4, 6]);
+});
+
+test("of those that are kept, the one that was not looked at longest goes first", async () => {
+  for (const [place, of] of [1, 2].entries()) {
+    double.ask({ of });
+    await answer(place);
+  }
+  expect(double.value({ of: 1 })).toBe(2);
+  double.ask({ of: 3 });
+  await answer(2);
+  expect([1, 2, 3].map((of) => double.value({ of }))).toEqual([2, undefined, 6]);
+});
+
+test("neighbours are asked for as one", () => {
+  const blocks = [0, 1, 18, 19, 37, 38].map((place) => blockOf(place, 19));
+  expect(blocks.map(({ first }) => first)).toEqual([0, 0, 0, 19, 19, 38]);
+  expect(blocks.map(({ within }) => within)).toEqual([0, 1, 18, 0, 18, 0]);
 });
 
 test("a view that is gone hears of nothing", async () => {

@@ -141,8 +141,8 @@ def test_the_fan_of_a_token_is_exact(translation: Trace, unit: str, side: str) -
     assert answer["ok"], answer
     whole = translation.attention(2, [1, 3], kind="cross", unit=unit).numpy()
     expected = whole[:, 3] if side == "query" else whole[:, :, 3]
-    np.testing.assert_allclose(arrays["weights"], expected, atol=1e-7)
-    np.testing.assert_allclose(arrays["drawn"], expected.mean(axis=0)[None], atol=1e-7)
+    np.testing.assert_allclose(arrays["weights"][0], expected, atol=1e-7)
+    np.testing.assert_allclose(arrays["drawn"][0], expected.mean(axis=0)[None], atol=1e-7)
     assert arrays["heads"].tolist() == [1, 3]
 
 
@@ -163,11 +163,11 @@ def test_the_matrix_is_the_aggregate_within_half_a_step_per_row(
 
 def test_a_cell_is_exact_with_its_row_sum_and_heads(decoder_trace: Trace) -> None:
     view = FusedAttentionMatrix(decoder_trace, layer=1, heads=[0, 3])
-    answer, arrays = ask(view, "cell", query=9, key=4)
+    _, arrays = ask(view, "cell", query=9, key=4)
     whole = decoder_trace.attention(1, [0, 3], unit="word")
-    assert answer["result"]["weight"] == pytest.approx(float(whole[:, 9, 4].mean()), abs=1e-7)
-    assert answer["result"]["row_sum"] == pytest.approx(1, abs=1e-5)
-    np.testing.assert_allclose(arrays["weights"], whole[:, 9, 4], atol=1e-7)
+    assert arrays["weight"][0, 0] == pytest.approx(float(whole[:, 9, 4].mean()), abs=1e-7)
+    assert arrays["row_sum"][0] == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(arrays["weights"][0, 0], whole[:, 9, 4], atol=1e-7)
 
 
 def test_a_large_matrix_is_pooled_and_sharpens_in_a_tile(

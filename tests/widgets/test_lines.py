@@ -125,8 +125,8 @@ def test_hidden_sinks_leave_rows_that_sum_to_what_they_did(with_sink: Trace) -> 
     for side, position in (("query", 20), ("key", 7)):
         _, arrays = ask(view, "fan", position=position, side=side)
         drawn, own = (rest, true) if side == "query" else (rest.T, true.T)
-        np.testing.assert_allclose(arrays["drawn"][0], drawn[position], rtol=1e-4, atol=1e-7)
-        np.testing.assert_allclose(arrays["weights"].mean(axis=0), own[position], rtol=1e-4)
+        np.testing.assert_allclose(arrays["drawn"][0, 0], drawn[position], rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(arrays["weights"][0].mean(axis=0), own[position], rtol=1e-4)
 
 
 def test_all_off_leaves_the_lines_of_lit_tokens_only(with_sink: Trace) -> None:

@@ -71,6 +71,21 @@ def ask(view: FusedAttentionMatrix, question: str, **args: int) -> tuple[dict[st
     ]
 
 
+def ask_cell(view: FusedAttentionMatrix, query: int, key: int) -> dict[str, Any]:
+    """Return what is said of a cell; ``weights`` are those of its heads."""
+    asked = {"query": query, "key": key}
+    answered = reply(view, {"kind": "ask", "id": 1, "question": "cell", "args": asked})
+    assert answered is not None
+    names = [part["name"] for part in answered[0]["layout"]]
+    _, arrays = ask(view, "cell", **asked)
+    of_row = {"n", "row_sum"}
+    return {
+        name: array[0] if name in of_row else array[0, 0]
+        for name, array in zip(names, arrays, strict=True)
+        if name != "heads"
+    }
+
+
 # ---- comparisons ---------------------------------------------------------------------------------
 
 
@@ -115,7 +130,7 @@ def test_a_cell_of_a_comparison_says_both_values_and_its_rank(
     view = FusedAttentionMatrix(
         decoder_trace, layer=1, heads=[0], unit="token", compare={"heads": [2]}
     )
-    result, _ = ask(view, "cell", query=9, key=4)
+    result = ask_cell(view, 9, 4)
     first, second = eager(1)[0, 9], eager(1)[2, 9]
     assert result["weight"] == pytest.approx(first[4] - second[4], abs=1e-6)
     assert result["first"] == pytest.approx(first[4], abs=1e-6)
@@ -238,12 +253,12 @@ def test_without_special_tokens_their_rows_and_columns_are_gone_and_nothing_else
     places = unpack(view.axes["key"]["unit_of_token"])
     assert places[~special].tolist() == list(range(len(kept)))
     assert (places[special] == len(kept)).all()
-    result, (weights, _) = ask(view, "cell", query=3, key=2)
+    result = ask_cell(view, 3, 2)
     assert result["weight"] == pytest.approx(kept[3, 2], abs=1e-7)
     assert result["row_sum"] == pytest.approx(1, abs=1e-5)
     rows = np.flatnonzero(~special)
     true = framed.attention(1).numpy()[:, rows[3], rows[2]]
-    np.testing.assert_allclose(weights, true, atol=1e-7)
+    np.testing.assert_allclose(result["weights"], true, atol=1e-7)
 
 
 def test_normalised_rows_sum_to_one_over_what_is_shown(framed: Trace) -> None:
@@ -254,7 +269,7 @@ def test_normalised_rows_sum_to_one_over_what_is_shown(framed: Trace) -> None:
     expected = before / before.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(view.to_frame().to_numpy(), expected, rtol=1e-5)
     np.testing.assert_allclose(unpack(view.frame["exact"]), expected, rtol=1e-5)
-    result, _ = ask(view, "cell", query=3, key=2)
+    result = ask_cell(view, 3, 2)
     assert result["weight"] == pytest.approx(expected[3, 2], rel=1e-5)
     assert result["share"] == pytest.approx(before[3, 2], rel=1e-5)
 
@@ -295,7 +310,7 @@ def test_sinks_set_aside_leave_every_number_as_it_is(
     np.testing.assert_allclose(unpack(frame["exact"]), true, atol=1e-7)
     np.testing.assert_allclose(view.to_frame().to_numpy(), true, atol=1e-7)
     column = int(np.flatnonzero(sinks)[0])
-    result, _ = ask(view, "cell", query=5, key=column)
+    result = ask_cell(view, 5, column)
     assert result["weight"] == pytest.approx(true[5, column], abs=1e-7)
     assert result["rank"] == 1 + (true[5] > true[5, column]).sum()
 
@@ -325,7 +340,7 @@ def test_a_cell_is_ranked_among_those_that_are_drawn(
     )
     row = int(np.argmax(true[:, sinks].max(axis=1) - true[:, ~sinks].max(axis=1)))
     rest = np.where(sinks, 0, true[row])
-    result, _ = ask(hidden, "cell", query=row, key=int(rest.argmax()))
+    result = ask_cell(hidden, row, int(rest.argmax()))
     assert (result["rank"], result["n"]) == (1, (rest > 0).sum())
 
 
@@ -340,7 +355,7 @@ def test_hidden_sinks_are_gone_and_the_rest_sums_to_what_the_row_did(
     expected = rest * (true.sum(axis=1) / rest.sum(axis=1))[:, None]
     np.testing.assert_allclose(hidden.to_frame().to_numpy(), expected, atol=1e-6)
     assert np.abs(drawn(hidden.frame) - expected).max() <= 1 / 510 + 1e-6
-    result, _ = ask(hidden, "cell", query=5, key=2)
+    result = ask_cell(hidden, 5, 2)
     assert result["share"] == pytest.approx(true[5, 2], abs=1e-7)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 import traitlets
 
 from glasshead.code import asking
@@ -12,11 +11,9 @@ from glasshead.lines_code import lines_code
 from glasshead.map_view import MapView
 from glasshead.messages import question
 from glasshead.view import bundle
-from glasshead_backend.frames import pack
+from glasshead_backend.frames.fans import fans
 from glasshead_backend.frames.lines import (
     Rule,
-    drawn_fan,
-    fan,
     frame_key,
     lines_chunk,
     lines_frame,
@@ -128,17 +125,10 @@ class AttentionLines(MapView):
 
     @question
     def fan(self, position: int, side: Literal["query", "key"]) -> Answer:
-        """Exact weights of everything that a unit looks at (or that looks at it), by heads."""
+        """Exact weights of all that a unit looks at (or that looks at it), and its neighbours."""
         asked, sinks = self._selection, self._sinks
-        weights = fan(self.trace, asked, position, side)
-        drawn = drawn_fan(self.trace, asked, sinks, position, side)
-        heads = torch.tensor(self.heads or list(range(weights.shape[0])))
-        about = {"key": frame_key(asked, sinks), "position": position, "side": side}
-        return about, {
-            "weights": pack(weights, torch.float32),
-            "drawn": pack(drawn, torch.float32),
-            "heads": pack(heads, torch.uint16),
-        }
+        result, arrays = fans(self.trace, asked, sinks, position, side)
+        return {"key": frame_key(asked, sinks), **result}, arrays
 
     @question
     def lines(self, chunk: int) -> Answer:

@@ -127,6 +127,7 @@ class Explorer(_Carrier):
             made.pop_all()  # all are there: none is closed
         self.set_trait("prompt", prompt_of(trace))
         self._links = Links([self, *self.views])
+        self._note_observers()
         for name, view in self._views.items():
             view.observe(self._gather, names=["busy", "error", "frame"])
             tell = partial(self._tell_of, name)
@@ -229,6 +230,19 @@ class Explorer(_Carrier):
                 # The layer slider lies on the chart's picture, whether or not that is in view.
                 view.is_shown = view in in_view or (name == "chart" and not view.is_slow)
             self.draw()
+
+    def note_observers(self) -> None:
+        """Somebody observes a pane, or no longer does."""
+        if hasattr(self, "_links"):
+            self._note_observers()
+
+    def _observers_of_pointer(self) -> list[Any]:
+        """Return those of the explorer and its panes, without what links these to each other."""
+        links = getattr(self, "_links", None)  # traitlets asks before anything is made
+        own = () if links is None else (links.follow,)
+        panes: dict[str, Any] = getattr(self, "_views", {})
+        of_panes = (each for view in panes.values() for each in view.observers_of_pointer())
+        return [each for each in (*super()._observers_of_pointer(), *of_panes) if each not in own]
 
     # ---- drawing ------------------------------------------------------------------------------
 

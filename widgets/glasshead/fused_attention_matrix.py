@@ -14,9 +14,9 @@ from glasshead.messages import question
 from glasshead.view import bundle
 from glasshead_backend import Trace
 from glasshead_backend.frames import axes, pack
+from glasshead_backend.frames.cells import matrix_cell
 from glasshead_backend.frames.drawn import MatrixAsked, first_difference
 from glasshead_backend.frames.matrix import (
-    matrix_cell,
     matrix_cells,
     matrix_frame,
     matrix_table,
@@ -305,7 +305,7 @@ class FusedAttentionMatrix(MapView):
 
     @question
     def cell(self, query: int, key: int) -> Answer:
-        """Exact number of one cell, its row's sum, its rank there, and its weight in every head."""
+        """Exact numbers of a cell and its neighbours: rank and sum of the row, weight by heads."""
         trace, asked, other = self._shown
         result, arrays = matrix_cell(trace, asked, query, key, other)
         return self._about(result), arrays

@@ -48,7 +48,7 @@ class Links:
         for view in views[1:]:
             view.set(**_differing(first, view))
         for view in views:
-            view.observe(self._on_change, names=[n for n in SHARED if view.has_trait(n)])
+            view.observe(self.follow, names=[n for n in SHARED if view.has_trait(n)])
 
     @contextmanager
     def paused(self) -> Generator[None, None, None]:
@@ -67,7 +67,8 @@ class Links:
         first, *others = self._views
         return not any(_differing(first, view) for view in others)
 
-    def _on_change(self, change: dict[str, Any]) -> None:
+    def follow(self, change: dict[str, Any]) -> None:
+        """Bring the others in line with the view that has changed."""
         # Comes from within the change of a view, which holds the lock that all of them share.
         if self._passing_on:
             return

@@ -41,6 +41,9 @@ class Draws(Protocol):
         """Return the id of the way to the page."""
         ...
 
+    def note_observers(self) -> None:
+        """Somebody observes a pane, or no longer does."""
+
 
 class Pane(TraceView):
     """Stands below a view in place of TraceView, and makes it a part of an explorer.
@@ -87,6 +90,15 @@ class Pane(TraceView):
 
     def _comm_id(self) -> str | None:
         return self._draws.comm_id()
+
+    def _note_observers(self) -> None:
+        super()._note_observers()
+        if hasattr(self, "_draws"):
+            self._draws.note_observers()
+
+    def observers_of_pointer(self) -> list[Any]:
+        """Return what is called when the pointer moves."""
+        return self._observers_of_pointer()
 
     def show(self, is_wanted: Callable[[], bool]) -> None:
         """Draw what is due, unless nobody wants it any more."""

@@ -89,6 +89,12 @@ class View(anywidget.AnyWidget):
         sync=True
     )
     busy = traitlets.Unicode("", help="What is being computed; empty = nothing.").tag(sync=True)
+    watched = traitlets.Bool(
+        False,
+        read_only=True,
+        help="Somebody observes what the pointer is on: the page tells it at once, else when the "
+        "pointer rests.",
+    ).tag(sync=True)
 
     story = traitlets.List(
         traitlets.Dict(), help="Steps told over the view, by glasshead.story.", read_only=True
@@ -139,6 +145,39 @@ class View(anywidget.AnyWidget):
         with self._lock, self.hold_sync(), self.hold_trait_notifications():
             for name, value in traits.items():
                 setattr(self, name, value)
+
+    def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:  # noqa: A002
+        """Call `handler` when traits change; as :meth:`traitlets.HasTraits.observe`."""
+        super().observe(handler, names, type)
+        self._note_observers()
+
+    def unobserve(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:  # noqa: A002
+        """Call `handler` no more; as :meth:`traitlets.HasTraits.unobserve`."""
+        super().unobserve(handler, names, type)
+        self._note_observers()
+
+    def unobserve_all(self, name: Any = traitlets.All) -> None:
+        """Call nobody any more; as :meth:`traitlets.HasTraits.unobserve_all`."""
+        super().unobserve_all(name)
+        self._note_observers()
+
+    def _note_observers(self) -> None:
+        """Tell the page whether anybody here wants to know at once what the pointer is on."""
+        watched = len(self._observers_of_pointer()) > 0
+        if watched != self.watched:
+            with self._lock:
+                self.set_trait("watched", watched)
+
+    def _observers_of_pointer(self) -> list[Any]:
+        """Return what is called when the pointer moves."""
+        known: dict[Any, dict[Any, list[Any]]] = self._trait_notifiers
+        by_type = [known.get(name, {}) for name in (*_OF_POINTER, traitlets.All)]
+        return [
+            observer
+            for observers in by_type
+            for of_type in ("change", traitlets.All)
+            for observer in observers.get(of_type, [])
+        ]
 
     def state(self) -> dict[str, Any]:
         """Return everything that decides the picture, as JSON.
@@ -338,7 +377,10 @@ class View(anywidget.AnyWidget):
         return reply(self, content)
 
 
-_PASSING = {"error", "busy", "hovered", "hovered_source", "step"}
+_OF_POINTER = ("hovered", "hovered_source")
+"""Traits that say what the pointer is on."""
+
+_PASSING = {"error", "busy", *_OF_POINTER, "step"}
 """Traits that say what is going on, not what is shown."""
 
 

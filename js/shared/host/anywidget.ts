@@ -10,6 +10,7 @@ import { createSchedule } from "../schedule";
 import type { ViewState } from "../state";
 import { VIEW_TRAITS, type View, type ViewClass } from "../view";
 import { type Host, same } from "./host";
+import { createPassing, PASSING, type Passing } from "./passing";
 import { answerPictures } from "./pictures";
 import { createWire, type Port } from "./wire";
 
@@ -20,14 +21,18 @@ export type Model = Pick<AnyModel, "get" | "set" | "on" | "off" | "save_changes"
 export function adapter<S extends ViewState>(
   view: ViewClass<S>,
 ): () => Extract<AnyWidget, { render?: unknown }> {
-  return () => ({
-    render({ model, el, signal }) {
-      const abort = new AbortController();
-      signal?.addEventListener("abort", () => abort.abort(), { once: true });
-      mount(view, model, el, abort.signal);
-      return () => abort.abort();
-    },
-  });
+  return () => {
+    // anywidget calls this once for a model, whatever shows it.
+    const passing = createPassing();
+    return {
+      render({ model, el, signal }) {
+        const abort = new AbortController();
+        signal?.addEventListener("abort", () => abort.abort(), { once: true });
+        mount(view, model, el, abort.signal, passing);
+        return () => abort.abort();
+      },
+    };
+  };
 }
 
 /** Puts a view of a model into an element, until the signal ends it. */
@@ -36,11 +41,13 @@ export function mount<S extends ViewState>(
   model: Model,
   el: HTMLElement,
   signal: AbortSignal,
+  passing: Passing = createPassing(),
 ): void {
   const names = [...Object.keys(VIEW_TRAITS), ...Object.keys(viewClass.traits)] as (keyof S &
     string)[];
   let view: View<S> | null = null;
-  const host = createHost<S>(model, names, (changed) => view?.update(changed), signal, el);
+  const update = (changed: Partial<S>): void => view?.update(changed);
+  const host = createHost<S>(model, names, update, signal, el, passing);
   signal.addEventListener("abort", () => view?.destroy());
   try {
     // Boxes of widgets ask for no width: the view takes what there is.
@@ -61,6 +68,7 @@ export function createHost<S extends object>(
   onChange: (changed: Partial<S>) => void,
   signal: AbortSignal,
   el: Element | null = null,
+  passing: Passing = createPassing(),
 ): Host<S> {
   const state = {} as S;
   const changed = new Set<keyof S & string>();
@@ -76,15 +84,37 @@ export function createHost<S extends object>(
     changed.add(name);
     schedule.request(report);
   };
+  const takeBack = (held: object): void => {
+    for (const name of Object.keys(held) as (keyof S & string)[]) take(name, model.get(name));
+  };
   for (const name of traits) {
     state[name] = model.get(name);
     // One listener per trait: space-separated event names never fire in some hosts.
-    listen(model, `change:${name}`, () => take(name, model.get(name)), signal);
+    const changed = (): void => {
+      passing.drop(name);
+      // What the pointer was on in another text is no place in this one.
+      if (name === "scene") takeBack(passing.release());
+      take(name, model.get(name));
+    };
+    listen(model, `change:${name}`, changed, signal);
   }
   const wire = createWire(
     { ...portOf(model, el, signal), greeting: () => greeting(state) },
     signal,
   );
+  passing.onHold((held) => {
+    for (const name of traits) if (name in held) take(name, held[name] as S[typeof name]);
+  }, signal);
+  const write = (changes: Readonly<Record<string, unknown>>): void => {
+    for (const [name, value] of Object.entries(changes)) model.set(name, value);
+    // Read-only hosts throw; the view itself has its new state all the same.
+    attempt(() => model.save_changes());
+  };
+  const sendHeld = (): void => {
+    const held = passing.release();
+    if (Object.keys(held).length) write(held);
+  };
+  signal.addEventListener("abort", () => attempt(sendHeld));
   return {
     state,
     set(partial) {
@@ -93,13 +123,13 @@ export function createHost<S extends object>(
         (name) => !same(state[name], partial[name]),
       );
       if (names.length === 0) return;
-      for (const name of names) {
-        take(name, partial[name] as S[typeof name]);
-        model.set(name, partial[name]);
-      }
-      // Read-only hosts throw; the view itself has its new state all the same.
-      attempt(() => model.save_changes());
-      wire.expect();
+      for (const name of names) take(name, partial[name] as S[typeof name]);
+      const changes = pick(partial as S, names) as Record<string, unknown>;
+      const isPassing = names.every((name) => PASSING.has(name));
+      if (isPassing && model.get("watched") !== true) passing.hold(changes, sendHeld);
+      else write({ ...passing.release(), ...changes });
+      // Nobody answers to where the pointer is.
+      if (!isPassing) wire.expect();
     },
     ask: (question, args, asker) => wire.ask(question, args, asker),
     stop: () => attempt(() => model.send({ kind: "stop" })),

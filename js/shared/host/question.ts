@@ -24,13 +24,19 @@ export interface QuestionOptions<A, T> {
   /** Reads an answer; null where it is not about what is shown. */
   read(answer: Answer, args: A): T | null;
   onReply(): void;
-  /** Answers that are kept. */
+  /** Answers that are kept: those that were looked at last. */
   most?: number;
 }
 
 /** Whether an answer is about the picture that is shown, by the state that each says. */
 export function isAbout(answered: unknown, shown: unknown): boolean {
   return JSON.stringify(answered) === JSON.stringify(shown);
+}
+
+/** The block that a place is in, where an answer is about `size` neighbours at once. */
+export function blockOf(place: number, size: number): { first: number; within: number } {
+  const within = place % Math.max(1, size);
+  return { first: place - within, within };
 }
 
 export function createQuestion<A extends Record<string, string | number>, T>(
@@ -52,7 +58,15 @@ export function createQuestion<A extends Record<string, string | number>, T>(
     for (const [key] of refused) replies.delete(key);
     if (refused.length) onReply();
   }, signal);
-  const reply = (args: A): Reply<T> | undefined => replies.get(JSON.stringify(args));
+  const reply = (args: A): Reply<T> | undefined => {
+    const key = JSON.stringify(args);
+    const known = replies.get(key);
+    if (known) {
+      replies.delete(key);
+      replies.set(key, known);
+    }
+    return known;
+  };
   return {
     reply,
     value(args) {

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from glasshead_backend.checks import positions
+from glasshead_backend.frames.fans import units_together
 from glasshead_backend.frames.head_pictures import head_pictures
 from glasshead_backend.frames.pack import index_dtype, pack
 from glasshead_backend.frames.sinks import SinksPart
@@ -19,11 +20,10 @@ from glasshead_backend.trace import run_of
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-    from glasshead_backend.asking import Selection, Side
+    from glasshead_backend.asking import Selection
     from glasshead_backend.capture.call import AttentionCall
     from glasshead_backend.frames.pack import Packed
     from glasshead_backend.frames.sinks import Wanted
-    from glasshead_backend.maps.attention_map import AttentionMap
     from glasshead_backend.trace import Trace
 
 LINE_BUDGET = 20_000
@@ -164,11 +164,13 @@ def lines_frame(trace: Trace, asked: Selection, sinks: Wanted, rule: Rule) -> di
         ``lines``: of every map and row the ``per_row`` strongest, at most about 20,000 in all, with
         exact weights; of texts over 400 units those of the first 128 rows (``lines_chunk`` has the
         rest). ``shown``: how many of all lines the rule draws, and their share. ``scale``: the
-        weight that is drawn in full. Thumbnails show every head of the layer.
+        weight that is drawn in full. ``together``: of how many units an answer has the fans.
+        Thumbnails show every head of the layer.
     """
     lines = strongest_lines(trace, asked, sinks)
     call = run_of(trace).call(asked.layer, asked.kind)
     arrays, part = _chunk(lines, 0)
+    heads = attention_map(run_of(trace), replace(asked, aggregate=None))
     return {
         "key": frame_key(asked, sinks),
         "kind": "lines",
@@ -182,6 +184,7 @@ def lines_frame(trace: Trace, asked: Selection, sinks: Wanted, rule: Rule) -> di
         "shown": lines.shown(rule),
         "scale": lines.scale(),
         "faintest": FAINTEST,
+        "together": units_together(heads, lines.weights.shape[0]),
         "mass": pack(lines.mass, torch.float32),
         "sinks": lines.sinks,
         "minimap": pack(lines.pooled, torch.uint8),
@@ -298,28 +301,6 @@ def _arrivals(lines: Lines, start: int, stop: int) -> tuple[Tensor, Tensor, Tens
     weight = lines.weights[of_map[kept], row[kept], rank[kept]]
     kept = kept[weight.argsort(descending=True, stable=True)[:_ARRIVALS]]
     return of_map[kept], row[kept], rank[kept]
-
-
-def fan(trace: Trace, asked: Selection, position: int, side: Side) -> Float[Tensor, "head other"]:
-    """Exact weights of one row (side "query") or column (side "key") of some heads, each by itself.
-
-    Only the rows of the unit itself are computed, or all rows in blocks for a column. For words the
-    same rule holds as for whole maps: sum over a word's key tokens, mean over its query tokens.
-    """
-    return _one(attention_map(run_of(trace), replace(asked, aggregate=None)), position, side)
-
-
-def drawn_fan(
-    trace: Trace, asked: Selection, sinks: Wanted, position: int, side: Side
-) -> Float[Tensor, "map other"]:
-    """Return the same as lines are drawn: heads combined, and sinks taken out."""
-    return _one(SinksPart(trace, asked, sinks).as_drawn(), position, side)
-
-
-def _one(of: AttentionMap, position: int, side: Side) -> Float[Tensor, "map other"]:
-    if side == "query":
-        return of.whole(positions([position], of.n_rows))[:, 0]
-    return of.column(positions([position], of.n_columns))
 
 
 def _as_bytes(values: Float[Tensor, "height width"]) -> Tensor:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from glasshead_backend.frames.cells import cells_together
 from glasshead_backend.frames.drawn import Drawn, map_title
 from glasshead_backend.frames.margins import Margins
 from glasshead_backend.frames.pack import SIGNED_ZERO, pack, quantise_rows, quantise_signed_rows
 from glasshead_backend.maps.pooling import Pooling
 from glasshead_backend.maps.sinks import rule
-from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.running.threads import undisturbed
 from glasshead_backend.trace import run_of
 
@@ -59,7 +58,8 @@ def matrix_frame(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -
         itself, which says nothing: ``largest`` is without it. ``compare``: what is taken away, and
         how far the rows are apart; None where nothing is. ``sinks``: as in
         :meth:`~glasshead_backend.frames.sinks.SinksPart.part`, by drawn rows and columns.
-        ``hidden``: how many rows and columns are left out.
+        ``hidden``: how many rows and columns are left out. ``together``: of how many rows and
+        columns an answer has the cells.
     """
     drawn = Drawn(trace, asked, other)
     picture, margins = _Picture(drawn), Margins(drawn)
@@ -87,6 +87,7 @@ def matrix_frame(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -
         "compare": _compared(drawn, margins, other),
         "sinks": _sinks(drawn, margins, rule(causal=run_of(trace).is_causal(asked.selection.kind))),
         "hidden": {"rows": rows, "cols": columns},
+        "together": cells_together(trace, asked, drawn),
     }
 
 
@@ -136,47 +137,6 @@ def matrix_table(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -
         index=pd.Index(labels("query", drawn.rows), name="looks"),
         columns=pd.Index(labels("key", drawn.columns), name="at"),
     )
-
-
-def matrix_cell(
-    trace: Trace, asked: MatrixAsked, query: int, key: int, other: Trace | None = None
-) -> tuple[dict[str, Any], dict[str, Packed]]:
-    """Everything there is to know of one cell.
-
-    Returns
-    -------
-    result : dict
-        ``weight`` as drawn; ``share`` of all attention of the row, the model's own weight;
-        ``row_sum`` of the model's row; ``rank`` of the cell among those of its row that are drawn
-        and ``n``, how many of them are not zero (differences by size). Of a comparison ``first``
-        and ``second``, what is compared.
-    arrays : dict
-        Of weights: ``weights`` and ``heads``, the model's own weight of the cell in every head.
-    """
-    drawn = Drawn(trace, asked, other)
-    unit, at = drawn.rows[query], drawn.columns[key]
-    heads = attention_map(run_of(trace), replace(asked.selection, aggregate=None))
-    of_heads = heads.whole([unit])[:, 0]
-    mean = asked.selection.aggregate == "mean"
-    row = of_heads.mean(dim=0) if mean else of_heads.amax(dim=0)
-    block = drawn.dressed(row[None], [unit])
-    true, first, said = (values[0] for values in (block.true, block.first, block.said))
-    ranked = said.abs()
-    result = {
-        "query": query,
-        "key": key,
-        "weight": float(said[key]),
-        "share": float(true[key]),
-        "row_sum": float(row.sum()),
-        "rank": 1 + int((ranked > ranked[key]).sum()),
-        "n": int((ranked > 0).sum()),
-        "first": float(first[key]),
-        "second": float(first[key] - said[key]),
-    }
-    return result, {
-        "weights": pack(of_heads[:, at], torch.float32),
-        "heads": pack(torch.tensor(list(heads.heads)), torch.uint16),
-    }
 
 
 def matrix_cells(

@@ -230,6 +230,16 @@ class AttentionMap:
                 found[:, place] = weights[..., seen].sum(dim=-1)
         return found
 
+    def columns(self, columns: range) -> Float[Tensor, "map row column"]:
+        """Weights with which every row looks at each of some neighbouring columns."""
+        shape = (self.n_maps, self.n_rows, len(columns))
+        found = torch.zeros(shape, dtype=self.dtype, device=self.device)
+        with undisturbed(self.device):
+            for place, weights in self.blocks():
+                seen = weights[..., columns.start : columns.stop]
+                found[:, place, : seen.shape[-1]] = seen
+        return found
+
     def pooled(
         self,
         rows: range | None = None,
