@@ -17,9 +17,11 @@ from glasshead.long_work import LongWork
 from glasshead.map_view import MapView
 from glasshead.messages import question, reply
 from glasshead.names import no_such_name, settable_traits
-from glasshead.pane import carried_traits, own_traits, pane_class
+from glasshead.pane import Carried, carried_traits, own_traits, pane_class
 from glasshead.perplexity_strip import PerplexityStrip
 from glasshead.prompt import prompt_of, trace_again
+from glasshead.trace_view import require_trace
+from glasshead.values import required
 from glasshead.view import View, bundle, require_names
 from glasshead_backend import Cancelled
 
@@ -112,7 +114,9 @@ class Explorer(_Carrier):
     def __init__(self, trace: Trace, **state: Any) -> None:
         self._views: dict[str, Any] = {}
         self._drawing, self._tracing = LongWork(self._tell), LongWork(self._tell)
+        require_trace(type(self), trace)
         require_names(type(self), state)
+        state = {name: self._required(name, value) for name, value in state.items()}
         self._has_begun = self._is_pane_error = False
         self._doing = ""
         # The pictures of the explorer and its panes when they last agreed.
@@ -178,6 +182,13 @@ class Explorer(_Carrier):
             known = {*PANES, *settable_traits(type(self), View)}
             raise AttributeError(no_such_name(type(self), name, known))
         raise AttributeError(name)
+
+    def _required(self, name: str, value: Any) -> Any:
+        """What is a pane's is refused under the name that it has here."""
+        trait = getattr(type(self), name, None)
+        if isinstance(trait, Carried) and not trait.read_only:
+            return required(self, trait.like, name, value)
+        return super()._required(name, value)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture of the first pane that is shown."""
