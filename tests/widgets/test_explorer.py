@@ -260,10 +260,11 @@ def test_a_state_restores_the_whole_instrument(translation: Trace) -> None:
 def test_the_code_names_every_pane_that_is_shown(translation: Trace) -> None:
     explorer = settled(explore(translation, kind="encoder", layer=1, heads=[1]))
     code = explorer.code()
-    for view in (explorer.lines, explorer.matrix, explorer.strip, explorer.chart):
-        assert view.code() in code
+    for name in ("lines", "matrix", "strip", "chart"):
+        *before, last = explorer.pane(name).code().splitlines()
+        assert "\n".join([*before, f"{name} = {last}"]) in code
     explorer.panes = ["strip"]
-    assert explorer.code().endswith(explorer.strip.code())
+    assert explorer.code().endswith(f"strip = {explorer.strip.code()}")
 
 
 @pytest.mark.parametrize("rounds", [60])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import traitlets
 
 from glasshead.attention_lines import AttentionLines
+from glasshead.code import named
 from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.head_finder import HeadFinder
 from glasshead.layer_stats_chart import LayerStatsChart
@@ -195,9 +196,12 @@ class Explorer(_Carrier):
         return (self._in_view() or self.views)[0].to_frame()
 
     def code(self) -> str:
-        """Return the Python that gives the numbers behind the panes that are shown."""
+        """Return the Python that gives the numbers behind the panes that are shown.
+
+        Each are kept under the pane's name: ``lines``, ``matrix`` ...
+        """
         parts = [
-            f"# {_TITLES[name]}\n{view.code()}"
+            f"# {_TITLES[name]}\n{named(name, view.code())}"
             for name, view in self._views.items()
             if view in self._in_view()
         ]

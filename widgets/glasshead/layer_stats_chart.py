@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 import traitlets
 
+from glasshead.chart_code import chart_code
 from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
@@ -110,8 +111,7 @@ class LayerStatsChart(TraceView):
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""
-        measure = f"{self.metric!r}.measure(trace, {self.kind!r}).to_frame()"
-        return f"from glasshead import {type(self.metric).__name__}\n\n{measure}"
+        return chart_code(self.metric, self.kind)
 
     # ---- measuring ----------------------------------------------------------------------------
 
