@@ -3,6 +3,7 @@
 import { button, type Child, h } from "../shared/dom";
 import type { Host, PaneWords } from "../shared/host/host";
 import { type PaneHost, paneHost } from "../shared/host/pane";
+import { hasFrame } from "../shared/state";
 import type { View, ViewClass } from "../shared/view";
 import { type ExplorerState, PANES, type PaneName, paneTraits, SHARED } from "./state";
 
@@ -16,6 +17,7 @@ export class Pane {
   natural = 0;
   readonly #host: PaneHost<AnyState>;
   readonly #view: View<AnyState>;
+  readonly #missing: Missing;
 
   constructor(
     readonly name: PaneName,
@@ -27,8 +29,11 @@ export class Pane {
     const names = paneTraits(name);
     this.#host = paneHost(explorer as unknown as Host<never>, name, names, SHARED, words);
     const place = h("div", { class: "ex-pane-view" });
-    this.element = h("div", { class: "ex-pane", data: { pane: name } }, place, tools);
+    this.#missing = missing(explorer);
+    const parts = [this.#missing.element, place, tools];
+    this.element = h("div", { class: "ex-pane", data: { pane: name } }, ...parts);
     this.#view = new view(place, this.#host);
+    this.#missing.update(this.#host.state.frame);
     this.root = place.firstElementChild as HTMLElement;
   }
 
@@ -36,6 +41,7 @@ export class Pane {
   update(names: Iterable<string>): void {
     const changed = this.#host.changed(names);
     if (Object.keys(changed).length) this.#view.update(changed);
+    this.#missing.update(this.#host.state.frame);
   }
 
   get height(): number {
@@ -51,8 +57,46 @@ export class Pane {
 
   destroy(): void {
     this.#view.destroy();
+    this.#missing.end();
     this.element.remove();
   }
+}
+
+/** Milliseconds until a pane without a picture is not one that the kernel is about to draw. */
+const PATIENCE = 1000;
+
+interface Missing {
+  readonly element: HTMLElement;
+  update(frame: AnyState["frame"]): void;
+  end(): void;
+}
+
+/** A pane whose drawing was cancelled before it had a picture is drawn when that is asked for. */
+function missing(explorer: Host<ExplorerState>): Missing {
+  const draw = button(
+    "gh-button",
+    () => {
+      explorer.ask("redraw", {}).catch(() => {
+        // Where the kernel has gone meanwhile, the explorer says so.
+      });
+    },
+    { data: { action: "draw" } },
+    "Draw",
+  );
+  const element = h("p", { class: "ex-missing" }, "This pane was not drawn. ", draw);
+  element.hidden = true;
+  let timer = 0;
+  return {
+    element,
+    update(frame) {
+      const { status, state } = explorer;
+      const isHere = hasFrame(frame) || state.busy !== "" || status === "no kernel";
+      window.clearTimeout(timer);
+      if (isHere) element.hidden = true;
+      else timer = window.setTimeout(() => (element.hidden = false), PATIENCE);
+    },
+    end: () => window.clearTimeout(timer),
+  };
 }
 
 export interface Tools {

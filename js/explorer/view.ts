@@ -35,7 +35,7 @@ export class ExplorerView implements View<ExplorerState> {
     });
     const { body, controls, root, signal } = this.#shell;
     this.#header = createHeader(host, signal);
-    this.#prompt = promptBox(host, (words) => this.#shell.setStatus(words));
+    this.#prompt = promptBox(host, signal, (words) => this.#shell.setStatus(words));
     this.#code = codePanel(host, signal);
     this.#switches = paneSwitches(host);
     this.#panes = new Panes(host, signal, this.#shell);
@@ -50,6 +50,7 @@ export class ExplorerView implements View<ExplorerState> {
       this.#code.element,
       this.#panes.element,
     );
+    host.onStatus(() => this.#panes.update({}), signal);
     root.addEventListener("keydown", (event) => commonKeys(event, host), { signal });
     this.update({});
   }

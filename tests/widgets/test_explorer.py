@@ -195,6 +195,27 @@ def test_cancelling_goes_back_to_the_last_pictures_of_all_panes(
     go_on.set()
 
 
+def test_panes_whose_first_drawing_was_cancelled_are_drawn_when_that_is_asked_for(
+    translation: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    make = PANES["matrix"]._make_frame
+
+    def slowly(self: Any) -> dict[str, Any]:
+        go_on.wait(30)
+        return make(self)
+
+    monkeypatch.setattr(PANES["matrix"], "_make_frame", slowly)
+    explorer = explore(translation, layer=1)
+    explorer.cancel()
+    go_on.set()
+    assert (explorer.busy, explorer.matrix_frame) == ("", {})
+    assert Page(explorer, monkeypatch).ask("redraw")["ok"]
+    settled(explorer)
+    assert layers_drawn(explorer) == {1}
+    assert explorer.strip_frame["kind"] == "strip"
+
+
 def test_another_trace_is_shown_in_all_panes_and_the_earlier_text_is_kept(
     decoder_trace: Trace,
 ) -> None:

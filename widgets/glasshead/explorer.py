@@ -360,6 +360,13 @@ class Explorer(_Carrier):
         self._tracing.start(work)
         return {}, {}
 
+    @question
+    def redraw(self) -> Answer:
+        """Draw what has no picture: its drawing was cancelled."""
+        with self._lock:
+            self.draw()
+        return {}, {}
+
     def send_for(self, pane: Any, content: Any) -> None:
         """Send the page a message that is for a pane."""
         name = next(name for name, view in self._views.items() if view is pane)

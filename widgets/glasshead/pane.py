@@ -105,6 +105,7 @@ class Pane(TraceView):
         was_running = self._long_work.is_running
         self._long_work.end()
         self.busy = ""
+        self.is_due = self.is_due or was_running
         return was_running
 
     def go_back(self, picture: Picture) -> None:
