@@ -72,7 +72,10 @@ export class Panes {
 
   update(changed: Partial<ExplorerState>): void {
     const shown = this.shown;
-    if ("large" in changed || "panes" in changed || this.#panes.size === 0) this.#exchange(shown);
+    const exchanged = "large" in changed || "panes" in changed || this.#panes.size === 0;
+    const from = exchanged ? this.#focusedPane() : null;
+    if (exchanged) this.#exchange(shown);
+    if (from) this.#focusAfter(from, shown);
     for (const pane of this.#panes.values()) pane.update(Object.keys(changed));
     if ("prompt" in changed) this.#division = null;
     this.#schedule.request(this.#place);
@@ -81,6 +84,25 @@ export class Panes {
   destroy(): void {
     for (const pane of this.#panes.values()) pane.destroy();
     this.#panes.clear();
+  }
+
+  #focused(): Element | null {
+    return (this.element.getRootNode() as Document | ShadowRoot).activeElement ?? null;
+  }
+
+  /** The pane that the focus is in. */
+  #focusedPane(): PaneName | null {
+    const focused = this.#focused();
+    const within = (pane: Pane): boolean => pane.element.contains(focused);
+    return [...this.#panes.values()].find(within)?.name ?? null;
+  }
+
+  /** A button that goes with its pane hands the focus to the pane's other size, or to the next. */
+  #focusAfter(from: PaneName, shown: readonly PaneName[]): void {
+    if (this.#focusedPane()) return;
+    const next = shown.find((name) => PANE_NAMES.indexOf(name) >= PANE_NAMES.indexOf(from));
+    const pane = this.#panes.get(next ?? shown.at(-1) ?? from);
+    pane?.element.querySelector<HTMLElement>(".ex-pane-tools button")?.focus();
   }
 
   /** Takes out the panes that are no longer shown, and makes those that are new. */
@@ -171,10 +193,15 @@ export class Panes {
     const two = panes.length > 1 && width >= TWO_FROM;
     this.element.classList.toggle("is-two", two);
     for (const pane of panes) if (pane.height === 0) pane.natural = pane.root.offsetHeight;
+    const focused = this.#focused();
     const division = two ? this.#divide(panes) : { left: names, right: [] };
     for (const side of ["left", "right"] as const) {
       const elements = division[side].flatMap((name) => this.#panes.get(name)?.element ?? []);
       fillInOrder(this.#columns[side], elements);
+    }
+    // A pane that comes to another column takes the focus with it.
+    if (focused instanceof HTMLElement && this.element.contains(focused)) {
+      if (this.#focused() !== focused) focused.focus({ preventScroll: true });
     }
     if (!two) for (const pane of panes) pane.height = this.#alone(pane);
     else if (this.#division) this.#even(panes, this.#division);
