@@ -2,6 +2,7 @@
 
 import { button, h } from "../shared/dom";
 import { type Host, isAbort } from "../shared/host/host";
+import { handled } from "../shared/keys";
 import type { ExplorerState } from "./state";
 
 export interface CodePanel {
@@ -48,13 +49,24 @@ export function codePanel(host: Host<ExplorerState>, signal: AbortSignal): CodeP
       },
     );
   };
+  const open = (on: boolean): void => {
+    element.hidden = !on;
+    opener.setAttribute("aria-expanded", String(on));
+    if (on) ask();
+  };
+  element.addEventListener(
+    "keydown",
+    (event) => {
+      if (event.key !== "Escape") return;
+      handled(event);
+      open(false);
+      opener.focus();
+    },
+    { signal },
+  );
   const opener = button(
     "gh-button",
-    () => {
-      element.hidden = !element.hidden;
-      opener.setAttribute("aria-expanded", String(!element.hidden));
-      if (!element.hidden) ask();
-    },
+    () => open(element.hidden !== false),
     {
       attrs: { title: "The Python that gives the numbers on this page" },
       aria: { expanded: false },

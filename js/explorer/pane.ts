@@ -29,6 +29,7 @@ export class Pane {
   isStale = true;
   readonly #host: PaneHost<AnyState>;
   readonly #view: View<AnyState>;
+  readonly #missing: Missing;
 
   constructor(
     readonly name: PaneName,
@@ -40,8 +41,11 @@ export class Pane {
     const names = paneTraits(name);
     this.#host = paneHost(explorer as unknown as Host<never>, name, names, SHARED, words);
     const place = h("div", { class: "ex-pane-view" });
-    this.element = h("div", { class: "ex-pane", data: { pane: name } }, place, tools);
+    this.#missing = missing(explorer);
+    const parts = [this.#missing.element, place, tools];
+    this.element = h("div", { class: "ex-pane", data: { pane: name } }, ...parts);
     this.#view = new view(place, this.#host);
+    this.#missing.update(this.#host.state.frame);
     this.root = place.firstElementChild as HTMLElement;
     this.natural = USUAL[name];
   }
@@ -52,6 +56,7 @@ export class Pane {
     const of = Object.keys(changed);
     if (of.some((trait) => !SAME_HEIGHT.has(trait))) this.isStale = true;
     if (of.length) this.#view.update(changed);
+    this.#missing.update(this.#host.state.frame);
   }
 
   /** Whether its picture is there, and of the kind and the unit that are chosen. */
@@ -86,8 +91,46 @@ export class Pane {
 
   destroy(): void {
     this.#view.destroy();
+    this.#missing.end();
     this.element.remove();
   }
+}
+
+/** Milliseconds until a pane without a picture is not one that the kernel is about to draw. */
+const PATIENCE = 1000;
+
+interface Missing {
+  readonly element: HTMLElement;
+  update(frame: AnyState["frame"]): void;
+  end(): void;
+}
+
+/** A pane whose drawing was cancelled before it had a picture is drawn when that is asked for. */
+function missing(explorer: Host<ExplorerState>): Missing {
+  const draw = button(
+    "gh-button",
+    () => {
+      explorer.ask("redraw", {}).catch(() => {
+        // Where the kernel has gone meanwhile, the explorer says so.
+      });
+    },
+    { data: { action: "draw" } },
+    "Draw",
+  );
+  const element = h("p", { class: "ex-missing" }, "This pane was not drawn. ", draw);
+  element.hidden = true;
+  let timer = 0;
+  return {
+    element,
+    update(frame) {
+      const { status, state } = explorer;
+      const isHere = hasFrame(frame) || state.busy !== "" || status === "no kernel";
+      window.clearTimeout(timer);
+      if (isHere) element.hidden = true;
+      else timer = window.setTimeout(() => (element.hidden = false), PATIENCE);
+    },
+    end: () => window.clearTimeout(timer),
+  };
 }
 
 export interface Tools {

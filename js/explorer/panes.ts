@@ -84,7 +84,10 @@ export class Panes {
   update(changed: Partial<ExplorerState>): void {
     const shown = this.shown;
     this.#none.hidden = shown.length > 0;
-    if ("large" in changed || "panes" in changed || this.#panes.size === 0) this.#exchange(shown);
+    const exchanged = "large" in changed || "panes" in changed || this.#panes.size === 0;
+    const from = exchanged ? this.#focusedPane() : null;
+    if (exchanged) this.#exchange(shown);
+    if (from) this.#focusAfter(from, shown);
     const isOther = ["prompt", "unit", "kind"].some((name) => name in changed);
     if (isOther) this.#hold();
     if ("prompt" in changed && this.#division) this.#division.isFinal = false;
@@ -95,6 +98,25 @@ export class Panes {
   destroy(): void {
     for (const pane of this.#panes.values()) pane.destroy();
     this.#panes.clear();
+  }
+
+  #focused(): Element | null {
+    return (this.element.getRootNode() as Document | ShadowRoot).activeElement ?? null;
+  }
+
+  /** The pane that the focus is in. */
+  #focusedPane(): PaneName | null {
+    const focused = this.#focused();
+    const within = (pane: Pane): boolean => pane.element.contains(focused);
+    return [...this.#panes.values()].find(within)?.name ?? null;
+  }
+
+  /** A button that goes with its pane hands the focus to the pane's other size, or to the next. */
+  #focusAfter(from: PaneName, shown: readonly PaneName[]): void {
+    if (this.#focusedPane()) return;
+    const next = shown.find((name) => PANE_NAMES.indexOf(name) >= PANE_NAMES.indexOf(from));
+    const pane = this.#panes.get(next ?? shown.at(-1) ?? from);
+    pane?.element.querySelector<HTMLElement>(".ex-pane-tools button")?.focus();
   }
 
   /** Takes out the panes that are no longer shown, and makes those that are new. */
@@ -185,10 +207,15 @@ export class Panes {
     for (const pane of panes) pane.hold(null);
     const two = panes.length > 1 && width >= TWO_FROM;
     this.element.classList.toggle("is-two", two);
+    const focused = this.#focused();
     if (!two) this.#fill({ left: panes.map(({ name }) => name), right: [] });
     this.#measure(panes, `${width}:${two}`);
     if (two) this.#even(panes, this.#divide(panes));
     else for (const pane of panes) pane.height = this.#alone(pane);
+    // A pane that comes to another column takes the focus with it.
+    if (focused instanceof HTMLElement && this.element.contains(focused)) {
+      if (this.#focused() !== focused) focused.focus({ preventScroll: true });
+    }
     flushAll();
     this.element.classList.add("is-placed");
   };

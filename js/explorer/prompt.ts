@@ -1,7 +1,7 @@
 /** The text, to be edited in place and traced again. */
 
 import { button, disable, fill, h } from "../shared/dom";
-import type { Host } from "../shared/host/host";
+import { type Host, whyNoKernel } from "../shared/host/host";
 import { handled } from "../shared/keys";
 import type { ExplorerState, Prompt } from "./state";
 
@@ -13,7 +13,11 @@ export interface PromptBox {
 /** Letters of an earlier text in the list of them. */
 const LETTERS = 60;
 
-export function promptBox(host: Host<ExplorerState>, fail: (words: string) => void): PromptBox {
+export function promptBox(
+  host: Host<ExplorerState>,
+  signal: AbortSignal,
+  fail: (words: string) => void,
+): PromptBox {
   let shown: Prompt | null = null;
   let earlier: readonly Prompt[] = [];
   const text = field("Text", "prompt-text");
@@ -22,7 +26,6 @@ export function promptBox(host: Host<ExplorerState>, fail: (words: string) => vo
     "gh-button",
     () => send(),
     {
-      attrs: { title: "Run the model on this text (Ctrl + Enter)" },
       data: { action: "trace" },
     },
     "Trace",
@@ -66,12 +69,18 @@ export function promptBox(host: Host<ExplorerState>, fail: (words: string) => vo
     const now = written();
     return shown !== null && (now.text !== shown.text || now.target !== shown.target);
   };
-  const canTrace = (): boolean => isNew() && text.area.value.trim() !== "";
+  const isGone = (): boolean => host.status === "no kernel";
+  const canTrace = (): boolean => isNew() && text.area.value.trim() !== "" && !isGone();
   const mark = (): void => {
     const changed = isNew();
     disable(trace, !canTrace());
+    trace.title = isGone()
+      ? `${whyNoKernel(host)} A text is traced by it: run the cell again.`
+      : "Run the model on this text (Ctrl + Enter)";
     disable(undo, !changed);
+    back.disabled = isGone();
   };
+  host.onStatus(mark, signal);
   const write = (prompt: Prompt): void => {
     text.area.value = prompt.text;
     target.area.value = prompt.target ?? "";

@@ -4,6 +4,7 @@ import { button, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { commonKeys } from "../shared/keys";
 import { mapCaption } from "../shared/map/caption";
+import { roving } from "../shared/roving";
 import { createShell, type Shell } from "../shared/shell";
 import type { View } from "../shared/view";
 import { type CodePanel, codePanel } from "./code";
@@ -35,21 +36,22 @@ export class ExplorerView implements View<ExplorerState> {
     });
     const { body, controls, root, signal } = this.#shell;
     this.#header = createHeader(host, signal);
-    this.#prompt = promptBox(host, (words) => this.#shell.setStatus(words));
+    this.#prompt = promptBox(host, signal, (words) => this.#shell.setStatus(words));
     this.#code = codePanel(host, signal);
     this.#switches = paneSwitches(host);
     this.#panes = new Panes(host, signal, this.#shell);
-    const group = { attrs: { role: "group" }, aria: { label: "Panes" } };
-    controls.append(
-      h("div", { class: "gh-segmented ex-switches", ...group }, ...this.#switches.values()),
-      this.#code.opener,
-    );
+    const group = { attrs: { role: "toolbar" }, aria: { label: "Panes" } };
+    const switches = { class: "gh-segmented ex-switches", ...group };
+    const bar = h("div", switches, ...this.#switches.values());
+    roving(bar).refresh();
+    controls.append(bar, this.#code.opener);
     body.append(
       this.#prompt.element,
       this.#header.element,
       this.#code.element,
       this.#panes.element,
     );
+    host.onStatus(() => this.#panes.update({}), signal);
     root.addEventListener("keydown", (event) => commonKeys(event, host), { signal });
     this.update({});
   }

@@ -1,7 +1,7 @@
 /** HeadFinder: all layers and heads at a glance; a click goes to the head. */
 
 import { h, watchSize } from "../shared/dom";
-import type { Host } from "../shared/host/host";
+import { type Host, whyNoKernel } from "../shared/host/host";
 import { createQuestion, type Question } from "../shared/host/question";
 import { commonKeys, handled, inField } from "../shared/keys";
 import { createShell, type Shell } from "../shared/shell";
@@ -107,6 +107,7 @@ export class HeadFinderView implements View<FinderState> {
     const columns = h("div", { class: "hf-columns" }, heads, this.#card.element);
     body.append(this.#controls.bar, columns);
     this.#listen(root, signal);
+    host.onStatus(() => this.#data || this.#draw(), signal);
     watchSize(body, () => body.clientWidth !== this.#width && this.#draw(), signal);
     signal.addEventListener("abort", () => window.clearTimeout(this.#dwell));
     this.update({});
@@ -145,9 +146,7 @@ export class HeadFinderView implements View<FinderState> {
     this.#plot.element.hidden = this.#card.element.hidden = data === null;
     this.#nothing.hidden = data !== null;
     if (!data) {
-      this.#nothing.textContent = this.#host.state.busy
-        ? "All heads are being computed; they are on their way."
-        : "There is nothing to show yet.";
+      this.#nothing.textContent = nothingWords(this.#host);
       this.#shell.drawn(this.#host.state);
       return;
     }
@@ -371,6 +370,16 @@ export class HeadFinderView implements View<FinderState> {
     const data = this.#data;
     if (data) this.#shell.announce(`Selected: ${headWords(data, head, this.#metrics(data))}`);
   }
+}
+
+/** Why no heads are shown. */
+function nothingWords(host: Host<FinderState>): string {
+  if (host.status === "no kernel") {
+    return `${whyNoKernel(host)} It computes all heads: run the cell again to see them.`;
+  }
+  return host.state.busy
+    ? "All heads are being computed; they are on their way."
+    : "There is nothing to show yet.";
 }
 
 /** Tiles of a list; more are reached by its limits. */

@@ -1,7 +1,7 @@
 /** What the user must know before believing a picture: errors, no kernel, work that goes on. */
 
 import { button, type Child, fill, h, say } from "./dom";
-import type { Host } from "./host/host";
+import { type Host, whyNoKernel } from "./host/host";
 import { hasFrame, type TraceState, type ViewState } from "./state";
 
 export interface Banners {
@@ -80,7 +80,7 @@ const BUSY = "The kernel is busy; the picture follows when it is free.";
 const STALE = "The picture is still the last one; the kernel has not answered yet.";
 const GONE = "If it has ended, run the cell again.";
 
-const LAST = "The picture is the last one the kernel sent; run the cell again for live values.";
+const LAST = "Run the cell again for live values; the picture is the last one that came.";
 
 /** Of what the picture is, where the controls have gone on without it. */
 function stillOf({ frame }: ViewState): string {
@@ -95,7 +95,7 @@ function stack<S extends ViewState>(
   host: Host<S>,
 ): { element: HTMLElement; show(stale: boolean, silent: boolean): void } {
   const element = h("div", { class: "gh-banners" });
-  const words = { error: h("span"), busy: h("span"), kernel: h("span") };
+  const words = { error: h("span"), busy: h("span"), kernel: h("span"), why: h("strong") };
   const cancel = button(
     "gh-button gh-cancel",
     () => host.stop(),
@@ -107,7 +107,7 @@ function stack<S extends ViewState>(
   const banner = (kind: string, role: string, ...children: Child[]): HTMLElement =>
     h("div", { class: `gh-banner is-${kind}`, attrs: { role } }, ...children);
   const error = banner("error", "alert", h("strong", {}, "That did not work. "), words.error);
-  const kernel = banner("kernel", "status", h("strong", {}, "No kernel. "), words.kernel);
+  const kernel = banner("kernel", "status", words.why, " ", words.kernel);
   const busy = banner("busy", "status", h("span", { class: "gh-spinner" }), words.busy);
   return {
     element,
@@ -117,6 +117,7 @@ function stack<S extends ViewState>(
       const waiting = stale && status !== "busy" ? STALE : BUSY;
       say(words.busy, state.busy || (silent ? `${waiting} ${GONE}` : waiting));
       say(words.kernel, stale ? stillOf(state) : LAST);
+      say(words.why, whyNoKernel(host));
       if (!state.busy) cancel.remove();
       else if (!cancel.parentNode) busy.append(cancel);
       const shown: HTMLElement[] = state.error ? [error] : [];

@@ -73,7 +73,9 @@ def test_a_kernel_that_runs_a_cell_is_busy_not_gone(notebook: Notebook) -> None:
 def test_a_restarted_kernel_is_said_to_be_gone(notebook: Notebook) -> None:
     lines = view(notebook.output(0), LINES)
     notebook.page.evaluate(_RESTART)
-    expect(lines.locator(".gh-banner.is-kernel")).to_contain_text("No kernel.")
+    expect(lines.locator(".gh-banner.is-kernel")).to_contain_text(
+        "The kernel was restarted or has ended. Run the cell again"
+    )
     # What can be done without it still works.
     lines.locator('[data-head="2"]').click()
     expect(lines.locator('[data-head="2"]')).to_have_attribute("aria-pressed", "true")

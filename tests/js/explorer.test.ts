@@ -1,6 +1,6 @@
 /** The explorer: one header for all panes, and panes that read and write its state. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { columns } from "../../js/explorer/layout";
 import { EXPLORER_TRAITS, type ExplorerState, PANE_NAMES } from "../../js/explorer/state";
 import { ExplorerView } from "../../js/explorer/view";
@@ -199,5 +199,58 @@ describe("columns", () => {
       left: ["c"],
       right: ["a"],
     });
+  });
+});
+
+describe("without a kernel", () => {
+  const write = (el: HTMLElement, text: string): void => {
+    const area = find(el, '[data-action="prompt-text"]') as HTMLTextAreaElement;
+    area.value = text;
+    area.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+
+  it("a text cannot be traced, and the button says why", () => {
+    const { host, el } = shown();
+    write(el, "another text");
+    const trace = find(el, '[data-action="trace"]');
+    expect(trace.getAttribute("aria-disabled")).toBeNull();
+    host.turn("no kernel");
+    expect(trace.getAttribute("aria-disabled")).toBe("true");
+    expect(trace.title).toContain("No kernel. A text is traced by it: run the cell again.");
+    trace.click();
+    expect(host.asked.filter(({ question }) => question === "retrace")).toEqual([]);
+    host.turn("ready");
+    expect(trace.getAttribute("aria-disabled")).toBeNull();
+  });
+
+  it("the heads say that they need it, and that a kernel that was there was restarted", () => {
+    const { host, el } = shown({ panes: ["finder"] });
+    host.turn("no kernel");
+    expect(find(el, ".hf-nothing").textContent).toContain("No kernel. It computes all heads");
+    Object.assign(host, { wasThere: true });
+    host.turn("ready");
+    host.turn("no kernel");
+    const words = "The kernel was restarted or has ended.";
+    expect(find(el, ".hf-nothing").textContent).toContain(words);
+    expect(find(el, ".gh-banner.is-kernel").textContent).toContain(`${words} Run the cell again`);
+  });
+});
+
+describe("a pane that was not drawn", () => {
+  it("offers to be drawn when nothing is on its way", () => {
+    vi.useFakeTimers();
+    const { host, el } = shown({ panes: ["lines"] });
+    const missing = find(el, ".ex-missing");
+    vi.advanceTimersByTime(900);
+    expect(missing.hidden).toBe(true);
+    host.set({ busy: "drawing the lines" });
+    vi.advanceTimersByTime(5000);
+    expect(missing.hidden).toBe(true);
+    host.set({ busy: "" });
+    vi.advanceTimersByTime(1100);
+    expect(missing.hidden).toBe(false);
+    find(el, '[data-action="draw"]').click();
+    expect(host.asked.at(-1)?.question).toBe("redraw");
+    vi.useRealTimers();
   });
 });

@@ -107,7 +107,17 @@ export class FakeHost<S extends object> implements Host<S> {
     return answer ? Promise.resolve(answer) : Promise.reject(new Error("the kernel is gone"));
   }
 
-  onStatus(): void {}
+  private readonly listeners: ((status: HostStatus) => void)[] = [];
+
+  onStatus(callback: (status: HostStatus) => void): void {
+    this.listeners.push(callback);
+  }
+
+  /** The kernel goes or comes, and all that listen hear of it. */
+  turn(status: HostStatus): void {
+    this.status = status;
+    for (const listener of this.listeners) listener(status);
+  }
 
   stop(): void {
     this.stopped += 1;

@@ -195,6 +195,27 @@ def test_cancelling_goes_back_to_the_last_pictures_of_all_panes(
     go_on.set()
 
 
+def test_panes_whose_first_drawing_was_cancelled_are_drawn_when_that_is_asked_for(
+    translation: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    make = PANES["matrix"]._make_frame
+
+    def slowly(self: Any) -> dict[str, Any]:
+        go_on.wait(30)
+        return make(self)
+
+    monkeypatch.setattr(PANES["matrix"], "_make_frame", slowly)
+    explorer = explore(translation, layer=1)
+    explorer.cancel()
+    go_on.set()
+    assert (explorer.busy, explorer.matrix_frame) == ("", {})
+    assert Page(explorer, monkeypatch).ask("redraw")["ok"]
+    settled(explorer)
+    assert layers_drawn(explorer) == {1}
+    assert explorer.strip_frame["kind"] == "strip"
+
+
 def test_another_trace_is_shown_in_all_panes_and_the_earlier_text_is_kept(
     decoder_trace: Trace,
 ) -> None:
@@ -260,10 +281,11 @@ def test_a_state_restores_the_whole_instrument(translation: Trace) -> None:
 def test_the_code_names_every_pane_that_is_shown(translation: Trace) -> None:
     explorer = settled(explore(translation, kind="encoder", layer=1, heads=[1]))
     code = explorer.code()
-    for view in (explorer.lines, explorer.matrix, explorer.strip, explorer.chart):
-        assert view.code() in code
+    for name in ("lines", "matrix", "strip", "chart"):
+        *before, last = explorer.pane(name).code().splitlines()
+        assert "\n".join([*before, f"{name} = {last}"]) in code
     explorer.panes = ["strip"]
-    assert explorer.code().endswith(explorer.strip.code())
+    assert explorer.code().endswith(f"strip = {explorer.strip.code()}")
 
 
 @pytest.mark.parametrize("rounds", [60])

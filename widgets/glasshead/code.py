@@ -16,6 +16,12 @@ def call(function: str, *given: object, **named: object) -> str:
     return f"{function}({', '.join(words)})"
 
 
+def named(name: str, code: str) -> str:
+    """Keep what the last line of some code evaluates to under a name."""
+    *before, last = code.splitlines()
+    return "\n".join([*before, f"{name} = {last}"])
+
+
 def asking(trace: Trace, method: str, asked: Selection, **more: object) -> str:
     """Write what a trace is asked for: ``trace.attention(1, heads=[3], unit="word")``."""
     kind = asked.kind if asked.kind != trace.default_kind else None

@@ -32,5 +32,5 @@ def explore(trace: Trace, *, panes: Sequence[str] | None = None, **state: Any) -
         With the panes as ``.lines``, ``.matrix``, ``.strip`` and ``.chart``.
     """
     if panes is not None:
-        state["panes"] = list(panes)
+        state["panes"] = panes
     return Explorer(trace, **state)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import traitlets
 
 from glasshead.attention_lines import AttentionLines
+from glasshead.code import named
 from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.head_finder import HeadFinder
 from glasshead.layer_stats_chart import LayerStatsChart
@@ -17,9 +18,11 @@ from glasshead.long_work import LongWork
 from glasshead.map_view import MapView
 from glasshead.messages import question, reply
 from glasshead.names import no_such_name, settable_traits
-from glasshead.pane import carried_traits, own_traits, pane_class
+from glasshead.pane import Carried, carried_traits, own_traits, pane_class
 from glasshead.perplexity_strip import PerplexityStrip
 from glasshead.prompt import prompt_of, trace_again
+from glasshead.trace_view import require_trace
+from glasshead.values import required
 from glasshead.view import View, bundle, require_names
 from glasshead_backend import Cancelled
 
@@ -112,7 +115,9 @@ class Explorer(_Carrier):
     def __init__(self, trace: Trace, **state: Any) -> None:
         self._views: dict[str, Any] = {}
         self._drawing, self._tracing = LongWork(self._tell), LongWork(self._tell)
+        require_trace(type(self), trace)
         require_names(type(self), state)
+        state = {name: self._required(name, value) for name, value in state.items()}
         self._has_begun = self._is_pane_error = False
         self._doing = ""
         # The pictures of the explorer and its panes when they last agreed.
@@ -180,14 +185,24 @@ class Explorer(_Carrier):
             raise AttributeError(no_such_name(type(self), name, known))
         raise AttributeError(name)
 
+    def _required(self, name: str, value: Any) -> Any:
+        """What is a pane's is refused under the name that it has here."""
+        trait = getattr(type(self), name, None)
+        if isinstance(trait, Carried) and not trait.read_only:
+            return required(self, trait.like, name, value)
+        return super()._required(name, value)
+
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture of the first pane that is shown."""
         return (self._in_view() or self.views)[0].to_frame()
 
     def code(self) -> str:
-        """Return the Python that gives the numbers behind the panes that are shown."""
+        """Return the Python that gives the numbers behind the panes that are shown.
+
+        Each are kept under the pane's name: ``lines``, ``matrix`` ...
+        """
         parts = [
-            f"# {_TITLES[name]}\n{view.code()}"
+            f"# {_TITLES[name]}\n{named(name, view.code())}"
             for name, view in self._views.items()
             if view in self._in_view()
         ]
@@ -357,6 +372,13 @@ class Explorer(_Carrier):
                     self._show(other)
 
         self._tracing.start(work)
+        return {}, {}
+
+    @question
+    def redraw(self) -> Answer:
+        """Draw what has no picture: its drawing was cancelled."""
+        with self._lock:
+            self.draw()
         return {}, {}
 
     def send_for(self, pane: Any, content: Any) -> None:

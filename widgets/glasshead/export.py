@@ -16,13 +16,14 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from glasshead.values import required_flag, required_number, required_path
 from glasshead.waiting import MessagesMeanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 Format = Literal["svg", "png"]
 Theme = Literal["light", "dark"]
@@ -170,17 +171,18 @@ def picture_wish(
     """Check how a picture is wanted, and say it as the page is told."""
     if theme not in ("light", "dark"):
         raise ValueError(f'theme is "light" or "dark", got {theme!r}.')
-    if not 0 < scale <= _LARGEST_SCALE:
+    if not 0 < required_number("scale", scale) <= _LARGEST_SCALE:
         raise ValueError(
             f"scale is the pixels for one of the page, above 0 and up to {_LARGEST_SCALE}, "
             f"got {scale!r}."
         )
-    return {"format": file_format, "scale": scale, "theme": theme, "transparent": transparent}
+    clear = required_flag("transparent", transparent)
+    return {"format": file_format, "scale": scale, "theme": theme, "transparent": clear}
 
 
 def picture_path(path: str | Path, suffix: str) -> Path:
     """Return where a picture goes; refuse a folder that is not there before anything is drawn."""
-    target = Path(path)
+    target = required_path(path)
     if target.suffix.lower() != suffix:
         raise ValueError(f"The file's name ends in {suffix}, got {str(path)!r}.")
     if not target.parent.is_dir():

@@ -11,6 +11,7 @@ import traitlets
 from glasshead.map_view import MapView
 from glasshead.matrix_code import matrix_code
 from glasshead.messages import question
+from glasshead.values import required
 from glasshead.view import bundle
 from glasshead_backend import Trace
 from glasshead_backend.frames import axes, pack
@@ -146,8 +147,8 @@ class FusedAttentionMatrix(MapView):
         if layer is not None:
             value["layer"] = layer
         if heads is not None:
-            value["heads"] = list(heads)
-        self._checked(value, trace)
+            value["heads"] = heads
+        value = self._checked(value, trace) or value
         if self.compare == value:
             self.compare = None  # another trace of the same name
         self._other = trace
@@ -238,14 +239,17 @@ class FusedAttentionMatrix(MapView):
             n_heads = run_of(trace).call(layer, self._kind).n_heads
         except ValueError as error:
             raise traitlets.TraitError(f"compare: {error}") from None
-        heads = sorted(set(value.get("heads") or []))
+        named = value.get("heads")
+        if named is not None:
+            named = required(self, type(self).heads, "compare: heads", named)
+        heads = sorted(set(named or []))
         wrong = [head for head in heads if not 0 <= head < n_heads]
         if wrong:
             raise traitlets.TraitError(
                 f"compare: head {wrong[0]} is out of range: layer {layer} has heads "
                 f"0-{n_heads - 1}."
             )
-        return {**value, "heads": heads} if value.get("heads") is not None else value
+        return value if named is None else {**value, "heads": heads}
 
     def _fit(self) -> None:
         super()._fit()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 import traitlets
 
+from glasshead.chart_code import chart_code
 from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
@@ -91,6 +92,7 @@ class LayerStatsChart(TraceView):
         if self._measured is not None:
             self._measured_of = self.trace, self.metric, self.kind
         super()._show_first()
+        self._valid_quantity({"value": self.quantity})
 
     def _on_trace(self) -> None:
         self.set_trait("metrics", catalogue(self.trace))
@@ -109,8 +111,7 @@ class LayerStatsChart(TraceView):
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""
-        measure = f"{self.metric!r}.measure(trace, {self.kind!r}).to_frame()"
-        return f"from glasshead import {type(self.metric).__name__}\n\n{measure}"
+        return chart_code(self.metric, self.kind)
 
     # ---- measuring ----------------------------------------------------------------------------
 
@@ -174,6 +175,18 @@ class LayerStatsChart(TraceView):
         if reason := metric.lacks(self.trace):
             raise traitlets.TraitError(reason)
         return metric
+
+    @traitlets.validate("quantity")
+    def _valid_quantity(self, proposal: dict[str, Any]) -> str:
+        # Another metric has others: what is left of the last one's choice is its first.
+        if self._measured is not None and self._is_measured():
+            names = [name for name, _ in self._measured.quantities]
+            if proposal["value"] not in ("", *names):
+                raise traitlets.TraitError(
+                    f"quantity {proposal['value']!r} is not there: {self.metric.label} has "
+                    f"{', '.join(map(repr, names))}."
+                )
+        return proposal["value"]
 
     def _written_metric(self, state: dict[str, Any]) -> Metric:
         """Return a metric that :meth:`state` has written."""

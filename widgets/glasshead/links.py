@@ -115,14 +115,15 @@ def link_views(*views: TraceView) -> None:
     ValueError
         When the views show models with different layers or heads, or texts of different length.
     """
-    if len(views) < 2:  # noqa: PLR2004
-        raise ValueError("link_views needs two views or more: link_views(lines, matrix).")
     for view in views:
         if not isinstance(view, TraceView):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(
-                f"link_views links views of a trace, got {type(view).__name__}. Single traits of "
-                'any two are linked by ipywidgets.link((a, "hovered"), (b, "hovered")).'
+                f"link_views links views of a trace, got {type(view).__name__}. Pass them one by "
+                "one: link_views(lines, matrix). Single traits of any two are linked by "
+                'ipywidgets.link((a, "hovered"), (b, "hovered")).'
             )
+    if len(views) < 2:  # noqa: PLR2004
+        raise ValueError("link_views needs two views or more: link_views(lines, matrix).")
     first, *others = views
     for other in others:
         same_text = [len(s.tokens) for s in first.trace.sequences] == [

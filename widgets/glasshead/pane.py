@@ -117,6 +117,7 @@ class Pane(TraceView):
         was_running = self._long_work.is_running
         self._long_work.end()
         self.busy = ""
+        self.is_due = self.is_due or was_running
         return was_running
 
     def go_back(self, picture: Picture) -> None:
@@ -191,7 +192,7 @@ class Carried(traitlets.TraitType[Any, Any]):
 
     def __init__(self, pane: str, like: traitlets.TraitType[Any, Any]) -> None:
         super().__init__(help=str(like.metadata.get("help", "")), read_only=like.read_only)
-        self._pane, self._like = pane, like
+        self.pane, self.like = pane, like
         self.tag(**{k: v for k, v in like.metadata.items() if k != "help"})
         for name in ("to_json", "from_json"):
             if convert := like.metadata.get(name):
@@ -199,16 +200,16 @@ class Carried(traitlets.TraitType[Any, Any]):
 
     def _of_pane(self, convert: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """What converts for the pane is asked with the pane."""
-        return lambda value, explorer: convert(value, explorer.pane(self._pane))
+        return lambda value, explorer: convert(value, explorer.pane(self.pane))
 
     def get(self, obj: Any, cls: Any = None) -> Any:  # noqa: ARG002  traitlets' own signature
         """Return the pane's value."""
-        return getattr(obj.pane(self._pane), str(self._like.name))
+        return getattr(obj.pane(self.pane), str(self.like.name))
 
     def set(self, obj: Any, value: Any) -> None:
         """Set it on the pane, which checks it, and tells."""
         if value is not self.get(obj):
-            obj.pane(self._pane).set_trait(self._like.name, value)
+            obj.pane(self.pane).set_trait(self.like.name, value)
 
 
 def carried_traits(panes: dict[str, type[TraceView]]) -> dict[str, Carried]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from glasshead.code import call
+from glasshead.values import required_flag
 from glasshead.view import View, bundle, valid_positions
 from glasshead_backend import Lens
 from glasshead_backend.frames.tokens import split_as, split_text, tokens_frame, tokens_table
@@ -82,6 +83,7 @@ class TokenTable(View):
                 f"TokenTable shows how the tokenizer of a lens splits a text, got "
                 f"{type(lens).__name__}. Make it so: TokenTable(Lens(model, tokenizer), text)."
             )
+        required_flag("add_special_tokens", add_special_tokens)
         self._split = split_text(
             lens,
             text,

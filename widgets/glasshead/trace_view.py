@@ -105,7 +105,7 @@ class TraceView(View):
     """Seconds that the first picture is waited for; None = as long as it takes."""
 
     def __init__(self, trace: Trace, **state: Any) -> None:
-        _require_trace(type(self), trace)
+        require_trace(type(self), trace)
         self._trace: Trace | None = trace
         self._long_work = LongWork(self._tell)
         self._picture: Picture | None = None
@@ -140,7 +140,7 @@ class TraceView(View):
 
     @trace.setter
     def trace(self, trace: Trace) -> None:
-        _require_trace(type(self), trace)
+        require_trace(type(self), trace)
         with self._lock:
             self.trace  # noqa: B018  a closed view says so
             self._long_work.end()
@@ -393,7 +393,8 @@ class TraceView(View):
         return valid_positions(proposal, n_tokens, f"this trace has {there}")
 
 
-def _require_trace(view: type[TraceView], trace: object) -> None:
+def require_trace(view: type[TraceView], trace: object) -> None:
+    """Refuse what is no trace."""
     if not isinstance(trace, Trace):
         raise TypeError(
             f"{view.__name__} shows a trace, got {type(trace).__name__}. Make one with "

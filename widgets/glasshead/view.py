@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import threading
+from inspect import isfunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
+import ipywidgets
 import traitlets
 
 from glasshead.export import Drawings, picture_path, picture_wish
 from glasshead.messages import question, reply
 from glasshead.names import did_you_mean, is_declared, no_such_name, settable_traits
+from glasshead.values import required, required_flag, required_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,11 +123,30 @@ class View(anywidget.AnyWidget):
         if not is_declared(self, name):
             known = settable_traits(type(self), View)
             raise AttributeError(no_such_name(type(self), name, known))
-        if isinstance(getattr(type(self), name, None), traitlets.TraitType):
-            with self._lock:
-                super().__setattr__(name, value)
-        else:
+        trait: Any = getattr(type(self), name, None)
+        if not isinstance(trait, traitlets.TraitType):
+            if not name.startswith("_") and _is_ours_to_keep(trait):
+                owner = type(self).__name__
+                raise AttributeError(f"{name} is a part of {owner}, and cannot be set.")
             super().__setattr__(name, value)
+            return
+        if trait.read_only:
+            raise traitlets.TraitError(f"{name} is read-only: the view itself sets it.")
+        with self._lock:
+            super().__setattr__(name, self._required(name, value))
+
+    def set_trait(self, name: str, value: Any) -> None:
+        """Set a trait, also one that is read-only for users."""
+        super().set_trait(name, self._required(name, value))
+
+    def _required(self, name: str, value: Any) -> Any:
+        """Return a value for a trait; refuse, in plain words, one that the trait does not take."""
+        trait: Any = getattr(type(self), name, None)
+        if name == "layout" and not isinstance(value, (dict, ipywidgets.Layout)):
+            raise traitlets.TraitError(
+                f'layout is a dict like {{"width": "50%"}} or an ipywidgets.Layout; got {value!r}.'
+            )
+        return value if trait is None or trait.read_only else required(self, trait, name, value)
 
     def set(self, **traits: Any) -> None:
         """Change several traits at once: all of them, or none where one is not valid.
@@ -326,8 +348,11 @@ class View(anywidget.AnyWidget):
             elif not wait:
                 self.error = str(result)
 
+        if required_number("timeout", timeout) <= 0:
+            raise ValueError(f"timeout is in seconds, above 0, got {timeout!r}.")
+        waits = required_flag("wait", wait)
         drawing = self._drawings.begin(wish, write)
-        if wait:
+        if waits:
             self._drawings.wait(drawing, timeout)
         return path
 
@@ -375,6 +400,13 @@ class View(anywidget.AnyWidget):
     def _reply(self, content: object) -> tuple[dict[str, Any], list[bytes]] | None:
         """Work out the reply to one message."""
         return reply(self, content)
+
+
+def _is_ours_to_keep(declared: object) -> bool:
+    """Whether something that a class of ours declares is a method, or is only read."""
+    if isinstance(declared, property):
+        return declared.fset is None
+    return isfunction(declared) and declared.__module__.startswith("glasshead.")
 
 
 _OF_POINTER = ("hovered", "hovered_source")

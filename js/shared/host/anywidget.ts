@@ -136,6 +136,9 @@ export function createHost<S extends object>(
     get status() {
       return wire.status;
     },
+    get wasThere() {
+      return wire.wasThere;
+    },
     onStatus: (callback, until) => wire.onStatus(callback, until),
     onPicture: (make, pane) =>
       answerPictures(

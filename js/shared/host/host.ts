@@ -21,6 +21,8 @@ export interface Host<S> {
   /** Ends long work of the kernel; the picture and its state stay. */
   stop(): void;
   readonly status: HostStatus;
+  /** A kernel has answered before: where there is none now, it was restarted, or has ended. */
+  readonly wasThere?: boolean;
   onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void;
   /** Draws the picture when the kernel asks for it; where no kernel can ask, there is none. */
   onPicture?(make: (wish: Wish) => Promise<Blob>, pane?: string): void;
@@ -34,6 +36,11 @@ export interface Host<S> {
 export interface PaneWords {
   setStatus(...words: Child[]): void;
   announce(words: string): void;
+}
+
+/** Why there is no kernel, and the way out. */
+export function whyNoKernel(host: Pick<Host<never>, "wasThere">): string {
+  return host.wasThere ? "The kernel was restarted or has ended." : "No kernel.";
 }
 
 /** How an ask ends that nobody waits for any more. */

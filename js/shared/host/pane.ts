@@ -59,6 +59,9 @@ export function paneHost<S extends object>(
     get status() {
       return explorer.status;
     },
+    get wasThere() {
+      return explorer.wasThere;
+    },
     onStatus: (callback, signal) => explorer.onStatus(callback, signal),
   };
   Object.defineProperty(state, "height", { get: () => host.height });

@@ -32,6 +32,8 @@ export interface Wire {
   /** Something was sent that is not an ask: if nothing is heard soon, the kernel is greeted. */
   expect(): void;
   readonly status: HostStatus;
+  /** A kernel has answered: where there is none, it was restarted, or has ended. */
+  readonly wasThere: boolean;
   onStatus(callback: (status: HostStatus) => void, signal: AbortSignal): void;
 }
 
@@ -78,6 +80,7 @@ function abortError(): Error {
 
 class KernelWire implements Wire {
   status: HostStatus = "ready";
+  wasThere = false;
   readonly #port: Port;
   readonly #signal: AbortSignal;
   // Views of one model share its messages: the prefix tells our answers from theirs.
@@ -182,6 +185,7 @@ class KernelWire implements Wire {
     clearTimeout(this.#expectTimer);
     this.#expectTimer = undefined;
     this.#helloWait = HELLO_MS;
+    this.wasThere = true;
     this.#setStatus("ready");
     if (message.kind === "hello") this.#askAgain(message.id);
     const ask = this.#inFlight.get(String(message.id));

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args
 
 import torch
 
-from glasshead_backend.checks import at_least_one, require
+from glasshead_backend.checks import at_least_one, require, several
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice
@@ -110,7 +110,7 @@ class MutualInformation(Metric):
         if self.target is None:  # pyright: ignore[reportUnnecessaryComparison]
             raise ValueError("target is missing: give a word of the text, or token positions.")
         if not isinstance(self.target, str):
-            object.__setattr__(self, "target", tuple(self.target))
+            object.__setattr__(self, "target", tuple(several(self.target, "target")))
         blocks = (self.blocks,) if isinstance(self.blocks, str) else tuple(self.blocks)
         object.__setattr__(self, "blocks", tuple(dict.fromkeys(blocks)))
         if not blocks:
