@@ -49,5 +49,10 @@ def test_what_is_said_of_random_cells_is_what_the_model_computes(
 def pinned_page(view: FusedAttentionMatrix, row: int, column: int) -> Page:
     """A page on which a cell is pinned."""
     view.pinned = [row, column]
+    # The page asks for the block of cells that it is in.
+    first = {
+        side: at - at % view.frame["together"][side]
+        for side, at in (("query", row), ("key", column))
+    }
     read: dict[str, Any] = {"value": ".fm-value", "facts": ".fm-cell .gh-caption"}
-    return Page(view, read, [{"set": {}}], [("cell", {"query": row, "key": column})])
+    return Page(view, read, [{"set": {}}], [("cell", first)])

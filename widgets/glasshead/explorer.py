@@ -264,7 +264,8 @@ class Explorer(_Carrier):
     @property
     def is_drawing(self) -> bool:
         """Whether panes are being drawn, or that has not yet begun."""
-        return not self._has_begun or self._drawing.is_running
+        with self._lock:  # not between another text and its drawing
+            return not self._has_begun or self._drawing.is_running
 
     def draw(self) -> None:
         """Draw the panes that are due, beside the kernel's own thread."""
