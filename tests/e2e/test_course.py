@@ -43,7 +43,7 @@ SAID = {
         "table['p'].max() <= 0.05",
         "(observed[:, 0] > 3 * null.mean(axis=0)[:, 0]).all()",
         "observed[0, -1] < 1.5 * null.mean(axis=0)[0, -1]",
-        "without['tau_p'].max() > 5 * found.to_frame()['tau_p'][1]",
+        "without['tau_p'].max() > 5 * with_all",
     ],
     "6-right-and-wrong": [
         "(null[:20] > observed).mean() == 0",
@@ -57,8 +57,6 @@ SAID = {
 }
 """What the prose of a notebook says of its numbers, as expressions in its kernel."""
 
-_VIEWS = """() => [...document.querySelectorAll('.jp-OutputArea .gh[data-view]')]
-  .map((view) => `${view.dataset.view}: ${view.dataset.ready ?? 'not drawn'}`)"""
 _ALL_DRAWN = """() => {
   const views = [...document.querySelectorAll('.jp-OutputArea .gh[data-view]')];
   return views.length > 0 && views.every((view) => view.dataset.ready === 'true');
