@@ -61,7 +61,7 @@ def test_no_usual_mistake_passes_for_an_answer() -> None:
         4: sum(surprisal[k - 1] for k in sunrise.tokens),  # nats
         5: pieces.mean(),  # over both sides
         6: entropies[0].sum(-1).mean() - entropies[1].sum(-1).mean(),  # nats
-        7: names["places"][-2],  # the same word, not the one behind it
+        7: names["ships"][0],  # the same word, not the one behind it
         8: 3 / 200,
         9: kl_div(p.log(), q, reduction="sum"),  # KL(q‖p)
         10: 5,
