@@ -49,11 +49,12 @@ SAID = {
         "(null[:20] > observed).mean() == 0",
         "found.to_frame()['p_adjusted'].min() < 0.05",
         "again.to_frame()['p_adjusted'].min() > 0.05",
-        "by_null['shuffle'].min() < 0.05 < by_null['shift'].min()",
+        "(labels[:n] == labels[-n:]).float().mean() > 0.9",
+        "by_null['twice, shuffled'].min() < 0.05",
+        "by_null['once, shuffled'].min() > 0.05 and by_null['twice, shifted'].min() > 0.05",
         "jsd(log_norms[1:], right) > jsd(predicting, right)",
     ],
     "7-exercises": ["len(passed) == 10 and not any(passed.values())"],
-    "7-solutions": ["len(passed) == 10 and all(passed.values())"],
 }
 """What the prose of a notebook says of its numbers, as expressions in its kernel."""
 
@@ -64,7 +65,8 @@ _ALL_DRAWN = """() => {
 
 
 def test_every_notebook_of_the_course_is_tried() -> None:
-    assert sorted(SAID) == sorted(path.stem for path in (ROOT / "examples").glob("[0-9]*.ipynb"))
+    written = {path.stem for path in (ROOT / "examples").glob("[0-9]*.ipynb")}
+    assert written - {"7-solutions"} == set(SAID)  # those are run by tests/test_notebooks.py
 
 
 @pytest.mark.slow
