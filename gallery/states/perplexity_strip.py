@@ -42,8 +42,8 @@ STATES = [
         shown=of.short,
         told=(
             StoryStep(
-                "Every token is coloured by how much it surprised the model: the darker, the less "
-                "it was expected.",
+                "Every token is coloured by how much it surprised the model: the more it stands "
+                "out, the less it was expected.",
                 ask="When the model gives the right token a probability of one half, how many bits "
                 "is it surprised by?",
                 answer="1 bit",

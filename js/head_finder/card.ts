@@ -62,7 +62,7 @@ export function headCard(): Card {
       canvas.style.aspectRatio = `${data.frame.columns} / ${data.frame.rows}`;
       if (large) paintLarge(canvas, large, atlas);
       else paintSmall(canvas, atlas, head);
-      scale.textContent = `Row looks at column; darkest ${formatWeight(data.scale(head))}.`;
+      scale.textContent = `Row looks at column; in full at ${formatWeight(data.scale(head))}.`;
       fill(numbers, ...numberNodes(data, head, metrics));
     },
   };

@@ -2,7 +2,7 @@ export const HELP: readonly string[] = [
   "Every tile is a head: layers from top to bottom (and on in the next column), heads from left to " +
     "right. In a tile rows look at columns, as in the matrix; the largest weight of a pixel's cells is drawn.",
   "Each head has a scale of its own, by the square root of the weight, so that weak patterns can be " +
-    "read: darkest is what 98 % of its pixels stay below. Compare strengths by the numbers, not by the ink. Grey columns are attention sinks, darkest at weight 1.",
+    "read: drawn in full is what 98 % of its pixels stay below. Compare strengths by the numbers, not by the ink. Grey columns are attention sinks, in full at weight 1.",
   "Click a head to see it in the linked views, ctrl- or shift-click to add one of the same layer. " +
     "Arrows move, Home and End go to the first and last head of a layer, Enter picks.",
   "A pattern or a high score on one text is a question to test, not what the head is for.",

@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from torch import Tensor
+
 if TYPE_CHECKING:
     import pytest
 
@@ -13,11 +16,15 @@ DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def run_examples(page: str) -> dict[str, object]:
+def blocks_of(page: str) -> list[str]:
     blocks = _BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))
     assert len(blocks) > 5
+    return blocks
+
+
+def run_examples(page: str) -> dict[str, object]:
     names: dict[str, object] = {}
-    for block in blocks:
+    for block in blocks_of(page):
         exec(compile(block, f"docs/{page}", "exec"), names)  # noqa: S102  our own words
     return names
 
@@ -35,3 +42,20 @@ def test_every_example_of_the_page_on_attention_runs(capsys: pytest.CaptureFixtu
     said = capsys.readouterr().out
     assert "more than the 1 kB that one answer may take" in said
     assert "rolling attention out: " in said
+
+
+def test_loops_by_hand_and_the_one_line_give_the_same_numbers() -> None:
+    names: dict[str, Any] = {}
+    compared = 0
+    blocks = blocks_of("from-your-loops.md")
+    for block in blocks:
+        exec(compile(block, "docs/from-your-loops.md", "exec"), names)  # noqa: S102  our own words
+        if "one_line" not in block:
+            continue
+        by_hand, one_line = (
+            one.detach().numpy() if isinstance(one, Tensor) else np.asarray(one)
+            for one in (names["by_hand"], names["one_line"])
+        )
+        np.testing.assert_allclose(one_line, by_hand, rtol=1e-5, atol=1e-5, err_msg=block)
+        compared += 1
+    assert compared == sum("by_hand = " in block for block in blocks)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class AttentionLines(MapView):
-    """Two columns of tokens (or words), and lines between them: the stronger, the darker.
+    """Two columns of tokens (or words), and lines between them: the stronger, the clearer.
 
     Several heads are drawn as their mean in one ink (``aggregate="mean"`` or ``"max"``), or each in
     its own colour (``"separate"``). Of every token its ``top_k`` strongest lines are drawn, two

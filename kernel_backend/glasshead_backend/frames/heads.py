@@ -38,15 +38,15 @@ _LARGEST = 64
 _ALONE = 224
 """... and of a pattern that is looked at alone."""
 
-_DARKEST = 0.98
+_IN_FULL = 0.98
 """Quantile of a head's pixels that is drawn in full: a few outliers do not make the rest pale."""
 
 _EVEN = 4
 """Nor is less than so many times an even share drawn in full: noise is no pattern."""
 
 SCALE = (
-    "each head on a scale of its own, by the square root of the weight: darkest is the "
-    f"{_DARKEST:.0%} quantile of its pixels outside sinks; sinks are grey, darkest at 1"
+    "each head on a scale of its own, by the square root of the weight: drawn in full is the "
+    f"{_IN_FULL:.0%} quantile of its pixels outside sinks; sinks are grey, in full at 1"
 )
 """How patterns are drawn, in words."""
 
@@ -234,7 +234,7 @@ def _drawn(trace: Trace, asked: Selection, size: int) -> Patterns:
     least = _EVEN / of.n_columns
     # What is masked, or a sink, says nothing of how strong the rest is.
     rest = weights.masked_fill(in_sink[:, None] | (weights == 0), torch.nan).flatten(1)
-    scale = rest.nanquantile(_DARKEST, dim=1).nan_to_num(0.0).clamp(least, 1.0)
+    scale = rest.nanquantile(_IN_FULL, dim=1).nan_to_num(0.0).clamp(least, 1.0)
     darkness = torch.where(in_sink[:, None], weights, weights / scale[:, None, None])
     values = (darkness.clamp(0.0, 1.0).sqrt() * 255).round().to(torch.uint8)
     share = found.share.float()

@@ -1,0 +1,86 @@
+"""The course's notebooks in a real JupyterLab: they run, their views draw, their words are true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from e2e.lab import ROOT, Notebook
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from e2e.lab import LabServer
+
+SAID = {
+    "1-reading-attention": [
+        "before.mean() > 0.9",
+        "all_cells > seen",
+        "counts['by the word it was given'] / n_words < 0.1",
+        "counts['by the word it predicts'] / n_words > 0.9",
+    ],
+    "2-surprise-and-pairs": [
+        "perplexity(0) > 10 * perplexity(1) and perplexity(2) > 10 * perplexity(1)",
+        "found['perplexity'].mean() > 5 * trace.perplexity",
+        "low > 0",
+        "stats.spearmanr(predicting, surprisal).statistic < -0.5",
+        "abs(stats.spearmanr(own, surprisal).statistic) < 0.3",
+    ],
+    "3-words-and-heads": [
+        "any(len(word.tokens) > 1 for word in words)",
+        "both_means.sum(dim=1).min() < 0.9",
+        "future.max() > 0.1",
+        "elsewhere.mean() > 0.1",
+        "of_head > 0.9 and of_mean < 0.3",
+    ],
+    "4-induction-head": [
+        "first_half.mean() < 0.1 and second_half.mean() > 0.9",
+        "own['induction_low'] > 0.7",
+        "without[early_head] < 0.1 and others.min() > 0.7",
+    ],
+    "5-repeated-word": [
+        "table['p'].max() <= 0.05",
+        "(observed[:, 0] > 3 * null.mean(axis=0)[:, 0]).all()",
+        "observed[0, -1] < 1.5 * null.mean(axis=0)[0, -1]",
+        "without['tau_p'].max() > 5 * with_all",
+    ],
+    "6-right-and-wrong": [
+        "(null[:20] > observed).mean() == 0",
+        "found.to_frame()['p_adjusted'].min() < 0.05",
+        "again.to_frame()['p_adjusted'].min() > 0.05",
+        "(labels[:n] == labels[-n:]).float().mean() > 0.9",
+        "by_null['twice, shuffled'].min() < 0.05",
+        "by_null['once, shuffled'].min() > 0.05 and by_null['twice, shifted'].min() > 0.05",
+        "jsd(log_norms[1:], right) > jsd(predicting, right)",
+    ],
+    "7-exercises": ["len(passed) == 10 and not any(passed.values())"],
+}
+"""What the prose of a notebook says of its numbers, as expressions in its kernel."""
+
+_ALL_DRAWN = """() => {
+  const views = [...document.querySelectorAll('.jp-OutputArea .gh[data-view]')];
+  return views.length > 0 && views.every((view) => view.dataset.ready === 'true');
+}"""
+
+
+def test_every_notebook_of_the_course_is_tried() -> None:
+    written = {path.stem for path in (ROOT / "examples").glob("[0-9]*.ipynb")}
+    assert written - {"7-solutions"} == set(SAID)  # those are run by tests/test_notebooks.py
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SAID)
+def test_a_lesson_runs_and_what_it_says_is_so(browser: Browser, lab: LabServer, name: str) -> None:
+    path = ROOT / "examples" / f"{name}.ipynb"
+    notebook = Notebook.open(browser, lab, lab.add_file(path))
+    try:
+        notebook.run_all()
+        assert notebook.errors() == []
+        notebook.wait_for(_ALL_DRAWN)
+        for said in SAID[name]:
+            assert notebook.kernel_eval(f"bool({said})"), said
+        assert notebook.foreign_requests == []
+        assert notebook.page_errors == []
+    finally:
+        notebook.close()
