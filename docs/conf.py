@@ -52,6 +52,7 @@ toc_object_entries_show_parents = "hide"
 # --- the pages ------------------------------------------------------------------------------------
 html_title = "Glasshead"
 html_theme = "furo"
+html_favicon = "_static/mark.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False

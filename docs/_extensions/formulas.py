@@ -58,8 +58,11 @@ def _block(writer: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def _add_styles(app: Sphinx, page: str, *_: object) -> None:
-    if app.env.get_domain("math").has_equations(page):
+def _add_styles(
+    app: Sphinx, page: str, template: str, context: object, doctree: nodes.document | None
+) -> None:
+    del page, template, context
+    if doctree and any(next(doctree.findall(kind), None) for kind in (nodes.math, nodes.math_block)):
         app.add_css_file(STYLES)
 
 
