@@ -23,7 +23,7 @@ STYLES = "katex/katex.min.css"
 def _typesetter() -> subprocess.Popen[str]:
     """Return the process that typesets, one line of JSON at a time."""
     command = ["node", str(Path(__file__).with_suffix(".mjs"))]
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
@@ -62,7 +62,9 @@ def _add_styles(
     app: Sphinx, page: str, template: str, context: object, doctree: nodes.document | None
 ) -> None:
     del page, template, context
-    if doctree and any(next(doctree.findall(kind), None) for kind in (nodes.math, nodes.math_block)):
+    if doctree and any(
+        next(doctree.findall(kind), None) for kind in (nodes.math, nodes.math_block)
+    ):
         app.add_css_file(STYLES)
 
 

@@ -47,9 +47,7 @@ def on_the_site(text: str, folder: str) -> str:
         return f"[{words}]({page}{anchor})"
 
     parts = _FENCE.split(text)
-    return "".join(
-        part if part.startswith("```") else _LINK.sub(link, part) for part in parts
-    )
+    return "".join(part if part.startswith("```") else _LINK.sub(link, part) for part in parts)
 
 
 def _read(app: Sphinx, page: str, content: list[str]) -> None:

@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 OURS = ("glasshead", "glasshead_backend")
 # Names in signatures that are other libraries', of which no list is fetched, or that the text
 # of the parameter describes.
-ELSEWHERE = frozenset(
-    """
-    Any Bool Callable Float GenerationConfig Generator Int Iterable Iterator Literal Mapping PathLike
-    PreTrainedModel PreTrainedTokenizerBase Self Sequence SupportsIndex Tensor Target callable mapping
-    """.split()
+_OTHERS = """
+    Any Bool Callable Float GenerationConfig Generator Int Iterable Iterator Literal Mapping
+    PathLike PreTrainedModel PreTrainedTokenizerBase Self Sequence SupportsIndex Tensor
+    Target callable mapping
+"""
+ELSEWHERE = frozenset(_OTHERS.split())
+LIBRARIES = (
+    *("collections.", "np.", "numpy.", "pd.", "t.", "torch.", "traitlets.", "transformers."),
+    "typing.",
 )
-LIBRARIES = ("collections.", "np.", "numpy.", "pd.", "t.", "torch.", "traitlets.", "transformers.")
 # Classes that users are handed: how they are made is no affair of theirs.
 ONLY_MET = ("Trace", "AttentionMap")
 # What a module calls it, where another name is taken there.
@@ -73,7 +76,7 @@ def _add_traits(_: Sphinx, what: str, __: str, thing: Any, ___: Any, lines: list
         lines += ["", *trait_list(thing)]
 
 
-def _sign(_: Sphinx, what: str, name: str, thing: Any, ___: Any, *said: str) -> Any:
+def _sign(_: Sphinx, what: str, name: str, thing: Any, *__: Any) -> Any:
     """Sign views as they are written: what makes traits from keywords hides the constructor."""
     if what != "class":
         return None
@@ -128,7 +131,7 @@ def _find(app: Sphinx, env: Any, node: Any, words: nodes.Element) -> nodes.Eleme
             )
     # Inside, and not described here: the words alone.
     of_class = domain.objects.get(f"{node.get('py:module')}.{node.get('py:class')}")
-    return words if of_class is not None and "." not in target or _is_ours(target) else None
+    return words if (of_class is not None and "." not in target) or _is_ours(target) else None
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
