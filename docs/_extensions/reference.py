@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import traitlets
+from docutils import nodes
 from sphinx import addnodes
 from sphinx.util.nodes import make_refnode
 
@@ -14,7 +15,6 @@ from glasshead.names import settable_traits
 from glasshead.view import View
 
 if TYPE_CHECKING:
-    from docutils import nodes
     from sphinx.application import Sphinx
 
 OURS = ("glasshead", "glasshead_backend")
@@ -114,6 +114,17 @@ def _is_ours(name: str) -> bool:
     return any(hasattr(module, name) for module in modules)
 
 
+def _shortened(words: nodes.Element, target: str) -> nodes.Element:
+    """Leave the package out of a name that is shown as it is looked for."""
+    said = words.astext()
+    if not (target.startswith(OURS) and said.removesuffix("()") == target):
+        return words
+    names = [part for part in said.split(".") if not part.startswith(OURS)]
+    short = words.deepcopy()
+    short.children = [nodes.Text(".".join(names[-2:]))]
+    return short
+
+
 def _find(app: Sphinx, env: Any, node: Any, words: nodes.Element) -> nodes.Element | None:
     """Find a name by its end: docstrings name things by the module that they are made in."""
     if node.get("refdomain") != "py":
@@ -126,9 +137,8 @@ def _find(app: Sphinx, env: Any, node: Any, words: nodes.Element) -> nodes.Eleme
         documented = [entry for _, entry in found if not entry.aliased]
         if documented:
             entry = documented[0]
-            return make_refnode(
-                app.builder, node["refdoc"], entry.docname, entry.node_id, words, target
-            )
+            where = app.builder, node["refdoc"], entry.docname, entry.node_id
+            return make_refnode(*where, _shortened(words, target), target)
     # Inside, and not described here: the words alone.
     of_class = domain.objects.get(f"{node.get('py:module')}.{node.get('py:class')}")
     return words if (of_class is not None and "." not in target) or _is_ours(target) else None
