@@ -7,6 +7,7 @@ PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
+SITE := docs/_build/html
 STATIC := widgets/glasshead/static
 BUNDLE := $(STATIC)/attention_lines.js
 BUNDLE_SOURCES := $(shell find js -type f 2>/dev/null) package.json tsconfig.json
@@ -18,7 +19,7 @@ ROOT_USER = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint check-python check-js test-js test-python test-versions versions gallery \
-  pictures docs architectures build clean chromium
+  pictures docs docs-serve layers-page site architectures build clean chromium
 .DELETE_ON_ERROR:
 
 help: ## list what can be made
@@ -61,8 +62,17 @@ pictures: $(VENV)/.dev node_modules/.installed chromium ## take how the views lo
 	test ! -e .models/smollm2-135m-instruct || $(BIN)/python gallery/real.py
 	PYTHONPATH=tests $(BIN)/python gallery/looks.py --renew
 
-docs: $(VENV)/.dev ## draw the layers of the code once more: docs/architecture.md
+docs: layers-page site ## build the documentation: docs/_build/html (and docs/architecture.md anew)
+
+docs-serve: docs ## show the documentation on this machine: port 8765
+	$(BIN)/python -m http.server 8765 --bind 127.0.0.1 --directory $(SITE)
+
+layers-page: $(VENV)/.dev
 	$(BIN)/python scripts/house.py
+
+# A warning is an error, and so is a reference that leads nowhere.
+site: $(VENV)/.dev node_modules/.installed $(BUNDLE)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -b html docs $(SITE)
 
 architectures: $(VENV)/.dev ## compare attention of every architecture with eager: docs/architectures.md
 	$(BIN)/python scripts/architectures.py
@@ -73,7 +83,7 @@ build: $(VENV)/.dev node_modules/.installed ## build the wheel and the sdist int
 	$(BIN)/python -m build
 
 clean: ## remove what was built (the environments stay)
-	rm -rf dist build $(STATIC) gallery/recorded gallery/dist .artifacts
+	rm -rf dist build $(STATIC) gallery/recorded gallery/dist docs/_build .artifacts
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 
 chromium:
@@ -102,7 +112,7 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml constraints.txt | $(BUNDLE)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml constraints.txt | $(BUNDLE)
-	$(INSTALL) --editable '.[dev]'
+	$(INSTALL) --editable '.[dev,docs]'
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json

@@ -18,10 +18,14 @@ from glasshead_backend import statistics
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = ROOT / "widgets" / "glasshead" / "__init__.py"
-FOR_USERS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+FOR_USERS = [
+    ROOT / "README.md",
+    *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts),
+]
 PAGES = [*FOR_USERS, ROOT / "CONTRIBUTING.md"]
 
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
 def text_of(path: Path) -> str:
