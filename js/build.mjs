@@ -13,6 +13,8 @@ const STATIC = join(JS, "..", "widgets", "glasshead", "static");
 const MAX_BYTES = 110_000;
 /** An explorer carries the modules of all its panes. */
 const MAX_BYTES_OF = { explorer: 275_000 };
+/** A saved page has beside its view what makes pictures where no kernel does. */
+const MAX_BYTES_OF_PAGE = 40_000;
 
 /** An esbuild plugin that writes the style sheet with the module and reports both sizes. */
 const report = (view) => ({
@@ -39,25 +41,71 @@ const report = (view) => ({
   },
 });
 
-const options = (view) => ({
-  entryPoints: [join(JS, view, "index.ts")],
-  outfile: join(STATIC, `${view}.js`),
+/** Refuses a page's code that is much larger than its view's. */
+const limit = (view) => ({
+  name: "limit",
+  setup(build) {
+    build.onEnd(async (result) => {
+      if (result.errors.length) return;
+      const { size } = await stat(join(STATIC, `saved_page_${view}.js`));
+      const most = (MAX_BYTES_OF[view] ?? MAX_BYTES) + MAX_BYTES_OF_PAGE;
+      if (size > most) throw new Error(`saved_page_${view}.js has ${size} bytes; limit ${most}`);
+    });
+  },
+});
+
+const shared = {
   bundle: true,
-  format: "esm",
   target: "es2022",
   minify: true,
   legalComments: "none",
   // Scales here are of numbers: d3's own way from one value to another brings all colour spaces.
   alias: { "d3-interpolate": join(JS, "layer_stats_chart", "interpolate.ts") },
+};
+
+const options = (view) => ({
+  ...shared,
+  entryPoints: [join(JS, view, "index.ts")],
+  outfile: join(STATIC, `${view}.js`),
+  format: "esm",
   plugins: [report(view)],
 });
+
+/** "attention_lines" → "AttentionLinesView", its class. */
+const className = (view) =>
+  `${view.replace(/(^|_)([a-z])/g, (_, __, letter) => letter.toUpperCase())}View`;
+
+/** The code of a saved page: a view, and what it has instead of a kernel. */
+const pageOptions = (view) => ({
+  ...shared,
+  stdin: {
+    contents:
+      `import { ${className(view)} } from "./${view}/view";` +
+      `import { open } from "./saved_page/open"; void open(${className(view)});`,
+    loader: "ts",
+    resolveDir: JS,
+  },
+  outfile: join(STATIC, `saved_page_${view}.js`),
+  format: "iife",
+  plugins: [limit(view)],
+});
+
+/** What runs that code, and the sheet of the page around the view. */
+const loaderOptions = {
+  ...shared,
+  entryPoints: [join(JS, "saved_page", "loader.ts"), join(JS, "saved_page", "style.css")],
+  entryNames: "saved_page_[name]",
+  outdir: STATIC,
+  format: "iife",
+};
 
 await mkdir(STATIC, { recursive: true });
 const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 const views = named.length ? named : VIEWS;
 const unknown = views.filter((view) => !VIEWS.includes(view));
 if (unknown.length) throw new Error(`No index.ts for: ${unknown.join(", ")}`);
-const contexts = await Promise.all(views.map((view) => context(options(view))));
+const bundles = [...views.flatMap((view) => [options(view), pageOptions(view)]), loaderOptions];
+const contexts = await Promise.all(bundles.map((bundle) => context(bundle)));
 if (process.argv.includes("--watch")) {
   await Promise.all(contexts.map((bundle) => bundle.watch()));
 } else {

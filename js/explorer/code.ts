@@ -1,6 +1,6 @@
 /** The Python that gives the numbers on the page, to be copied. */
 
-import { button, h } from "../shared/dom";
+import { button, disable, h } from "../shared/dom";
 import { type Host, isAbort } from "../shared/host/host";
 import { handled } from "../shared/keys";
 import type { ExplorerState } from "./state";
@@ -74,6 +74,10 @@ export function codePanel(host: Host<ExplorerState>, signal: AbortSignal): CodeP
     },
     "Code",
   );
+  if (host.can?.("written") === false) {
+    disable(opener, true);
+    opener.title = "The Python is there in a notebook: this page has no kernel";
+  }
   return {
     opener,
     element,

@@ -61,6 +61,11 @@ export function promptBox(
     target.element,
     actions,
   );
+  if (host.can?.("retrace") === false) {
+    // Nobody is there to run the model: the text can be read, and copied.
+    text.area.readOnly = target.area.readOnly = true;
+    actions.hidden = true;
+  }
   const written = (): Pick<Prompt, "text" | "target"> => ({
     text: text.area.value,
     target: target.element.hidden || target.area.value.trim() === "" ? null : target.area.value,

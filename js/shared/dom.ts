@@ -123,6 +123,8 @@ export function restate(element: Element, ...children: Child[]): void {
 function setAttributes(element: Element, attrs: Record<string, string | number | boolean>): void {
   for (const [name, value] of Object.entries(attrs)) {
     if (value === true) element.setAttribute(name, "");
+    // A saved page's policy forbids the attribute, as it must for what comes as markup.
+    else if (name === "style") (element as SVGElement).style.cssText = String(value);
     else if (value !== false) element.setAttribute(name, String(value));
   }
 }

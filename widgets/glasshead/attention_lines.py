@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import traitlets
 
@@ -76,6 +76,8 @@ class AttentionLines(MapView):
         default_value="vertical",
         help='Tokens in two columns; "horizontal" = in two rows, for short texts.',
     ).tag(sync=True)
+
+    page_parts: ClassVar[frozenset[str]] = frozenset({"weights"})
 
     def to_frame(self) -> pd.DataFrame:
         """Return the lines drawn, strongest first: who looks at what, with which exact weight.

@@ -112,6 +112,8 @@ class Explorer(_Carrier):
         *(name for name in _CARRIED if name.endswith(("_axes", "_frame", "_detail"))),
     )
 
+    page_parts: ClassVar[frozenset[str]] = frozenset({"weights", "heads", "strip", "chart"})
+
     def __init__(self, trace: Trace, **state: Any) -> None:
         self._views: dict[str, Any] = {}
         self._drawing, self._tracing = LongWork(self._tell), LongWork(self._tell)
@@ -215,6 +217,10 @@ class Explorer(_Carrier):
             work.end()
         for view in self.views:
             view.close()
+
+    def _finish(self) -> None:
+        for work in (self._tracing, self._drawing):
+            work.join()
 
     # ---- panes --------------------------------------------------------------------------------
 

@@ -105,6 +105,8 @@ class FusedAttentionMatrix(MapView):
     )
     _label_traits: ClassVar[tuple[str, ...]] = ("kind", "unit", "hide_special")
 
+    page_parts: ClassVar[frozenset[str]] = frozenset({"weights"})
+
     def __init__(self, trace: Trace, **state: Any) -> None:
         self._other: Trace | None = None
         super().__init__(trace, **state)

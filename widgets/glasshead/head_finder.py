@@ -79,6 +79,8 @@ class HeadFinder(TraceView):
     _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "unit")
     _patience: ClassVar[float | None] = 1.0
 
+    page_parts: ClassVar[frozenset[str]] = frozenset({"weights", "heads"})
+
     def to_frame(self) -> pd.DataFrame:
         """Return layer, head and all metrics of the heads that are shown, in their order.
 

@@ -79,6 +79,8 @@ class LayerStatsChart(TraceView):
     _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "metric", "quantity")
     _patience: ClassVar[float | None] = _PATIENCE
 
+    page_parts: ClassVar[frozenset[str]] = frozenset({"chart"})
+
     def __init__(self, trace: Trace, metric: Any = "norm", **state: Any) -> None:
         # What is known, and of what: a change of the quantity or the layer measures nothing anew.
         self._measured: Measured | None = metric if isinstance(metric, Measured) else None

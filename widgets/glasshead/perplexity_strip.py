@@ -51,6 +51,8 @@ class PerplexityStrip(TraceView):
 
     _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "layer", "heads")
 
+    page_parts: ClassVar[frozenset[str]] = frozenset({"weights", "strip"})
+
     def to_frame(self) -> pd.DataFrame:
         """Return one row per token with all measures; nats, and bits as the view shows them."""
         frame = self.trace.predictions().to_frame()

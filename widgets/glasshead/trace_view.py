@@ -153,6 +153,9 @@ class TraceView(View):
             self._long_work.end()
             self._trace = None
 
+    def _finish(self) -> None:
+        self._long_work.join()
+
     # ---- for subclasses -----------------------------------------------------------------------
 
     def _make_frame(self) -> dict[str, Any]:

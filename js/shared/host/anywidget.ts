@@ -15,7 +15,10 @@ import { answerPictures } from "./pictures";
 import { createWire, type Port } from "./wire";
 
 /** The part of anywidget's model that is used. */
-export type Model = Pick<AnyModel, "get" | "set" | "on" | "off" | "save_changes" | "send">;
+export type Model = Pick<AnyModel, "get" | "set" | "on" | "off" | "save_changes" | "send"> & {
+  /** Of a model without a kernel: which questions it may be asked. */
+  can?(question: string): boolean;
+};
 
 /** Makes a module's default export out of a view class. */
 export function adapter<S extends ViewState>(
@@ -132,6 +135,7 @@ export function createHost<S extends object>(
       if (!isPassing) wire.expect();
     },
     ask: (question, args, asker) => wire.ask(question, args, asker),
+    can: (question) => model.can?.(question) ?? true,
     stop: () => attempt(() => model.send({ kind: "stop" })),
     get status() {
       return wire.status;

@@ -18,6 +18,8 @@ export interface Host<S> {
   set(partial: Partial<S>): void;
   /** Rejects with an `Error` in plain words, or with an AbortError when a newer ask replaced it. */
   ask(question: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<Answer>;
+  /** Whether such a question can be answered at all: a saved page has no model to run. */
+  can?(question: string): boolean;
   /** Ends long work of the kernel; the picture and its state stay. */
   stop(): void;
   readonly status: HostStatus;

@@ -54,6 +54,7 @@ export function paneHost<S extends object>(
       explorer.set(Object.fromEntries(renamed) as never);
     },
     ask: (question, args, signal) => explorer.ask(`${pane}.${question}`, args, signal),
+    can: (question) => explorer.can?.(`${pane}.${question}`) ?? true,
     stop: () => explorer.stop(),
     onPicture: (make) => explorer.onPicture?.(make, pane),
     get status() {

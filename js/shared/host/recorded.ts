@@ -8,8 +8,7 @@
 
 import type { Model } from "./anywidget";
 import { same } from "./host";
-
-type Json = Readonly<Record<string, unknown>>;
+import { type Json, type Reply, refused, standIn } from "./stand_in";
 
 /**
  * What was recorded, as JSON; bytes are `{base64: …}` wherever they stand.
@@ -54,58 +53,13 @@ export function revive(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, revive(inner)]));
 }
 
-type Listener = (...args: never[]) => void;
-
 /** `refusal` is what it says of anything that it was not recorded with. */
 export function recordedModel(recording: Recording, refusal: string = NOT_RECORDED): Model {
-  const { fire, on, off } = events();
-  const state: Record<string, unknown> = revive(recording.state) as Json;
-  /** What has been set since the last save, with the values before. */
-  let before: Record<string, unknown> = {};
-  const put = (changes: Json): void => {
-    for (const [name, value] of Object.entries(changes)) {
-      if (same(state[name], value)) continue;
-      state[name] = value;
-      fire(`change:${name}`);
-    }
-  };
-  const model = {
-    get: (name: string) => state[name],
-    set(name: string, value: unknown) {
-      if (!(name in before)) before[name] = state[name];
-      put({ [name]: value });
-    },
-    save_changes() {
-      const changed = before;
-      before = {};
-      put(outcome(recording, state, changed, refusal));
-    },
-    // A reply comes after the ask has gone out, as from any kernel.
-    send: (message: Json) =>
-      queueMicrotask(() => {
-        const [answer, buffers] = reply(recording, state, message, refusal);
-        if (answer) fire("msg:custom", answer, buffers);
-      }),
-    on,
-    off,
-  };
-  return model as unknown as Model;
-}
-
-function events() {
-  const listeners = new Map<string, Set<Listener>>();
-  return {
-    fire(event: string, ...args: unknown[]): void {
-      for (const listener of [...(listeners.get(event) ?? [])]) listener(...(args as never[]));
-    },
-    on(event: string, listener: Listener): void {
-      const known = listeners.get(event) ?? new Set();
-      listeners.set(event, known.add(listener));
-    },
-    off(event: string, listener: Listener): void {
-      listeners.get(event)?.delete(listener);
-    },
-  };
+  return standIn(revive(recording.state) as Record<string, unknown>, {
+    follow: () => ({}),
+    pictures: (state, before) => outcome(recording, state, before, refusal),
+    reply: (state, question, args) => reply(recording, state, question, args, refusal),
+  });
 }
 
 /** What a kernel would set once the view has changed `before` to `state`. */
@@ -116,19 +70,18 @@ function outcome(recording: Recording, state: Json, before: Json, refusal: strin
   return { ...picture.when, ...(revive(picture.traits) as Json), error: "" };
 }
 
-/** What a kernel would reply, with its buffers; null where no reply is due. */
+/** What a kernel would reply, with its buffers. */
 function reply(
   { answers }: Recording,
   state: Json,
-  { kind, id, question, args }: Json,
+  question: string,
+  args: Json,
   refusal: string,
-): [message: Json | null, buffers: unknown[]] {
-  if (kind !== "ask") return [kind === "hello" ? { kind } : null, []];
+): Reply {
   const found = answers.find(
-    (one) => one.question === question && equal(one.args, args as Json) && holds(one.when, state),
+    (one) => one.question === question && equal(one.args, args) && holds(one.when, state),
   );
-  const message = found?.message ?? { kind: "answer", ok: false, error: refusal };
-  return [{ ...message, id }, found?.buffers.map(revive) ?? []];
+  return found ? [found.message, found.buffers.map(revive)] : [refused(refusal), []];
 }
 
 /** The picture of a state; another kind may bring another layer with it. */

@@ -143,7 +143,7 @@ def heads_frame(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
         }
 
     def measured() -> dict[str, Any]:
-        return {"metrics": [_measured(metric, trace, kind) for metric in head_metrics(kind)]}
+        return measured_heads(trace, kind)
 
     parts = (drawn, measured)
     packed = [part() for part in steps(parts, "computing all heads", len(parts))]
@@ -151,14 +151,22 @@ def heads_frame(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
     return {
         "key": {"kind": kind, "unit": unit},
         "kind": "heads",
-        "layers": pack(torch.tensor(layers), torch.int32),
-        "n_heads": pack(torch.tensor([trace.n_heads(n, kind) for n in layers]), torch.uint16),
         "rows": of.n_rows,
         "columns": of.n_columns,
         **packed[0],
         **packed[1],
+    }
+
+
+def measured_heads(trace: Trace, kind: Kind) -> dict[str, Any]:
+    """Return what :func:`heads_frame` has beside the patterns: the heads, and all their metrics."""
+    layers = trace.layers(kind)
+    return {
+        "layers": pack(torch.tensor(layers), torch.int32),
+        "n_heads": pack(torch.tensor([trace.n_heads(n, kind) for n in layers]), torch.uint16),
+        "metrics": [_measured(metric, trace, kind) for metric in head_metrics(kind)],
         "scale_words": SCALE,
-        "sinks_words": rule(causal=run.is_causal(kind)),
+        "sinks_words": rule(causal=run_of(trace).is_causal(kind)),
         "note": _without_attention(trace, layers, kind),
     }
 

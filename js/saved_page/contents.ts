@@ -1,0 +1,78 @@
+/** What a saved page carries, as `widgets/glasshead/saving` writes it. */
+
+import { revive } from "../shared/host/recorded";
+import type { Json } from "../shared/host/stand_in";
+import type { Axes, Kind, Unit } from "../shared/state";
+import { stored } from "./stored";
+
+/** How weights are written: see `frames/codes.py`. */
+export interface Coding {
+  bits: 8 | 16;
+  /** The smallest weight that has a code; what is smaller reads as 0. */
+  least: number;
+  /** Most that a weight is off, as a share of itself. */
+  relative_error: number;
+}
+
+/** The weights of a layer: by rows, then heads, then keys. */
+export interface StoredLayer {
+  kind: Kind;
+  layer: number;
+  /** The element that holds the codes. */
+  element: string;
+  heads: number;
+  rows: number;
+  columns: number;
+  /** Row i has its first i + 1 keys only. */
+  triangular: boolean;
+  /** Rows that may look nowhere. */
+  undefined: number[];
+  /** Why rows sum to less than 1; "" = they do not. */
+  note: string;
+  /** [units, heads + 1, rows] entropies in bits of each head and of their mean, where weights alone do not say them. */
+  entropy?: Partial<Record<Unit, { shape: number[]; data: Uint8Array }>>;
+}
+
+export interface StoredAxes {
+  kind: Kind;
+  unit: Unit;
+  /** Whether special tokens are among the units. */
+  special: boolean;
+  axes: Axes;
+}
+
+/** A picture of a statistic, or one layer of it. */
+export interface StoredChart {
+  kind: Kind;
+  quantity: string;
+  frame: Json;
+}
+
+export interface StoredDetail {
+  kind: Kind;
+  layer: number;
+  detail: Json;
+}
+
+export interface Contents {
+  /** The traits as the page opens. */
+  state: Json;
+  coding: Coding | null;
+  layers: StoredLayer[];
+  axes: StoredAxes[];
+  charts: StoredChart[];
+  details: StoredDetail[];
+  /** By kind: what HeadFinder's frame has beside its patterns. */
+  heads: Partial<Record<Kind, Json>>;
+  /** The frame of the strip. */
+  strip: Json | null;
+  /** The rule that finds sinks, in words. */
+  sinks: { causal: string; other: string };
+  /** What a view says that is asked for what is not here. */
+  refusal: string;
+}
+
+export async function readContents(): Promise<Contents> {
+  const text = new TextDecoder().decode(await stored("gh-contents"));
+  return revive(JSON.parse(text)) as Contents;
+}

@@ -1,0 +1,89 @@
+/** What else changes when a view changes something: what Python's views see to themselves. */
+
+import type { Compare } from "../fused_attention_matrix/state";
+import type { Json } from "../shared/host/stand_in";
+import { kindInfo } from "../shared/scene";
+import type { MapState, Scene } from "../shared/state";
+import type { Contents } from "./contents";
+
+type State = MapState & Readonly<Record<string, unknown>>;
+type Changes = Record<string, unknown>;
+/** What stands before the traits of a view; null = it is not here. */
+type Prefix = (pane: "matrix" | "finder") => string | null;
+
+export function followed(state: State, before: Json, contents: Contents, prefix: Prefix): Json {
+  const changes: Changes = {};
+  if ("kind" in before || "layer" in before) Object.assign(changes, fitting(state));
+  for (const name of ["selected", "selected_source"] as const) {
+    const tokens = state[name];
+    if (name in before && tokens) changes[name] = [...new Set(tokens)].sort((a, b) => a - b);
+  }
+  const now = { ...state, ...changes } as State;
+  const matrix = prefix("matrix");
+  if (matrix !== null) Object.assign(changes, pinning(now, before, matrix), comparing(now, matrix));
+  const finder = prefix("finder");
+  if (finder !== null && "kind" in before) Object.assign(changes, measuring(now, contents, finder));
+  return changes;
+}
+
+/** Layer and heads stay within what the kind of attention, and then the layer, has. */
+function fitting({ scene, kind, layer, heads }: State): Changes {
+  const layers = kindInfo(scene as Scene, kind)?.layers ?? [];
+  const [first] = layers;
+  if (!first) return {};
+  const distance = (number: number): number => Math.abs(number - layer);
+  const nearest = layers.reduce(
+    (best, one) => (distance(one.number) < distance(best.number) ? one : best),
+    first,
+  );
+  return { layer: nearest.number, heads: heads.filter((head) => head < nearest.heads) };
+}
+
+/** A pinned cell is selected for all views; it is let go where something else was selected since. */
+function pinning(state: State, before: Json, prefix: string): Changes {
+  const pinned = state[`${prefix}pinned`] as number[] | undefined;
+  if (!pinned?.length) return {};
+  const wanted: Changes = {};
+  for (const [i, side] of (["query", "key"] as const).entries()) {
+    const sequence = kindInfo(state.scene as Scene, state.kind)?.[side];
+    const name = sequence === "source" ? "selected_source" : "selected";
+    const tokens = [...((wanted[name] as number[] | undefined) ?? []), pinned[i] ?? 0];
+    wanted[name] = [...new Set(tokens)].sort((a, b) => a - b);
+  }
+  if (`${prefix}pinned` in before) return wanted;
+  const isSelected = Object.entries(wanted).every(
+    ([name, tokens]) => String(state[name]) === String(tokens),
+  );
+  return isSelected ? {} : { [`${prefix}pinned`]: [] };
+}
+
+/** What is compared has to be there. */
+function comparing(state: State, prefix: string): Changes {
+  const compare = state[`${prefix}compare`] as Compare | null;
+  if (!compare || compare.trace) return {};
+  const layers = kindInfo(state.scene as Scene, state.kind)?.layers ?? [];
+  const layer = layers.find(({ number }) => number === (compare.layer ?? state.layer));
+  const fits = layer && (compare.heads ?? []).every((head) => head < layer.heads);
+  return fits ? {} : { [`${prefix}compare`]: null };
+}
+
+/** Metrics that heads of another kind of attention do not have are others. */
+function measuring(state: State, { heads }: Contents, prefix: string): Changes {
+  const metrics = (heads[state.kind]?.metrics ?? []) as { name: string }[];
+  const names = metrics.map(({ name }) => name);
+  const layers = kindInfo(state.scene as Scene, state.kind)?.layers.map(({ number }) => number);
+  const only = state[`${prefix}only_layers`] as number[];
+  const changes: Changes = {
+    [`${prefix}only_layers`]: only.filter((layer) => layers?.includes(layer)),
+  };
+  const cross = state.kind === "cross";
+  if (!names.includes(String(state[`${prefix}metric`]))) {
+    changes[`${prefix}metric`] = cross ? "entropy" : "previous_token";
+    changes[`${prefix}at_least`] = null;
+    changes[`${prefix}at_most`] = null;
+  }
+  if (!names.includes(String(state[`${prefix}second_metric`]))) {
+    changes[`${prefix}second_metric`] = cross ? "sink" : "induction";
+  }
+  return changes;
+}

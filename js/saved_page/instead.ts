@@ -1,0 +1,273 @@
+/**
+ * What a saved page has instead of a kernel: it makes pictures and answers of the weights that it
+ * carries, and takes from the page what was computed when it was saved.
+ */
+
+import type { Compare } from "../fused_attention_matrix/state";
+import { same } from "../shared/host/host";
+import { type InsteadOfKernel, type Json, type Reply, refused } from "../shared/host/stand_in";
+import { kindInfo } from "../shared/scene";
+import type { MapState, Packed, Scene } from "../shared/state";
+import type { Contents } from "./contents";
+import { drawMatrix, type MatrixAsked, takenAway } from "./drawn";
+import { followed } from "./follow";
+import { chunkAnswer, fanAnswer, findLines, type Lines, linesFrame, linesKey, type Of, shownOf } from "./lines";
+import { cellAnswer, cellsAnswer, matrixFrame, tileAnswer } from "./matrix";
+import { headPatterns, patternAnswer } from "./pictures";
+import { sourceAnswer, stripFrame, stripKey } from "./strip";
+import { type Selection, Weights } from "./weights";
+
+/** The views that have pictures of their own, by the names that they have in an explorer. */
+export type PaneName = "lines" | "matrix" | "strip" | "chart" | "finder";
+
+/** Which view it is: "explorer" has all of them under their names. */
+export type Role = PaneName | "explorer" | "none";
+
+interface Answer {
+  result: Json;
+  arrays: Readonly<Record<string, Packed>>;
+}
+
+type State = MapState & Readonly<Record<string, unknown>>;
+type Load = (element: string) => Promise<Uint8Array<ArrayBuffer>>;
+
+const PANES: readonly PaneName[] = ["lines", "matrix", "strip", "chart", "finder"];
+
+export class SavedPage implements InsteadOfKernel {
+  readonly #contents: Contents;
+  readonly #role: Role;
+  readonly #weights: Weights;
+  #lines: { key: string; lines: Lines } | null = null;
+
+  constructor(contents: Contents, role: Role, load: Load) {
+    this.#contents = contents;
+    this.#role = role;
+    this.#weights = new Weights(contents, load);
+  }
+
+  /** Nobody is here who could run the model, or write Python. */
+  can(question: string): boolean {
+    return question !== "retrace" && question !== "written";
+  }
+
+  follow(state: Json, before: Json): Json {
+    return followed(state as State, before, this.#contents, (pane) => this.#prefix(pane));
+  }
+
+  async pictures(state: Json): Promise<Json> {
+    const now = state as State;
+    const drawn: Record<string, unknown> = this.#axes(now);
+    for (const pane of this.#inView(now)) Object.assign(drawn, await this.#picture(now, pane));
+    return drawn;
+  }
+
+  async reply(state: Json, asked: string, args: Json): Promise<Reply> {
+    const [pane, name] = asked.includes(".") ? asked.split(".") : [this.#role, asked];
+    const answer = await this.#answer(state as State, pane as Role, name ?? "", args);
+    if (!answer) return [refused(this.#contents.refusal), []];
+    const arrays = Object.entries(answer.arrays);
+    const layout = arrays.map(([key, { dtype, shape }]) => ({ name: key, dtype, shape }));
+    const message = { kind: "answer", ok: true, result: answer.result, layout };
+    return [message, arrays.map(([, { data }]) => data)];
+  }
+
+  /** What stands before the names of a view's own traits. */
+  #prefix(pane: PaneName): string | null {
+    if (this.#role === "explorer") return `${pane}_`;
+    return this.#role === pane ? "" : null;
+  }
+
+  #own(state: State, pane: PaneName, name: string): unknown {
+    return state[`${this.#prefix(pane) ?? ""}${name}`];
+  }
+
+  /** The layer slider of an explorer lies on the chart, whether or not that is in view. */
+  #inView(state: State): PaneName[] {
+    if (this.#role === "none") return [];
+    if (this.#role !== "explorer") return [this.#role];
+    const { panes, large } = state as unknown as { panes: PaneName[]; large: PaneName | "" };
+    return PANES.filter(
+      (pane) => pane === "chart" || (large ? pane === large : panes.includes(pane)),
+    );
+  }
+
+  // ── Pictures ──────────────────────────────────────────────────────────────────────────────────
+
+  #axes(state: State): Record<string, unknown> {
+    const { axes, kind, unit } = state;
+    if (!("kind" in axes) || (axes.kind === kind && axes.unit === unit)) return {};
+    if (this.#role === "matrix") return {};
+    return { axes: this.#weights.axes(kind, unit) };
+  }
+
+  async #picture(state: State, pane: PaneName): Promise<Json> {
+    const key = this.#key(state, pane);
+    const frame = this.#own(state, pane, "frame") as { key?: Json } | undefined;
+    const prefix = this.#prefix(pane) ?? "";
+    const named = (traits: Json): Json =>
+      Object.fromEntries(Object.entries(traits).map(([name, value]) => [prefix + name, value]));
+    const isDrawn = frame?.key !== undefined && same(frame.key, key);
+    if (isDrawn && pane !== "chart") return {};
+    switch (pane) {
+      case "lines": {
+        const of = this.#map(state);
+        const rule = {
+          top_k: this.#own(state, pane, "top_k") as number | null,
+          threshold: this.#own(state, pane, "threshold") as number | null,
+        };
+        return named({ frame: linesFrame(of, await this.#findLines(of), rule) });
+      }
+      case "matrix": {
+        const of = await this.#matrix(state);
+        const { kind, unit } = of.asked;
+        const axes = this.#weights.axes(kind, unit, !of.hideSpecial);
+        return named({ frame: matrixFrame(of, key, drawMatrix(of)), axes });
+      }
+      case "strip":
+        return named({ frame: await stripFrame(this.#contents, this.#weights, state) });
+      case "chart":
+        return named({ ...(isDrawn ? {} : this.#chart(state)), detail: this.#detail(state) });
+      case "finder":
+        return named({ frame: await this.#heads(state) });
+    }
+  }
+
+  /** The state that a view's picture answers. */
+  #key(state: State, pane: PaneName): Json {
+    const { kind, layer, heads, unit, aggregate, sinks } = state;
+    const own = (name: string): unknown => this.#own(state, pane, name);
+    switch (pane) {
+      case "lines":
+        return { ...linesKey(this.#map(state)) };
+      case "matrix": {
+        const beside = { normalise: own("normalise"), hide_special: own("hide_special") };
+        return { kind, layer, heads, unit, aggregate, sinks, ...beside, compare: own("compare") };
+      }
+      case "strip":
+        return stripKey(state);
+      case "chart": {
+        const { name } = own("metric") as { name: string };
+        return { kind, metric: name, quantity: this.#quantity(state) };
+      }
+      case "finder":
+        return { kind, unit };
+    }
+  }
+
+  #selection({ kind, layer, heads, unit, aggregate }: State): Selection {
+    return { kind, layer, heads, unit, aggregate: aggregate === "separate" ? null : aggregate };
+  }
+
+  #causal(state: State): boolean {
+    return kindInfo(state.scene as Scene, state.kind)?.causal ?? false;
+  }
+
+  #map(state: State): Of {
+    const causal = this.#causal(state);
+    const words = this.#contents.sinks[causal ? "causal" : "other"];
+    const { sinks } = state;
+    return { weights: this.#weights, asked: this.#selection(state), sinks, causal, words };
+  }
+
+  async #findLines(of: Of): Promise<Lines> {
+    await this.#weights.ready(of.asked.kind, of.asked.layer);
+    const key = JSON.stringify(linesKey(of));
+    if (this.#lines?.key !== key) this.#lines = { key, lines: findLines(of) };
+    return this.#lines.lines;
+  }
+
+  async #matrix(state: State): Promise<MatrixAsked> {
+    const own = (name: string): unknown => this.#own(state, "matrix", name);
+    const compare = own("compare") as Compare | null;
+    if (compare?.trace) throw new Error(this.#contents.refusal);
+    const of = this.#map(state);
+    const asked = { ...of.asked, aggregate: of.asked.aggregate ?? "mean" } as const;
+    await this.#weights.ready(asked.kind, asked.layer);
+    const away = takenAway(asked, compare);
+    if (away) await this.#weights.ready(away.kind, away.layer);
+    const hideSpecial = Boolean(own("hide_special"));
+    return { ...of, asked, normalise: Boolean(own("normalise")), hideSpecial, compare };
+  }
+
+  /** The statistic's part that is drawn: the first where none is named. */
+  #quantity(state: State): string {
+    const named = String(this.#own(state, "chart", "quantity"));
+    const there = this.#contents.charts.filter(({ kind }) => kind === state.kind);
+    const found = there.find(({ quantity }) => quantity === named) ?? there[0];
+    return found?.quantity ?? named;
+  }
+
+  #chart(state: State): Json {
+    const quantity = this.#quantity(state);
+    const found = this.#contents.charts.find(
+      (one) => one.kind === state.kind && one.quantity === quantity,
+    );
+    if (!found) throw new Error(this.#contents.refusal);
+    return { frame: found.frame };
+  }
+
+  #detail({ kind, layer }: State): Json {
+    const found = this.#contents.details.find((one) => one.kind === kind && one.layer === layer);
+    return found?.detail ?? { layer, panels: [] };
+  }
+
+  async #heads(state: State): Promise<Json> {
+    const { kind, unit } = state;
+    const layers = kindInfo(state.scene as Scene, kind)?.layers ?? [];
+    const rest = this.#contents.heads[kind];
+    if (!rest) throw new Error(this.#contents.refusal);
+    const { query, key } = this.#weights.axes(kind, unit);
+    for (const { number } of layers) await this.#weights.ready(kind, number);
+    const causal = this.#causal(state);
+    return {
+      ...rest,
+      key: { kind, unit },
+      rows: query.labels.length,
+      columns: key.labels.length,
+      ...headPatterns(this.#weights, layers, { kind, unit, causal }),
+    };
+  }
+
+  // ── Answers ───────────────────────────────────────────────────────────────────────────────────
+
+  async #answer(state: State, role: Role, name: string, args: Json): Promise<Answer | null> {
+    const n = (arg: string): number => Number(args[arg]);
+    const place = () => ({
+      ...{ query0: n("query0"), query1: n("query1") },
+      ...{ key0: n("key0"), key1: n("key1") },
+    });
+    switch (`${role}.${name}`) {
+      case "lines.fan": {
+        const of = this.#map(state);
+        const lines = await this.#findLines(of);
+        return fanAnswer(of, lines, n("position"), args.side === "key" ? "key" : "query");
+      }
+      case "lines.lines": {
+        const of = this.#map(state);
+        return chunkAnswer(of, await this.#findLines(of), n("chunk"));
+      }
+      case "lines.shown": {
+        const of = this.#map(state);
+        const rule = { top_k: n("top_k") || null, threshold: n("threshold") || null };
+        const shown = shownOf(await this.#findLines(of), rule);
+        return { result: { key: linesKey(of), ...shown }, arrays: {} };
+      }
+      case "matrix.cell":
+        return cellAnswer(await this.#matrix(state), n("query"), n("key"));
+      case "matrix.cells":
+        return cellsAnswer(await this.#matrix(state), place());
+      case "matrix.tile":
+        return tileAnswer(await this.#matrix(state), place());
+      case "strip.source_attention":
+        return sourceAnswer(this.#weights, state, n("position"));
+      case "finder.pattern": {
+        const { kind, unit } = state;
+        const asked = { kind, unit, layer: n("layer"), heads: [n("head")], aggregate: null };
+        await this.#weights.ready(kind, asked.layer);
+        return patternAnswer(this.#weights, asked, this.#causal(state));
+      }
+      default:
+        return null;
+    }
+  }
+}

@@ -1,0 +1,213 @@
+/** The frame of FusedAttentionMatrix and its answers, as `frames/matrix.py` makes them. */
+
+import type { MatrixFrame } from "../fused_attention_matrix/state";
+import type { Json } from "../shared/host/stand_in";
+import type { Packed, SinksPart } from "../shared/state";
+import { type Drawn, drawMatrix, type MatrixAsked, mapTitle } from "./drawn";
+import { pack, pooled, round, sum } from "./numbers";
+import { toSinks } from "./sinks";
+
+const [TILE, EXACT_CELLS, MOST_EXACT, N_LARGEST, SIGNED_ZERO] = [512, 64 * 64, 128, 12, 128];
+
+type Range = Record<"query0" | "query1" | "key0" | "key1", number>;
+
+export function matrixFrame(of: MatrixAsked, key: Json, drawn: Drawn): MatrixFrame {
+  const { asked } = of;
+  const [rows, cols] = [drawn.rows.length, drawn.columns.length];
+  const causal = of.causal && !looksAhead(drawn);
+  const sizes = drawn.shown.map(Math.abs);
+  return {
+    key: key as MatrixFrame["key"],
+    kind: "matrix",
+    ...{ rows, cols },
+    ...picture(drawn, { query0: 0, query1: rows, key0: 0, key1: cols }),
+    exact: rows * cols > EXACT_CELLS ? null : pack("float32", [rows, cols], drawn.said),
+    max: sizes.reduce((a, b) => Math.max(a, b), 0),
+    causal,
+    largest: largest(drawn, sizes, causal ? 1 : 0),
+    row_entropy: pack("float32", [rows], entropies(of, drawn)),
+    column_mass: pack("float32", [cols], columnMeans(drawn, drawn.whole)),
+    undefined_rows: pack("uint8", [rows], drawn.undefinedRows),
+    title: mapTitle(asked, drawn.heads),
+    compare: compared(of, drawn),
+    sinks: sinks(of, drawn),
+    hidden: drawn.hidden,
+  };
+}
+
+/** A part at the best resolution that fits 512 × 512. */
+export function tileAnswer(of: MatrixAsked, part: Range) {
+  const { values, row_scale, ...rest } = picture(drawMatrix(of), part);
+  return { result: { ...part, ...rest } as Json, arrays: { values, row_scale } };
+}
+
+export function cellsAnswer(of: MatrixAsked, { query0, query1, key0, key1 }: Range) {
+  const [height, width] = [query1 - query0, key1 - key0];
+  if (Math.max(height, width) > MOST_EXACT) throw new Error("These are too many cells at once.");
+  const { said, columns } = drawMatrix(of);
+  const values = Array.from({ length: height * width }, (_, i) => {
+    const [row, column] = [query0 + Math.floor(i / width), key0 + (i % width)];
+    return said[row * columns.length + column] ?? 0;
+  });
+  const arrays = { values: pack("float32", [height, width], values) };
+  return { result: { query0, query1, key0, key1 } as Json, arrays };
+}
+
+/** Everything there is to know of one cell. */
+export function cellAnswer(of: MatrixAsked, query: number, key: number) {
+  const drawn = drawMatrix(of);
+  const width = drawn.columns.length;
+  const at = query * width + key;
+  const every = of.weights.maps({ ...of.asked, aggregate: null });
+  const place = (drawn.rows[query] ?? 0) * every.columns + (drawn.columns[key] ?? 0);
+  const row = (values: Float32Array): Float32Array =>
+    values.subarray(query * width, (query + 1) * width);
+  const ranked = row(drawn.away ? drawn.said : drawn.whole).map(Math.abs);
+  const whole = of.weights.maps(of.asked).values[0] ?? new Float32Array();
+  const start = (drawn.rows[query] ?? 0) * every.columns;
+  const [weight, first] = [drawn.said[at] ?? 0, drawn.first[at] ?? 0];
+  const result = {
+    ...{ query, key, weight, first },
+    share: drawn.whole[at] ?? 0,
+    row_sum: sum(whole.subarray(start, start + every.columns)),
+    rank: 1 + ranked.filter((value) => value > (ranked[key] ?? 0)).length,
+    n: ranked.filter((value) => value > 0).length,
+    second: first - weight,
+  };
+  const weights = every.values.map((map) => map[place] ?? 0);
+  const { heads } = every;
+  return {
+    result: result as Json,
+    arrays: {
+      weights: pack("float32", [heads.length], weights),
+      heads: pack("uint16", [heads.length], heads),
+    },
+  };
+}
+
+/** What is drawn, pooled to pixels and written as bytes with a scale for each row. */
+function picture(drawn: Drawn, part: Range) {
+  const width = drawn.columns.length;
+  const signed = drawn.away !== null;
+  const how = { size: TILE, pool: "max" } as const;
+  const above = pooled(drawn.shown, width, part, how);
+  const below = signed
+    ? pooled(
+        drawn.shown.map((value) => -value),
+        width,
+        part,
+        how,
+      ).values
+    : null;
+  const values = above.values.map((value, i) => (value >= (below?.[i] ?? 0) ? value : -(below?.[i] ?? 0)));
+  const scale = new Float32Array(above.height);
+  const bytes = new Uint8Array(values.length);
+  const steps = signed ? 127 : 255;
+  for (let y = 0; y < above.height; y++) {
+    const row = values.subarray(y * above.width, (y + 1) * above.width);
+    const step = row.reduce((a, b) => Math.max(a, Math.abs(b)), 0) / steps;
+    scale[y] = step;
+    for (const [x, value] of row.entries()) {
+      const n = Math.max(-steps, Math.min(steps, round(value / Math.max(1e-30, step))));
+      bytes[y * above.width + x] = n + (signed ? SIGNED_ZERO : 0);
+    }
+  }
+  return {
+    pooled: above.perPixel > 1 ? ("max" as const) : ("exact" as const),
+    cells_per_pixel: above.perPixel,
+    zero: signed ? SIGNED_ZERO : 0,
+    values: pack("uint8", [above.height, above.width], bytes),
+    row_scale: pack("float32", [above.height], scale),
+  };
+}
+
+function looksAhead({ said, rows, columns }: Drawn): boolean {
+  const width = columns.length;
+  return said.some((value, i) => value !== 0 && i % width > Math.floor(i / width)) && rows.length > 0;
+}
+
+/** The strongest cells from a row on, strongest first. */
+function largest({ shown, columns }: Drawn, sizes: Float32Array, firstRow: number) {
+  const width = columns.length;
+  const best: number[] = [];
+  for (let at = firstRow * width; at < sizes.length; at++) {
+    const size = sizes[at] ?? 0;
+    const last = best.at(-1);
+    if (!size || (best.length === N_LARGEST && size <= (sizes[last ?? 0] ?? 0))) continue;
+    const place = best.findIndex((other) => (sizes[other] ?? 0) < size);
+    best.splice(place < 0 ? best.length : place, 0, at);
+    best.length = Math.min(best.length, N_LARGEST);
+  }
+  const packed = (type: "uint32" | "float32", value: (at: number) => number): Packed =>
+    pack(type, [best.length], best.map(value));
+  return {
+    query: packed("uint32", (at) => Math.floor(at / width)),
+    key: packed("uint32", (at) => at % width),
+    weight: packed("float32", (at) => shown[at] ?? 0),
+  };
+}
+
+/** Bits, of each row as a distribution; NaN where it may look nowhere. */
+function entropies(_of: MatrixAsked, { whole, rows, columns, undefinedRows }: Drawn): number[] {
+  const width = columns.length;
+  return rows.map((_, y) => {
+    const row = whole.subarray(y * width, (y + 1) * width);
+    const total = sum(row);
+    if (undefinedRows[y] || total <= 0) return Number.NaN;
+    let bits = 0;
+    for (const weight of row) if (weight > 0) bits -= (weight / total) * Math.log2(weight / total);
+    return Math.max(0, bits);
+  });
+}
+
+/** Of every column, over the rows that look somewhere. */
+function columnMeans({ rows, columns, undefinedRows }: Drawn, values: Float32Array): Float32Array {
+  const width = columns.length;
+  const n = Math.max(1, rows.length - sum(undefinedRows));
+  const means = new Float32Array(width);
+  for (let i = 0; i < values.length; i++) {
+    means[i % width] = (means[i % width] ?? 0) + (values[i] ?? 0) / n;
+  }
+  return means;
+}
+
+function sinks(of: MatrixAsked, drawn: Drawn): SinksPart {
+  const width = drawn.columns.length;
+  const units = [...drawn.columns.keys()].filter((column) => drawn.sinks[column]);
+  const mass = columnMeans(drawn, drawn.whole);
+  const sunk = sum(units.map((unit) => mass[unit] ?? 0));
+  const { undefinedRows } = drawn;
+  const given = toSinks(
+    drawn.whole,
+    { columns: width, undefinedRows },
+    drawn.sinks,
+    of.asked.aggregate === "max",
+  );
+  return {
+    mode: drawn.mode,
+    words: of.words,
+    share: sunk / Math.max(1e-30, sum(mass)),
+    units: pack("uint32", [units.length], units),
+    of_map: pack(
+      "uint8",
+      [1, units.length],
+      units.map(() => 1),
+    ),
+    to: pack("float32", [1, drawn.rows.length], units.length ? given : given.fill(Number.NaN)),
+  };
+}
+
+function compared(of: MatrixAsked, drawn: Drawn): MatrixFrame["compare"] {
+  const { away, said, rows, columns } = drawn;
+  if (!away) return null;
+  const width = columns.length;
+  const distance = rows.map((_, y) => sum(said.subarray(y * width, (y + 1) * width).map(Math.abs)) / 2);
+  const nHeads = of.weights.stored(away.kind, away.layer)?.heads ?? 0;
+  return {
+    layer: away.layer,
+    title: mapTitle(away, nHeads),
+    trace: "",
+    row_distance: pack("float32", [rows.length], distance),
+    column_change: pack("float32", [width], columnMeans(drawn, said)),
+  };
+}

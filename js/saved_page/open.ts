@@ -1,0 +1,34 @@
+/** Opens a saved page: the same view as in a notebook, on what the page carries. */
+
+import { type Model, mount } from "../shared/host/anywidget";
+import { standIn } from "../shared/host/stand_in";
+import type { ViewState } from "../shared/state";
+import type { ViewClass } from "../shared/view";
+import { readContents } from "./contents";
+import { type Role, SavedPage } from "./instead";
+import { stored } from "./stored";
+
+const ROLES: Readonly<Record<string, Role>> = {
+  "attention-lines": "lines",
+  "fused-attention-matrix": "matrix",
+  "perplexity-strip": "strip",
+  "layer-stats-chart": "chart",
+  "head-finder": "finder",
+  explorer: "explorer",
+};
+
+/** The place of the view, with its model: a story or a test reads and sets traits by it. */
+export type Place = HTMLElement & { glasshead?: Model };
+
+export async function open<S extends ViewState>(view: ViewClass<S>): Promise<void> {
+  const place: Place | null = document.getElementById("gh-view");
+  if (!place) return;
+  const contents = await readContents();
+  const page = new SavedPage(contents, ROLES[view.id] ?? "none", stored);
+  const model = standIn({ ...contents.state }, page);
+  place.glasshead = model;
+  mount(view, model, place, new AbortController().signal);
+  document.body.classList.add("is-live");
+  // What was left out because the page can make it itself.
+  model.save_changes();
+}

@@ -1,0 +1,1 @@
+"""Pages that show a view without a kernel: what they carry, and how they are written."""

@@ -1,0 +1,133 @@
+"""What a saved page carries beside the attention: state, labels, statistics, predictions."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from glasshead_backend.frames import axes
+from glasshead_backend.frames.chart import chart_frame, detail_frame
+from glasshead_backend.frames.heads import measured_heads
+from glasshead_backend.frames.strip import strip_frame
+from glasshead_backend.maps.sinks import rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glasshead.layer_stats_chart import LayerStatsChart
+    from glasshead.view import View
+    from glasshead_backend import Trace
+    from glasshead_backend.asking import Kind
+
+REFUSAL = (
+    "This page has no kernel, and this was not saved with it: open the view in a notebook to see "
+    "it."
+)
+"""What the view says of what the page does not have."""
+
+_MADE_ANEW = ("chart_frame", "chart_detail", "strip_frame", "finder_frame")
+"""Traits of an explorer that the page has in its contents, or makes itself."""
+
+
+def state(view: View) -> dict[str, Any]:
+    """Return the traits of a view as a page opens with them."""
+    known = {
+        name: value
+        for name, value in view.get_state().items()
+        if not name.startswith("_") and name not in ("layout", "tabbable", "tooltip")
+    }
+    made = {name: {} for name in _MADE_ANEW if name in known}
+    # What was traced before is nobody's business but the author's.
+    earlier = {"earlier": []} if "earlier" in known else {}
+    return {**known, **made, **earlier, "error": "", "busy": ""}
+
+
+def no_parts() -> dict[str, Any]:
+    """Return the contents of a page that carries nothing but the state."""
+    return {
+        "coding": None,
+        "layers": [],
+        "axes": [],
+        "charts": [],
+        "details": [],
+        "heads": {},
+        "strip": None,
+        "sinks": {"causal": rule(causal=True), "other": rule(causal=False)},
+        "refusal": REFUSAL,
+    }
+
+
+def all_axes(trace: Trace) -> list[dict[str, Any]]:
+    """Return the labels of every kind and unit, with and without special tokens."""
+    return [
+        {
+            "kind": kind,
+            "unit": unit,
+            "special": special,
+            "axes": axes(trace, kind, unit, special=special),
+        }
+        for kind in trace.kinds
+        for unit in ("token", "word")
+        for special in (True, False)
+    ]
+
+
+def heads(trace: Trace) -> dict[str, Any]:
+    """Return the metrics of all heads, by kind of attention."""
+    return {kind: {"kind": "heads", **measured_heads(trace, kind)} for kind in trace.kinds}
+
+
+def strip(trace: Trace) -> dict[str, Any]:
+    """Return the text with its predictions; what lights the source the page makes itself."""
+    from glasshead_backend.asking import Selection  # noqa: PLC0415
+
+    layers = trace.layers("cross") if "cross" in trace.kinds else []
+    frame = strip_frame(trace, Selection("cross", layers[0]) if layers else None)
+    return {**frame, "cross": None}
+
+
+def charts(chart: LayerStatsChart) -> dict[str, Any]:
+    """Return the statistic that a chart shows: all that can be drawn of it, and every layer."""
+    trace, metric = chart.trace, chart.metric
+    found: dict[str, Any] = {"charts": [], "details": []}
+    for kind in _kinds_measured(chart):
+        measured = chart.result if kind == chart.kind else metric.measure(trace, kind)
+        found["charts"] += [
+            {
+                "kind": kind,
+                "quantity": name,
+                "frame": chart_frame(trace, kind, measured, name),
+            }
+            for name, _ in measured.quantities
+        ]
+        found["details"] += [
+            {"kind": kind, "layer": layer, "detail": detail_frame(measured, layer)}
+            for layer in trace.layers(kind)
+        ]
+    return found
+
+
+def one_statistic(chart: LayerStatsChart) -> list[dict[str, Any]]:
+    """Return the statistics that can be chosen where nothing can be measured: the one shown."""
+    shown = chart.trait_metadata("metric", "to_json")(chart.metric, chart)
+    same = {"name": shown["name"], "label": shown["label"], "parameters": []}
+    return [{**same, "defaults": shown["parameters"]}]
+
+
+def _kinds_measured(chart: LayerStatsChart) -> Iterator[Kind]:
+    for kind in chart.trace.kinds:
+        # What takes long has been measured of the kind that is shown.
+        if kind == chart.kind or chart.metric.is_instant:
+            yield kind
+
+
+def as_json(contents: dict[str, Any]) -> bytes:
+    """Write contents as JSON; bytes are ``{"base64": ...}``."""
+    return json.dumps(contents, default=_packed, ensure_ascii=False).encode("utf-8")
+
+
+def _packed(value: object) -> dict[str, str]:
+    if isinstance(value, bytes | memoryview | bytearray):
+        return {"base64": base64.b64encode(value).decode("ascii")}
+    raise TypeError(f"a {type(value).__name__} cannot be saved")

@@ -1,0 +1,247 @@
+"""Saves views as pages that need no kernel and no network."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from glasshead.saving import contents as parts
+from glasshead.saving.document import Document, PageTheme
+from glasshead.saving.weights import squeezed, stored_weights
+from glasshead.saving.words import (
+    Said,
+    error_words,
+    foot_html,
+    left_out_words,
+    live_code,
+    text_html,
+)
+
+if TYPE_CHECKING:
+    from glasshead.saving.weights import StoredWeights
+    from glasshead.view import View
+
+MOST_BYTES = 10_000_000
+"""Of a page for which nobody has said otherwise."""
+
+_STATIC = Path(__file__).parents[1] / "static"
+
+
+@dataclass(frozen=True)
+class SavedPage:
+    """A page that was saved.
+
+    Attributes
+    ----------
+    path : Path
+    bytes : int
+    layers : dict
+        By kind of attention the layers that can be looked at.
+    left_out : tuple of str
+        What there was no room for, in words; empty = nothing.
+    relative_error : float
+        Most that an attention weight is off, as a share of itself.
+    least : float
+        Smaller weights are read as 0.
+    error : str
+        The same in words, as the page says it.
+    """
+
+    path: Path
+    bytes: int
+    layers: dict[str, tuple[int, ...]]
+    left_out: tuple[str, ...]
+    relative_error: float
+    least: float
+    error: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page as text, and what is in it."""
+
+    html: str
+    layers: dict[str, tuple[int, ...]]
+    left_out: tuple[str, ...]
+    relative_error: float
+    least: float
+    error: str
+
+    def saved(self, path: Path) -> SavedPage:
+        """Write it to a file."""
+        data = self.html.encode("utf-8")
+        path.write_bytes(data)
+        about = (self.layers, self.left_out, self.relative_error, self.least, self.error)
+        return SavedPage(path, len(data), *about)
+
+
+def page_path(path: str | Path) -> Path:
+    """Return where a page goes; refuse a folder that is not there before anything is made."""
+    target = Path(path)
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"The file's name ends in .html, got {str(path)!r}.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {str(target.parent)!r} to save {target.name} in."
+        )
+    return target
+
+
+def page_of(
+    view: View, *, max_bytes: int | None = None, title: str | None = None, theme: str = "auto"
+) -> Page:
+    """Make the page of a view; see :meth:`glasshead.view.View.save_html`."""
+    if theme not in get_args(PageTheme):
+        raise ValueError(f'theme is "auto", "light" or "dark", got {theme!r}.')
+    if max_bytes is not None and max_bytes <= 0:
+        raise ValueError(f"max_bytes is a number of bytes above 0, got {max_bytes!r}.")
+    maker = _Maker(view, title, theme)
+    return maker.page(MOST_BYTES if max_bytes is None else max_bytes)
+
+
+class _Maker:
+    """Makes one page."""
+
+    def __init__(self, view: View, title: str | None, theme: Any) -> None:
+        self._view, self._theme = view, theme
+        self._name = type(view).__name__
+        self._state = {**parts.state(view), "theme": theme}
+        self._model = str(view.scene.get("model", ""))
+        self._title = title or f"{self._name} of {self._model}"
+        self._parts = view.page_parts
+        self._trace: Any = getattr(view, "trace", None) if self._parts else None
+
+    def page(self, most: int) -> Page:
+        """Return the page, of at most so many bytes."""
+        rest = self._rest()
+        bare = len(self._html(rest, None).encode("utf-8"))
+        weights = self._weights(most - bare)
+        if isinstance(weights, int) or (weights is None and bare > most):
+            least = bare + (weights if isinstance(weights, int) else 0)
+            raise ValueError(
+                f"max_bytes={most:,} is too small for this page of {self._name}: the least "
+                f"possible is about {least:,}."
+            )
+        html = self._html(rest, weights)
+        return Page(
+            html,
+            _layers(weights),
+            left_out_words(weights.left_out) if weights else (),
+            weights.coding.relative_error if weights else 0.0,
+            weights.coding.least if weights else 0.0,
+            error_words(weights),
+        )
+
+    def _rest(self) -> dict[str, Any]:
+        """Return everything but the attention."""
+        found = parts.no_parts()
+        if self._trace is None:
+            return found
+        found["axes"] = parts.all_axes(self._trace)
+        if "heads" in self._parts:
+            found["heads"] = parts.heads(self._trace)
+        if "strip" in self._parts:
+            found["strip"] = parts.strip(self._trace)
+        if "chart" in self._parts:
+            chart: Any = getattr(self._view, "chart", self._view)
+            prefix = "" if chart is self._view else "chart_"
+            found |= parts.charts(chart)
+            self._state[f"{prefix}metrics"] = parts.one_statistic(chart)
+        return found
+
+    def _weights(self, room: int) -> StoredWeights | int | None:
+        if "weights" not in self._parts:
+            return None
+        kinds = self._trace.kinds
+        if self._parts == {"weights", "strip"}:  # a text, lit by what the decoder looks at
+            kinds = [kind for kind in kinds if kind == "cross"]
+            if not kinds:
+                return None
+        kind: Any = self._state["kind"] if self._state["kind"] in kinds else kinds[0]
+        layers = self._trace.layers(kind)
+        layer = min(layers, key=lambda one: abs(one - self._state["layer"]))
+        return stored_weights(self._trace, kinds, room, (kind, layer))
+
+    def _html(self, rest: dict[str, Any], weights: StoredWeights | None) -> str:
+        whole = {**rest, "state": self._state}
+        data = {"gh-code": squeezed(_bundle(f"saved_page_{_file(self._name)}.js").encode("utf-8"))}
+        if weights is not None:
+            coding = weights.coding
+            whole["coding"] = {
+                "bits": coding.bits,
+                "least": coding.least,
+                "relative_error": coding.relative_error,
+            }
+            whole["layers"] = [layer.about for layer in weights.layers]
+            whole["state"] = {**self._state, "scene": _scene_of(self._state["scene"], weights)}
+            data |= {str(layer.about["element"]): layer.text for layer in weights.layers}
+        data["gh-contents"] = squeezed(parts.as_json(whole))
+        said = self._said()
+        return Document(
+            title=self._title,
+            theme=self._theme,
+            style=_bundle("saved_page_style.css") + _bundle(f"{_file(self._name)}.css"),
+            loader=_bundle("saved_page_loader.js"),
+            code=_bundle(f"saved_page_{_file(self._name)}.js"),
+            data=data,
+            text=text_html(self._title, said),
+            foot=foot_html(
+                said,
+                error=error_words(weights),
+                left_out=left_out_words(weights.left_out) if weights else (),
+                live=live_code(self._state, self._name, ""),
+                version=_version(),
+            ),
+        ).html()
+
+    def _said(self) -> Said:
+        texts = {}
+        if self._trace is not None:
+            names = {"text": "Text", "source": "Source", "target": "Target"}
+            texts = {names[s.name]: s.text for s in self._trace.sequences}
+        notice = str(self._view.scene.get("notice", ""))
+        return Said(self._name, self._model, notice, texts, [])
+
+
+def _layers(weights: StoredWeights | None) -> dict[str, tuple[int, ...]]:
+    places = [layer.place for layer in weights.layers] if weights else []
+    kinds = dict.fromkeys(kind for kind, _ in places)
+    return {kind: tuple(n for k, n in places if k == kind) for kind in kinds}
+
+
+def _scene_of(scene: dict[str, Any], weights: StoredWeights) -> dict[str, Any]:
+    """Leave out what the page does not have: its controls offer nothing else."""
+    if not weights.left_out:
+        return scene
+    there = _layers(weights)
+    kinds = [
+        {**kind, "layers": [one for one in kind["layers"] if one["number"] in there[kind["name"]]]}
+        for kind in scene["kinds"]
+        if kind["name"] in there
+    ]
+    return {**scene, "kinds": kinds}
+
+
+def _file(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _version() -> str:
+    import glasshead  # noqa: PLC0415  it imports this
+
+    return glasshead.__version__
+
+
+@cache
+def _bundle(file: str) -> str:
+    """Return a built front-end file."""
+    path = _STATIC / file
+    if not path.exists():
+        raise ImportError(
+            f"Glasshead's front end is not built ({file} is missing). In a clone of the repository "
+            "run: npm ci && npm run build"
+        )
+    return path.read_text(encoding="utf-8")

@@ -1,0 +1,104 @@
+"""What a saved page says in words: what it is of, what it has not, how to see it live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from glasshead.saving.weights import Place, StoredWeights
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said of a page.
+
+    Attributes
+    ----------
+    view : str
+        The view's class.
+    model, notice : str
+        The model, and what must be said of it.
+    texts : dict of str to str
+        What was traced: "Text", or "Source" and "Target".
+    lines : sequence of str
+        What the view says.
+    """
+
+    view: str
+    model: str
+    notice: str
+    texts: dict[str, str]
+    lines: Sequence[str]
+
+
+def error_words(weights: StoredWeights | None) -> str:
+    """Say how far the page's numbers are from the model's."""
+    if weights is None:
+        return "Numbers are those of the model."
+    coding = weights.coding
+    return (
+        f"Attention weights are within {coding.relative_error:.1g} of themselves "
+        f"({100 * coding.relative_error:.2g} %) of the model's; weights under {coding.least:g} "
+        "are read as 0."
+    )
+
+
+def left_out_words(places: Sequence[Place]) -> tuple[str, ...]:
+    """Say which layers a page does not have."""
+    kinds = dict.fromkeys(kind for kind, _ in places)
+    return tuple(
+        f"{kind} attention of layers {', '.join(str(n) for k, n in places if k == kind)}"
+        for kind in kinds
+    )
+
+
+def text_html(title: str, said: Said) -> str:
+    """Write what readers without scripts see."""
+    texts = "\n".join(
+        f'<p>{escape(name)}:</p>\n<div class="text" dir="auto">{escape(text)}</div>'
+        for name, text in said.texts.items()
+        if text
+    )
+    lines = "".join(f'<li dir="auto">{escape(line)}</li>' for line in said.lines)
+    notice = f"<p>{escape(said.notice)}</p>" if said.notice else ""
+    return "\n".join(
+        [
+            f"<h1>{escape(title)}</h1>",
+            f"<p>{escape(said.view)} of {escape(said.model)}.</p>",
+            notice,
+            texts,
+            f"<ul>{lines}</ul>" if lines else "",
+        ]
+    )
+
+
+def foot_html(said: Said, *, error: str, left_out: Sequence[str], live: str, version: str) -> str:
+    """Write the lines under the view."""
+    date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    parts = [
+        f"Saved page: {escape(said.view)} of {escape(said.model)}, made with Glasshead "
+        f"{escape(version)} on {date}. It needs no network and runs no model.",
+        escape(error),
+    ]
+    if left_out:
+        parts.append(f"Not in this page: {escape('; '.join(left_out))}.")
+    parts.append(
+        f"Live, with any text: <code>pip install glasshead</code>, then <code>{escape(live)}</code>"
+    )
+    return "\n".join(f"<p>{part}</p>" for part in parts)
+
+
+def live_code(state: dict[str, Any], view: str, demo: str) -> str:
+    """Write the Python that shows the same view live."""
+    call = "explore" if view == "Explorer" else view
+    lens = f'Lens.demo("{demo}")' if demo else "Lens(model, tokenizer)"
+    if view == "TokenTable":
+        return f"from glasshead import Lens, {call}; {call}({lens}, text)"
+    named = [f"{name}={state[name]!r}" for name in ("kind", "layer", "heads") if state.get(name)]
+    arguments = ", ".join([f"{lens}.trace(text)", *named]).replace("'", '"')
+    return f"from glasshead import Lens, {call}; {call}({arguments})"
