@@ -2,7 +2,7 @@
 
 import { revive } from "../shared/host/recorded";
 import type { Json } from "../shared/host/stand_in";
-import type { Axes, Kind, Unit } from "../shared/state";
+import type { Axes, Kind, Packed, Unit } from "../shared/state";
 import { stored } from "./stored";
 
 /** How weights are written: see `frames/codes.py`. */
@@ -12,6 +12,8 @@ export interface Coding {
   least: number;
   /** Most that a weight is off, as a share of itself. */
   relative_error: number;
+  /** What reads as 0 adds up to something. */
+  coarse: boolean;
 }
 
 /** The weights of a layer: by rows, then heads, then keys. */
@@ -29,8 +31,10 @@ export interface StoredLayer {
   undefined: number[];
   /** Why rows sum to less than 1; "" = they do not. */
   note: string;
-  /** [units, heads + 1, rows] entropies in bits of each head and of their mean, where weights alone do not say them. */
-  entropy?: Partial<Record<Unit, { shape: number[]; data: Uint8Array }>>;
+  /** [heads, rows]; null = all sum to 1. */
+  row_sums: Packed | null;
+  /** [heads + 1, rows] bits, of each head and of their mean, where the codes are too coarse. */
+  entropy: Partial<Record<Unit, Packed>>;
 }
 
 export interface StoredAxes {

@@ -5,7 +5,7 @@ import type { Compare } from "../fused_attention_matrix/state";
 import { unpack } from "../shared/arrays";
 import type { Sinks as Wanted } from "../shared/state";
 import { type Found, findSinks, type Mode, modeOf, without } from "./sinks";
-import type { Selection, Weights } from "./weights";
+import type { Maps, Selection, Weights } from "./weights";
 
 export interface MatrixAsked {
   weights: Weights;
@@ -36,6 +36,8 @@ export interface Drawn {
   /** Without the sinks that are set aside. */
   shown: Float32Array;
   undefinedRows: Uint8Array;
+  /** [rows]: what a row of the whole map sums to. */
+  sums: Float32Array;
   away: Selection | null;
   heads: number;
 }
@@ -46,6 +48,8 @@ export function takenAway(asked: Selection, compare: Compare | null): Selection 
   return { ...asked, layer: compare.layer ?? asked.layer, heads: compare.heads ?? asked.heads };
 }
 
+const NONE = new Float32Array();
+
 export function drawMatrix(of: MatrixAsked): Drawn {
   const { weights, asked, causal, hideSpecial } = of;
   const maps = weights.maps(asked);
@@ -55,14 +59,16 @@ export function drawMatrix(of: MatrixAsked): Drawn {
   const mode = modeOf({ columns: [], share: [Math.max(...found.map(meanShare))] }, of.sinks);
   const rows = unitsOf(weights, asked, "query", hideSpecial);
   const columns = unitsOf(weights, asked, "key", hideSpecial);
-  const made = (map: Float32Array): Float32Array => {
-    const rest = mode === "hidden" ? without(map, maps.columns, sunk, true) : map;
+  const made = ({ values: [map = NONE], sums: [sums = NONE] }: Maps): Float32Array => {
+    const rest = mode === "hidden" ? without(map, maps.columns, sunk, sums) : map;
     const part = narrowed(rest, maps.columns, rows, columns);
-    return of.normalise ? normalised(part, columns.length) : part;
+    if (!of.normalise) return part;
+    const whole = rows.map((row) => sums[row] ?? 0);
+    return normalised(part, columns.length, columns.length === maps.columns ? whole : null);
   };
-  const map = maps.values[0] ?? new Float32Array();
-  const first = made(map);
-  const minus = away ? made(weights.maps(away).values[0] ?? new Float32Array()) : null;
+  const map = maps.values[0] ?? NONE;
+  const first = made(maps);
+  const minus = away ? made(weights.maps(away)) : null;
   const said = minus ? first.map((value, i) => value - (minus[i] ?? 0)) : first;
   const sinks = Uint8Array.from(columns, (column) => sunk[column] ?? 0);
   const shown =
@@ -72,6 +78,7 @@ export function drawMatrix(of: MatrixAsked): Drawn {
     hidden: { rows: maps.rows - rows.length, cols: maps.columns - columns.length },
     whole: narrowed(map, maps.columns, rows, columns),
     undefinedRows: Uint8Array.from(rows, (row) => maps.undefinedRows[row] ?? 0),
+    sums: Float32Array.from(rows, (row) => maps.sums[0]?.[row] ?? 0),
     heads: weights.stored(asked.kind, asked.layer)?.heads ?? 0,
   };
 }
@@ -115,15 +122,13 @@ function narrowed(
   return part;
 }
 
-/** A row that looks at nothing of what is shown stays at zero. */
-function normalised(part: Float32Array, width: number): Float32Array {
+/** A row that looks at nothing of what is shown stays at zero; `sums` are known of whole rows. */
+function normalised(part: Float32Array, width: number, sums: readonly number[] | null) {
   const found = part.slice();
-  for (let start = 0; start < part.length; start += width) {
+  for (let start = 0, y = 0; start < part.length; start += width, y++) {
     const row = found.subarray(start, start + width);
-    const total = Math.max(
-      1e-30,
-      row.reduce((a, b) => a + b, 0),
-    );
+    const added = row.reduce((a, b) => a + b, 0);
+    const total = Math.max(1e-30, added, added > 0 ? (sums?.[y] ?? 0) : 0);
     for (let i = 0; i < width; i++) row[i] = (row[i] ?? 0) / total;
   }
   return found;

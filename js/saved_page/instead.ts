@@ -11,7 +11,16 @@ import type { MapState, Packed, Scene } from "../shared/state";
 import type { Contents } from "./contents";
 import { drawMatrix, type MatrixAsked, takenAway } from "./drawn";
 import { followed } from "./follow";
-import { chunkAnswer, fanAnswer, findLines, type Lines, linesFrame, linesKey, type Of, shownOf } from "./lines";
+import {
+  chunkAnswer,
+  fanAnswer,
+  findLines,
+  type Lines,
+  linesFrame,
+  linesKey,
+  type Of,
+  shownOf,
+} from "./lines";
 import { cellAnswer, cellsAnswer, matrixFrame, tileAnswer } from "./matrix";
 import { headPatterns, patternAnswer } from "./pictures";
 import { sourceAnswer, stripFrame, stripKey } from "./strip";

@@ -52,7 +52,12 @@ export function findLines({ weights, asked, sinks, causal }: Of): Lines {
   const drawn = maps.values.map((map, i) =>
     mode === "shown"
       ? map
-      : without(map, maps.columns, found.columns[i] ?? none, mode === "hidden"),
+      : without(
+          map,
+          maps.columns,
+          found.columns[i] ?? none,
+          mode === "hidden" ? (maps.sums[i] ?? null) : null,
+        ),
   );
   const perRow = linesPerRow(maps);
   const n = maps.values.length * maps.rows;
@@ -60,11 +65,15 @@ export function findLines({ weights, asked, sinks, causal }: Of): Lines {
     ...{ maps, found, mode, drawn, perRow, total: 0, sunk: 0 },
     keys: new Uint32Array(n * perRow),
     values: new Float32Array(n * perRow),
-    mass: Float32Array.from(mode === "hidden" ? drawn : maps.values, sum),
+    mass: Float32Array.from(maps.sums, (sums) =>
+      sums.reduce((all, each, row) => (maps.undefinedRows[row] ? all : all + each), 0),
+    ),
   };
   for (const [i, map] of drawn.entries()) {
     for (let row = 0; row < maps.rows; row++) takeStrongest(lines, map, i, row);
   }
+  // What reads as 0 is there all the same.
+  if (weights.coarse) lines.total = maps.visible * drawn.length;
   return lines;
 }
 

@@ -63,13 +63,11 @@ export function cellAnswer(of: MatrixAsked, query: number, key: number) {
   const row = (values: Float32Array): Float32Array =>
     values.subarray(query * width, (query + 1) * width);
   const ranked = row(drawn.away ? drawn.said : drawn.whole).map(Math.abs);
-  const whole = of.weights.maps(of.asked).values[0] ?? new Float32Array();
-  const start = (drawn.rows[query] ?? 0) * every.columns;
   const [weight, first] = [drawn.said[at] ?? 0, drawn.first[at] ?? 0];
   const result = {
     ...{ query, key, weight, first },
     share: drawn.whole[at] ?? 0,
-    row_sum: sum(whole.subarray(start, start + every.columns)),
+    row_sum: drawn.sums[query] ?? 0,
     rank: 1 + ranked.filter((value) => value > (ranked[key] ?? 0)).length,
     n: ranked.filter((value) => value > 0).length,
     second: first - weight,
@@ -99,7 +97,9 @@ function picture(drawn: Drawn, part: Range) {
         how,
       ).values
     : null;
-  const values = above.values.map((value, i) => (value >= (below?.[i] ?? 0) ? value : -(below?.[i] ?? 0)));
+  const values = above.values.map((value, i) =>
+    value >= (below?.[i] ?? 0) ? value : -(below?.[i] ?? 0),
+  );
   const scale = new Float32Array(above.height);
   const bytes = new Uint8Array(values.length);
   const steps = signed ? 127 : 255;
@@ -123,7 +123,9 @@ function picture(drawn: Drawn, part: Range) {
 
 function looksAhead({ said, rows, columns }: Drawn): boolean {
   const width = columns.length;
-  return said.some((value, i) => value !== 0 && i % width > Math.floor(i / width)) && rows.length > 0;
+  return (
+    said.some((value, i) => value !== 0 && i % width > Math.floor(i / width)) && rows.length > 0
+  );
 }
 
 /** The strongest cells from a row on, strongest first. */
@@ -148,8 +150,14 @@ function largest({ shown, columns }: Drawn, sizes: Float32Array, firstRow: numbe
 }
 
 /** Bits, of each row as a distribution; NaN where it may look nowhere. */
-function entropies(_of: MatrixAsked, { whole, rows, columns, undefinedRows }: Drawn): number[] {
+function entropies(of: MatrixAsked, drawn: Drawn): number[] {
+  const { whole, rows, columns, undefinedRows, hidden } = drawn;
   const width = columns.length;
+  if (of.weights.coarse) {
+    // What reads as 0 is spread out: only what was computed when the page was saved is true.
+    const known = hidden.cols === 0 ? of.weights.entropy(of.asked) : null;
+    return rows.map((row) => known?.[row] ?? Number.NaN);
+  }
   return rows.map((_, y) => {
     const row = whole.subarray(y * width, (y + 1) * width);
     const total = sum(row);
@@ -201,7 +209,9 @@ function compared(of: MatrixAsked, drawn: Drawn): MatrixFrame["compare"] {
   const { away, said, rows, columns } = drawn;
   if (!away) return null;
   const width = columns.length;
-  const distance = rows.map((_, y) => sum(said.subarray(y * width, (y + 1) * width).map(Math.abs)) / 2);
+  const distance = rows.map(
+    (_, y) => sum(said.subarray(y * width, (y + 1) * width).map(Math.abs)) / 2,
+  );
   const nHeads = of.weights.stored(away.kind, away.layer)?.heads ?? 0;
   return {
     layer: away.layer,

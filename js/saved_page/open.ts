@@ -2,6 +2,7 @@
 
 import { type Model, mount } from "../shared/host/anywidget";
 import { standIn } from "../shared/host/stand_in";
+import { weightsAreKnownWithin } from "../shared/numbers";
 import type { ViewState } from "../shared/state";
 import type { ViewClass } from "../shared/view";
 import { readContents } from "./contents";
@@ -25,6 +26,8 @@ export async function open<S extends ViewState>(view: ViewClass<S>): Promise<voi
   if (!place) return;
   const contents = await readContents();
   const page = new SavedPage(contents, ROLES[view.id] ?? "none", stored);
+  const { coding } = contents;
+  if (coding) weightsAreKnownWithin(coding.relative_error, coding.coarse ? coding.least : 0);
   const model = standIn({ ...contents.state }, page);
   place.glasshead = model;
   mount(view, model, place, new AbortController().signal);

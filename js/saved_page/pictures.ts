@@ -16,10 +16,15 @@ const [DARKEST, LEAST_EVEN] = [0.98, 4];
 export function thumbnails(weights: Weights, asked: Selection): Packed {
   const maps = weights.maps({ ...asked, heads: [], aggregate: null });
   const size = Math.min(THUMB, Math.max(maps.rows, maps.columns));
+  const { coarse } = weights;
+  const triangular = weights.stored(asked.kind, asked.layer)?.triangular ?? false;
+  // Where small weights read as 0, what can be seen is no less seen.
+  const isSeen = (value: number, at: number): boolean =>
+    value !== 0 || (coarse && !(triangular && at % size > Math.floor(at / size)));
   const bytes = new Uint8Array(maps.values.length * size * size);
   for (const [i, map] of maps.values.entries()) {
     const small = shrunk(map, maps, size);
-    const seen = small.filter((value) => value !== 0);
+    const seen = small.filter(isSeen);
     const full = Math.max(1e-30, seen.length ? quantile(seen, THUMB_FULL) : 1);
     const scaled = small.map((value) => Math.min(255, round((value / full) * 255)));
     bytes.set(scaled, i * size * size);

@@ -4,7 +4,7 @@
  */
 
 import { unpack } from "../shared/arrays";
-import type { Sinks as Wanted, SinksPart } from "../shared/state";
+import type { SinksPart, Sinks as Wanted } from "../shared/state";
 import { pack, sum } from "./numbers";
 import type { Maps, Selection, Weights } from "./weights";
 
@@ -90,18 +90,23 @@ export function without(
   map: Float32Array,
   columns: number,
   sinks: Uint8Array,
-  renormalised: boolean,
+  /** What each row sums to, where what is left is made to sum to that. */
+  sums: Float32Array | null,
 ): Float32Array {
   const rest = map.slice();
-  for (let start = 0; start < rest.length; start += columns) {
-    let [before, after] = [0, 0];
+  for (let start = 0, row = 0; start < rest.length; start += columns, row++) {
+    let [given, left] = [0, 0];
     for (let column = 0; column < columns; column++) {
       const weight = rest[start + column] ?? 0;
-      before += weight;
-      if (sinks[column]) rest[start + column] = 0;
-      else after += weight;
+      if (sinks[column]) {
+        given += weight;
+        rest[start + column] = 0;
+      } else left += weight;
     }
-    if (!renormalised || after <= 0) continue;
+    const before = sums?.[row] ?? 0;
+    // Weights that read as 0 are a part of what is left; rounding makes it no less than the others.
+    const after = Math.max(left, before - given);
+    if (!sums || left <= 0) continue;
     for (let at = start; at < start + columns; at++) rest[at] = (rest[at] ?? 0) * (before / after);
   }
   return rest;

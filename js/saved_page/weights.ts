@@ -24,6 +24,10 @@ export interface Maps {
   columns: number;
   /** [rows]: 1 = it may look nowhere. */
   undefinedRows: Uint8Array;
+  /** [rows] each: what a row sums to, what reads as 0 included. */
+  sums: readonly Float32Array[];
+  /** Cells that a row of a map can see, of all rows. */
+  visible: number;
 }
 
 /** Bytes of codes, and of decoded heads, that are kept. */
@@ -36,10 +40,7 @@ export class Weights {
   readonly #codes = keeping<Uint8Array | Uint16Array>(CODES_KEPT);
   readonly #heads = keeping<Float32Array>(HEADS_KEPT);
 
-  constructor(
-    contents: Contents,
-    load: (element: string) => Promise<Uint8Array<ArrayBuffer>>,
-  ) {
+  constructor(contents: Contents, load: (element: string) => Promise<Uint8Array<ArrayBuffer>>) {
     this.#contents = contents;
     this.#load = load;
     this.#table = contents.coding ? decoded(contents.coding) : new Float32Array();
@@ -73,7 +74,33 @@ export class Weights {
     const undefinedRows = this.#undefinedRows(at, unit, rows);
     const of = (head: number): Float32Array => this.#head(at, head, unit);
     const values = aggregate ? [combined(named.map(of), aggregate)] : named.map(of);
-    return { heads: named, values, rows, columns, undefinedRows };
+    const visible = at.triangular ? (rows * (rows + 1)) / 2 : rows * columns;
+    const whole = named.map((head) => this.#sums(at, head, unit, rows));
+    // The largest of several heads are no shares of anything.
+    const sums =
+      aggregate === "max" && named.length > 1
+        ? values.map((map) => rowSums(map, rows, columns))
+        : aggregate
+          ? [combined(whole, "mean")]
+          : whole;
+    return { heads: named, values, rows, columns, undefinedRows, sums, visible };
+  }
+
+  /** Whether what reads as 0 adds up to something. */
+  get coarse(): boolean {
+    return this.#contents.coding?.coarse ?? false;
+  }
+
+  /** Bits of each row, as the model has them; null where the page does not say. */
+  entropy({ kind, layer, heads, unit, aggregate }: Selection): ArrayLike<number> | null {
+    const at = this.#at(kind, layer);
+    const packed = at.entropy[unit];
+    if (!packed) return null;
+    const isAll = heads.length === 0 || heads.length === at.heads;
+    const place = heads.length === 1 ? heads[0] : isAll && aggregate === "mean" ? at.heads : null;
+    if (place === null || place === undefined) return null;
+    const rows = packed.shape[1] ?? 0;
+    return unpack(packed).subarray(place * rows, (place + 1) * rows);
   }
 
   #at(kind: Kind, layer: number): StoredLayer {
@@ -115,6 +142,22 @@ export class Weights {
     if (unit === "token") return [at.rows, at.columns];
     const { query, key } = this.axes(at.kind, unit);
     return [query.labels.length, key.labels.length];
+  }
+
+  #sums(at: StoredLayer, head: number, unit: Unit, rows: number): Float32Array {
+    if (!at.row_sums) return new Float32Array(rows).fill(1);
+    const all = unpack(at.row_sums);
+    const tokens = Float32Array.from(all.subarray(head * at.rows, (head + 1) * at.rows));
+    if (unit === "token") return tokens;
+    // A word looks as its tokens do on average.
+    const [sums, sizes] = [new Float32Array(rows), new Uint32Array(rows)];
+    const of = unpack(this.axes(at.kind, unit).query.unit_of_token);
+    for (const [token, sum] of tokens.entries()) {
+      const row = of[token] ?? 0;
+      sums[row] = (sums[row] ?? 0) + sum;
+      sizes[row] = (sizes[row] ?? 0) + 1;
+    }
+    return sums.map((sum, row) => sum / (sizes[row] || 1));
   }
 
   #undefinedRows(at: StoredLayer, unit: Unit, rows: number): Uint8Array {
@@ -173,6 +216,12 @@ function combined(heads: readonly Float32Array[], aggregate: "mean" | "max"): Fl
     }
   }
   return values;
+}
+
+function rowSums(map: Float32Array, rows: number, columns: number): Float32Array {
+  return Float32Array.from({ length: rows }, (_, row) =>
+    map.subarray(row * columns, (row + 1) * columns).reduce((a, b) => a + b, 0),
+  );
 }
 
 /** Arrays by name; what was not used for longest goes when they are more than `most` bytes. */

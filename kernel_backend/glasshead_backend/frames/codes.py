@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from glasshead_backend.asking import Selection
+from glasshead_backend.frames.pack import pack
+from glasshead_backend.maps.entropy import row_entropy
 from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.running.threads import undisturbed
 from glasshead_backend.trace import run_of
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
-    from glasshead_backend.asking import Kind
+    from glasshead_backend.asking import Kind, Unit
+    from glasshead_backend.frames.pack import Packed
     from glasshead_backend.trace import Trace
 
 
@@ -47,6 +50,11 @@ class Coding:
         return (1 << self.bits) - 1
 
     @property
+    def is_coarse(self) -> bool:
+        """Whether what is read as 0 adds up to something."""
+        return self.least > FINEST.least
+
+    @property
     def relative_error(self) -> float:
         """Most that a weight of `least` or more is off, as a share of itself."""
         return math.exp(-math.log(self.least) / (self.levels - 1) / 2) - 1
@@ -60,10 +68,14 @@ class Coding:
         return coded.masked_fill_(weights < self.least, 0).int()
 
 
-FINEST = Coding(16, 1e-7)
-"""Four digits of every weight."""
+_ROUNDING = 1e-4
+"""Rows that sum to 1 but for this do so."""
 
-COARSER = tuple(Coding(8, least) for least in (2e-4, 5e-4, 1e-3, 1.5e-3, 2e-3, 3e-3, 5e-3))
+FINEST = Coding(16, 1e-20)
+"""Three digits of every weight, be it ever so small."""
+
+_LEAST = (2e-4, 5e-4, 1e-3, 1.5e-3, 2e-3, 2.5e-3, 3e-3, 4e-3, 5e-3, 7e-3, 1e-2)
+COARSER = tuple(Coding(8, least) for least in _LEAST)
 """Two digits, and less and less of the small weights."""
 
 
@@ -78,11 +90,14 @@ class CodedLayer(NamedTuple):
         Row i has its first i + 1 keys only: no row looks ahead.
     undefined : list of int
         Rows that may look nowhere; their codes are 0.
+    row_sums : Packed or None
+        ``[heads, rows]`` float16; None where all sum to 1.
     """
 
     data: bytes
     triangular: bool
     undefined: list[int]
+    row_sums: Packed | None
 
 
 def coded_layer(trace: Trace, kind: Kind, layer: int, coding: Coding) -> CodedLayer:
@@ -92,10 +107,12 @@ def coded_layer(trace: Trace, kind: Kind, layer: int, coding: Coding) -> CodedLa
     blocks: list[Tensor] = []
     undefined = torch.zeros(of.n_rows, dtype=torch.bool, device=of.device)
     ahead = torch.zeros((), dtype=torch.bool, device=of.device)
+    sums = torch.ones(of.n_maps, of.n_rows, dtype=torch.float32, device=of.device)
     small = coding.bits == 8  # noqa: PLR2004
     with undisturbed(of.device):
         for place, block in of.blocks():
             undefined[place] = block.isnan().any(dim=-1).all(dim=0)
+            sums[:, place] = block.sum(dim=-1).nan_to_num(1.0).float()
             codes = coding.codes(block)
             missing = of.n_columns - codes.shape[-1]
             codes = torch.nn.functional.pad(codes, (0, missing)).transpose(0, 1)
@@ -107,7 +124,25 @@ def coded_layer(trace: Trace, kind: Kind, layer: int, coding: Coding) -> CodedLa
         blocks = [rows[_seen(rows, start)] for rows, start in _with_starts(blocks)]
     flat = torch.cat([rows.flatten() for rows in blocks]) if blocks else torch.zeros(0)
     data = flat.to(torch.uint8 if small else torch.uint16).numpy().tobytes()
-    return CodedLayer(data, triangular, undefined.nonzero()[:, 0].tolist())
+    row_sums = None if bool(((sums - 1).abs() < _ROUNDING).all()) else pack(sums, torch.float16)
+    return CodedLayer(data, triangular, undefined.nonzero()[:, 0].tolist(), row_sums)
+
+
+def entropies(trace: Trace, kind: Kind, layer: int, unit: Unit) -> Packed:
+    """Return how spread out the rows of a layer are, where its codes are too coarse to say so.
+
+    Returns
+    -------
+    Packed
+        ``[heads + 1, rows]`` float16, bits: of every head, and of the mean of all.
+    """
+    of = attention_map(run_of(trace), Selection(kind, layer, unit=unit))
+    found = torch.full((of.n_maps + 1, of.n_rows), torch.nan, device=of.device)
+    with undisturbed(of.device):
+        for place, block in of.blocks():
+            found[:-1, place] = row_entropy(block).float()
+            found[-1, place] = row_entropy(block.mean(dim=0)).float()
+    return pack(found, torch.float16)
 
 
 def _with_starts(blocks: list[Tensor]) -> list[tuple[Tensor, int]]:

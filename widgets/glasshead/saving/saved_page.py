@@ -174,6 +174,7 @@ class _Maker:
                 "bits": coding.bits,
                 "least": coding.least,
                 "relative_error": coding.relative_error,
+                "coarse": coding.is_coarse,
             }
             whole["layers"] = [layer.about for layer in weights.layers]
             whole["state"] = {**self._state, "scene": _scene_of(self._state["scene"], weights)}

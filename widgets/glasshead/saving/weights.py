@@ -5,25 +5,29 @@ from __future__ import annotations
 import base64
 import gzip
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from glasshead_backend.frames.codes import COARSER, FINEST, coded_layer
+from glasshead_backend.frames.codes import COARSER, FINEST, coded_layer, entropies
 from glasshead_backend.progress import steps
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from glasshead_backend import Trace
     from glasshead_backend.asking import Kind
+    from glasshead_backend.frames import Packed
     from glasshead_backend.frames.codes import Coding
 
 Place = tuple["Kind", int]
 """A kind of attention and a layer."""
 
-_SAMPLE = 3
+_SAMPLE = 8
 """Layers by which the bytes of all are estimated."""
-_ELEMENT_BYTES = 100
+_SQUEEZED = 1.4
+"""Bytes of a page for one of an array among its contents, at most."""
+_ELEMENT_BYTES = 300
 """Of the element around a layer's codes, and of what the contents say of it."""
 
 
@@ -52,7 +56,9 @@ class StoredLayer:
     @property
     def n_bytes(self) -> int:
         """Bytes that it takes of a page."""
-        return len(self.text) + _ELEMENT_BYTES
+        beside = [self.about["row_sums"], *self.about["entropy"].values()]
+        packed = sum(len(one["data"]) for one in beside if one)
+        return len(self.text) + _ELEMENT_BYTES + int(_SQUEEZED * packed)
 
 
 @dataclass(frozen=True)
@@ -96,27 +102,48 @@ def stored_weights(
     places: list[Place] = [(kind, layer) for kind in kinds for layer in trace.layers(kind)]
     written: dict[Coding, dict[Place, StoredLayer]] = {}
 
+    @cache
+    def spread(place: Place) -> dict[str, Packed]:
+        kind, layer = place
+        return {unit: entropies(trace, kind, layer, unit) for unit in ("token", "word")}
+
     def write(coding: Coding, some: Sequence[Place]) -> dict[Place, StoredLayer]:
         known = written.setdefault(coding, {})
         missing = [place for place in some if place not in known]
         for place in steps(missing, "writing the attention", len(missing)):
-            known[place] = _stored(trace, place, coding)
+            known[place] = _stored(trace, place, coding, spread)
         return known
 
-    sample = [place for place in places[:: max(1, len(places) // _SAMPLE)] if place in places]
+    step = max(1, len(places) // _SAMPLE)
+    sample = places[step // 2 :: step]
     cells = {place: _cells(trace, place) for place in places}
-    for coding in (FINEST, *COARSER):
+    n_cells = sum(cells.values())
+
+    def too_large(coding: Coding) -> bool:
+        """Guess it from a sample: a little too large is no reason not to try."""
+        if coding is FINEST and n_cells > room:
+            return True  # two bytes each, of which hardly one is saved
         tried = write(coding, sample)
-        per_cell = sum(tried[p].n_bytes for p in sample) / max(1, sum(cells[p] for p in sample))
-        # An estimate that is a little too large is no reason not to try.
-        if 0.9 * per_cell * sum(cells.values()) > room:
-            written.pop(coding)
-            continue
+        of_sample = sum(tried[place].n_bytes for place in sample)
+        return 0.95 * of_sample * n_cells > room * sum(cells[place] for place in sample)
+
+    codings = (FINEST, *COARSER)
+    for coding in codings[_first_that_fits(codings, too_large) :]:
         known = write(coding, places)
         if sum(known[place].n_bytes for place in places) <= room:
             return StoredWeights(coding, [known[place] for place in places])
-        written.pop(coding)
+        if coding is not codings[-1]:
+            written.pop(coding)
     return _nearest(write(COARSER[-1], places), places, room, current)
+
+
+def _first_that_fits(codings: Sequence[Coding], too_large: Callable[[Coding], bool]) -> int:
+    """Return the place of the first that is not too large, or of the last; they get smaller."""
+    low, high = 0, len(codings) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if too_large(codings[middle]) else (low, middle)
+    return low
 
 
 def _nearest(
@@ -143,10 +170,13 @@ def _nearest(
 def _cells(trace: Trace, place: Place) -> int:
     kind, layer = place
     call = run_of(trace).call(layer, kind)
-    return call.n_heads * call.n_queries * call.n_keys
+    seen = 0.5 if run_of(trace).is_causal(kind) else 1.0
+    return int(seen * call.n_heads * call.n_queries * call.n_keys)
 
 
-def _stored(trace: Trace, place: Place, coding: Coding) -> StoredLayer:
+def _stored(
+    trace: Trace, place: Place, coding: Coding, spread: Callable[[Place], dict[str, Packed]]
+) -> StoredLayer:
     kind, layer = place
     call = run_of(trace).call(layer, kind)
     coded = coded_layer(trace, kind, layer, coding)
@@ -160,6 +190,8 @@ def _stored(trace: Trace, place: Place, coding: Coding) -> StoredLayer:
         "columns": call.n_keys,
         "triangular": coded.triangular,
         "undefined": coded.undefined,
+        "row_sums": coded.row_sums,
+        "entropy": spread(place) if coding.is_coarse else {},
         "note": f"Rows sum to less than 1: {rest} take the rest." if rest else "",
     }
     return StoredLayer(place, squeezed(coded.data), about)

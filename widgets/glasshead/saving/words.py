@@ -41,9 +41,11 @@ def error_words(weights: StoredWeights | None) -> str:
     if weights is None:
         return "Numbers are those of the model."
     coding = weights.coding
+    share = f"{100 * coding.relative_error:.2g} %"
+    if not coding.is_coarse:
+        return f"Attention weights are true to {share} of themselves."
     return (
-        f"Attention weights are within {coding.relative_error:.1g} of themselves "
-        f"({100 * coding.relative_error:.2g} %) of the model's; weights under {coding.least:g} "
+        f"Attention weights are true to {share} of themselves, ± {coding.least:g}: smaller ones "
         "are read as 0."
     )
 
