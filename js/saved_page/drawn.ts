@@ -59,12 +59,14 @@ export function drawMatrix(of: MatrixAsked): Drawn {
   const mode = modeOf({ columns: [], share: [Math.max(...found.map(meanShare))] }, of.sinks);
   const rows = unitsOf(weights, asked, "query", hideSpecial);
   const columns = unitsOf(weights, asked, "key", hideSpecial);
+  const hidden = { rows: maps.rows - rows.length, cols: maps.columns - columns.length };
+  const known = <A>(sums: A): A | null => (weights.coarse ? sums : null);
   const made = ({ values: [map = NONE], sums: [sums = NONE] }: Maps): Float32Array => {
-    const rest = mode === "hidden" ? without(map, maps.columns, sunk, sums) : map;
+    const rest = mode === "hidden" ? without(map, maps.columns, sunk, true, known(sums)) : map;
     const part = narrowed(rest, maps.columns, rows, columns);
     if (!of.normalise) return part;
     const whole = rows.map((row) => sums[row] ?? 0);
-    return normalised(part, columns.length, columns.length === maps.columns ? whole : null);
+    return normalised(part, columns.length, hidden.cols === 0 ? known(whole) : null);
   };
   const map = maps.values[0] ?? NONE;
   const first = made(maps);
@@ -75,7 +77,7 @@ export function drawMatrix(of: MatrixAsked): Drawn {
     mode === "aside" ? said.map((value, i) => (sinks[i % columns.length] ? 0 : value)) : said;
   return {
     ...{ rows, columns, mode, sinks, first, said, shown, away },
-    hidden: { rows: maps.rows - rows.length, cols: maps.columns - columns.length },
+    hidden,
     whole: narrowed(map, maps.columns, rows, columns),
     undefinedRows: Uint8Array.from(rows, (row) => maps.undefinedRows[row] ?? 0),
     sums: Float32Array.from(rows, (row) => maps.sums[0]?.[row] ?? 0),

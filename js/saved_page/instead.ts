@@ -65,7 +65,7 @@ export class SavedPage implements InsteadOfKernel {
 
   async pictures(state: Json): Promise<Json> {
     const now = state as State;
-    const drawn: Record<string, unknown> = this.#axes(now);
+    const drawn: Record<string, unknown> = { ...this.#axes(now), ...this.#explorer(now) };
     for (const pane of this.#inView(now)) Object.assign(drawn, await this.#picture(now, pane));
     return drawn;
   }
@@ -107,6 +107,12 @@ export class SavedPage implements InsteadOfKernel {
     if (!("kind" in axes) || (axes.kind === kind && axes.unit === unit)) return {};
     if (this.#role === "matrix") return {};
     return { axes: this.#weights.axes(kind, unit) };
+  }
+
+  /** An explorer's own picture says what all panes are of. */
+  #explorer({ kind, layer, heads, unit, aggregate, sinks }: State): Json {
+    const key = { kind, layer, heads, unit, aggregate, sinks };
+    return this.#role === "explorer" ? { frame: { kind: "explorer", key } } : {};
   }
 
   async #picture(state: State, pane: PaneName): Promise<Json> {

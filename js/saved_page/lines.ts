@@ -56,7 +56,8 @@ export function findLines({ weights, asked, sinks, causal }: Of): Lines {
           map,
           maps.columns,
           found.columns[i] ?? none,
-          mode === "hidden" ? (maps.sums[i] ?? null) : null,
+          mode === "hidden",
+          weights.coarse ? maps.sums[i] : null,
         ),
   );
   const perRow = linesPerRow(maps);
@@ -65,9 +66,7 @@ export function findLines({ weights, asked, sinks, causal }: Of): Lines {
     ...{ maps, found, mode, drawn, perRow, total: 0, sunk: 0 },
     keys: new Uint32Array(n * perRow),
     values: new Float32Array(n * perRow),
-    mass: Float32Array.from(maps.sums, (sums) =>
-      sums.reduce((all, each, row) => (maps.undefinedRows[row] ? all : all + each), 0),
-    ),
+    mass: Float32Array.from(drawn, (map, i) => massOf(maps, i, mode === "hidden" ? map : null)),
   };
   for (const [i, map] of drawn.entries()) {
     for (let row = 0; row < maps.rows; row++) takeStrongest(lines, map, i, row);
@@ -75,6 +74,16 @@ export function findLines({ weights, asked, sinks, causal }: Of): Lines {
   // What reads as 0 is there all the same.
   if (weights.coarse) lines.total = maps.visible * drawn.length;
   return lines;
+}
+
+/** What all rows of a map sum to; of one without sinks, of those that have anything left. */
+function massOf({ sums, undefinedRows, columns }: Maps, i: number, rest: Float32Array | null) {
+  let mass = 0;
+  for (const [row, sum] of (sums[i] ?? new Float32Array()).entries()) {
+    const has = !rest || rest.subarray(row * columns, (row + 1) * columns).some((w) => w > 0);
+    if (has && !undefinedRows[row]) mass += sum;
+  }
+  return mass;
 }
 
 function linesPerRow({ values, rows, columns }: Maps): number {

@@ -85,13 +85,17 @@ export function modeOf({ share }: Found, wanted: Wanted): Mode {
   return sum(share) / Math.max(1, share.length) >= MUCH_MASS ? "aside" : "shown";
 }
 
-/** A map whose sinks have no weight; renormalised, what is left of a row sums to what it did. */
+/**
+ * A map whose sinks have no weight; renormalised, what is left of a row sums to what it did.
+ *
+ * `sums` say what rows sum to where the weights themselves do not.
+ */
 export function without(
   map: Float32Array,
   columns: number,
   sinks: Uint8Array,
-  /** What each row sums to, where what is left is made to sum to that. */
-  sums: Float32Array | null,
+  renormalised: boolean,
+  sums: Float32Array | null = null,
 ): Float32Array {
   const rest = map.slice();
   for (let start = 0, row = 0; start < rest.length; start += columns, row++) {
@@ -103,10 +107,10 @@ export function without(
         rest[start + column] = 0;
       } else left += weight;
     }
-    const before = sums?.[row] ?? 0;
+    const before = sums?.[row] ?? given + left;
     // Weights that read as 0 are a part of what is left; rounding makes it no less than the others.
     const after = Math.max(left, before - given);
-    if (!sums || left <= 0) continue;
+    if (!renormalised || left <= 0) continue;
     for (let at = start; at < start + columns; at++) rest[at] = (rest[at] ?? 0) * (before / after);
   }
   return rest;

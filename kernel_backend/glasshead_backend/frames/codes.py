@@ -38,7 +38,8 @@ class Coding:
     bits : int
         Of a code, 8 or 16.
     least : float
-        The smallest weight that has a code of its own; what is smaller is read as 0.
+        The smallest weight that has a code of its own; what is smaller is read as 0 where codes
+        are coarse, else as this.
     """
 
     bits: int
@@ -57,7 +58,8 @@ class Coding:
     @property
     def relative_error(self) -> float:
         """Most that a weight of `least` or more is off, as a share of itself."""
-        return math.exp(-math.log(self.least) / (self.levels - 1) / 2) - 1
+        half_a_step = -math.log(self.least) / (self.levels - 1) / 2
+        return _FLOATS * (math.exp(half_a_step) - 1)
 
     def codes(self, weights: Float[Tensor, "*any"]) -> Int[Tensor, "*any"]:
         """Return the codes of weights, int32; NaN is 0."""
@@ -65,8 +67,12 @@ class Coding:
         steps = (self.levels - 1) * (1 - weights.clamp_min(1e-30).log() / math.log(self.least))
         # What rounds up to the least weight is written as it.
         coded = (1 + steps.round()).clamp(1, self.levels)
-        return coded.masked_fill_(weights < self.least, 0).int()
+        # Of fine codes only what is nothing is 0: how many weights there are stays true.
+        return coded.masked_fill_(weights < self.least if self.is_coarse else weights <= 0, 0).int()
 
+
+_FLOATS = 1.02
+"""Logarithms are of single precision."""
 
 _ROUNDING = 1e-4
 """Rows that sum to 1 but for this do so."""
