@@ -111,7 +111,10 @@ export function promptBox(
       text.name.textContent = two ? "Source" : "Text";
       text.area.setAttribute("aria-label", two ? "Source text" : "Text");
       target.element.hidden = !two;
-      target.area.placeholder = "left empty: the model writes it";
+      const writes = target.area.readOnly
+        ? "written by the model"
+        : "left empty: the model writes it";
+      target.area.placeholder = writes;
       if (state.prompt !== shown) {
         const edited = isNew() && !same(written(), state.prompt);
         const first = shown === null;

@@ -116,7 +116,7 @@ def test_numbers_are_those_of_the_trace_at_200_random_places(
 ) -> None:
     # The trace's own attention is held against the model's eager one in tests/backend.
     trace = Lens.demo("decoder").trace(DECODER_LONG_TEXT)
-    rng = random.Random(0)
+    rng = random.Random(0)  # noqa: S311
     path = tmp_path / "page.html"
     page_is = FusedAttentionMatrix(trace, unit="token").save_html(path, max_bytes=most)
     assert (page_is.least > 1e-6) == (most is not None)
@@ -141,7 +141,7 @@ def test_numbers_are_those_of_the_trace_at_200_random_places(
 
 def states(trace: Trace, n: int) -> list[dict[str, Any]]:
     """Draw some states of a view of a map."""
-    rng = random.Random(1)
+    rng = random.Random(1)  # noqa: S311
     return [
         {
             "kind": rng.choice(trace.kinds),
@@ -206,7 +206,7 @@ def test_the_matrices_that_a_page_makes_are_those_of_python(
     path = tmp_path / "page.html"
     matrix = FusedAttentionMatrix(trace)
     matrix.save_html(path)
-    rng = random.Random(2)
+    rng = random.Random(2)  # noqa: S311
     with opened(browser, path) as page:
         for state in states(trace, 20):
             state["normalise"] = rng.choice([True, False])
@@ -247,12 +247,10 @@ def test_the_patterns_that_a_page_makes_are_those_of_python(
 
 
 def test_hostile_text_stays_text(browser: Browser, tmp_path: Path) -> None:
-    tokenizer = Lens.demo("decoder").tokenizer
     lens = Lens.demo("decoder")
     path = tmp_path / "page.html"
     view_ = explore(lens.trace(f"The whale {HOSTILE} sank."), unit="token")
     view_.save_html(path, title=f"A page {HOSTILE}")
-    assert tokenizer is not None
     with opened(browser, path) as page:
         page.page.on("dialog", lambda dialog: pytest.fail(dialog.message))
         assert page.page.locator("img[src=x]").count() == 0

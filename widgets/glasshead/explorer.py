@@ -198,6 +198,15 @@ class Explorer(_Carrier):
         """Return the numbers behind the picture of the first pane that is shown."""
         return (self._in_view() or self.views)[0].to_frame()
 
+    def in_words(self) -> list[str]:
+        """Return what the panes that are shown say."""
+        return [
+            f"{_TITLES[name]}: {sentence}"
+            for name, view in self._views.items()
+            if view in self._in_view()
+            for sentence in view.in_words()
+        ]
+
     def code(self) -> str:
         """Return the Python that gives the numbers behind the panes that are shown.
 

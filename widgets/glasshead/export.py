@@ -30,6 +30,8 @@ Theme = Literal["light", "dark"]
 
 _PATIENCE = 10.0
 """Seconds until no page is taken to show the view."""
+_POSTER_SECONDS = 2.0
+"""Seconds that a saved page waits for a picture of itself."""
 _AGAIN = 0.5
 """Seconds between two calls for a page: one that is being set up does not listen yet."""
 _LARGEST_SCALE = 10
@@ -129,6 +131,17 @@ class Drawings:
         self._wanted[drawing.id] = drawing
         self._send(drawing.message)
         return drawing
+
+    def poster(self) -> str:
+        """Return the picture as a page draws it now, as SVG; "" where none does at once."""
+        if self._comm_id() is None:
+            return ""
+        try:
+            drawing = self.begin(picture_wish("svg"), lambda _: None)
+            self.wait(drawing, _POSTER_SECONDS)
+        except (RuntimeError, TimeoutError):
+            return ""
+        return drawing.result.decode("utf-8") if isinstance(drawing.result, bytes) else ""
 
     def wait(self, drawing: Drawing, timeout: float) -> None:
         """Wait until the picture is here; raise what went wrong."""

@@ -9,7 +9,7 @@ import traitlets
 
 from glasshead.messages import question
 from glasshead.trace_view import TraceView
-from glasshead.view import bundle
+from glasshead.view import N_SENTENCES, bundle
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.heads import (
@@ -87,6 +87,15 @@ class HeadFinder(TraceView):
         Metrics in their units: see :class:`glasshead.HeadStatistics`.
         """
         return heads_table(self.trace, self._kind, self._shown)
+
+    def in_words(self) -> list[str]:
+        """Return the heads that have most of the metric."""
+        heads = self.to_frame().sort_values(self.metric, ascending=False).head(N_SENTENCES)
+        parts = zip(heads["layer"], heads["head"], heads[self.metric], strict=True)
+        return [
+            f"Layer {layer}, head {head}: {self.metric} {number:.2f}"
+            for layer, head, number in parts
+        ]
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""

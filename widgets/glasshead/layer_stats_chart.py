@@ -111,6 +111,13 @@ class LayerStatsChart(TraceView):
         """Return the numbers behind the picture; waits for them where they are being computed."""
         return self.result.to_frame()
 
+    def in_words(self) -> list[str]:
+        """Return which statistic is drawn, and of which layers."""
+        chart = self.result.chart(self.quantity or self.result.quantities[0].name)
+        layers = f"layers {chart.layers[0]}–{chart.layers[-1]}"
+        unit = f", {chart.unit}" if chart.unit else ""
+        return [f"{chart.title}{unit}: {layers}, {chart.middle}"]
+
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""
         return chart_code(self.metric, self.kind)

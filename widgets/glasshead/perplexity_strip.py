@@ -10,7 +10,7 @@ import traitlets
 
 from glasshead.messages import question
 from glasshead.trace_view import TraceView
-from glasshead.view import bundle
+from glasshead.view import N_SENTENCES, bundle
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.strip import (
@@ -51,13 +51,25 @@ class PerplexityStrip(TraceView):
 
     _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "layer", "heads")
 
-    page_parts: ClassVar[frozenset[str]] = frozenset({"weights", "strip"})
+    page_parts: ClassVar[frozenset[str]] = frozenset({"strip"})
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per token with all measures; nats, and bits as the view shows them."""
         frame = self.trace.predictions().to_frame()
         bits = {f"{name}_bits": frame[name] / math.log(2) for name in ("surprisal", "entropy")}
         return frame.assign(**bits)
+
+    def in_words(self) -> list[str]:
+        """Return the perplexity of the text, and what surprised the model most."""
+        predictions = self.trace.predictions()
+        if not predictions.n_scored:
+            return [predictions.reason]
+        bits = predictions.surprisal.nan_to_num(-1.0) / math.log(2)
+        first = bits.topk(min(N_SENTENCES - 1, predictions.n_scored)).indices.tolist()
+        return [
+            f"Perplexity {predictions.mean_perplexity:.3g} over {predictions.n_scored} tokens",
+            *(f"“{predictions.tokens[i].text}” surprises by {bits[i]:.1f} bits" for i in first),
+        ]
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""

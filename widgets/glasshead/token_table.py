@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.given import TextLike
 
 
+_FIRST_TOKENS = 80
+
+
 class TokenTable(View):
     """The text in its tokens, and a row for each: id, the tokenizer's own string, span, kind, word.
 
@@ -119,6 +122,13 @@ class TokenTable(View):
         column tokenizer tells them apart.
         """
         return tokens_table(self._split, self._other)
+
+    def in_words(self) -> list[str]:
+        """Return how many tokens there are, and the first of them."""
+        texts: list[str] = self.frame["texts"]
+        first = " · ".join(texts[:_FIRST_TOKENS])
+        more = " …" if len(texts) > _FIRST_TOKENS else ""
+        return [f"{len(texts)} tokens: {first}{more}"]
 
     def code(self) -> str:
         """Return the Python that gives what the table shows, of a ``lens``."""

@@ -6,6 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from glasshead_backend.asking import Selection
 from glasshead_backend.frames import axes
 from glasshead_backend.frames.chart import chart_frame, detail_frame
 from glasshead_backend.frames.heads import measured_heads
@@ -80,8 +81,6 @@ def heads(trace: Trace) -> dict[str, Any]:
 
 def strip(trace: Trace) -> dict[str, Any]:
     """Return the text with its predictions; what lights the source the page makes itself."""
-    from glasshead_backend.asking import Selection  # noqa: PLC0415
-
     layers = trace.layers("cross") if "cross" in trace.kinds else []
     frame = strip_frame(trace, Selection("cross", layers[0]) if layers else None)
     return {**frame, "cross": None}

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MOST_BYTES = 10_000_000
 """Of a page for which nobody has said otherwise."""
 
+_MOST_POSTER = 400_000
+"""Letters of a picture that a page has for readers without scripts."""
+
 _STATIC = Path(__file__).parents[1] / "static"
 
 
@@ -91,22 +94,33 @@ def page_path(path: str | Path) -> Path:
 
 
 def page_of(
-    view: View, *, max_bytes: int | None = None, title: str | None = None, theme: str = "auto"
+    view: View,
+    *,
+    max_bytes: int | None = None,
+    title: str | None = None,
+    theme: str = "auto",
+    poster: str = "",
 ) -> Page:
     """Make the page of a view; see :meth:`glasshead.view.View.save_html`."""
+    maker = _Maker(view, title, theme, poster if len(poster) <= _MOST_POSTER else "")
+    return maker.page(MOST_BYTES if max_bytes is None else max_bytes)
+
+
+def check_page(*, max_bytes: int | None, title: str | None, theme: str) -> None:
+    """Refuse what no page can be, before anything is computed."""
     if theme not in get_args(PageTheme):
         raise ValueError(f'theme is "auto", "light" or "dark", got {theme!r}.')
     if max_bytes is not None and max_bytes <= 0:
         raise ValueError(f"max_bytes is a number of bytes above 0, got {max_bytes!r}.")
-    maker = _Maker(view, title, theme)
-    return maker.page(MOST_BYTES if max_bytes is None else max_bytes)
+    if title is not None and not isinstance(title, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"title is a string, got {type(title).__name__}.")
 
 
 class _Maker:
     """Makes one page."""
 
-    def __init__(self, view: View, title: str | None, theme: Any) -> None:
-        self._view, self._theme = view, theme
+    def __init__(self, view: View, title: str | None, theme: Any, poster: str) -> None:
+        self._view, self._theme, self._poster = view, theme, poster
         self._name = type(view).__name__
         self._state = {**parts.state(view), "theme": theme}
         self._model = str(view.scene.get("model", ""))
@@ -153,10 +167,10 @@ class _Maker:
         return found
 
     def _weights(self, room: int) -> StoredWeights | int | None:
-        if "weights" not in self._parts:
+        if not self._parts & {"weights", "strip"}:
             return None
-        kinds = self._trace.kinds
-        if self._parts == {"weights", "strip"}:  # a text, lit by what the decoder looks at
+        kinds: list[Any] = self._trace.kinds
+        if "weights" not in self._parts:  # a text, lit by what the decoder looks at
             kinds = [kind for kind in kinds if kind == "cross"]
             if not kinds:
                 return None
@@ -193,10 +207,15 @@ class _Maker:
                 said,
                 error=error_words(weights),
                 left_out=left_out_words(weights.left_out) if weights else (),
-                live=live_code(self._state, self._name, ""),
+                live=live_code(self._state, self._name, self._demo()),
                 version=_version(),
             ),
         ).html()
+
+    def _demo(self) -> str:
+        """Return the demo model that is shown; "" = another."""
+        name = self._model.partition(" · ")[0]
+        return name.removeprefix("demo ") if name.startswith("demo ") else ""
 
     def _said(self) -> Said:
         texts = {}
@@ -204,7 +223,8 @@ class _Maker:
             names = {"text": "Text", "source": "Source", "target": "Target"}
             texts = {names[s.name]: s.text for s in self._trace.sequences}
         notice = str(self._view.scene.get("notice", ""))
-        return Said(self._name, self._model, notice, texts, [])
+        lines = self._view.in_words()
+        return Said(self._name, self._model, notice, texts, lines, self._poster)
 
 
 def _layers(weights: StoredWeights | None) -> dict[str, tuple[int, ...]]:

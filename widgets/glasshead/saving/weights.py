@@ -149,7 +149,7 @@ def _first_that_fits(codings: Sequence[Coding], too_large: Callable[[Coding], bo
 def _nearest(
     known: dict[Place, StoredLayer], places: Sequence[Place], room: int, current: Place
 ) -> StoredWeights | int:
-    """Keep the layers next to the current one, those of its kind first, as many as there is room."""
+    """Keep the layers next to the current one, its kind first, as many as there is room for."""
     kind, layer = current
     by_nearness = sorted(places, key=lambda place: (place[0] != kind, abs(place[1] - layer)))
     kept: list[Place] = []

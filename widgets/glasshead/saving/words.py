@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from html import escape
@@ -27,6 +28,8 @@ class Said:
         What was traced: "Text", or "Source" and "Target".
     lines : sequence of str
         What the view says.
+    poster : str
+        Its picture as SVG; "" = there is none.
     """
 
     view: str
@@ -34,6 +37,7 @@ class Said:
     notice: str
     texts: dict[str, str]
     lines: Sequence[str]
+    poster: str = ""
 
 
 def error_words(weights: StoredWeights | None) -> str:
@@ -73,18 +77,29 @@ def text_html(title: str, said: Said) -> str:
             f"<h1>{escape(title)}</h1>",
             f"<p>{escape(said.view)} of {escape(said.model)}.</p>",
             notice,
+            _picture(said),
             texts,
             f"<ul>{lines}</ul>" if lines else "",
         ]
     )
 
 
+def _picture(said: Said) -> str:
+    if not said.poster:
+        return ""
+    data = base64.b64encode(said.poster.encode("utf-8")).decode("ascii")
+    words = f"{said.view} of {said.model}, as it was when the page was saved"
+    return f'<img alt="{escape(words)}" src="data:image/svg+xml;base64,{data}">'
+
+
 def foot_html(said: Said, *, error: str, left_out: Sequence[str], live: str, version: str) -> str:
     """Write the lines under the view."""
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
     parts = [
-        f"Saved page: {escape(said.view)} of {escape(said.model)}, made with Glasshead "
-        f"{escape(version)} on {date}. It needs no network and runs no model.",
+        (
+            f"Saved page: {escape(said.view)} of {escape(said.model)}. It needs no network and "
+            f"runs no model. Made with Glasshead {escape(version)} on {date}."
+        ),
         escape(error),
     ]
     if left_out:
@@ -101,6 +116,8 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
     lens = f'Lens.demo("{demo}")' if demo else "Lens(model, tokenizer)"
     if view == "TokenTable":
         return f"from glasshead import Lens, {call}; {call}({lens}, text)"
-    named = [f"{name}={state[name]!r}" for name in ("kind", "layer", "heads") if state.get(name)]
+    several = len(state["scene"].get("kinds", [])) > 1
+    names = ("kind", "layer", "heads") if several else ("layer", "heads")
+    named = [f"{name}={state[name]!r}" for name in names if state.get(name)]
     arguments = ", ".join([f"{lens}.trace(text)", *named]).replace("'", '"')
     return f"from glasshead import Lens, {call}; {call}({arguments})"
