@@ -27,26 +27,17 @@ export function percent(share: number): string {
  */
 export function formatWeight(value: number, places?: number): string {
   if (Number.isNaN(value)) return "–";
-<<<<<<< HEAD
+  if (value < known.least) return `< ${known.least}`;
   if (value === 0) return "0";
   if (isOne(value)) return "1";
-  return strictly(value, places ?? (value >= 0.1 && value < 0.995 ? 2 : 3), 1);
-=======
-  if (value < known.least) return `< ${known.least}`;
-  if (value === 0 || value === 1) return String(value);
-  // No weight is above 1 but by the rounding of floats, when it was summed over a word's tokens.
-  if (value > 1 && value < 1 + 1e-5) return "1";
-  return strictly(
-    value,
-    Math.min(places ?? (value >= 0.1 && value < 0.995 ? 2 : 3), truePlaces(value)),
-    1,
-  );
+  const usual = value >= 0.1 && value < 0.995 ? 2 : 3;
+  return strictly(value, Math.min(places ?? usual, truePlaces(value)), 1);
 }
 
 /** How well a saved page knows its weights: with a kernel they are exact. */
 let known = { relative: 0, least: 0 };
 
-/** From now on weights show no more digits than are true: known within a share of itself, ± `least`. */
+/** From now on weights show no more digits than are true, within a share of themselves, ± `least`. */
 export function weightsAreKnownWithin(relative: number, least: number): void {
   known = { relative, least };
 }
@@ -55,7 +46,6 @@ export function weightsAreKnownWithin(relative: number, least: number): void {
 function truePlaces(value: number): number {
   const error = Math.abs(value) * known.relative + known.least;
   return error > 0 ? Math.max(0, Math.floor(-Math.log10(error / 1.5))) : Number.POSITIVE_INFINITY;
->>>>>>> 1dd10d7 (Write a page's attention by the truest coding that fits, and show no more digits than are true)
 }
 
 /** Whether a weight is 1 but for the rounding of floats: it may be a sum over a word's tokens. */
