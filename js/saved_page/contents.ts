@@ -47,12 +47,14 @@ export interface StoredAxes {
 
 /** A picture of a statistic, or one layer of it. */
 export interface StoredChart {
+  metric: Json;
   kind: Kind;
   quantity: string;
   frame: Json;
 }
 
 export interface StoredDetail {
+  metric: Json;
   kind: Kind;
   layer: number;
   detail: Json;

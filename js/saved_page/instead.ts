@@ -66,7 +66,14 @@ export class SavedPage implements InsteadOfKernel {
   async pictures(state: Json): Promise<Json> {
     const now = state as State;
     const drawn: Record<string, unknown> = { ...this.#axes(now), ...this.#explorer(now) };
-    for (const pane of this.#inView(now)) Object.assign(drawn, await this.#picture(now, pane));
+    for (const pane of this.#inView(now)) {
+      try {
+        Object.assign(drawn, await this.#picture(now, pane));
+      } catch (error) {
+        // The other panes have theirs all the same.
+        drawn.error ??= error instanceof Error ? error.message : String(error);
+      }
+    }
     return drawn;
   }
 
@@ -121,8 +128,7 @@ export class SavedPage implements InsteadOfKernel {
     const prefix = this.#prefix(pane) ?? "";
     const named = (traits: Json): Json =>
       Object.fromEntries(Object.entries(traits).map(([name, value]) => [prefix + name, value]));
-    const isDrawn = frame?.key !== undefined && same(frame.key, key);
-    if (isDrawn && pane !== "chart") return {};
+    if (frame?.key !== undefined && same(frame.key, key) && pane !== "chart") return {};
     switch (pane) {
       case "lines": {
         const of = this.#map(state);
@@ -141,7 +147,7 @@ export class SavedPage implements InsteadOfKernel {
       case "strip":
         return named({ frame: await stripFrame(this.#contents, this.#weights, state) });
       case "chart":
-        return named({ ...(isDrawn ? {} : this.#chart(state)), detail: this.#detail(state) });
+        return named(this.#chart(state));
       case "finder":
         return named({ frame: await this.#heads(state) });
     }
@@ -160,10 +166,8 @@ export class SavedPage implements InsteadOfKernel {
       }
       case "strip":
         return stripKey(state);
-      case "chart": {
-        const { name } = own("metric") as { name: string };
-        return { kind, metric: name, quantity: this.#quantity(state) };
-      }
+      case "chart":
+        return {};
       case "finder":
         return { kind, unit };
     }
@@ -204,26 +208,17 @@ export class SavedPage implements InsteadOfKernel {
     return { ...of, asked, normalise: Boolean(own("normalise")), hideSpecial, compare };
   }
 
-  /** The statistic's part that is drawn: the first where none is named. */
-  #quantity(state: State): string {
-    const named = String(this.#own(state, "chart", "quantity"));
-    const there = this.#contents.charts.filter(({ kind }) => kind === state.kind);
-    const found = there.find(({ quantity }) => quantity === named) ?? there[0];
-    return found?.quantity ?? named;
-  }
-
+  /** A statistic as it was when the page was saved; the first part of it where none is named. */
   #chart(state: State): Json {
-    const quantity = this.#quantity(state);
-    const found = this.#contents.charts.find(
-      (one) => one.kind === state.kind && one.quantity === quantity,
-    );
+    const { kind, layer } = state;
+    const [metric, named] = ["metric", "quantity"].map((name) => this.#own(state, "chart", name));
+    const fits = (one: { kind: string; metric: Json }): boolean =>
+      one.kind === kind && same(one.metric, metric);
+    const there = this.#contents.charts.filter(fits);
+    const found = there.find(({ quantity }) => quantity === named) ?? there[0];
     if (!found) throw new Error(this.#contents.refusal);
-    return { frame: found.frame };
-  }
-
-  #detail({ kind, layer }: State): Json {
-    const found = this.#contents.details.find((one) => one.kind === kind && one.layer === layer);
-    return found?.detail ?? { layer, panels: [] };
+    const detail = this.#contents.details.find((one) => fits(one) && one.layer === layer)?.detail;
+    return { frame: found.frame, detail: detail ?? { layer, panels: [] } };
   }
 
   async #heads(state: State): Promise<Json> {

@@ -16,8 +16,7 @@ import traitlets
 from glasshead.export import Drawings, picture_path, picture_wish
 from glasshead.messages import question, reply
 from glasshead.names import did_you_mean, is_declared, no_such_name, settable_traits
-from glasshead.saving.document import in_a_frame
-from glasshead.saving.saved_page import check_page, page_of, page_path
+from glasshead.saving.as_page import AsPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
     from glasshead.export import Theme
     from glasshead.messages import Answer
-    from glasshead.saving.document import PageTheme
-    from glasshead.saving.saved_page import Page, SavedPage
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -74,7 +71,7 @@ def valid_positions(proposal: dict[str, Any], n_tokens: int, there: str) -> Any:
     return sorted(set(positions)) if isinstance(value, list) else value
 
 
-class View(anywidget.AnyWidget):
+class View(AsPage, anywidget.AnyWidget):
     """A view whose state is traits: readable, settable, observable and linkable.
 
     Raises
@@ -111,9 +108,6 @@ class View(anywidget.AnyWidget):
 
     _picture_traits: ClassVar[tuple[str, ...]] = ("axes", "frame", "busy", "error")
     """Traits that a picture comes with."""
-
-    page_parts: ClassVar[frozenset[str]] = frozenset()
-    """What a saved page of it needs of its trace: "weights", "heads", "strip", "chart"."""
 
     def __init__(self, **state: Any) -> None:
         require_names(type(self), state)
@@ -183,10 +177,6 @@ class View(anywidget.AnyWidget):
         """Return the numbers behind the picture."""
         raise NotImplementedError
 
-    def in_words(self) -> list[str]:
-        """Return what the picture says, in a few sentences: strongest things first."""
-        return []
-
     def cancel(self) -> None:
         """End what is being computed, where a view computes for long."""
 
@@ -213,86 +203,6 @@ class View(anywidget.AnyWidget):
         """Take the story away: it is of another text."""
         self.step = 0
         self.set_trait("story", [])
-
-    # ---- as a page -----------------------------------------------------------------------------
-
-    def save_html(
-        self,
-        path: str | Path,
-        *,
-        max_bytes: int | None = None,
-        title: str | None = None,
-        theme: PageTheme = "auto",
-    ) -> SavedPage:
-        """Save the view as a page: one file that needs no network, no kernel and no Python.
-
-        All layers, heads, kinds and units stay interactive, as far as they fit. Attention weights
-        are written with an error that the page states; where there is little room, with fewer
-        digits first, then for fewer layers.
-
-        Parameters
-        ----------
-        path : str or Path
-            Ends in ``.html``.
-        max_bytes : int, optional
-            Most that the page may take; default: 10 MB.
-        title : str, optional
-            Of the page; default: view and model.
-        theme : {"auto", "light", "dark"}
-            "auto" follows the reader's.
-
-        Returns
-        -------
-        SavedPage
-            The file, its bytes, what is in it, what was left out, and the error of its numbers.
-
-        Raises
-        ------
-        ValueError
-            When `max_bytes` is too small; the message says the least possible.
-        FileNotFoundError
-            For a folder that is not there.
-        """
-        target = page_path(path)
-        return self._page(max_bytes=max_bytes, title=title, theme=theme).saved(target)
-
-    def to_html(
-        self, *, max_bytes: int | None = None, title: str | None = None, theme: PageTheme = "auto"
-    ) -> str:
-        """Return what :meth:`save_html` saves, as text."""
-        return self._page(max_bytes=max_bytes, title=title, theme=theme).html
-
-    def iframe(
-        self,
-        *,
-        height: int = 640,
-        max_bytes: int | None = None,
-        title: str | None = None,
-        theme: PageTheme = "auto",
-    ) -> str:
-        """Return an ``<iframe>`` that holds the page of :meth:`save_html`, for any other page.
-
-        It is sandboxed: it may run its own scripts and save pictures, and reaches nothing else.
-
-        Parameters
-        ----------
-        height : int
-            Pixels.
-        max_bytes, title, theme
-            As for :meth:`save_html`.
-        """
-        html = self.to_html(max_bytes=max_bytes, title=title, theme=theme)
-        return in_a_frame(html, title or repr(self).partition(":")[0], height)
-
-    def _page(self, **how: Any) -> Page:
-        check_page(**how)
-        self._finish()
-        poster = self._drawings.poster()
-        with self._lock:
-            return page_of(self, poster=poster, **how)
-
-    def _finish(self) -> None:
-        """Wait for what is being computed: a page has the whole picture."""
 
     # ---- pictures as files --------------------------------------------------------------------
 

@@ -10,15 +10,16 @@ from glasshead_backend.asking import Selection
 from glasshead_backend.frames import axes
 from glasshead_backend.frames.chart import chart_frame, detail_frame
 from glasshead_backend.frames.heads import measured_heads
+from glasshead_backend.frames.metrics import chosen_metric, metric_state
 from glasshead_backend.frames.strip import strip_frame
 from glasshead_backend.maps.sinks import rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from glasshead.layer_stats_chart import LayerStatsChart
     from glasshead.view import View
-    from glasshead_backend import Trace
+    from glasshead_backend import Metric, Trace
     from glasshead_backend.asking import Kind
 
 REFUSAL = (
@@ -86,38 +87,65 @@ def strip(trace: Trace) -> dict[str, Any]:
     return {**frame, "cross": None}
 
 
-def charts(chart: LayerStatsChart) -> dict[str, Any]:
-    """Return the statistic that a chart shows: all that can be drawn of it, and every layer."""
-    trace, metric = chart.trace, chart.metric
+def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the statistics of a page: all that can be drawn of each, and every layer.
+
+    Parameters
+    ----------
+    chart : LayerStatsChart
+        What it shows is on the page.
+    told : sequence of dict
+        Statistics of the steps of a story, as they travel.
+    """
+    trace = chart.trace
     found: dict[str, Any] = {"charts": [], "details": []}
-    for kind in _kinds_measured(chart):
-        measured = chart.result if kind == chart.kind else metric.measure(trace, kind)
-        found["charts"] += [
-            {
-                "kind": kind,
-                "quantity": name,
-                "frame": chart_frame(trace, kind, measured, name),
-            }
-            for name, _ in measured.quantities
-        ]
-        found["details"] += [
-            {"kind": kind, "layer": layer, "detail": detail_frame(measured, layer)}
-            for layer in trace.layers(kind)
-        ]
+    for metric in _metrics(chart, told):
+        named = {"metric": metric_state(metric, trace)}
+        for kind in _kinds(chart, metric):
+            is_shown = kind == chart.kind and metric == chart.metric
+            try:
+                measured = chart.result if is_shown else metric.measure(trace, kind)
+            except ValueError:
+                continue  # not every statistic is of every kind of attention
+            for quantity, _ in measured.quantities:
+                frame = chart_frame(trace, kind, measured, quantity)
+                found["charts"] += [
+                    {**named, "kind": kind, "quantity": quantity, "frame": frame},
+                ]
+            for layer in trace.layers(kind):
+                detail = detail_frame(measured, layer)
+                found["details"] += [{**named, "kind": kind, "layer": layer, "detail": detail}]
     return found
 
 
-def one_statistic(chart: LayerStatsChart) -> list[dict[str, Any]]:
-    """Return the statistics that can be chosen where nothing can be measured: the one shown."""
-    shown = chart.trait_metadata("metric", "to_json")(chart.metric, chart)
-    same = {"name": shown["name"], "label": shown["label"], "parameters": []}
-    return [{**same, "defaults": shown["parameters"]}]
+def statistics(chart: LayerStatsChart, told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what can be chosen on a page, where nothing can be measured: what it has."""
+    shown = [metric_state(metric, chart.trace) for metric in _metrics(chart, told)]
+    return [
+        {
+            "name": one["name"],
+            "label": one["label"],
+            "parameters": [],
+            "defaults": one["parameters"],
+        }
+        for one in shown
+    ]
 
 
-def _kinds_measured(chart: LayerStatsChart) -> Iterator[Kind]:
+def _metrics(chart: LayerStatsChart, told: Sequence[dict[str, Any]]) -> list[Metric]:
+    """Return the statistic that is shown, and those of a story's steps."""
+    metrics: list[Metric] = [chart.metric]
+    for state in told:
+        metric = chosen_metric(state, chart.metric, chart.trace)
+        if metric not in metrics:
+            metrics.append(metric)
+    return metrics
+
+
+def _kinds(chart: LayerStatsChart, metric: Metric) -> Iterator[Kind]:
+    """Return the kinds of attention that a statistic is measured of: what takes long, of one."""
     for kind in chart.trace.kinds:
-        # What takes long has been measured of the kind that is shown.
-        if kind == chart.kind or chart.metric.is_instant:
+        if kind == chart.kind or metric.is_instant:
             yield kind
 
 

@@ -162,8 +162,10 @@ class _Maker:
         if "chart" in self._parts:
             chart: Any = getattr(self._view, "chart", self._view)
             prefix = "" if chart is self._view else "chart_"
-            found |= parts.charts(chart)
-            self._state[f"{prefix}metrics"] = parts.one_statistic(chart)
+            name = f"{prefix}metric"
+            told = [step["state"][name] for step in self._view.story if name in step["state"]]
+            found |= parts.charts(chart, told)
+            self._state[f"{name}s"] = parts.statistics(chart, told)
         return found
 
     def _weights(self, room: int) -> StoredWeights | int | None:
