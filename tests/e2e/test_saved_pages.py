@@ -13,14 +13,25 @@ from playwright.sync_api import expect
 import glasshead
 from e2e.saved import opened, values
 from e2e.views import EXPLORER, LINES, MATRIX, STRIP, view
-from glasshead import AttentionLines, FusedAttentionMatrix, HeadFinder, Lens, TokenTable, explore
+from glasshead import (
+    AttentionLines,
+    FusedAttentionMatrix,
+    HeadFinder,
+    Lens,
+    StoryStep,
+    TokenTable,
+    explore,
+    story,
+)
 from glasshead_backend.demo import DECODER_LONG_TEXT, DECODER_TEXT, SOURCE_TEXT, TARGET_TEXT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Browser
 
+    from e2e.lab import LabServer, Notebook
     from glasshead import Trace
 
 VIEWS = (
@@ -66,10 +77,6 @@ def test_a_table_of_tokens_is_a_page_too(browser: Browser, tmp_path: Path) -> No
         expect(page.page.locator(".gh")).to_contain_text("whale")
 
 
-def shown(root: Locator) -> str:
-    return root.get_attribute("data-frame") or ""
-
-
 def test_layers_heads_units_and_panes_answer_as_with_a_kernel(
     browser: Browser, tmp_path: Path, decoder: Trace
 ) -> None:
@@ -94,7 +101,7 @@ def test_layers_heads_units_and_panes_answer_as_with_a_kernel(
         expect(lines).to_have_count(1)
         lines.locator('[data-side="query"][data-unit="4"]').hover()
         expect(view(explorer, STRIP).locator('[data-position="4"].is-hovered')).to_have_count(1)
-        expect(explorer.locator(".gh-banner")).to_have_text([])
+        expect(explorer.locator(".gh-banner")).to_have_count(0)
 
 
 def test_what_only_a_kernel_can_do_is_switched_off(
@@ -246,6 +253,36 @@ def test_the_patterns_that_a_page_makes_are_those_of_python(
             assert [m["name"] for m in theirs["metrics"]] == [m["name"] for m in mine["metrics"]]
 
 
+def test_a_story_is_told_on_the_page_with_its_question_and_its_statistics(
+    browser: Browser, tmp_path: Path, decoder: Trace
+) -> None:
+    path = tmp_path / "page.html"
+    told = [
+        ("All heads together.", {}),
+        StoryStep(
+            "One of them.",
+            {"layer": 1, "heads": [3], "chart_metric": "entropy"},
+            ask="Which animal?",
+            answer="whale",
+            because="It is said twice.",
+        ),
+        ("The end.", {"panes": ["lines"]}),
+    ]
+    story(explore(decoder, unit="word"), told).save_html(path)
+    with opened(browser, path, viewport={"width": 1400, "height": 1000}) as page:
+        explorer = view(page.page.locator("body"), EXPLORER)
+        step = explorer.locator('[data-action="story-next"]')
+        step.click()
+        expect(view(explorer, LINES)).to_have_attribute("data-frame", "1:3:word:self")
+        expect(explorer.locator('[data-action="metric"]')).to_have_value("entropy")
+        expect(step).to_have_attribute("aria-disabled", "true")
+        explorer.locator('[data-action="story-reveal"]').click()
+        expect(explorer.get_by_text("It is said twice.")).to_be_visible()
+        step.click()
+        expect(view(explorer, MATRIX)).to_have_count(0)
+        expect(explorer.locator(".gh-banner")).to_have_count(0)
+
+
 def test_hostile_text_stays_text(browser: Browser, tmp_path: Path) -> None:
     lens = Lens.demo("decoder")
     path = tmp_path / "page.html"
@@ -258,6 +295,32 @@ def test_hostile_text_stays_text(browser: Browser, tmp_path: Path) -> None:
         assert page.page.evaluate("document.querySelectorAll('script:not([type])').length") == 2
     with opened_without_scripts(browser, path) as text:
         assert "alert(1)" in text
+
+
+_IN_A_NOTEBOOK = """
+from glasshead import AttentionLines, Lens
+view = AttentionLines(Lens.demo("decoder").trace("The whale, the whale!"), layer=1)
+view
+"""
+
+
+def test_a_page_that_is_saved_from_a_notebook_has_the_picture_for_readers_without_scripts(
+    browser: Browser, lab: LabServer, open_notebook: Callable[[str], Notebook], tmp_path: Path
+) -> None:
+    path = tmp_path / "page.html"
+    cells = [_IN_A_NOTEBOOK, f"view.save_html({str(path)!r})"]
+    notebook = open_notebook(lab.add_notebook("poster.ipynb", cells))
+    notebook.run_all()
+    assert notebook.errors() == []
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    poster = page.locator("#gh-text img")
+    assert "AttentionLines of demo decoder" in (poster.get_attribute("alt") or "")
+    size = poster.bounding_box()
+    assert size
+    assert size["width"] > 200
+    context.close()
 
 
 class opened_without_scripts:  # noqa: N801
