@@ -89,6 +89,11 @@ def test_every_bundle_is_small(wheel_files: dict[str, int]) -> None:
         most = MAX_BUNDLE.get(view, 110_000)
         assert 0 < wheel_files[f"glasshead/static/{view}.js"] <= most
         assert 0 < wheel_files[f"glasshead/static/{view}.css"] <= most
+        # What a saved page has instead of a kernel comes on top.
+        assert 0 < wheel_files[f"glasshead/static/saved_page_{view}.js"] <= most + 40_000
+    assert {f"glasshead/static/saved_page_{one}" for one in ("loader.js", "style.css")} <= {
+        *wheel_files
+    }
 
 
 def test_demo_models_take_at_most_8_mb(wheel_files: dict[str, int]) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
+import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
 from e2e.lab import ROOT
+from e2e.saved import opened
 from e2e.views import (
     CHART,
     EXPLORER,
@@ -21,12 +26,13 @@ from e2e.views import (
     view,
     wait_until_drawn,
 )
+from glasshead import Lens, explore
 from support.messages import number_lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Locator
+    from playwright.sync_api import Browser, Locator
 
     from e2e.lab import LabServer, Notebook
 
@@ -112,3 +118,37 @@ def test_a_hovered_word_is_lit_in_the_strip(notebook: Notebook, output: Locator)
     position = notebook.kernel_eval("trace.words()[4].tokens[0]")
     lit = view(output, STRIP).locator(f'[data-position="{position}"].is-hovered')
     expect(lit).to_be_attached()
+
+
+@pytest.mark.parametrize(("n_tokens", "most"), [(64, 3_000_000), (512, 10_000_000)])
+def test_a_saved_page_is_small_quickly_made_and_true_at_200_random_places(
+    browser: Browser, tmp_path: Path, n_tokens: int, most: int
+) -> None:
+    lens = Lens.from_pretrained(str(FOLDER), dtype="float32")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    trace = lens.trace(text[: lens.tokenize(text)[n_tokens - 1].end])
+    started = time.perf_counter()
+    saved = explore(trace, layer=12, unit="token").save_html(tmp_path / "page.html")
+    assert time.perf_counter() - started < 60  # 9 s on two idle cores
+    assert saved.bytes <= most
+    assert saved.left_out == ()
+    rng = random.Random(0)  # noqa: S311
+    places = [(rng.randrange(30), rng.randrange(9), rng.randrange(4, n_tokens)) for _ in range(200)]
+    questions, true = [], []
+    for layer, head, row in places:
+        # Where it looks most, and anywhere else.
+        weights = trace.attention(layer, heads=[head], rows=[row])[0, 0]
+        key = int(weights.argmax()) if rng.random() < 0.5 else rng.randrange(row + 1)
+        questions.append(
+            ({"layer": layer, "heads": [head]}, "matrix.cell", {"query": row, "key": key})
+        )
+        true.append(float(weights[key]))
+    with opened(browser, saved.path, viewport={"width": 1400, "height": 900}) as page:
+        answers = page.ask(*questions)
+        view(page.page.locator("body"), EXPLORER).locator('[data-action="layer-next"]').click()
+        lines = view(page.page.locator("body"), LINES)
+        expect(lines).to_have_attribute("data-frame", re.compile("^.+:token:self$"))
+    exact = np.array(true)
+    within = saved.relative_error * exact + np.where(exact < saved.least, saved.least, 0)
+    found = np.array([answer["weight"] for answer in answers])
+    assert (np.abs(found - exact) <= within * (1 + 1e-5)).all()
