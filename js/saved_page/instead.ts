@@ -246,6 +246,7 @@ export class SavedPage implements InsteadOfKernel {
       ...{ query0: n("query0"), query1: n("query1") },
       ...{ key0: n("key0"), key1: n("key1") },
     });
+    const about = (): Json => this.#key(state, "matrix");
     switch (`${role}.${name}`) {
       case "lines.fan": {
         const of = this.#map(state);
@@ -263,11 +264,11 @@ export class SavedPage implements InsteadOfKernel {
         return { result: { key: linesKey(of), ...shown }, arrays: {} };
       }
       case "matrix.cell":
-        return cellAnswer(await this.#matrix(state), n("query"), n("key"));
+        return cellAnswer(await this.#matrix(state), about(), n("query"), n("key"));
       case "matrix.cells":
-        return cellsAnswer(await this.#matrix(state), place());
+        return cellsAnswer(await this.#matrix(state), about(), place());
       case "matrix.tile":
-        return tileAnswer(await this.#matrix(state), place());
+        return tileAnswer(await this.#matrix(state), about(), place());
       case "strip.source_attention":
         return sourceAnswer(this.#weights, state, n("position"));
       case "finder.pattern": {

@@ -2,6 +2,7 @@
 
 import type { LinesFrame, LinesKey } from "../attention_lines/state";
 import type { Json } from "../shared/host/stand_in";
+import type { Side } from "../shared/map/axis";
 import type { Packed, Sinks as Wanted } from "../shared/state";
 import { indexType, pack, pooled, quantile, round, sum } from "./numbers";
 import { thumbnails } from "./pictures";
@@ -11,6 +12,8 @@ import type { Maps, Selection, Weights } from "./weights";
 const [LINE_BUDGET, WHOLE_ROWS, CHUNK_ROWS, MOST_OF_LONG_ROWS] = [20_000, 400, 128, 64];
 const [ARRIVALS, ARRIVALS_A_COLUMN] = [512, 4];
 const [MINIMAP, FULL_OF_PIXELS, STRONG] = [64, 0.98, 0.95];
+/** Bytes that the answer to a pointer may take, unless a single unit takes more. */
+export const ANSWER_BYTES = 128 << 10;
 const [FAINTEST, LEAST_BESIDE_SINKS] = [0.01, 0.05];
 
 export interface Rule {
@@ -130,6 +133,7 @@ export function linesFrame(of: Of, lines: Lines, rule: Rule): LinesFrame {
     rule,
     shown: shownOf(lines, rule),
     scale: scaleOf(lines),
+    together: unitsTogether(maps, drawn.length),
     faintest: FAINTEST,
     mass: pack("float32", [lines.mass.length], lines.mass),
     sinks,
@@ -244,35 +248,51 @@ export function chunkAnswer(of: Of, lines: Lines, chunk: number) {
   return { result: result as Json, arrays: chunkArrays(lines, chunk) };
 }
 
-/** All weights of a unit: of each head, and as lines are drawn. */
-export function fanAnswer(of: Of, lines: Lines, position: number, side: "query" | "key") {
+/** Of how many units of either side an answer has the fans. */
+function unitsTogether({ heads, rows, columns }: Maps, nMaps: number): Record<Side, number> {
+  const most = Math.floor(ANSWER_BYTES / (4 * (heads.length + nMaps)));
+  return {
+    query: Math.min(rows, Math.max(1, Math.floor(most / Math.max(1, columns)))),
+    key: Math.min(columns, Math.max(1, Math.floor(most / Math.max(1, rows)))),
+  };
+}
+
+/** All weights of a unit and of those after it: of each head, and as lines are drawn. */
+export function fanAnswer(of: Of, lines: Lines, position: number, side: Side) {
   const every = of.weights.maps({ ...of.asked, aggregate: null });
   const result = { key: linesKey(of), position, side };
   const { heads } = every;
+  const n = side === "query" ? every.rows : every.columns;
+  const last = Math.min(n, position + unitsTogether(every, lines.drawn.length)[side]);
+  const units = Array.from({ length: Math.max(0, last - position) }, (_, i) => position + i);
   return {
     result: result as Json,
     arrays: {
-      weights: fan(every, every.values, position, side),
-      drawn: fan(lines.maps, lines.drawn, position, side),
+      weights: fans(every, every.values, units, side),
+      drawn: fans(lines.maps, lines.drawn, units, side),
       heads: pack("uint16", [heads.length], heads),
     },
   };
 }
 
-function fan(
+function fans(
   { rows, columns, undefinedRows }: Maps,
   maps: readonly Float32Array[],
-  position: number,
-  side: "query" | "key",
+  units: readonly number[],
+  side: Side,
 ): Packed {
   const others = side === "query" ? columns : rows;
-  const values = maps.flatMap((map) =>
-    Array.from({ length: others }, (_, other) => {
-      const [row, column] = side === "query" ? [position, other] : [other, position];
-      return undefinedRows[row] ? Number.NaN : (map[row * columns + column] ?? 0);
-    }),
-  );
-  return pack("float32", [maps.length, others], values);
+  const values = new Float32Array(units.length * maps.length * others);
+  let at = 0;
+  for (const unit of units) {
+    for (const map of maps) {
+      for (let other = 0; other < others; other++) {
+        const [row, column] = side === "query" ? [unit, other] : [other, unit];
+        values[at++] = undefinedRows[row] ? Number.NaN : (map[row * columns + column] ?? 0);
+      }
+    }
+  }
+  return pack("float32", [units.length, maps.length, others], values);
 }
 
 /** How strong lines are in each part of the picture, as bytes. */

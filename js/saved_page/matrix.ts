@@ -2,12 +2,17 @@
 
 import type { MatrixFrame } from "../fused_attention_matrix/state";
 import type { Json } from "../shared/host/stand_in";
+import type { Side } from "../shared/map/axis";
 import type { Packed, SinksPart } from "../shared/state";
 import { type Drawn, drawMatrix, type MatrixAsked, mapTitle } from "./drawn";
+import { ANSWER_BYTES } from "./lines";
 import { pack, pooled, round, sum } from "./numbers";
 import { toSinks } from "./sinks";
 
 const [TILE, EXACT_CELLS, MOST_EXACT, N_LARGEST, SIGNED_ZERO] = [512, 64 * 64, 128, 12, 128];
+
+/** Numbers of a cell beside its weight in each head. */
+const NUMBERS = 5;
 
 type Range = Record<"query0" | "query1" | "key0" | "key1", number>;
 
@@ -32,16 +37,17 @@ export function matrixFrame(of: MatrixAsked, key: Json, drawn: Drawn): MatrixFra
     compare: compared(of, drawn),
     sinks: sinks(of, drawn),
     hidden: drawn.hidden,
+    together: cellsTogether(drawn, headsOf(of).length),
   };
 }
 
 /** A part at the best resolution that fits 512 × 512. */
-export function tileAnswer(of: MatrixAsked, part: Range) {
+export function tileAnswer(of: MatrixAsked, about: Json, part: Range) {
   const { values, row_scale, ...rest } = picture(drawMatrix(of), part);
-  return { result: { ...part, ...rest } as Json, arrays: { values, row_scale } };
+  return { result: { about, ...part, ...rest } as Json, arrays: { values, row_scale } };
 }
 
-export function cellsAnswer(of: MatrixAsked, { query0, query1, key0, key1 }: Range) {
+export function cellsAnswer(of: MatrixAsked, about: Json, { query0, query1, key0, key1 }: Range) {
   const [height, width] = [query1 - query0, key1 - key0];
   if (Math.max(height, width) > MOST_EXACT) throw new Error("These are too many cells at once.");
   const { said, columns } = drawMatrix(of);
@@ -50,37 +56,96 @@ export function cellsAnswer(of: MatrixAsked, { query0, query1, key0, key1 }: Ran
     return said[row * columns.length + column] ?? 0;
   });
   const arrays = { values: pack("float32", [height, width], values) };
-  return { result: { query0, query1, key0, key1 } as Json, arrays };
+  return { result: { about, query0, query1, key0, key1 } as Json, arrays };
 }
 
-/** Everything there is to know of one cell. */
-export function cellAnswer(of: MatrixAsked, query: number, key: number) {
+/** Of how many rows and columns an answer has the cells: about as many of both. */
+function cellsTogether({ rows, columns }: Drawn, nHeads: number): Record<Side, number> {
+  const most = Math.floor(ANSWER_BYTES / (4 * (nHeads + NUMBERS)));
+  const across = Math.max(1, Math.min(columns.length, Math.floor(Math.sqrt(most))));
+  const down = Math.max(1, Math.min(rows.length, Math.floor(most / across)));
+  return { query: down, key: Math.max(1, Math.min(columns.length, Math.floor(most / down))) };
+}
+
+/** Everything there is to know of a cell, and of those right and below that fit in the answer. */
+export function cellAnswer(of: MatrixAsked, about: Json, query: number, key: number) {
   const drawn = drawMatrix(of);
   const width = drawn.columns.length;
-  const at = query * width + key;
   const every = of.weights.maps({ ...of.asked, aggregate: null });
-  const place = (drawn.rows[query] ?? 0) * every.columns + (drawn.columns[key] ?? 0);
-  const row = (values: Float32Array): Float32Array =>
-    values.subarray(query * width, (query + 1) * width);
-  const ranked = row(drawn.away ? drawn.said : drawn.whole).map(Math.abs);
-  const [weight, first] = [drawn.said[at] ?? 0, drawn.first[at] ?? 0];
-  const result = {
-    ...{ query, key, weight, first },
-    share: drawn.whole[at] ?? 0,
-    row_sum: drawn.sums[query] ?? 0,
-    rank: 1 + ranked.filter((value) => value > (ranked[key] ?? 0)).length,
-    n: ranked.filter((value) => value > 0).length,
-    second: first - weight,
-  };
-  const weights = every.values.map((map) => map[place] ?? 0);
   const { heads } = every;
+  const together = cellsTogether(drawn, heads.length);
+  const rows = indices(query, Math.min(drawn.rows.length, query + together.query));
+  const columns = indices(key, Math.min(width, key + together.key));
+  const cells = (value: (at: number, row: number, column: number) => number): number[] =>
+    rows.flatMap((row) => columns.map((column) => value(row * width + column, row, column)));
+  const shape = [rows.length, columns.length];
+  const ranked = drawn.said.map(Math.abs);
+  const row = (y: number): Float32Array => ranked.subarray(y * width, (y + 1) * width);
+  const sorted = new Map(rows.map((y) => [y, row(y).slice().sort()]));
+  const numbers = (value: (at: number) => number | undefined): Packed =>
+    pack(
+      "float32",
+      shape,
+      cells((at) => value(at) ?? 0),
+    );
+  const weights = cells(
+    (_, y, x) => (drawn.rows[y] ?? 0) * every.columns + (drawn.columns[x] ?? 0),
+  );
+  const away = drawn.away && {
+    first: numbers((at) => drawn.first[at]),
+    second: numbers((at) => (drawn.first[at] ?? 0) - (drawn.said[at] ?? 0)),
+  };
   return {
-    result: result as Json,
+    result: { about, query, key } as Json,
     arrays: {
-      weights: pack("float32", [heads.length], weights),
+      weight: numbers((at) => drawn.said[at]),
+      share: numbers((at) => drawn.whole[at]),
+      rank: pack(
+        "uint32",
+        shape,
+        cells((at, y) => 1 + larger(sorted.get(y) ?? NONE, ranked[at] ?? 0)),
+      ),
+      n: pack(
+        "uint32",
+        [rows.length],
+        rows.map((y) => row(y).filter((value) => value > 0).length),
+      ),
+      row_sum: pack(
+        "float32",
+        [rows.length],
+        rows.map((y) => drawn.sums[y] ?? 0),
+      ),
+      weights: pack(
+        "float32",
+        [...shape, heads.length],
+        weights.flatMap((place) => every.values.map((map) => map[place] ?? 0)),
+      ),
       heads: pack("uint16", [heads.length], heads),
+      ...away,
     },
   };
+}
+
+const NONE = new Float32Array();
+
+function indices(first: number, end: number): number[] {
+  return Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i);
+}
+
+/** How many of some ascending numbers are larger. */
+function larger(ascending: Float32Array, than: number): number {
+  let [low, high] = [0, ascending.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ascending[middle] ?? 0) > than) high = middle;
+    else low = middle + 1;
+  }
+  return ascending.length - low;
+}
+
+function headsOf({ weights, asked }: MatrixAsked): readonly number[] {
+  const all = weights.stored(asked.kind, asked.layer)?.heads ?? 0;
+  return asked.heads.length ? asked.heads : indices(0, all);
 }
 
 /** What is drawn, pooled to pixels and written as bytes with a scale for each row. */
@@ -182,9 +247,11 @@ function columnMeans({ rows, columns, undefinedRows }: Drawn, values: Float32Arr
 function sinks(of: MatrixAsked, drawn: Drawn): SinksPart {
   const width = drawn.columns.length;
   const units = [...drawn.columns.keys()].filter((column) => drawn.sinks[column]);
+  const { undefinedRows, sums } = drawn;
+  const n = drawn.rows.length - sum(undefinedRows);
   const mass = columnMeans(drawn, drawn.whole);
-  const sunk = sum(units.map((unit) => mass[unit] ?? 0));
-  const { undefinedRows } = drawn;
+  const sunk = n * sum(units.map((unit) => mass[unit] ?? 0));
+  const total = sum(sums.map((all, row) => (undefinedRows[row] ? 0 : all)));
   const given = toSinks(
     drawn.whole,
     { columns: width, undefinedRows },
@@ -194,7 +261,7 @@ function sinks(of: MatrixAsked, drawn: Drawn): SinksPart {
   return {
     mode: drawn.mode,
     words: of.words,
-    share: sunk / Math.max(1e-30, sum(mass)),
+    share: sunk / Math.max(1e-30, total),
     units: pack("uint32", [units.length], units),
     of_map: pack(
       "uint8",

@@ -61,7 +61,7 @@ export async function sourceAnswer(weights: Weights, state: TraceState, position
   const { values, columns } = weights.maps(cross);
   const row = values[0]?.subarray(position * columns, (position + 1) * columns) ?? [];
   return {
-    result: { position } as Json,
+    result: { about: stripKey(state), position } as Json,
     arrays: { weights: pack("float32", [columns], row) },
   };
 }

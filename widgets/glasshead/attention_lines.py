@@ -11,4 +11,145 @@ from glasshead.lines_code import lines_code
 from glasshead.map_view import MapView
 from glasshead.messages import question
 from glasshead.view import N_SENTENCES, bundle
-from glasshead_backend.frames import pack
+from glasshead_backend.frames.fans import fans
+from glasshead_backend.frames.lines import (
+    Rule,
+    frame_key,
+    lines_chunk,
+    lines_frame,
+    strongest_lines,
+)
+from glasshead_backend.frames.lines_table import lines_table, lit_lines_table
+from glasshead_backend.trace import run_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from glasshead.messages import Answer
+
+
+class AttentionLines(MapView):
+    """Two columns of tokens (or words), and lines between them: the stronger, the clearer.
+
+    Several heads are drawn as their mean in one ink (``aggregate="mean"`` or ``"max"``), or each in
+    its own colour (``"separate"``). Of every token its ``top_k`` strongest lines are drawn, two
+    unless set otherwise, whatever else is shown.
+
+    Parameters
+    ----------
+    trace : Trace
+    **state
+        Traits, e.g. ``layer``, ``heads``, ``kind``, ``unit``, ``aggregate``, ``sinks``, ``top_k``,
+        ``threshold``.
+
+    Examples
+    --------
+    >>> from glasshead import AttentionLines, Lens
+    >>> view = AttentionLines(Lens.demo("decoder").trace("The whale, the whale!"), layer=1)
+    >>> view.layer
+    1
+    """
+
+    _esm = bundle("attention_lines.js")
+    _css = bundle("attention_lines.css")
+
+    top_k = traitlets.Int(
+        2,
+        min=1,
+        allow_none=True,
+        help="Lines drawn of every token (and head, where each is drawn by itself), the strongest; "
+        "None = however many.",
+    ).tag(sync=True)
+    threshold = traitlets.Float(
+        None,
+        min=0.0,
+        max=1.0,
+        allow_none=True,
+        help="Only lines of at least this weight are drawn; None = however weak.",
+    ).tag(sync=True)
+    blank = traitlets.Bool(
+        False, help="Draw no lines but those of tokens that are pointed at or pinned."
+    ).tag(sync=True)
+
+    orientation = traitlets.Enum(
+        ["vertical", "horizontal"],
+        default_value="vertical",
+        help='Tokens in two columns; "horizontal" = in two rows, for short texts.',
+    ).tag(sync=True)
+
+    page_parts: ClassVar[frozenset[str]] = frozenset({"weights"})
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the lines drawn, strongest first: who looks at what, with which exact weight.
+
+        Returns
+        -------
+        DataFrame
+            ``source``, ``target``, ``head`` (-1 = several, combined), ``weight``,
+            ``source_position``, ``target_position``, and where rows predict ``predicted``. With
+            ``blank`` the lines of the tokens that are pointed at or pinned.
+        """
+        if self.blank:
+            rows, columns = self._lit("query"), self._lit("key")
+            return lit_lines_table(self.trace, self._selection, self._sinks, rows, columns)
+        return lines_table(self.trace, self._selection, self._sinks, self._rule)
+
+    def in_words(self) -> list[str]:
+        """Return the strongest lines in words."""
+        lines = self.to_frame().head(N_SENTENCES)
+        of = ["" if head < 0 else f" in head {head}" for head in lines["head"]]
+        parts = zip(lines["source"], lines["target"], lines["weight"], of, strict=True)
+        return [f"“{a}” looks at “{b}” with {weight:.2f}{head}" for a, b, weight, head in parts]
+
+    def code(self) -> str:
+        """Return the Python that gives the lines drawn, of a ``trace``.
+
+        With ``blank`` it gives all weights.
+        """
+        if self.blank:
+            return asking(self.trace, "attention", self._selection)
+        drawn = self.frame or self._make_frame()  # a pane may not be drawn yet
+        return lines_code(self.trace, self._selection, drawn["sinks"]["mode"], self._rule)
+
+    def _make_frame(self) -> dict[str, Any]:
+        return lines_frame(self.trace, self._selection, self._sinks, self._rule)
+
+    @property
+    def _rule(self) -> Rule:
+        """Which lines are drawn."""
+        return Rule(self.top_k, self.threshold)
+
+    def _lit(self, side: Literal["query", "key"]) -> list[int]:
+        """Units of a side whose own lines are drawn; of one text these are its rows."""
+        sides = run_of(self.trace).sides
+        names = {of: sides.of(of, self._kind).name for of in ("query", "key")}
+        if side == "key" and names["key"] == names["query"]:
+            return []
+        source = names[side] == "source"
+        lit = self.selected_source if source else self.selected
+        hovered = self.hovered_source if source else self.hovered
+        unit_of = sides.unit_of_token(side, self._kind, self._unit)
+        tokens = [*lit, *([] if hovered is None else [hovered])]
+        return sorted({int(unit_of[token]) for token in tokens if token < len(unit_of)})
+
+    @question
+    def fan(self, position: int, side: Literal["query", "key"]) -> Answer:
+        """Exact weights of all that a unit looks at (or that looks at it), and its neighbours."""
+        asked, sinks = self._selection, self._sinks
+        result, arrays = fans(self.trace, asked, sinks, position, side)
+        return {"key": frame_key(asked, sinks), **result}, arrays
+
+    @question
+    def lines(self, chunk: int) -> Answer:
+        """Answer with the lines of the rows of one part of a long text, and those to its units."""
+        asked, sinks = self._selection, self._sinks
+        part, arrays = lines_chunk(self.trace, asked, sinks, chunk)
+        return {"key": frame_key(asked, sinks), **part}, arrays
+
+    @question
+    def shown(self, top_k: int, threshold: float) -> Answer:
+        """Answer how many lines of the whole text a rule draws, and their share; 0 = no limit."""
+        asked, sinks = self._selection, self._sinks
+        lines = strongest_lines(self.trace, asked, sinks)
+        shown = lines.shown(Rule(top_k or None, threshold or None))
+        return {"key": frame_key(asked, sinks), **shown}, {}

@@ -17,6 +17,7 @@ from glasshead.export import Drawings, picture_path, picture_wish
 from glasshead.messages import question, reply
 from glasshead.names import did_you_mean, is_declared, no_such_name, settable_traits
 from glasshead.saving.as_page import AsPage
+from glasshead.values import required, required_flag, required_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,6 +97,12 @@ class View(AsPage, anywidget.AnyWidget):
         sync=True
     )
     busy = traitlets.Unicode("", help="What is being computed; empty = nothing.").tag(sync=True)
+    watched = traitlets.Bool(
+        False,
+        read_only=True,
+        help="Somebody observes what the pointer is on: the page tells it at once, else when the "
+        "pointer rests.",
+    ).tag(sync=True)
 
     story = traitlets.List(
         traitlets.Dict(), help="Steps told over the view, by glasshead.story.", read_only=True
@@ -121,11 +128,30 @@ class View(AsPage, anywidget.AnyWidget):
         if not is_declared(self, name):
             known = settable_traits(type(self), View)
             raise AttributeError(no_such_name(type(self), name, known))
-        if isinstance(getattr(type(self), name, None), traitlets.TraitType):
-            with self._lock:
-                super().__setattr__(name, value)
-        else:
+        trait: Any = getattr(type(self), name, None)
+        if not isinstance(trait, traitlets.TraitType):
+            if not name.startswith("_") and _is_ours_to_keep(trait):
+                owner = type(self).__name__
+                raise AttributeError(f"{name} is a part of {owner}, and cannot be set.")
             super().__setattr__(name, value)
+            return
+        if trait.read_only:
+            raise traitlets.TraitError(f"{name} is read-only: the view itself sets it.")
+        with self._lock:
+            super().__setattr__(name, self._required(name, value))
+
+    def set_trait(self, name: str, value: Any) -> None:
+        """Set a trait, also one that is read-only for users."""
+        super().set_trait(name, self._required(name, value))
+
+    def _required(self, name: str, value: Any) -> Any:
+        """Return a value for a trait; refuse, in plain words, one that the trait does not take."""
+        trait: Any = getattr(type(self), name, None)
+        if name == "layout" and not isinstance(value, (dict, ipywidgets.Layout)):
+            raise traitlets.TraitError(
+                f'layout is a dict like {{"width": "50%"}} or an ipywidgets.Layout; got {value!r}.'
+            )
+        return value if trait is None or trait.read_only else required(self, trait, name, value)
 
     def set(self, **traits: Any) -> None:
         """Change several traits at once: all of them, or none where one is not valid.
@@ -146,6 +172,39 @@ class View(AsPage, anywidget.AnyWidget):
         with self._lock, self.hold_sync(), self.hold_trait_notifications():
             for name, value in traits.items():
                 setattr(self, name, value)
+
+    def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:  # noqa: A002
+        """Call `handler` when traits change; as :meth:`traitlets.HasTraits.observe`."""
+        super().observe(handler, names, type)
+        self._note_observers()
+
+    def unobserve(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:  # noqa: A002
+        """Call `handler` no more; as :meth:`traitlets.HasTraits.unobserve`."""
+        super().unobserve(handler, names, type)
+        self._note_observers()
+
+    def unobserve_all(self, name: Any = traitlets.All) -> None:
+        """Call nobody any more; as :meth:`traitlets.HasTraits.unobserve_all`."""
+        super().unobserve_all(name)
+        self._note_observers()
+
+    def _note_observers(self) -> None:
+        """Tell the page whether anybody here wants to know at once what the pointer is on."""
+        watched = len(self._observers_of_pointer()) > 0
+        if watched != self.watched:
+            with self._lock:
+                self.set_trait("watched", watched)
+
+    def _observers_of_pointer(self) -> list[Any]:
+        """Return what is called when the pointer moves."""
+        known: dict[Any, dict[Any, list[Any]]] = self._trait_notifiers
+        by_type = [known.get(name, {}) for name in (*_OF_POINTER, traitlets.All)]
+        return [
+            observer
+            for observers in by_type
+            for of_type in ("change", traitlets.All)
+            for observer in observers.get(of_type, [])
+        ]
 
     def state(self) -> dict[str, Any]:
         """Return everything that decides the picture, as JSON.
@@ -294,8 +353,11 @@ class View(AsPage, anywidget.AnyWidget):
             elif not wait:
                 self.error = str(result)
 
+        if required_number("timeout", timeout) <= 0:
+            raise ValueError(f"timeout is in seconds, above 0, got {timeout!r}.")
+        waits = required_flag("wait", wait)
         drawing = self._drawings.begin(wish, write)
-        if wait:
+        if waits:
             self._drawings.wait(drawing, timeout)
         return path
 
@@ -345,7 +407,17 @@ class View(AsPage, anywidget.AnyWidget):
         return reply(self, content)
 
 
-_PASSING = {"error", "busy", "hovered", "hovered_source", "step"}
+def _is_ours_to_keep(declared: object) -> bool:
+    """Whether something that a class of ours declares is a method, or is only read."""
+    if isinstance(declared, property):
+        return declared.fset is None
+    return isfunction(declared) and declared.__module__.startswith("glasshead.")
+
+
+_OF_POINTER = ("hovered", "hovered_source")
+"""Traits that say what the pointer is on."""
+
+_PASSING = {"error", "busy", *_OF_POINTER, "step"}
 """Traits that say what is going on, not what is shown."""
 
 
