@@ -27,14 +27,10 @@ import transformers
 
 from glasshead.view import View
 from glasshead_backend.demo import DemoName, demo_path
+from support import pages
 
 ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts),
-]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *pages.PAGES]
 STAND_INS: dict[str, DemoName] = {
     "gpt2": "decoder",
     "HuggingFaceTB/SmolLM2-135M-Instruct": "decoder",
