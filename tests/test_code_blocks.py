@@ -3,7 +3,7 @@
 The rules, for who writes a page:
 
 - ``python`` blocks of one page run in order and share their names, like the cells of a notebook.
-- A ``text`` block right behind a ``python`` block is what the block's last line shows.
+- A ``text`` block right behind a ``python`` block is what the block says and its last line shows.
 - A model on a hub is stood in for by a demo model (`STAND_INS`; another name is an error here), and
   a picture that a page would draw by a check of its arguments. Nothing else is left out.
 - Of ``sh`` blocks `python -m glasshead...` runs; of other commands targets and files must be there.
@@ -13,7 +13,9 @@ The rules, for who writes a page:
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
+import io
 import json
 import re
 import shlex
@@ -27,14 +29,10 @@ import transformers
 
 from glasshead.view import View
 from glasshead_backend.demo import DemoName, demo_path
+from support import pages
 
 ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts),
-]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *pages.PAGES]
 STAND_INS: dict[str, DemoName] = {
     "gpt2": "decoder",
     "HuggingFaceTB/SmolLM2-135M-Instruct": "decoder",
@@ -83,16 +81,18 @@ with_code = pytest.mark.parametrize(
 )
 
 
-def run(code: str, name: str, line: int, names: dict[str, Any]) -> Any:
-    """Run a block as a notebook runs a cell; return the value of a last expression."""
+def run(code: str, name: str, line: int, names: dict[str, Any]) -> str:
+    """Run a block as a notebook runs a cell; return what it says and its last line shows."""
     tree = ast.parse(code, name)
     ast.increment_lineno(tree, line - 1)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, name, "exec"), names)  # noqa: S102  our own words
-    if last is None:
-        return None
-    assert isinstance(last, ast.Expr)
-    return eval(compile(ast.Expression(last.value), name, "eval"), names)  # noqa: S307  the same
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(tree, name, "exec"), names)  # noqa: S102  our own words
+        if isinstance(last, ast.Expr):
+            value = eval(compile(ast.Expression(last.value), name, "eval"), names)  # noqa: S307
+            said.write("" if value is None else repr(value))
+    return said.getvalue().strip("\n")
 
 
 @pytest.fixture
@@ -123,12 +123,12 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @with_code
 def test_the_code_of_a_page_runs_and_shows_what_it_says(page: Path) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
-    shown: Any = None
+    shown = ""
     for block in blocks_of(page):
         if block.language == "python":
             shown = run(block.code, str(page), block.line, names)
         elif block.language == "text" and block.follows:
-            assert repr(shown) == block.code.rstrip("\n"), f"{label(page)}, line {block.line}"
+            assert shown == block.code.rstrip("\n"), f"{label(page)}, line {block.line}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=label)
@@ -172,7 +172,8 @@ def test_what_a_page_says_to_type_can_be_typed(page: Path, command: str, tmp_pat
 
 def test_a_page_that_shows_something_else_is_noticed() -> None:
     names: dict[str, Any] = {}
-    assert run("a = 1\na + 1\n", "page", 1, names) == 2
-    assert run("a = 2\n", "page", 1, names) is None
+    assert run("a = 1\na + 1\n", "page", 1, names) == "2"
+    assert run("a = 2\n", "page", 1, names) == ""
+    assert run("print(a)\na", "page", 1, names) == "2\n2"
     with pytest.raises(ZeroDivisionError):
         run("a / 0\n", "page", 1, names)

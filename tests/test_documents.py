@@ -15,17 +15,16 @@ import pytest
 import yaml
 
 from glasshead_backend import statistics
+from support import pages
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = ROOT / "widgets" / "glasshead" / "__init__.py"
-DOCS = ROOT / "docs"
-FOR_USERS = [
-    ROOT / "README.md",
-    *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts),
-]
+FOR_USERS = [ROOT / "README.md", *pages.PAGES]
 PAGES = [*FOR_USERS, ROOT / "CONTRIBUTING.md"]
 
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+each_page = pytest.mark.parametrize(
+    "page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 
 
 def text_of(path: Path) -> str:
@@ -65,7 +64,7 @@ def test_every_public_name_stands_in_some_document() -> None:
     assert not missing, "public, and in no document: " + ", ".join(missing)
 
 
-@pages
+@each_page
 def test_the_files_that_a_page_names_are_there(page: Path) -> None:
     built = tuple(line for line in text_of(ROOT / ".gitignore").splitlines() if line.endswith("/"))
     named = re.findall(r"`([\w./-]+(?:/|\.(?:py|ts|mjs|md|toml|txt|sh|css|cff)))`", text_of(page))
@@ -75,7 +74,7 @@ def test_the_files_that_a_page_names_are_there(page: Path) -> None:
     assert not missing
 
 
-@pages
+@each_page
 def test_what_a_page_says_to_make_can_be_made(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
     said = re.findall(r"(?:`|^)make ([a-z-]+)", text_of(page), re.MULTILINE)

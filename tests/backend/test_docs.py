@@ -1,55 +1,24 @@
-"""What the documentation shows does run."""
+"""The usual loops and the one line give the same numbers: docs/from-your-loops.md."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-if TYPE_CHECKING:
-    import pytest
+from support.pages import DOCS
+from test_code_blocks import blocks_of
 
-DOCS = Path(__file__).parents[2] / "docs"
-_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-
-
-def blocks_of(page: str) -> list[str]:
-    blocks = _BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))
-    assert len(blocks) > 5
-    return blocks
-
-
-def run_examples(page: str) -> dict[str, object]:
-    names: dict[str, object] = {}
-    for block in blocks_of(page):
-        exec(compile(block, f"docs/{page}", "exec"), names)  # noqa: S102  our own words
-    return names
-
-
-def test_every_example_of_the_page_on_statistics_runs() -> None:
-    found: Any = run_examples("statistics.md")["found"]
-    assert found.skipped == ()
-    assert found.n_measured == 6
-
-
-def test_every_example_of_the_page_on_attention_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    names = run_examples("attention.md")
-    chinese = names["chinese"]
-    assert [word.text for word in chinese.words()] == ["<s>", "北京", "大学"]  # type: ignore[attr-defined]
-    said = capsys.readouterr().out
-    assert "more than the 1 kB that one answer may take" in said
-    assert "rolling attention out: " in said
+PAGE = DOCS / "from-your-loops.md"
 
 
 def test_loops_by_hand_and_the_one_line_give_the_same_numbers() -> None:
     names: dict[str, Any] = {}
     compared = 0
-    blocks = blocks_of("from-your-loops.md")
+    blocks = [block.code for block in blocks_of(PAGE) if block.language == "python"]
     for block in blocks:
-        exec(compile(block, "docs/from-your-loops.md", "exec"), names)  # noqa: S102  our own words
+        exec(compile(block, str(PAGE), "exec"), names)  # noqa: S102  our own words
         if "one_line" not in block:
             continue
         by_hand, one_line = (
@@ -59,3 +28,4 @@ def test_loops_by_hand_and_the_one_line_give_the_same_numbers() -> None:
         np.testing.assert_allclose(one_line, by_hand, rtol=1e-5, atol=1e-5, err_msg=block)
         compared += 1
     assert compared == sum("by_hand = " in block for block in blocks)
+    assert compared > 5
