@@ -1,4 +1,7 @@
-/** One animation-frame scheduler per view: many requests to draw become one drawing. */
+/**
+ * One animation frame for all views that share this module: many requests to draw become one
+ * drawing, and what a drawing asks for in its turn is drawn in the same frame.
+ */
 
 export interface Schedule {
   /** Asks for `job` in the next animation frame; the same job is run once however often asked. */
@@ -7,43 +10,66 @@ export interface Schedule {
   flush(): void;
 }
 
-/** Schedules with something waiting, of all views that share this module. */
+/** Schedules with something waiting. */
 const WAITING = new Set<Schedule>();
 /** A change of state leads to a drawing, a drawing to another one at most. */
 const ROUNDS = 3;
+let frame = 0;
+let isDrawing = false;
 
 /** Draws now what waits for an animation frame: a picture is of the state as it is. */
 export function flushAll(): void {
-  for (let round = 0; round < ROUNDS && WAITING.size > 0; round++) {
-    for (const schedule of [...WAITING]) schedule.flush();
+  const wasDrawing = isDrawing;
+  isDrawing = true;
+  try {
+    for (let round = 0; round < ROUNDS && WAITING.size > 0; round++) {
+      for (const schedule of [...WAITING]) attempt(schedule);
+    }
+  } finally {
+    isDrawing = wasDrawing;
   }
+  if (WAITING.size > 0) ask();
+}
+
+/** A view that fails must not keep the others from being drawn. */
+function attempt(schedule: Schedule): void {
+  try {
+    schedule.flush();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+function ask(): void {
+  if (frame !== 0 || isDrawing) return;
+  frame = requestAnimationFrame(() => {
+    frame = 0;
+    flushAll();
+  });
 }
 
 export function createSchedule(signal: AbortSignal): Schedule {
   const waiting = new Set<() => void>();
-  let handle = 0;
-  const flush = (): void => {
-    cancelAnimationFrame(handle);
-    handle = 0;
-    WAITING.delete(schedule);
-    const jobs = [...waiting];
-    waiting.clear();
-    if (signal.aborted) return;
-    for (const job of jobs) job();
-  };
-  signal.addEventListener("abort", () => {
-    cancelAnimationFrame(handle);
-    waiting.clear();
-    WAITING.delete(schedule);
-  });
   const schedule: Schedule = {
     request(job) {
       if (signal.aborted) return;
       waiting.add(job);
       WAITING.add(schedule);
-      if (handle === 0) handle = requestAnimationFrame(flush);
+      ask();
     },
-    flush,
+    flush() {
+      WAITING.delete(schedule);
+      const jobs = [...waiting];
+      waiting.clear();
+      if (signal.aborted) return;
+      for (const job of jobs) job();
+    },
   };
+  signal.addEventListener("abort", () => {
+    waiting.clear();
+    WAITING.delete(schedule);
+  });
   return schedule;
 }
