@@ -1,7 +1,7 @@
 /** The header of AttentionLines: what all maps have, which lines are drawn; and the legend. */
 
 import { unpack } from "../shared/arrays";
-import { button, h } from "../shared/dom";
+import { button, h, hide, mark, say } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { type HeadPictures, mapHeader } from "../shared/map/header";
 import { formatWeight, percent } from "../shared/numbers";
@@ -60,7 +60,7 @@ export function createHeader(shell: Shell, host: Host<LinesState>): Header {
       const frame = hasFrame(state.frame) ? state.frame : null;
       map.update(state, theme, frame && pictures(frame));
       rule.update(state, shown);
-      turn.setAttribute("aria-pressed", String(state.orientation === "horizontal"));
+      mark(turn, "aria-pressed", String(state.orientation === "horizontal"));
       legend.update(lines);
     },
   };
@@ -103,14 +103,14 @@ function createRule(host: Host<LinesState>) {
     elements: [topK.element, threshold.element, shows, auto, blank],
     update(state: Readonly<LinesState>, shown: Shown | null): void {
       const { top_k, threshold: least } = state;
-      if (caption) caption.textContent = `Lines per ${state.unit}`;
+      if (caption) say(caption, `Lines per ${state.unit}`);
       topK.update({ value: stopOf(top_k), text: top_k === null ? "all" : String(top_k) });
       threshold.update({ value: least ?? 0, text: least === null ? "any" : thresholdWords(least) });
       const mass = state.blank ? "none shown" : shown ? `shows ${percent(shown.mass)}` : "";
-      shows.textContent = mass;
+      say(shows, mass);
       const isAuto = top_k === TOP_K && least === null && !state.blank;
-      auto.setAttribute("aria-pressed", String(isAuto));
-      blank.setAttribute("aria-pressed", String(state.blank));
+      mark(auto, "aria-pressed", String(isAuto));
+      mark(blank, "aria-pressed", String(state.blank));
     },
   };
 }
@@ -135,9 +135,9 @@ function createLegend(shell: Shell) {
     update(lines: Lines | null): void {
       if (!lines) return;
       const each = lines.frame.key.aggregate === "separate" && lines.heads.length > 1;
-      what.textContent = each ? "colour = head" : headsWords(lines);
-      gutter.hidden = !hasGutter(lines);
-      note.textContent = lines.frame.row_sums_note;
+      say(what, each ? "colour = head" : headsWords(lines));
+      hide(gutter, !hasGutter(lines));
+      say(note, lines.frame.row_sums_note);
     },
     setScale(lines: Lines | null, fans: readonly Fan[]): void {
       if (!lines) return;
@@ -145,7 +145,7 @@ function createLegend(shell: Shell) {
       const end = formatWeight(lines.frame.scale);
       const full = end.startsWith(">") ? end : `≥ ${end}`;
       const own = fan ? formatWeight(strongestLine(fan)) : full;
-      top.textContent = fans.length > 1 ? "each token’s strongest" : own;
+      say(top, fans.length > 1 ? "each token’s strongest" : own);
     },
   };
 }

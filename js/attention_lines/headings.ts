@@ -1,6 +1,6 @@
 /** What stands over the columns, and hints to strong tokens that are scrolled out of view. */
 
-import { fill, h } from "../shared/dom";
+import { fill, h, hide, say, style } from "../shared/dom";
 import { SIDES, type Side, sideHeading } from "../shared/map/axis";
 import type { Axes } from "../shared/state";
 import type { ColumnHead } from "./cells";
@@ -52,9 +52,8 @@ export function createHeadings(): Headings {
   const above = { query: hintPart(), key: hintPart() };
   const below = { query: hintPart(), key: hintPart() };
   let named = "";
-  const say = (hint: HTMLElement, arrow: string, count: number): void => {
-    hint.textContent = count ? `${arrow} ${count} more` : "";
-  };
+  const more = (hint: HTMLElement, arrow: string, count: number): void =>
+    say(hint, count ? `${arrow} ${count} more` : "");
   return {
     above: h(
       "div",
@@ -71,16 +70,16 @@ export function createHeadings(): Headings {
       }
     },
     place({ horizontal, width, gutterX, queryX, queryWidth, keyX }) {
-      titles.query.style.width = horizontal ? "" : `${gutterX - 5}px`;
-      titles.key.style.width = horizontal ? "" : `${width - keyX - 5}px`;
-      where.query.textContent = horizontal ? "above: " : "";
-      where.key.textContent = horizontal ? "below: " : "";
-      below.query.style.right = `${width - queryX - queryWidth}px`;
-      below.key.style.left = `${keyX}px`;
-      gutter.style.left = `${gutterX + 2}px`;
+      style(titles.query, "width", horizontal ? "" : `${gutterX - 5}px`);
+      style(titles.key, "width", horizontal ? "" : `${width - keyX - 5}px`);
+      say(where.query, horizontal ? "above: " : "");
+      say(where.key, horizontal ? "below: " : "");
+      style(below.query, "right", `${width - queryX - queryWidth}px`);
+      style(below.key, "left", `${keyX}px`);
+      style(gutter, "left", `${gutterX + 2}px`);
     },
     name(heads, hasBars) {
-      gutter.hidden = !hasBars;
+      hide(gutter, !hasBars);
       const text = JSON.stringify(heads);
       if (text === named) return;
       named = text;
@@ -92,8 +91,8 @@ export function createHeadings(): Headings {
       const beyond =
         fan && !geometry.horizontal ? outOfView(geometry, reached, fanValues(fan, lines)) : none;
       for (const side of SIDES) {
-        say(above[side], "↑", side === reached ? beyond.above : 0);
-        say(below[side], "↓", side === reached ? beyond.below : 0);
+        more(above[side], "↑", side === reached ? beyond.above : 0);
+        more(below[side], "↓", side === reached ? beyond.below : 0);
       }
     },
   };

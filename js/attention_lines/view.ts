@@ -176,7 +176,8 @@ export class AttentionLinesView implements View<LinesState> {
       this.#stage.reveal({ side, unit });
       this.#pin({ side, unit });
     };
-    const props = { attrs: { title: "Pin it, and go there" }, data: { action: "go" } };
+    const data = { action: "go", to: `${side} ${unit}` };
+    const props = { attrs: { title: "Pin it, and go there" }, data };
     return button("al-link", go, props, words);
   }
 

@@ -1,6 +1,6 @@
 /** What the user must know before believing a picture: errors, no kernel, work that goes on. */
 
-import { button, type Child, fill, h } from "./dom";
+import { button, type Child, fill, h, say } from "./dom";
 import type { Host } from "./host/host";
 import { hasFrame, type TraceState, type ViewState } from "./state";
 
@@ -113,10 +113,10 @@ function stack<S extends ViewState>(
     element,
     show(stale, silent) {
       const { state, status } = host;
-      words.error.textContent = state.error;
+      say(words.error, state.error);
       const waiting = stale && status !== "busy" ? STALE : BUSY;
-      words.busy.textContent = state.busy || (silent ? `${waiting} ${GONE}` : waiting);
-      words.kernel.textContent = stale ? stillOf(state) : LAST;
+      say(words.busy, state.busy || (silent ? `${waiting} ${GONE}` : waiting));
+      say(words.kernel, stale ? stillOf(state) : LAST);
       if (!state.busy) cancel.remove();
       else if (!cancel.parentNode) busy.append(cancel);
       const shown: HTMLElement[] = state.error ? [error] : [];

@@ -1,6 +1,6 @@
 /** The controls all views share: native elements, styled by theme.css, at least 24 px to hit. */
 
-import { button, type Child, disable, fill, h } from "./dom";
+import { button, type Child, disable, fill, h, hide, mark } from "./dom";
 import { popup } from "./popup";
 import { roving } from "./roving";
 import { neighbour } from "./scene";
@@ -57,7 +57,7 @@ export function layerStepper(onChange: (layer: number) => void): Control<LayerPr
         fill(select, ...props.layers.map((n) => h("option", { attrs: { value: n } }, n)));
       }
       current = props;
-      select.value = String(props.layer);
+      if (select.value !== String(props.layer)) select.value = String(props.layer);
       disable(previous, neighbour(props.layers, props.layer, -1) === null);
       disable(next, neighbour(props.layers, props.layer, 1) === null);
     },
@@ -101,9 +101,9 @@ export function segmented<T extends string>(
         shown = names;
         fill(element, ...choices.map((choice) => segment(choice, onChange)));
       }
-      element.hidden = choices.length < 2;
+      hide(element, choices.length < 2);
       for (const button of element.querySelectorAll("button")) {
-        button.setAttribute("aria-pressed", String(button.dataset.value === value));
+        mark(button, "aria-pressed", String(button.dataset.value === value));
         disable(button, disabled);
       }
       stops.refresh();
@@ -157,9 +157,9 @@ export function dropdown<T extends string>(
           ...choices.map((one) => h("option", { attrs: { value: one.value } }, one.label)),
         );
       }
-      select.value = value;
-      select.title = choices.find((choice) => choice.value === value)?.title ?? "";
-      select.disabled = disabled;
+      if (select.value !== value) select.value = value;
+      mark(select, "title", choices.find((choice) => choice.value === value)?.title ?? "");
+      if (select.disabled !== disabled) select.disabled = disabled;
     },
   };
 }

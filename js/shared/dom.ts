@@ -53,8 +53,35 @@ export function button(
 
 /** Says that a control has nothing to do now. It keeps its place, and the focus if it has it. */
 export function disable(control: Element, on: boolean): void {
-  if (on) control.setAttribute("aria-disabled", "true");
-  else control.removeAttribute("aria-disabled");
+  mark(control, "aria-disabled", on ? "true" : null);
+}
+
+// A browser styles and lays out again what is set again, whether or not it is something else. What
+// views bring in line with their state at every change is therefore compared first.
+
+/** Sets an attribute, or with null takes it away, where it is not so already. */
+export function mark(element: Element, name: string, value: string | null): void {
+  if (element.getAttribute(name) === value) return;
+  if (value === null) element.removeAttribute(name);
+  else element.setAttribute(name, value);
+}
+
+/** Hides an element or shows it, where it is not so already. */
+export function hide(element: HTMLElement, on: boolean): void {
+  if (element.hidden !== on) element.hidden = on;
+}
+
+/** Sets the words of an element that has nothing else, where it does not say so already. */
+export function say(element: Element, words: string): void {
+  const { firstChild } = element;
+  if (element.childNodes.length !== 1 || !(firstChild instanceof Text)) {
+    if (words || firstChild) element.textContent = words;
+  } else if (firstChild.data !== words) firstChild.data = words;
+}
+
+/** Sets one property of an element's own style, where it is not so already. */
+export function style(element: HTMLElement, name: string, value: string): void {
+  if (element.style.getPropertyValue(name) !== value) element.style.setProperty(name, value);
 }
 
 /** What can be done here: of use on the page, and left out of a saved picture. */
@@ -78,6 +105,19 @@ export function svg<K extends keyof SVGElementTagNameMap>(
 export function fill(element: Element, ...children: Child[]): void {
   element.replaceChildren();
   appendChildren(element, children);
+}
+
+/**
+ * Replaces the children by words and links, where it does not say so already. Links that look
+ * alike do the same: what they lead to is in their attributes.
+ */
+export function restate(element: Element, ...children: Child[]): void {
+  const wanted = h("p", {}, ...children);
+  const { childNodes } = element;
+  const isSame =
+    childNodes.length === wanted.childNodes.length &&
+    [...wanted.childNodes].every((node, i) => node.isEqualNode(childNodes[i] ?? null));
+  if (!isSame) element.replaceChildren(...wanted.childNodes);
 }
 
 function setAttributes(element: Element, attrs: Record<string, string | number | boolean>): void {
@@ -114,8 +154,8 @@ export function sizeCanvas(
   const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
   if (canvas.width !== w) canvas.width = w;
   if (canvas.height !== h) canvas.height = h;
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
+  style(canvas, "width", `${width}px`);
+  style(canvas, "height", `${height}px`);
   const context = canvas.getContext("2d");
   context?.setTransform(ratio, 0, 0, ratio, 0, 0);
   context?.clearRect(0, 0, width, height);

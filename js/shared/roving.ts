@@ -1,5 +1,6 @@
 /** One stop of the Tab key for a group of buttons; arrows, Home and End move inside it. */
 
+import { mark } from "./dom";
 import { handled } from "./keys";
 
 export interface Roving {
@@ -11,7 +12,7 @@ export interface Roving {
 export function roving(element: HTMLElement): Roving {
   const buttons = (): HTMLButtonElement[] => [...element.querySelectorAll("button")];
   const stopAt = (stop: HTMLButtonElement | undefined): void => {
-    for (const button of buttons()) button.tabIndex = button === stop ? 0 : -1;
+    for (const button of buttons()) mark(button, "tabindex", button === stop ? "0" : "-1");
   };
   element.addEventListener("focusin", ({ target }) => {
     if (target instanceof HTMLButtonElement) stopAt(target);

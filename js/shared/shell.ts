@@ -2,7 +2,7 @@
 
 import { createBanners } from "./banners";
 import { menuHelp } from "./controls";
-import { type Child, fill, h, watchSize } from "./dom";
+import { type Child, h, hide, mark, restate, say, style, watchSize } from "./dom";
 import type { Host } from "./host/host";
 import type { Theme } from "./palette";
 import { asFile, FOR_PAPER, type Look } from "./save/file";
@@ -99,8 +99,8 @@ export function createShell<S extends ViewState>(
       banners?.sync(state);
       if (!host.pane) heading.sync(state);
       root.toggleAttribute("data-fixed-height", state.height > 0);
-      root.style.height = state.height > 0 ? `${state.height}px` : "";
-      root.setAttribute("aria-busy", String(state.busy !== ""));
+      style(root, "height", state.height > 0 ? `${state.height}px` : "");
+      mark(root, "aria-busy", String(state.busy !== ""));
     },
     drawn(of) {
       if (of) root.dataset.frame = `${of.layer}:${of.heads.join(",")}:${of.unit}:${of.kind}`;
@@ -169,9 +169,9 @@ function createWords() {
   return {
     status,
     live,
-    setStatus: (...words: Child[]): void => fill(status, ...words),
+    setStatus: (...words: Child[]): void => restate(status, ...words),
     announce(words: string): void {
-      if (live.textContent !== words) live.textContent = words;
+      say(live, words);
     },
   };
 }
@@ -187,10 +187,10 @@ function createHeading(title: string): { element: HTMLElement; sync(state: ViewS
   return {
     element: h("div", { class: "gh-title" }, h("strong", {}, title), model, notice),
     sync({ scene }) {
-      model.textContent = scene.model ?? "";
-      model.title = scene.model ?? "";
-      notice.hidden = !scene.notice;
-      notice.title = scene.notice ?? "";
+      say(model, scene.model ?? "");
+      mark(model, "title", scene.model ?? "");
+      hide(notice, !scene.notice);
+      mark(notice, "title", scene.notice ?? "");
     },
   };
 }

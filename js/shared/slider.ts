@@ -1,7 +1,7 @@
 /** A labelled range input; its look is in slider.css. */
 
 import type { Control } from "./controls";
-import { h } from "./dom";
+import { h, mark, say } from "./dom";
 
 export interface SliderProps {
   value: number;
@@ -36,8 +36,8 @@ export function slider(
     input,
     update({ value, text }) {
       if (Number(input.value) !== value) input.value = String(value);
-      input.setAttribute("aria-valuetext", text);
-      output.textContent = text;
+      mark(input, "aria-valuetext", text);
+      say(output, text);
     },
   };
 }

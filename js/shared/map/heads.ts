@@ -1,7 +1,7 @@
 /** A tile for every head, with a small picture of it where there is one; its look is in heads.css. */
 
 import type { Control } from "../controls";
-import { button, fill, h } from "../dom";
+import { button, fill, h, hide, mark, style } from "../dom";
 import { handled } from "../keys";
 import { css, headColour, type Rgb, type Theme } from "../palette";
 import { roving } from "../roving";
@@ -66,14 +66,14 @@ export function headTiles(onChange: (heads: number[]) => void): Control<HeadsPro
       element.classList.toggle("has-pictures", next.thumbnails !== null);
       element.classList.toggle("has-colours", next.coloured);
       // One head leaves nothing to choose; its picture is still worth a look.
-      all.hidden = next.nHeads <= 1;
-      element.hidden = next.nHeads <= 1 && !next.thumbnails;
-      all.setAttribute("aria-pressed", String(next.heads.length === 0));
+      hide(all, next.nHeads <= 1);
+      hide(element, next.nHeads <= 1 && !next.thumbnails);
+      mark(all, "aria-pressed", String(next.heads.length === 0));
       const drawn = shownHeads(next.heads, next.nHeads);
       const colour = headColour(drawn, next.theme);
       for (const [head, tile] of tiles.entries()) {
-        tile.setAttribute("aria-pressed", String(drawn.includes(head)));
-        tile.style.setProperty("--head", css(colour(head)));
+        mark(tile, "aria-pressed", String(drawn.includes(head)));
+        style(tile, "--head", css(colour(head)));
         if (redraw) paintTile(tile, head, next);
       }
       stops.refresh();
@@ -113,16 +113,19 @@ function paintTile(tile: HTMLButtonElement, head: number, props: HeadsProps): vo
   const canvas = tile.querySelector("canvas");
   if (!canvas || !props.thumbnails) return;
   const { size, values } = props.thumbnails;
-  canvas.width = size;
-  canvas.height = size;
+  if (canvas.width !== size) canvas.width = size;
+  if (canvas.height !== size) canvas.height = size;
   const context = canvas.getContext("2d");
   if (!context) return;
   const image = context.createImageData(size, size);
-  const own = Array.from({ length: size * size }, (_, i) => values[head * size * size + i] ?? 0);
+  const own = new Uint8Array(size * size);
+  for (let i = 0; i < own.length; i++) own[i] = values[head * size * size + i] ?? 0;
   const full = fullInk(own);
-  const ink = INK[props.theme];
-  for (const [i, value] of own.entries()) {
-    image.data.set([...ink, Math.min(255, Math.round((255 * value) / full))], 4 * i);
+  const { data } = image;
+  const [red, green, blue] = INK[props.theme];
+  for (let i = 0; i < own.length; i++) {
+    [data[4 * i], data[4 * i + 1], data[4 * i + 2]] = [red, green, blue];
+    data[4 * i + 3] = Math.min(255, Math.round((255 * (own[i] ?? 0)) / full));
   }
   context.putImageData(image, 0, 0);
 }
@@ -132,7 +135,7 @@ function paintTile(tile: HTMLButtonElement, head: number, props: HeadsProps): vo
  * one strong cell does not leave the pattern of a flat head blank; never under an eighth of the
  * largest, so that a pattern of one column stays one.
  */
-function fullInk(bytes: readonly number[]): number {
-  const some = bytes.filter((value) => value > 0).sort((a, b) => a - b);
+function fullInk(bytes: Uint8Array): number {
+  const some = bytes.filter((value) => value > 0).sort();
   return Math.max(32, some[Math.floor(0.95 * some.length)] ?? 255);
 }
