@@ -1,6 +1,6 @@
 /** Exact weights of the lit tokens: asked from the kernel, drawn from the frame until they come. */
 
-import type { NumberArray } from "../shared/arrays";
+import { type NdArray, type NumberArray, unpack } from "../shared/arrays";
 import type { Answer, Host } from "../shared/host/host";
 import { createQuestion } from "../shared/host/question";
 import type { Side } from "../shared/map/axis";
@@ -8,7 +8,7 @@ import type { At } from "../shared/map/pin";
 import { type Fan, fanFromFrame, fanValues, strongestLine } from "./fan";
 import type { Lines } from "./lines";
 import type { LinesPicture } from "./picture";
-import type { LinesKey, LinesState } from "./state";
+import type { LinesFrame, LinesKey, LinesState } from "./state";
 
 export interface Fans {
   /** The fans to draw; the last one is the one to talk about. */
@@ -26,6 +26,8 @@ export function createFans(
   let picture: LinesPicture | null = null;
   /** What the answers are about. */
   let about: Lines | null = null;
+  /** Fans that came with the frame. */
+  let brought: readonly Fan[] = [];
 
   const exact = createQuestion(host, signal, {
     name: "fan",
@@ -36,6 +38,8 @@ export function createFans(
       onArrival();
     },
   });
+  const broughtOf = ({ side, unit }: At): Fan | undefined =>
+    brought.find((fan) => fan.side === side && fan.unit === unit);
   const argsOf = ({ side, unit }: At) => ({ position: unit, side });
   const refresh = (): void => {
     const lines = picture?.content;
@@ -46,10 +50,11 @@ export function createFans(
     const { query, key } = picture;
     current = wanted.map((at) => {
       const other = at.side === "query" ? key.length : query.length;
-      return exact.value(argsOf(at)) ?? fanFromFrame(lines, at, other);
+      return broughtOf(at) ?? exact.value(argsOf(at)) ?? fanFromFrame(lines, at, other);
     });
     // One at a time, the one to talk about first.
-    const next = [...wanted].reverse().find((at) => !exact.reply(argsOf(at)));
+    const asked = wanted.filter((at) => !broughtOf(at));
+    const next = asked.reverse().find((at) => !exact.reply(argsOf(at)));
     if (next) exact.ask(argsOf(next));
   };
 
@@ -58,7 +63,10 @@ export function createFans(
       return current;
     },
     want(units, of) {
-      if (about !== of.content) exact.forget();
+      if (about !== of.content) {
+        exact.forget();
+        brought = of.content ? fansOf(of.content.frame) : [];
+      }
       [about, wanted, picture] = [of.content, units, of];
       refresh();
     },
@@ -73,6 +81,22 @@ export function isAbout(key: unknown, of: LinesKey): boolean {
 function readFan({ result, arrays }: Answer, at: At, { frame }: Lines): Fan | null {
   const { weights, drawn, heads } = arrays;
   if (!isAbout(result.key, frame.key) || !weights || !drawn || !heads) return null;
+  return exactFan(at, { weights, drawn, heads });
+}
+
+/** The fans that a frame brings: those of what was lit when it was drawn need not be asked for. */
+function fansOf({ fans = [] }: LinesFrame): Fan[] {
+  return fans.map(({ side, position, weights, drawn, heads }) => {
+    const array = (of: typeof weights): NdArray => ({ values: unpack(of), shape: of.shape });
+    const arrays = { weights: array(weights), drawn: array(drawn), heads: array(heads) };
+    return exactFan({ side, unit: position }, arrays);
+  });
+}
+
+function exactFan(
+  at: At,
+  { weights, drawn, heads }: Record<"weights" | "drawn" | "heads", NdArray>,
+): Fan {
   return {
     ...at,
     heads: heads.values,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import torch
 import traitlets
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from glasshead.messages import Answer
+    from glasshead_backend.asking import Side
+    from glasshead_backend.frames import Packed
+
+_MOST_FANS = 4
 
 
 class AttentionLines(MapView):
@@ -80,6 +85,9 @@ class AttentionLines(MapView):
         help='Tokens in two columns; "horizontal" = in two rows, for short texts.',
     ).tag(sync=True)
 
+    _asked_side: Side = "query"
+    """The side of one text that the page last asked for: what is pointed at is on it."""
+
     def to_frame(self) -> pd.DataFrame:
         """Return the lines drawn, strongest first: who looks at what, with which exact weight.
 
@@ -106,14 +114,31 @@ class AttentionLines(MapView):
         return lines_code(self.trace, self._selection, drawn["sinks"]["mode"], self._rule)
 
     def _make_frame(self) -> dict[str, Any]:
-        return lines_frame(self.trace, self._selection, self._sinks, self._rule)
+        frame = lines_frame(self.trace, self._selection, self._sinks, self._rule)
+        return {**frame, "fans": self._lit_fans()}
+
+    def _lit_fans(self) -> list[dict[str, Any]]:
+        """Return the fans of what is pointed at or pinned: the page need not ask for them.
+
+        A frame does not wait for many of them, nor for a column of a map that takes long.
+        """
+        rows, columns = self._lit("query"), self._lit("key")
+        if self._asked_side == "key":
+            columns = columns or rows
+        lit: dict[Side, list[int]] = {"query": rows, "key": [] if self._is_long() else columns}
+        fans = (
+            {"side": side, "position": unit, **self._fan(unit, side)}
+            for side, units in lit.items()
+            for unit in units
+        )
+        return list(islice(fans, _MOST_FANS))
 
     @property
     def _rule(self) -> Rule:
         """Which lines are drawn."""
         return Rule(self.top_k, self.threshold)
 
-    def _lit(self, side: Literal["query", "key"]) -> list[int]:
+    def _lit(self, side: Side) -> list[int]:
         """Units of a side whose own lines are drawn; of one text these are its rows."""
         sides = run_of(self.trace).sides
         names = {of: sides.of(of, self._kind).name for of in ("query", "key")}
@@ -127,14 +152,17 @@ class AttentionLines(MapView):
         return sorted({int(unit_of[token]) for token in tokens if token < len(unit_of)})
 
     @question
-    def fan(self, position: int, side: Literal["query", "key"]) -> Answer:
+    def fan(self, position: int, side: Side) -> Answer:
         """Exact weights of everything that a unit looks at (or that looks at it), by heads."""
-        asked, sinks = self._selection, self._sinks
-        weights = fan(self.trace, asked, position, side)
-        drawn = drawn_fan(self.trace, asked, sinks, position, side)
+        self._asked_side = side
+        key = frame_key(self._selection, self._sinks)
+        return {"key": key, "position": position, "side": side}, self._fan(position, side)
+
+    def _fan(self, position: int, side: Side) -> dict[str, Packed]:
+        weights = fan(self.trace, self._selection, position, side)
+        drawn = drawn_fan(self.trace, self._selection, self._sinks, position, side)
         heads = torch.tensor(self.heads or list(range(weights.shape[0])))
-        about = {"key": frame_key(asked, sinks), "position": position, "side": side}
-        return about, {
+        return {
             "weights": pack(weights, torch.float32),
             "drawn": pack(drawn, torch.float32),
             "heads": pack(heads, torch.uint16),
