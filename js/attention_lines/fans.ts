@@ -1,6 +1,6 @@
 /** Exact weights of the lit tokens: asked from the kernel, drawn from the frame until they come. */
 
-import type { NumberArray } from "../shared/arrays";
+import { type NdArray, type NumberArray, unpack } from "../shared/arrays";
 import type { Answer, Host } from "../shared/host/host";
 import { blockOf, createQuestion, isAbout } from "../shared/host/question";
 import type { Side } from "../shared/map/axis";
@@ -8,7 +8,7 @@ import type { At } from "../shared/map/pin";
 import { type Fan, fanFromFrame, fanValues, strongestLine } from "./fan";
 import type { Lines } from "./lines";
 import type { LinesPicture } from "./picture";
-import type { LinesState } from "./state";
+import type { LinesFrame, LinesState } from "./state";
 
 /** Answers that are kept, each of some neighbours: at most about 4 MB. */
 const MOST = 32;
@@ -35,6 +35,8 @@ export function createFans(
   let picture: LinesPicture | null = null;
   /** What the answers are about. */
   let about: Lines | null = null;
+  /** Fans that came with the frame. */
+  let brought: readonly Fan[] = [];
 
   const exact = createQuestion(host, signal, {
     name: "fan",
@@ -45,6 +47,8 @@ export function createFans(
     },
     most: MOST,
   });
+  const broughtOf = ({ side, unit }: At): Fan | undefined =>
+    brought.find((fan) => fan.side === side && fan.unit === unit);
   const refresh = (): void => {
     const lines = picture?.content;
     if (!picture || !lines) {
@@ -60,11 +64,14 @@ export function createFans(
     current = wanted.map((at) => {
       const { args, within } = place(at);
       const other = at.side === "query" ? key.length : query.length;
-      return exact.value(args)?.(within) ?? fanFromFrame(lines, at, other);
+      return broughtOf(at) ?? exact.value(args)?.(within) ?? fanFromFrame(lines, at, other);
     });
     // One at a time, the one to talk about first.
-    const due = wanted.slice(-MOST).map((at) => place(at).args);
-    const next = due.reverse().find((args) => !exact.reply(args));
+    const due = wanted.filter((at) => !broughtOf(at)).slice(-MOST);
+    const next = due
+      .reverse()
+      .map((at) => place(at).args)
+      .find((args) => !exact.reply(args));
     if (next) exact.ask(next);
   };
 
@@ -73,7 +80,10 @@ export function createFans(
       return current;
     },
     want(units, of) {
-      if (about !== of.content) exact.forget();
+      if (about !== of.content) {
+        exact.forget();
+        brought = of.content ? fansOf(of.content.frame) : [];
+      }
       [about, wanted, picture] = [of.content, units, of];
       refresh();
     },
@@ -88,6 +98,23 @@ function readFans(
 ): ((within: number) => Fan | undefined) | null {
   const { weights, drawn, heads } = arrays;
   if (!isAbout(result.key, frame.key) || !weights || !drawn || !heads) return null;
+  return exactFans({ side, position }, { weights, drawn, heads });
+}
+
+/** The fans that a frame brings: those of what was lit when it was drawn need not be asked for. */
+function fansOf({ fans = [] }: LinesFrame): Fan[] {
+  return fans.flatMap(({ side, position, weights, drawn, heads }) => {
+    const array = (of: typeof weights): NdArray => ({ values: unpack(of), shape: of.shape });
+    const arrays = { weights: array(weights), drawn: array(drawn), heads: array(heads) };
+    return exactFans({ side, position }, arrays)(0) ?? [];
+  });
+}
+
+/** By their places among those that came together. */
+function exactFans(
+  { side, position }: Asked,
+  { weights, drawn, heads }: Record<"weights" | "drawn" | "heads", NdArray>,
+): (within: number) => Fan | undefined {
   const [units = 0, , n = 0] = weights.shape;
   const all = { weights: withoutGaps(weights.values), drawn: withoutGaps(drawn.values) };
   const part = (of: Float32Array, within: number): Float32Array =>

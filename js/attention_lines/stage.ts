@@ -1,36 +1,23 @@
 /** The scrolled plane: two columns of tokens, between them the lines, above these the fans. */
 
-import { h, sizeCanvas, watchSize } from "../shared/dom";
-import { labelText, SIDES, type Side, unitName } from "../shared/map/axis";
-import { labelWidths } from "../shared/map/measure";
+import { h, sizeCanvas, style, watchSize } from "../shared/dom";
+import { SIDES, type Side, unitName } from "../shared/map/axis";
 import { type At, labelAt } from "../shared/map/pin";
 import { headColour, type Rgb } from "../shared/palette";
 import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
-import { parseRgb } from "../shared/theme";
+import { type Inks, parseRgb } from "../shared/theme";
 import { drawValues, nameRows } from "./cells";
 import { type LitColumn, tokenColumn } from "./columns";
 import { drawFans, drawGutter, drawLine, drawLines, mapColours, type Paint } from "./drawing";
 import type { Fan } from "./fan";
-import {
-  type Curve,
-  evenTrack,
-  type Geometry,
-  hitLine,
-  layout,
-  layoutRows,
-  MARGIN,
-  mapTracks,
-  measuredTrack,
-  rowHeightFor,
-  unitsInView,
-  type Wishes,
-} from "./geometry";
+import { type Curve, type Geometry, hitLine, MARGIN, unitsInView } from "./geometry";
 import { createHeadings } from "./headings";
 import { hasGutter, type Lines, linesBetween, type Rule } from "./lines";
 import { createMinimap } from "./minimap";
 import type { LinesPicture } from "./picture";
+import { inColumns, inRows, type Room, rowsOf } from "./room";
 
 /** What is to be drawn. */
 export interface Drawing {
@@ -57,6 +44,7 @@ export interface StageEvents {
 
 /** What the next animation frame has to do. */
 interface Due {
+  /** The page may leave other room than before. */
   measure: boolean;
   base: boolean;
   overlay: boolean;
@@ -81,6 +69,8 @@ export class Stage {
     aria: { label: "Attention" },
   });
   readonly #overlay = h("canvas", { class: "al-fan", aria: { hidden: true } });
+  /** Never shown: text is measured with it. */
+  readonly #ruler = h("canvas");
   readonly #minimap;
   readonly #sheet;
   readonly #scroller = h(
@@ -96,6 +86,12 @@ export class Stage {
   readonly #headings = createHeadings();
   readonly #schedule;
   #geometry: Geometry | null = null;
+  /** What the geometry is of. */
+  #fitted: LinesPicture | null = null;
+  #room: Room | null = null;
+  #scroll = 0;
+  /** Colours of what is being painted. */
+  #colours: Inks | null = null;
   readonly #due: Due = { measure: false, base: false, overlay: false };
   #curves: Curve[] = [];
   /** The line under the pointer. */
@@ -103,6 +99,8 @@ export class Stage {
   #filled: unknown = null;
   /** Whose overlay has nothing lit: it need not be painted again while nothing is. */
   #bare: Lines | null = null;
+  /** In which room the overlay has nothing at all on it. */
+  #empty: Geometry | null = null;
 
   constructor(shell: Shell, drawing: () => Drawing, events: StageEvents) {
     this.#shell = shell;
@@ -113,11 +111,12 @@ export class Stage {
     this.#minimap = createMinimap((share) => this.#scrollTo(share), signal);
     this.#sheet = h("div", { class: "al-sheet" }, this.#base, this.#overlay, this.#minimap.element);
     this.plane.append(this.#sheet, this.#columns.query.element, this.#columns.key.element);
-    const stage = h("div", { class: "al-stage" }, this.#scroller, this.#headings.below);
+    const fades = ["above", "below"].map((end) =>
+      h("div", { class: `al-fade is-${end}`, data: { "in-picture": "no" } }),
+    );
+    const stage = h("div", { class: "al-stage" }, this.#scroller, ...fades, this.#headings.below);
     this.elements = [this.#headings.above, stage];
-    this.#scroller.addEventListener("scroll", () => this.#want({ base: true, overlay: true }), {
-      signal,
-    });
+    this.#scroller.addEventListener("scroll", () => this.#scrolled(), { signal });
     watchSize(shell.body, () => this.#resized(), signal);
     drawnAs(this.#base, (context) => this.#redraw(context, this.#drawBase));
     drawnAs(this.#overlay, (context) => this.#redraw(context, this.#drawOverlay));
@@ -141,9 +140,14 @@ export class Stage {
     if (!isBare) this.#want({ overlay: true });
   }
 
-  /** Everything, in the next animation frame. */
+  /** Everything, in the next animation frame; the page may leave other room than before. */
   draw(): void {
     this.#want({ measure: true, base: true, overlay: true });
+  }
+
+  /** Everything in the room that there was, in the next animation frame. */
+  redraw(): void {
+    this.#want({ base: true, overlay: true });
   }
 
   /** The line under the pointer is drawn above all others. */
@@ -177,7 +181,9 @@ export class Stage {
     if (!picture) return;
     const due = { ...this.#due };
     Object.assign(this.#due, { measure: false, base: false, overlay: false });
-    const geometry = due.measure || !this.#geometry ? this.#measure(picture) : this.#scrolled();
+    // Colours are read before anything is written: the page would be styled twice.
+    this.#colours = this.#shell.inks();
+    const geometry = this.#lay(picture, due);
     const lines = picture.content;
     if (due.base) this.#paintBase(geometry, picture);
     if (due.overlay && lines) this.#paintOverlay(geometry, picture, lines);
@@ -192,8 +198,21 @@ export class Stage {
     const [from, to] = rowsInView(geometry);
     this.#events.onRows(lines, from, to);
     if (!context) return;
+    this.#minimap.draw(geometry, lines, this.#inks().ink);
     this.#curves = this.#drawBase(context, geometry, picture, lines);
-    this.#minimap.draw(geometry, lines, this.#shell.inks().ink);
+  }
+
+  #lay(picture: LinesPicture, due: Due): Geometry {
+    const known = this.#geometry;
+    if (due.measure || !known || !this.#room) return this.#measure(picture);
+    if (this.#fitted !== picture) return this.#fit(picture, this.#room);
+    known.scroll = this.#scroll;
+    this.#showEdges(known);
+    return known;
+  }
+
+  #inks(): Inks {
+    return this.#colours ?? this.#shell.inks();
   }
 
   /** The same on another context, for a saved picture. */
@@ -201,6 +220,7 @@ export class Stage {
     const { picture } = this.#drawing();
     const geometry = this.#geometry;
     if (!picture?.content || !geometry) return;
+    this.#colours = this.#shell.inks();
     if (geometry.horizontal) context.transform(...TURNED);
     draw(context, geometry, picture, picture.content);
   }
@@ -217,10 +237,15 @@ export class Stage {
   };
 
   #paintOverlay(geometry: Geometry, picture: LinesPicture, lines: Lines): void {
+    const { fans } = this.#drawing();
+    this.#headings.hint(geometry, fans.at(-1) ?? null, lines);
+    this.#bare = fans.length === 0 ? lines : null;
+    // Scrolling a text of which nothing is lit would clear an empty canvas at every step.
+    const isEmpty = fans.length === 0 && !hasGutter(lines) && !this.#line;
+    if (isEmpty && this.#empty === geometry) return;
+    this.#empty = isEmpty ? geometry : null;
     const context = canvasOf(this.#overlay, geometry);
-    this.#headings.hint(geometry, this.#drawing().fans.at(-1) ?? null, lines);
     if (context) this.#drawOverlay(context, geometry, picture, lines);
-    this.#bare = this.#drawing().fans.length === 0 ? lines : null;
   }
 
   readonly #drawOverlay = (
@@ -252,7 +277,7 @@ export class Stage {
   }
 
   #paint({ axes }: LinesPicture, lines: Lines): Paint {
-    const inks = this.#shell.inks();
+    const inks = this.#inks();
     const ink =
       parseRgb(inks.ink) ?? (this.#shell.theme === "dark" ? [236, 238, 241] : [27, 30, 35]);
     return {
@@ -268,75 +293,51 @@ export class Stage {
     };
   }
 
+  /** Looks at the page for the room that there is; it is laid out for that. */
   #measure(picture: LinesPicture): Geometry {
-    const { horizontal } = this.#drawing();
+    const scroller = this.#scroller;
+    const { height: fixed, horizontal } = this.#drawing();
+    const known = this.#geometry;
     this.#shell.root.dataset.orientation = horizontal ? "horizontal" : "vertical";
-    const geometry = horizontal ? this.#inRows(picture) : this.#inColumns(picture);
-    this.#geometry = geometry;
+    const { rowHeight, tall } = rowsOf(picture);
+    style(this.#shell.root, "--al-row", `${horizontal ? 24 : rowHeight}px`);
+    if (!horizontal) this.#setPlane("", `${tall}px`, fixed > 0 ? "" : `${NATURAL_HEIGHT}px`);
+    // Hidden for now (a notebook takes out cells that are far away): the last width holds.
+    const last = horizontal ? known?.height : known?.width;
+    const width = scroller.clientWidth || last || 640;
+    const inFixed = fixed > 0 ? scroller.clientHeight : 0;
+    const height = horizontal ? inFixed : scroller.clientHeight || NATURAL_HEIGHT;
+    this.#room = { width, height };
+    this.#scroll = horizontal ? scroller.scrollLeft : scroller.scrollTop;
+    return this.#fit(picture, this.#room);
+  }
+
+  /** Lays the picture out in the room that is known. */
+  #fit(picture: LinesPicture, room: Room): Geometry {
+    const { horizontal } = this.#drawing();
+    const font = `600 13px ${this.#inks().font}`;
+    const ruler = { context: () => this.#ruler.getContext("2d"), font };
+    const geometry = (horizontal ? inRows : inColumns)(picture, room, ruler, this.#scroll);
+    if (horizontal) {
+      const wide = Math.max(geometry.query.total, geometry.key.total);
+      this.#setPlane(`${wide}px`, `${geometry.width}px`, "");
+    }
+    [this.#geometry, this.#fitted] = [geometry, picture];
     this.#place(geometry);
     this.#showEdges(geometry);
     return geometry;
   }
 
-  #inColumns(picture: LinesPicture): Geometry {
-    const scroller = this.#scroller;
-    const { height: fixed } = this.#drawing();
-    const rows = Math.max(picture.query.length, picture.key.length);
-    const rowHeight = rowHeightFor(rows);
-    const tall = rows * rowHeight;
-    this.#setPlane("", `${tall}px`, fixed > 0 ? "" : `${NATURAL_HEIGHT}px`);
-    this.#shell.root.style.setProperty("--al-row", `${rowHeight}px`);
-    // Hidden for now (a notebook takes out cells that are far away): the last width holds.
-    const width = scroller.clientWidth || this.#geometry?.width || 640;
-    const height = Math.min(tall, scroller.clientHeight || NATURAL_HEIGHT);
-    const font = `600 13px ${this.#shell.inks().font}`;
-    picture.widths ??= labelWidths(picture, this.#overlay.getContext("2d"), font);
-    const wishes = { ...this.#wishes(picture), minimap: height < tall - 1 };
-    return {
-      ...layout(width, wishes),
-      ...{ horizontal: false, height, scroll: scroller.scrollTop },
-      query: evenTrack(picture.query.length, rowHeight),
-      key: evenTrack(picture.key.length, rowHeight),
-      tracks: mapTracks(picture.content?.nMaps ?? 1, rowHeight),
-    };
-  }
-
-  #inRows(picture: LinesPicture): Geometry {
-    const scroller = this.#scroller;
-    const { height: fixed } = this.#drawing();
-    const room = fixed > 0 ? scroller.clientHeight : 0;
-    const parts = layoutRows(room, this.#wishes(picture));
-    const font = `600 13px ${this.#shell.inks().font}`;
-    const sizes = unitSizes(picture, this.#overlay.getContext("2d"), font);
-    const height = scroller.clientWidth || this.#geometry?.height || 640;
-    const query = measuredTrack(stretched(sizes.query, height - MARGIN), MARGIN);
-    const key = measuredTrack(stretched(sizes.key, height - MARGIN), MARGIN);
-    const wide = Math.max(query.total, key.total);
-    this.#setPlane(`${wide}px`, `${parts.width}px`, "");
-    this.#shell.root.style.setProperty("--al-row", "24px");
-    return {
-      ...parts,
-      ...{ horizontal: true, height, scroll: scroller.scrollLeft, query, key },
-      tracks: mapTracks(picture.content?.nMaps ?? 1, 20),
-    };
-  }
-
-  #wishes({ widths, content }: LinesPicture): Wishes {
-    const labels = widths ?? { query: 80, key: 80 };
-    return { labels, heads: content?.frame.n_heads ?? 1, gutter: true, minimap: false };
-  }
-
   #setPlane(width: string, height: string, most: string): void {
-    Object.assign(this.plane.style, { width, height });
-    this.#scroller.style.maxHeight = most;
+    style(this.plane, "width", width);
+    style(this.plane, "height", height);
+    style(this.#scroller, "max-height", most);
   }
 
-  /** The same geometry where the text has been scrolled. */
-  #scrolled(): Geometry {
-    const geometry = this.#geometry as Geometry;
-    geometry.scroll = geometry.horizontal ? this.#scroller.scrollLeft : this.#scroller.scrollTop;
-    this.#showEdges(geometry);
-    return geometry;
+  #scrolled(): void {
+    const { scrollLeft, scrollTop } = this.#scroller;
+    this.#scroll = this.#geometry?.horizontal ? scrollLeft : scrollTop;
+    this.redraw();
   }
 
   #showEdges({ horizontal, scroll, height, query, key }: Geometry): void {
@@ -347,16 +348,17 @@ export class Stage {
 
   #place(geometry: Geometry): void {
     const { horizontal, width, height } = geometry;
-    const { style } = this.#sheet;
-    style.height = `${horizontal ? width : height}px`;
-    style.width = horizontal ? `${height}px` : "";
+    style(this.#sheet, "height", `${horizontal ? width : height}px`);
+    style(this.#sheet, "width", horizontal ? `${height}px` : "");
     for (const side of SIDES) {
       const start = `${side === "query" ? geometry.queryX : geometry.keyX}px`;
       const size = `${side === "query" ? geometry.queryWidth : geometry.keyWidth}px`;
       const place = horizontal
-        ? { left: "0", width: "100%", top: start, height: size }
-        : { left: start, width: size, top: "0", height: "100%" };
-      Object.assign(this.#columns[side].element.style, place);
+        ? { left: "0px", width: "100%", top: start, height: size }
+        : { left: start, width: size, top: "0px", height: "100%" };
+      const { element } = this.#columns[side];
+      for (const [name, value] of Object.entries(place)) style(element, name, value);
+      element.classList.toggle("has-room", geometry.hasRoom?.[side] ?? false);
     }
     this.#headings.place(geometry);
   }
@@ -436,31 +438,6 @@ function canvasOf(canvas: HTMLCanvasElement, geometry: Geometry): CanvasRenderin
   const context = sizeCanvas(canvas, height, width);
   context?.transform(...TURNED);
   return context;
-}
-
-/** Room that each unit needs in a row of them; of one text the same above and below. */
-function unitSizes(
-  { axes, query, key }: LinesPicture,
-  context: CanvasRenderingContext2D | null,
-  font: string,
-): Record<Side, number[]> {
-  if (context) context.font = font;
-  const sizes = (side: Side): number[] =>
-    Array.from({ length: axes[side].labels.length }, (_, unit) => {
-      const width = context?.measureText(labelText(axes[side], unit)).width ?? 40;
-      return Math.round(Math.max(36, width + 18));
-    });
-  const [above, below] = [sizes("query"), sizes("key")];
-  if (query.axis.sequence !== key.axis.sequence) return { query: above, key: below };
-  const both = above.map((size, unit) => Math.max(size, below[unit] ?? 0));
-  return { query: both, key: both };
-}
-
-/** Units of a short text with more room between them, as far as there is some. */
-function stretched(sizes: readonly number[], room: number): number[] {
-  const total = sizes.reduce((a, b) => a + b, 0);
-  const by = Math.min(1.8, Math.max(1, room / Math.max(1, total)));
-  return sizes.map((size) => Math.floor(size * by));
 }
 
 /** Rows whose lines are wanted: those in view, and those beside the keys in view. */

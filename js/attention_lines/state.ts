@@ -49,6 +49,15 @@ export const CHUNK_ARRAYS = [
 ] as const;
 export type ChunkArray = (typeof CHUNK_ARRAYS)[number];
 
+/** What the kernel answers when it is asked for a fan. */
+export interface FanPart {
+  side: "query" | "key";
+  position: number;
+  weights: Packed;
+  drawn: Packed;
+  heads: Packed;
+}
+
 export interface LinesFrame {
   kind: "lines";
   key: LinesKey;
@@ -82,5 +91,7 @@ export interface LinesFrame {
   /** [all heads of the layer, S, S]. */
   thumbnails: Packed;
   undefined_rows: Packed;
+  /** Exact weights of what was pointed at or pinned when the kernel drew it. */
+  fans?: readonly FanPart[];
   row_sums_note: string;
 }

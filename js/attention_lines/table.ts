@@ -1,6 +1,6 @@
 /** The strongest lines as a table, for those who cannot see the picture. */
 
-import { fill, h } from "../shared/dom";
+import { h, say } from "../shared/dom";
 import { rowName, unitName } from "../shared/map/axis";
 import { formatWeight } from "../shared/numbers";
 import type { Axes } from "../shared/state";
@@ -14,19 +14,32 @@ export interface Table {
 }
 
 const ROWS = 10;
+const COLUMNS = ["looks", "is looked at", "heads", "weight"];
 
 export function createTable(): Table {
   const caption = h("caption");
-  const head = h("tr", {}, ...["looks", "is looked at", "heads", "weight"].map(heading));
+  const head = h("tr", {}, ...COLUMNS.map(heading));
+  const cells = Array.from({ length: ROWS }, () => COLUMNS.map(() => h("td")));
+  const rows = cells.map((own) => h("tr", {}, ...own));
   const body = h("tbody");
+  const table = h("table", {}, caption, h("thead", {}, head), body);
   return {
-    element: h("table", { class: "al-table" }, caption, h("thead", {}, head), body),
+    element: h("div", { class: "al-table" }, table),
     fill(axes, lines, rule) {
       const drawn = rule && linesBetween(lines, rule, 0, lines.frame.chunk_rows);
       const part = isWhole(lines) ? "" : ` of the first ${lines.frame.chunk_rows} rows`;
-      caption.textContent = drawn ? `The strongest lines${part}` : "No lines are drawn";
+      say(caption, drawn ? `The strongest lines${part}` : "No lines are drawn");
       const at = drawn ? strongest(drawn.weight, ROWS) : [];
-      fill(body, ...at.map((i) => row(axes, lines, drawn, i)));
+      for (const [place, row] of rows.entries()) {
+        const line = at[place];
+        if (line === undefined) {
+          row.remove();
+          continue;
+        }
+        const words = wordsOf(axes, lines, drawn, line);
+        for (const [i, cell] of (cells[place] ?? []).entries()) say(cell, words[i] ?? "");
+        if (!row.parentNode) body.append(row);
+      }
     },
   };
 }
@@ -35,18 +48,18 @@ function heading(words: string): HTMLElement {
   return h("th", { attrs: { scope: "col" } }, words);
 }
 
-function row(
+/** What a row says of a line. */
+function wordsOf(
   axes: Axes,
   lines: Lines,
   drawn: ReturnType<typeof linesBetween> | null,
   i: number,
-): HTMLElement {
+): string[] {
   const of = isCombined(lines) ? headsWords(lines) : `head ${lines.heads[drawn?.map[i] ?? 0]}`;
-  const cells = [
+  return [
     rowName(axes.query, drawn?.query[i] ?? 0),
     unitName(axes.key, drawn?.key[i] ?? 0),
     of,
     formatWeight(drawn?.weight[i] ?? 0, 3),
   ];
-  return h("tr", {}, ...cells.map((words) => h("td", {}, words)));
 }

@@ -83,12 +83,16 @@ export class AttentionLinesView implements View<LinesState> {
     const { state } = this.#host;
     const ofPicture = any("axes", "frame");
     const ofRule = any("top_k", "threshold", "blank");
+    const ofRoom = any("axes", "height", "orientation");
+    const ofLit = any("hovered", "selected", "hovered_source", "selected_source");
     this.#shell.sync(state);
     if (ofPicture) this.#readPicture();
     if (ofPicture || ofRule) this.#readShown();
     if (!onlyLit(changed)) this.#showHeader();
-    if (ofPicture || ofRule || any("height", "orientation")) this.#stage.draw();
-    this.#readFans();
+    // In a fixed height the picture has what the words around it leave.
+    if (ofRoom || (ofPicture && state.height > 0)) this.#stage.draw();
+    else if (ofPicture || ofRule) this.#stage.redraw();
+    if (ofPicture || ofRule || ofLit || !this.#picture) this.#readFans();
   }
 
   /** New colours for the same picture; before the first update there is nothing to restyle. */
@@ -144,7 +148,7 @@ export class AttentionLinesView implements View<LinesState> {
 
   /** Something that was asked for has come. */
   #onArrival(what: "lines" | "shown"): void {
-    if (what === "lines") this.#stage.draw();
+    if (what === "lines") this.#stage.redraw();
     else {
       this.#readShown();
       this.#showHeader();

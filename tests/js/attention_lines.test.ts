@@ -520,9 +520,8 @@ test("the picture has a role, a name, and a table of its strongest lines", async
   expect(rows()).toEqual([]);
 });
 
-test("a change of layer paints the lines once, and what lies above them once", async () => {
-  const { host } = show();
-  await settle();
+/** The classes of the canvases that an action paints, each as often as it is painted. */
+async function paintedBy(action: () => void): Promise<string[]> {
   const painted: string[] = [];
   const spy = vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockImplementation(function (
     this: HTMLCanvasElement,
@@ -530,11 +529,49 @@ test("a change of layer paints the lines once, and what lies above them once", a
     painted.push(this.className);
     return null;
   });
-  const whole = framed(selfAxes(WORDS));
-  host.set({ layer: 2, frame: { ...whole, key: { ...whole.key, layer: 2 } } });
+  action();
   await settle();
   spy.mockRestore();
-  expect(painted.filter((name) => name.startsWith("al-")).sort()).toEqual(["al-base", "al-fan"]);
+  return painted.filter((name) => name.startsWith("al-")).sort();
+}
+
+function ofLayer(layer: number, more: Partial<LinesFrame> = {}): LinesFrame {
+  const whole = framed(selfAxes(WORDS), more);
+  return { ...whole, key: { ...whole.key, layer } };
+}
+
+test("a change of layer paints the lines once, and what lies above them once", async () => {
+  const { host } = show();
+  await settle();
+  const painted = await paintedBy(() => host.set({ layer: 2, frame: ofLayer(2) }));
+  expect(painted).toEqual(["al-base", "al-fan"]);
+});
+
+test("with a token pointed at it does so as well, and asks for nothing that the frame brings", async () => {
+  const { host, root } = show(selfAxes(WORDS), {}, exactFan);
+  await settle();
+  over(token(root, "query", 1));
+  await settle();
+  expect(host.asked.map(({ question }) => question)).toEqual(["fan"]);
+  // The control is a change of its own: the picture is still the last one.
+  expect(await paintedBy(() => host.set({ layer: 2 }))).toEqual([]);
+  const weights = pack([0.9, 0.1, 0, 0, 0.3, 0.7, 0, 0], "float32", [1, 2, 4]);
+  const heads = pack([0, 1], "uint16", [2]);
+  const fan = { side: "query", position: 1, weights, drawn: weights, heads } as const;
+  const painted = await paintedBy(() => host.set({ frame: ofLayer(2, { fans: [fan] }) }));
+  expect(painted).toEqual(["al-base", "al-fan"]);
+  expect(host.asked).toHaveLength(1);
+  expect(status(root)).toContain("0.60"); // (0.9 + 0.3) / 2
+});
+
+test("pointing at a token leaves the lines below as they are; another theme paints both once", async () => {
+  const { host, root } = show();
+  await settle();
+  expect(await paintedBy(() => over(token(root, "query", 1)))).not.toContain("al-base");
+  over(root);
+  await settle();
+  const painted = await paintedBy(() => host.set({ theme: "dark" }));
+  expect(painted).toEqual(["al-base", "al-fan"]);
 });
 
 test("in two rows the arrow keys run along the text, and every token keeps its own width", async () => {

@@ -144,6 +144,30 @@ def test_all_off_leaves_the_lines_of_lit_tokens_only(with_sink: Trace) -> None:
     assert set(pairs) == expected
 
 
+def test_a_frame_brings_the_weights_of_what_is_lit(with_sink: Trace) -> None:
+    view = AttentionLines(with_sink, layer=0, hovered=12, selected=[9])
+    view.layer = 1
+    true = with_sink.attention(1).numpy()
+    fans = {(fan["side"], fan["position"]): fan for fan in view.frame["fans"]}
+    assert set(fans) == {("query", 9), ("query", 12)}
+    for (_, row), brought in fans.items():
+        np.testing.assert_allclose(
+            unpack(brought["weights"])[0], true[:, row], rtol=1e-5, atol=1e-8
+        )
+    # Once the page has asked for what looks at a token, that is what it will want.
+    ask(view, "fan", position=12, side="key")
+    view.layer = 0
+    fans = {(fan["side"], fan["position"]): fan for fan in view.frame["fans"]}
+    column = fans["key", 12]
+    true = with_sink.attention(0).numpy()
+    np.testing.assert_allclose(unpack(column["weights"])[0], true[:, :, 12], rtol=1e-5, atol=1e-8)
+
+
+def test_a_frame_does_not_wait_for_many_pins(with_sink: Trace) -> None:
+    view = AttentionLines(with_sink, layer=0, selected=list(range(20)))
+    assert len(view.frame["fans"]) == 4
+
+
 @pytest.fixture(scope="module")
 def long_trace() -> Trace:
     model = LlamaForCausalLM(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import traitlets
 
@@ -23,9 +24,14 @@ from glasshead_backend.frames.lines_table import lines_table, lit_lines_table
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
 
     from glasshead.messages import Answer
+    from glasshead_backend.asking import Side
+
+_MOST_FANS = 4
 
 
 class AttentionLines(MapView):
@@ -79,6 +85,9 @@ class AttentionLines(MapView):
 
     page_parts: ClassVar[frozenset[str]] = frozenset({"weights"})
 
+    _asked_side: Side = "query"
+    """The side of one text that the page last asked for: what is pointed at is on it."""
+
     def to_frame(self) -> pd.DataFrame:
         """Return the lines drawn, strongest first: who looks at what, with which exact weight.
 
@@ -112,14 +121,34 @@ class AttentionLines(MapView):
         return lines_code(self.trace, self._selection, drawn["sinks"]["mode"], self._rule)
 
     def _make_frame(self) -> dict[str, Any]:
-        return lines_frame(self.trace, self._selection, self._sinks, self._rule)
+        frame = lines_frame(self.trace, self._selection, self._sinks, self._rule)
+        return {**frame, "fans": self._lit_fans()}
+
+    def _lit_fans(self) -> list[dict[str, Any]]:
+        """Return the fans of what is pointed at or pinned: the page need not ask for them.
+
+        A frame does not wait for many of them, nor for a column of a map that takes long.
+        """
+        rows, columns = self._lit("query"), self._lit("key")
+        if self._asked_side == "key":
+            columns = columns or rows
+        lit: dict[Side, list[int]] = {"query": rows, "key": [] if self._is_long() else columns}
+        places: Iterator[tuple[int, Side]] = (
+            (unit, side) for side, units in lit.items() for unit in units
+        )
+        asked, sinks = self._selection, self._sinks
+        found = (
+            fans(self.trace, asked, sinks, unit, side, most=1)
+            for unit, side in islice(places, _MOST_FANS)
+        )
+        return [{**result, **arrays} for result, arrays in found]
 
     @property
     def _rule(self) -> Rule:
         """Which lines are drawn."""
         return Rule(self.top_k, self.threshold)
 
-    def _lit(self, side: Literal["query", "key"]) -> list[int]:
+    def _lit(self, side: Side) -> list[int]:
         """Units of a side whose own lines are drawn; of one text these are its rows."""
         sides = run_of(self.trace).sides
         names = {of: sides.of(of, self._kind).name for of in ("query", "key")}
@@ -133,8 +162,9 @@ class AttentionLines(MapView):
         return sorted({int(unit_of[token]) for token in tokens if token < len(unit_of)})
 
     @question
-    def fan(self, position: int, side: Literal["query", "key"]) -> Answer:
+    def fan(self, position: int, side: Side) -> Answer:
         """Exact weights of all that a unit looks at (or that looks at it), and its neighbours."""
+        self._asked_side = side
         asked, sinks = self._selection, self._sinks
         result, arrays = fans(self.trace, asked, sinks, position, side)
         return {"key": frame_key(asked, sinks), **result}, arrays

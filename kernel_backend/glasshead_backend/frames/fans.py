@@ -52,7 +52,13 @@ def units_together(heads: AttentionMap, n_maps: int) -> dict[Side, int]:
 
 
 def fans(
-    trace: Trace, asked: Selection, sinks: Wanted, position: int, side: Side
+    trace: Trace,
+    asked: Selection,
+    sinks: Wanted,
+    position: int,
+    side: Side,
+    *,
+    most: int | None = None,
 ) -> tuple[dict[str, Any], dict[str, Packed]]:
     """Return the exact weights of a unit, and of those after it that fit into the answer.
 
@@ -69,6 +75,8 @@ def fans(
         The first unit.
     side : {"query", "key"}
         Rows, what units look at, or columns, what looks at them.
+    most : int, optional
+        Units at most, where fewer are wanted than fit.
 
     Returns
     -------
@@ -81,7 +89,7 @@ def fans(
     heads = attention_map(run_of(trace), replace(asked, aggregate=None))
     drawn = SinksPart(trace, asked, sinks).as_drawn()
     (first,) = positions([position], heads.n_rows if side == "query" else heads.n_columns)
-    units = _together(heads, drawn, first, side)
+    units = _together(heads, drawn, first, side)[:most]
     return {"position": first, "side": side}, {
         "weights": pack(_fans(heads, units, side), torch.float32),
         "drawn": pack(_fans(drawn, units, side), torch.float32),
