@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 import glasshead
 from e2e.saved import opened, values
+from e2e.test_accessibility import AXE
 from e2e.views import EXPLORER, LINES, MATRIX, STRIP, view
 from glasshead import (
     AttentionLines,
@@ -193,9 +194,9 @@ def close(a: Any, b: Any, within: float = CLOSE) -> None:
 
 def drawn_lines(frame: dict[str, Any]) -> dict[tuple[int, int, int], float]:
     keys, weights = values(frame["lines"]["key"]), values(frame["lines"]["weight"])
-    of_map, row, rank = np.nonzero(weights > 1e-6)
-    at = (of_map, row, rank)
-    return dict(zip(zip(of_map, row, keys[at], strict=True), weights[at], strict=True))
+    at = np.nonzero(weights > 1e-6)
+    places = zip(at[0].tolist(), at[1].tolist(), keys[at].tolist(), strict=True)
+    return dict(zip(places, weights[at].tolist(), strict=True))
 
 
 @pytest.mark.parametrize("model", ["decoder", "translation"])
@@ -389,6 +390,22 @@ def test_a_page_follows_the_readers_theme_unless_it_has_one_of_its_own(
         theme_shown = page.page.locator(".gh").get_attribute("data-theme")
         assert (theme_shown == "dark") == dark
         assert (background(page.page, "body") != "rgb(255, 255, 255)") == dark
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_on_a_page_stands_in_the_way_of_anybody(
+    browser: Browser, tmp_path: Path, decoder: Trace, theme: Any
+) -> None:
+    path = tmp_path / "page.html"
+    explore(decoder).save_html(path)
+    with opened(browser, path, color_scheme=theme) as page:
+        page.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = page.page.evaluate("""async () => {
+          const runOnly = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'];
+          const { violations } = await axe.run(document, { runOnly });
+          return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => [id, html]));
+        }""")
+    assert found == []
 
 
 @pytest.mark.parametrize("name", VIEWS)

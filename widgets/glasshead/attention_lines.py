@@ -108,7 +108,10 @@ class AttentionLines(MapView):
         lines = self.to_frame().head(N_SENTENCES)
         of = ["" if head < 0 else f" in head {head}" for head in lines["head"]]
         parts = zip(lines["source"], lines["target"], lines["weight"], of, strict=True)
-        return [f"“{a}” looks at “{b}” with {weight:.2f}{head}" for a, b, weight, head in parts]
+        return [
+            f"“{a.strip()}” looks at “{b.strip()}” with {weight:.2f}{head}"
+            for a, b, weight, head in parts
+        ]
 
     def code(self) -> str:
         """Return the Python that gives the lines drawn, of a ``trace``.

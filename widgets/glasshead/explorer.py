@@ -200,12 +200,11 @@ class Explorer(_Carrier):
 
     def in_words(self) -> list[str]:
         """Return what the panes that are shown say."""
-        return [
-            f"{_TITLES[name]}: {sentence}"
-            for name, view in self._views.items()
-            if view in self._in_view()
-            for sentence in view.in_words()
-        ]
+        said: dict[str, None] = {}
+        for view in self._in_view():
+            # Lines and matrix have much in common.
+            said |= dict.fromkeys(view.in_words())
+        return list(said)
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the panes that are shown.

@@ -177,9 +177,9 @@ class FusedAttentionMatrix(MapView):
         query, key, weight = (
             np.frombuffer(part["data"], part["dtype"]) for part in drawn["largest"].values()
         )
+        rows, columns = (labels[side]["labels"] for side in _SIDES)
         return [
-            f"“{labels['query']['labels'][row]}” looks at “{labels['key']['labels'][column]}” "
-            f"with {number:.2f}"
+            f"“{rows[row].strip()}” looks at “{columns[column].strip()}” with {number:.2f}"
             for row, column, number in zip(query, key, weight, strict=True)
         ][:N_SENTENCES]
 

@@ -68,7 +68,10 @@ class PerplexityStrip(TraceView):
         first = bits.topk(min(N_SENTENCES - 1, predictions.n_scored)).indices.tolist()
         return [
             f"Perplexity {predictions.mean_perplexity:.3g} over {predictions.n_scored} tokens",
-            *(f"“{predictions.tokens[i].text}” surprises by {bits[i]:.1f} bits" for i in first),
+            *(
+                f"“{predictions.tokens[i].text.strip()}” surprises by {bits[i]:.1f} bits"
+                for i in first
+            ),
         ]
 
     def code(self) -> str:

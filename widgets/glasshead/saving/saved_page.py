@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -132,22 +132,20 @@ class _Maker:
         """Return the page, of at most so many bytes."""
         rest = self._rest()
         bare = len(self._html(rest, None).encode("utf-8"))
-        weights = self._weights(most - bare)
-        if isinstance(weights, int) or (weights is None and bare > most):
-            least = bare + (weights if isinstance(weights, int) else 0)
-            raise ValueError(
-                f"max_bytes={most:,} is too small for this page of {self._name}: the least "
-                f"possible is about {least:,}."
-            )
-        html = self._html(rest, weights)
-        return Page(
-            html,
-            _layers(weights),
-            left_out_words(weights.left_out) if weights else (),
-            weights.coding.relative_error if weights else 0.0,
-            weights.coding.least if weights else 0.0,
-            error_words(weights),
-        )
+        room = most - bare
+        while True:
+            weights = self._weights(room)
+            if isinstance(weights, int) or (weights is None and bare > most):
+                least = bare + (weights if isinstance(weights, int) else 0)
+                raise ValueError(
+                    f"max_bytes={most:,} is too small for this page of {self._name}: the least "
+                    f"possible is about {least:,}."
+                )
+            html = self._html(rest, weights)
+            excess = len(html.encode("utf-8")) - most
+            if excess <= 0:
+                return _page(html, weights)
+            room -= excess  # what is said of the layers was estimated before it was written
 
     def _rest(self) -> dict[str, Any]:
         """Return everything but the attention."""
@@ -196,7 +194,7 @@ class _Maker:
             whole["state"] = {**self._state, "scene": _scene_of(self._state["scene"], weights)}
             data |= {str(layer.about["element"]): layer.text for layer in weights.layers}
         data["gh-contents"] = squeezed(parts.as_json(whole))
-        said = self._said()
+        said = self._said
         return Document(
             title=self._title,
             theme=self._theme,
@@ -219,6 +217,7 @@ class _Maker:
         name = self._model.partition(" · ")[0]
         return name.removeprefix("demo ") if name.startswith("demo ") else ""
 
+    @cached_property
     def _said(self) -> Said:
         texts = {}
         if self._trace is not None:
@@ -227,6 +226,18 @@ class _Maker:
         notice = str(self._view.scene.get("notice", ""))
         lines = self._view.in_words()
         return Said(self._name, self._model, notice, texts, lines, self._poster)
+
+
+def _page(html: str, weights: StoredWeights | None) -> Page:
+    coding = weights.coding if weights else None
+    return Page(
+        html,
+        _layers(weights),
+        left_out_words(weights.left_out) if weights else (),
+        coding.relative_error if coding else 0.0,
+        coding.least if coding else 0.0,
+        error_words(weights),
+    )
 
 
 def _layers(weights: StoredWeights | None) -> dict[str, tuple[int, ...]]:

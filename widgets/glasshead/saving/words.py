@@ -75,7 +75,7 @@ def text_html(title: str, said: Said) -> str:
     return "\n".join(
         [
             f"<h1>{escape(title)}</h1>",
-            f"<p>{escape(said.view)} of {escape(said.model)}.</p>",
+            "" if said.model in title else f"<p>{escape(said.view)} of {escape(said.model)}.</p>",
             notice,
             _picture(said),
             texts,
