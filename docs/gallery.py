@@ -11,7 +11,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glasshead import (
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / root) for root in ("widgets", "kernel_backend")]
+
+from glasshead import (  # noqa: E402
     AttentionLines,
     FusedAttentionMatrix,
     HeadFinder,
@@ -23,14 +26,14 @@ from glasshead import (
     explore,
     story,
 )
-from glasshead_backend.demo import DECODER_TEXT, SOURCE_TEXT, TARGET_TEXT
+from glasshead_backend.demo import DECODER_TEXT, SOURCE_TEXT, TARGET_TEXT  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from glasshead.view import View
 
-FOLDER = Path(__file__).parent / "_live" / "live"
+FOLDER = ROOT / "docs" / "_live" / "live"
 MOST_BYTES = 1_500_000
 """A page of the site stays readable on a phone's connection."""
 
@@ -44,14 +47,14 @@ def _lesson() -> View:
             ("The text says everything twice. All heads of layer 0 together.", {"heads": []}),
             StoryStep(
                 "One head of layer 1 has learned a trick. The second “white” is pinned.",
-                {"layer": 1, "heads": [3], "selected": [34]},
+                {"layer": 1, "heads": [3], "selected": [33]},
                 ask="Which word does it look at most?",
                 answer="whale",
                 choices=("white", "whale", "the"),
                 because="It looks at what came behind the same word the first time, to copy it.",
             ),
             (
-                "So the second half is no surprise: in the strip it is much lighter than the first.",
+                "So the second half is no surprise: in the strip it is lighter than the first.",
                 {"layer": 1, "heads": [3]},
             ),
         ],

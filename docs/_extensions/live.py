@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from gallery import FOLDER  # noqa: E402
+from gallery import FOLDER
 
 _FRAME = """\
 <figure class="live">
@@ -29,7 +29,7 @@ _FRAME = """\
 
 
 class Live(SphinxDirective):
-    """``{live} NAME``: the view that `docs/gallery.py` makes by this name; its title is the text."""
+    """``{live} NAME``: the view that `docs/gallery.py` makes by this name, with a title."""
 
     required_arguments = 1
     has_content = True

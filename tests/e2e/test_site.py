@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
+from playwright.sync_api import expect
 from sphinx.util.inventory import InventoryFile
 
 import glasshead
@@ -181,6 +183,27 @@ def _note(wrong: list[str], url: str, address: str) -> None:
 def _note_failed(wrong: list[str], request: Request) -> None:
     if request.failure != "net::ERR_ABORTED":  # the page was left before its icon was there
         wrong.append(f"{request.failure}: {request.url}")
+
+
+def test_live_views_are_drawn_and_answer_a_click(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{address}gallery.html")
+    frames = page.locator("iframe")
+    assert frames.count() == len(list((SITE / "live").glob("*.html")))
+    for i in range(frames.count()):
+        frames.nth(i).scroll_into_view_if_needed()
+        view = frames.nth(i).content_frame.locator(".gh").first
+        expect(view).to_be_visible()
+        expect(view.locator(".gh-banner:visible")).to_have_text([])
+    lines = page.frame_locator('iframe[src$="/lines.html"]')
+    lines.locator('[data-action="layer-previous"]').click()
+    expect(lines.locator(".gh").first).to_have_attribute("data-frame", re.compile("^0:"))
+    lesson = page.frame_locator('iframe[src$="/lesson.html"]')
+    lesson.locator('[data-action="story-next"]').click()
+    expect(lesson.get_by_text("Which word does it look at most?")).to_be_visible()
+    lesson.locator('[data-choice="whale"]').click()
+    expect(lesson.get_by_role("status").get_by_text("Right.")).to_be_visible()
+    page.close()
 
 
 def test_formulas_are_set_in_fonts_of_the_site(browser: Browser, address: str) -> None:
