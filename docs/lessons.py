@@ -1,6 +1,6 @@
 """Make pages of the course: every notebook of examples/ is run, and what it shows is written down.
 
-    python docs/lessons.py [WORD ...]       # all, or the notebooks whose names have one of the words
+    python docs/lessons.py [WORD ...]       # all, or those whose names have one of the words
 
 Writes docs/lessons/NAME.md, and each view that a cell shows as a page without a kernel, as it is
 when the cell has run, into docs/_live. Cells share their names; what a cell says and what its last
@@ -15,12 +15,14 @@ import io
 import json
 import re
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gallery import FOLDER, MOST_BYTES, ROOT
 
 from glasshead.view import View
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PAGES = ROOT / "docs" / "lessons"
 HEIGHTS = {"Explorer": 860, "PerplexityStrip": 480, "TokenTable": 520}
