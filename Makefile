@@ -72,6 +72,8 @@ layers-page: $(VENV)/.dev
 
 # A warning is an error, and so is a reference that leads nowhere.
 site: $(VENV)/.dev node_modules/.installed $(BUNDLE)
+	$(BIN)/python docs/gallery.py
+	$(BIN)/python docs/lessons.py
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -b html docs $(SITE)
 
 architectures: $(VENV)/.dev ## compare attention of every architecture with eager: docs/architectures.md
@@ -83,7 +85,7 @@ build: $(VENV)/.dev node_modules/.installed ## build the wheel and the sdist int
 	$(BIN)/python -m build
 
 clean: ## remove what was built (the environments stay)
-	rm -rf dist build $(STATIC) gallery/recorded gallery/dist docs/_build .artifacts
+	rm -rf dist build $(STATIC) gallery/recorded gallery/dist docs/_build docs/_live docs/lessons/[0-9]*.md .artifacts
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 
 chromium:

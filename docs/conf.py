@@ -28,6 +28,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "numpydoc",
     "formulas",
+    "live",
     "outside_links",
     "reference",
 ]
@@ -54,6 +55,7 @@ html_title = "Glasshead"
 html_theme = "furo"
 html_favicon = "_static/mark.svg"
 html_static_path = ["_static"]
+html_extra_path = ["_live"]  # what gallery.py has saved
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False

@@ -110,6 +110,7 @@ export class SavedPage implements InsteadOfKernel {
   // ── Pictures ──────────────────────────────────────────────────────────────────────────────────
 
   #axes(state: State): Record<string, unknown> {
+    if (this.#role === "none") return {}; // a table of tokens has none
     const { axes, kind, unit } = state;
     if (!("kind" in axes) || (axes.kind === kind && axes.unit === unit)) return {};
     if (this.#role === "matrix") return {};

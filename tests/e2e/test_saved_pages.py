@@ -76,6 +76,7 @@ def test_a_table_of_tokens_is_a_page_too(browser: Browser, tmp_path: Path) -> No
     TokenTable(Lens.demo("decoder"), DECODER_TEXT).save_html(path)
     with opened(browser, path) as page:
         expect(page.page.locator(".gh")).to_contain_text("whale")
+        expect(page.page.locator(".gh-banner")).to_have_count(0)
 
 
 def test_layers_heads_units_and_panes_answer_as_with_a_kernel(

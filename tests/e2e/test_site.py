@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import shlex
 import subprocess
 import sys
@@ -14,9 +15,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
-from sphinx.util.inventory import InventoryFile
+from playwright.sync_api import expect
 
 import glasshead
+from glasshead.explorer import PANES
+from glasshead.names import settable_traits
+from glasshead.view import View
 from test_documents import commands_of
 
 if TYPE_CHECKING:
@@ -32,6 +36,10 @@ LOOKED_AT = (
     "index",
     "tutorial",
     "how-to/own-model",
+    "how-to/publish",
+    "lessons/index",
+    "lessons/4-induction-head",
+    "lessons/7-exercises",
     "gallery",
     "views",
     "statistics",
@@ -50,7 +58,11 @@ LOOKED_AT = (
     "search",
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.version_info < (3, 11), reason="Sphinx 9 needs Python 3.11"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +137,9 @@ def test_every_link_of_the_site_leads_somewhere(site: Path) -> None:
 
 
 def test_everything_public_is_in_the_reference(site: Path) -> None:
+
+    from sphinx.util.inventory import InventoryFile  # noqa: PLC0415  there from Python 3.11 on
+
     inventory = InventoryFile.load(
         (site / "objects.inv").open("rb"), "", lambda base, path: f"{base}/{path}"
     )
@@ -138,6 +153,17 @@ def test_everything_public_is_in_the_reference(site: Path) -> None:
         if not name.startswith("_") and f"glasshead.{owner.__name__}.{name}" not in described
     }
     assert not missing
+
+
+def test_every_trait_of_every_view_is_described(site: Path) -> None:
+    described = (site / "api" / "views.html").read_text(encoding="utf-8")
+    views = [
+        one for one in vars(glasshead).values() if isinstance(one, type) and issubclass(one, View)
+    ]
+    names = {name for view in views for name in settable_traits(view, View)}
+    own = {name for name in names if not name.startswith(tuple(f"{pane}_" for pane in PANES))}
+    assert len(own) > 30
+    assert not {name for name in own if f'<span class="pre">{name}</span>' not in described}
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -181,6 +207,27 @@ def _note(wrong: list[str], url: str, address: str) -> None:
 def _note_failed(wrong: list[str], request: Request) -> None:
     if request.failure != "net::ERR_ABORTED":  # the page was left before its icon was there
         wrong.append(f"{request.failure}: {request.url}")
+
+
+def test_live_views_are_drawn_and_answer_a_click(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{address}gallery.html")
+    frames = page.locator("iframe")
+    assert frames.count() == (ROOT / "docs" / "gallery.md").read_text("utf-8").count("```{live}")
+    for i in range(frames.count()):
+        frames.nth(i).scroll_into_view_if_needed()
+        view = frames.nth(i).content_frame.locator(".gh").first
+        expect(view).to_be_visible()
+        expect(view.locator(".gh-banner:visible")).to_have_text([])
+    lines = page.frame_locator('iframe[src$="/lines.html"]')
+    lines.locator('[data-action="layer-previous"]').click()
+    expect(lines.locator(".gh").first).to_have_attribute("data-frame", re.compile("^0:"))
+    lesson = page.frame_locator('iframe[src$="/lesson.html"]')
+    lesson.locator('[data-action="story-next"]').click()
+    expect(lesson.get_by_text("Which word does it look at most?")).to_be_visible()
+    lesson.locator('[data-choice="whale"]').click()
+    expect(lesson.get_by_role("status").get_by_text("Right.")).to_be_visible()
+    page.close()
 
 
 def test_formulas_are_set_in_fonts_of_the_site(browser: Browser, address: str) -> None:
