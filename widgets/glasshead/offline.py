@@ -130,7 +130,7 @@ def execute(notebook: dict[str, Any], folder: Path) -> dict[str, Any]:
         from nbclient.exceptions import CellExecutionError  # noqa: PLC0415
     except ImportError:
         raise OfflineError("--execute needs nbclient: pip install nbclient") from None
-    parsed: Any = nbformat.from_dict(notebook)
+    parsed: Any = nbformat.reads(json.dumps(notebook), as_version=4)
     client: Any = NotebookClient(parsed, resources={"metadata": {"path": str(folder)}})
     try:
         client.execute(env={**os.environ, _FALLBACK: "page"})
@@ -152,7 +152,7 @@ def as_html(notebook: dict[str, Any], title: str) -> str:
         from nbconvert import HTMLExporter  # noqa: PLC0415
     except ImportError:
         raise OfflineError("--html needs nbconvert: pip install nbconvert") from None
-    parsed: Any = nbformat.from_dict(notebook)
+    parsed: Any = nbformat.reads(json.dumps(notebook), as_version=4)
     html, _ = HTMLExporter().from_notebook_node(parsed, {"metadata": {"name": title}})
     return html
 
