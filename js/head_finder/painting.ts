@@ -139,7 +139,7 @@ export function paintLarge(canvas: HTMLCanvasElement, large: Large, { tables }: 
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d");
-  if (!context) return;
+  if (!context || width * height === 0) return;
   const image = context.createImageData(width, height);
   const pixels = new Uint32Array(image.data.buffer);
   const [weight, sink] = [packed(tables.weight), packed(tables.sink)];

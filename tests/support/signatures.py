@@ -25,6 +25,8 @@ def signatures() -> str:
 
 def _lines(name: str, thing: Any) -> list[str]:
     is_class = inspect.isclass(thing)
+    if not callable(thing):
+        return [name]
     met = is_class and (
         name in ONLY_MET or name.endswith(("Result", "Statistics")) or issubclass(thing, Exception)
     )

@@ -196,12 +196,12 @@ class Explorer(_Carrier):
 
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture of the first pane that is shown."""
-        return (self._in_view() or self.views)[0].to_frame()
+        return (self.in_view or self.views)[0].to_frame()
 
     def in_words(self) -> list[str]:
         """Return what the panes that are shown say."""
         said: dict[str, None] = {}
-        for view in self._in_view():
+        for view in self.in_view:
             # Lines and matrix have much in common.
             said |= dict.fromkeys(view.in_words())
         return list(said)
@@ -214,7 +214,7 @@ class Explorer(_Carrier):
         parts = [
             f"# {_TITLES[name]}\n{named(name, view.code())}"
             for name, view in self._views.items()
-            if view in self._in_view()
+            if view in self.in_view
         ]
         return "\n\n".join(parts)
 
@@ -244,7 +244,9 @@ class Explorer(_Carrier):
         told = traitlets.Bunch(change, owner=self, name=f"{name}_{change['name']}")
         self.notify_change(told)
 
-    def _in_view(self) -> list[Any]:
+    @property
+    def in_view(self) -> list[Any]:
+        """The panes that are in view now."""
         names = [self.large] if self.large else self.panes
         return [view for name, view in self._views.items() if name in names]
 
@@ -254,7 +256,7 @@ class Explorer(_Carrier):
     def _show_panes(self, _: object = None) -> None:
         """Draw the panes that are in view now, where they are not up to date."""
         with self._lock:
-            in_view = self._in_view()
+            in_view = self.in_view
             for name, view in self._views.items():
                 # The layer slider lies on the chart's picture, whether or not that is in view.
                 view.is_shown = view in in_view or (name == "chart" and not view.is_slow)

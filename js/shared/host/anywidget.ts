@@ -9,6 +9,7 @@ import type { AnyModel, AnyWidget } from "@anywidget/types";
 import { createSchedule } from "../schedule";
 import type { ViewState } from "../state";
 import { VIEW_TRAITS, type View, type ViewClass } from "../view";
+import { checked } from "./checked";
 import { type Host, same } from "./host";
 import { createPassing, PASSING, type Passing } from "./passing";
 import { answerPictures } from "./pictures";
@@ -49,7 +50,13 @@ export function mount<S extends ViewState>(
   const names = [...Object.keys(VIEW_TRAITS), ...Object.keys(viewClass.traits)] as (keyof S &
     string)[];
   let view: View<S> | null = null;
-  const update = (changed: Partial<S>): void => view?.update(changed);
+  const update = (changed: Partial<S>): void => {
+    try {
+      view?.update(changed);
+    } catch (error) {
+      tellFailure(el, viewClass.title, error);
+    }
+  };
   const host = createHost<S>(model, names, update, signal, el, passing);
   signal.addEventListener("abort", () => view?.destroy());
   try {
@@ -57,11 +64,16 @@ export function mount<S extends ViewState>(
     el.classList.add("gh-place");
     view = new viewClass(el, host);
   } catch (error) {
-    // A cell that stays blank tells nobody anything.
-    const words = error instanceof Error ? error.message : String(error);
-    el.append(`${viewClass.title} could not be drawn: ${words}`);
-    console.error(error);
+    tellFailure(el, viewClass.title, error);
   }
+}
+
+/** A cell that stays blank, or shows an old picture, tells nobody anything. */
+function tellFailure(el: HTMLElement, title: string, error: unknown): void {
+  const words = error instanceof Error ? error.message : String(error);
+  const said = `${title} could not be drawn: ${words}`;
+  if (!el.textContent?.includes(said)) el.append(said);
+  console.error(error);
 }
 
 /** Wraps a model: a state snapshot, changes gathered per animation frame, and the wire. */
@@ -87,20 +99,34 @@ export function createHost<S extends object>(
     changed.add(name);
     schedule.request(report);
   };
+  /** The model's value; what cannot be drawn is not, and the view says why. */
+  const read = <K extends keyof S & string>(name: K): S[K] => {
+    const { value, wrong } = checked(name, model.get(name));
+    if (wrong) complaint = wrong;
+    return value as S[K];
+  };
+  let complaint = "";
+  const complain = (): void => {
+    const error = "error" as keyof S & string;
+    if (complaint && traits.includes(error)) take(error, complaint as S[keyof S & string]);
+  };
   const takeBack = (held: object): void => {
-    for (const name of Object.keys(held) as (keyof S & string)[]) take(name, model.get(name));
+    for (const name of Object.keys(held) as (keyof S & string)[]) take(name, read(name));
   };
   for (const name of traits) {
-    state[name] = model.get(name);
+    state[name] = read(name);
     // One listener per trait: space-separated event names never fire in some hosts.
     const changed = (): void => {
       passing.drop(name);
       // What the pointer was on in another text is no place in this one.
       if (name === "scene") takeBack(passing.release());
-      take(name, model.get(name));
+      complaint = "";
+      take(name, read(name));
+      complain();
     };
     listen(model, `change:${name}`, changed, signal);
   }
+  complain();
   const wire = createWire(
     { ...portOf(model, el, signal), greeting: () => greeting(state) },
     signal,

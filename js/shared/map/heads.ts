@@ -116,7 +116,7 @@ function paintTile(tile: HTMLButtonElement, head: number, props: HeadsProps): vo
   if (canvas.width !== size) canvas.width = size;
   if (canvas.height !== size) canvas.height = size;
   const context = canvas.getContext("2d");
-  if (!context) return;
+  if (!context || size === 0) return;
   const image = context.createImageData(size, size);
   const own = new Uint8Array(size * size);
   for (let i = 0; i < own.length; i++) own[i] = values[head * size * size + i] ?? 0;

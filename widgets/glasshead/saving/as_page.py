@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
 
 from glasshead.saving.document import in_a_frame
+from glasshead.saving.fallback import StaticView, fallback_html
+from glasshead.saving.options import Fallback, options
 from glasshead.saving.saved_page import check_page, page_of, page_path
 
 if TYPE_CHECKING:
@@ -96,6 +98,39 @@ class AsPage:
         """
         html = self.to_html(max_bytes=max_bytes, title=title, theme=theme)
         return in_a_frame(html, title or repr(self).partition(":")[0], height)
+
+    def static(self, kind: Fallback | None = None) -> StaticView:
+        """Return something that shows the view without a kernel, and nothing else.
+
+        As a cell's last value it is what converters, course books and code hosts show, whatever
+        widgets they know.
+
+        Parameters
+        ----------
+        kind : {"page", "poster"}, optional
+            "page" is interactive where scripts run: the page of :meth:`save_html` in a frame, of
+            at most 1.5 MB. "poster" is a still picture with words, of at most 60 kB. Default:
+            ``glasshead.options.fallback``, or "page" where that is None.
+        """
+        chosen = kind or options.fallback or "page"
+        if chosen not in get_args(Fallback):
+            raise ValueError(f'kind is "page" or "poster", got {kind!r}.')
+        self._finish()
+        with self._lock:
+            return StaticView(fallback_html(cast("View", self), chosen), repr(self))
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Show the live view, and beside it what hosts without widgets show."""
+        shown: Any = super()._repr_mimebundle_(**kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+        if options.fallback is None or shown is None:
+            return shown
+        data, metadata = shown if isinstance(shown, tuple) else (shown, {})
+        try:
+            with self._lock:
+                html = fallback_html(cast("View", self), options.fallback)
+        except Exception:  # noqa: BLE001  a view that has no poster is live all the same
+            return shown
+        return {**data, "text/html": html}, metadata
 
     def _page(self, **how: Any) -> Page:
         check_page(**how)

@@ -13,6 +13,7 @@ from glasshead.saving.document import Document, PageTheme
 from glasshead.saving.weights import squeezed, stored_weights
 from glasshead.saving.words import (
     Said,
+    demo_of,
     error_words,
     foot_html,
     left_out_words,
@@ -207,15 +208,10 @@ class _Maker:
                 said,
                 error=error_words(weights),
                 left_out=left_out_words(weights.left_out) if weights else (),
-                live=live_code(self._state, self._name, self._demo()),
+                live=live_code(self._state, self._name, demo_of(self._model)),
                 version=_version(),
             ),
         ).html()
-
-    def _demo(self) -> str:
-        """Return the demo model that is shown; "" = another."""
-        name = self._model.partition(" · ")[0]
-        return name.removeprefix("demo ") if name.startswith("demo ") else ""
 
     @cached_property
     def _said(self) -> Said:

@@ -121,3 +121,9 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
     named = [f"{name}={state[name]!r}" for name in names if state.get(name)]
     arguments = ", ".join([f"{lens}.trace(text)", *named]).replace("'", '"')
     return f"from glasshead import Lens, {call}; {call}({arguments})"
+
+
+def demo_of(model: str) -> str:
+    """Return the demo model that is shown; "" = another."""
+    name = model.partition(" · ")[0]
+    return name.removeprefix("demo ") if name.startswith("demo ") else ""

@@ -1,0 +1,241 @@
+"""Still pictures of views from the numbers of their frames: no browser draws them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glasshead.saving.svg import (
+    LETTER,
+    WIDTH,
+    between,
+    css,
+    image,
+    inert,
+    n_letters,
+    sheet,
+    shortened,
+    text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from glasshead.view import View
+
+_BLUE, _ORANGE, _RED = (23, 78, 166), (176, 84, 0), (222, 84, 54)
+_SERIES = ("#1f66c2", "#b35400", "#1b7f5c", "#8a3ea8", "#596069")
+_LINE = 17
+_MOST_TOKENS = 400
+_MOST_ROWS = 40
+_MOST_LINES = 200
+_MOST_IMAGE = 128
+"""Pixels of a map on an axis; larger ones are pooled to the largest."""
+_LABEL = 12
+"""Letters of a label."""
+
+
+def still_pictures(view: View) -> list[tuple[str, str]]:
+    """Return the pictures of a view as SVG, each after a few words on what it shows.
+
+    Empty where nothing is drawn yet.
+    """
+    panes: list[Any] | None = getattr(view, "in_view", None)
+    found: list[tuple[str, str]] = []
+    for pane in [view] if panes is None else panes:
+        draw = _DRAW.get(str(pane.frame.get("kind")))
+        if draw is not None:
+            found.append(draw(pane))
+    return found
+
+
+def _array(packed: Any) -> NDArray[Any]:
+    return np.frombuffer(packed["data"], packed["dtype"]).reshape(packed["shape"])
+
+
+def _labels(view: Any, side: str) -> list[str]:
+    return [shortened(label.strip() or label, _LABEL) for label in view.axes[side]["labels"]]
+
+
+def _lines(view: Any) -> tuple[str, str]:
+    queries, keys = _labels(view, "query"), _labels(view, "key")
+    table = view.to_frame()
+    near = table[
+        (table["source_position"] < _MOST_ROWS) & (table["target_position"] < _MOST_ROWS)
+    ].head(_MOST_LINES)
+    left, right = 8 + _LABEL * LETTER, WIDTH - 8 - _LABEL * LETTER
+    parts = [_column(left, queries, "end"), _column(right, keys, "start")]
+    for row, key, weight in zip(
+        near["source_position"], near["target_position"], near["weight"], strict=True
+    ):
+        a, b = _middle(row), _middle(key)
+        parts.append(
+            f'<line x1="{left + 8:.0f}" y1="{a:.0f}" x2="{right - 8:.0f}" y2="{b:.0f}" '
+            f'stroke="#174ea6" stroke-width="1.5" stroke-opacity="{max(0.06, weight):.2f}"/>'
+        )
+    rows = min(_MOST_ROWS, max(len(queries), len(keys)))
+    words = f"Each line goes from a {view.unit} to one it looks at: the darker, the more"
+    if len(near) < len(table):
+        words += f". {len(near)} of {len(table):,} lines are drawn"
+    if max(len(queries), len(keys)) > _MOST_ROWS:
+        words += f", among the first {_MOST_ROWS} {view.unit}s"
+    return words, sheet(rows * _LINE + 8, *parts)
+
+
+def _middle(row: int) -> float:
+    return 4 + (row + 0.5) * _LINE
+
+
+def _column(x: float, labels: Sequence[str], anchor: str) -> str:
+    shown = labels[:_MOST_ROWS]
+    return "".join(text(x, _middle(i) + 4, one, anchor=anchor) for i, one in enumerate(shown))
+
+
+def _matrix(view: Any) -> tuple[str, str]:
+    frame = view.frame
+    numbers = (_array(frame["values"]).astype(np.float32) - frame["zero"]) * _array(
+        frame["row_scale"]
+    )[:, None]
+    n_rows, n_columns = numbers.shape
+    pooled = _pooled(numbers)
+    most = float(np.abs(numbers).max(initial=0)) or 1.0
+    share = np.sqrt(np.abs(pooled) / most)
+    colours = between(share, _BLUE)
+    if frame["zero"]:
+        colours = np.where((pooled > 0)[..., None], between(share, _ORANGE), colours)
+    has_labels = max(n_rows, n_columns) <= _MOST_ROWS
+    cell = _LINE if has_labels else 440 / max(n_rows, n_columns)
+    left = 8 + _LABEL * LETTER if has_labels else 4
+    top = left - 2 if has_labels else 4
+    parts = [image(left, top, n_columns * cell, n_rows * cell, colours)]
+    if has_labels:
+        for i, label in enumerate(_labels(view, "query")):
+            parts.append(text(left - 4, top + (i + 0.5) * cell + 4, label, anchor="end"))
+        for i, label in enumerate(_labels(view, "key")):
+            x = left + (i + 0.5) * cell + 4
+            turned = f'<g transform="rotate(-90 {x:.1f} {top - 4:.1f})">'
+            parts.append(f"{turned}{text(x, top - 4, label)}</g>")
+    sign = "blue below 0, orange above; full" if frame["zero"] else "the darkest"
+    words = f"Rows look at columns: {sign} is {most:.2g} ({frame['title']})"
+    return words, sheet(top + n_rows * cell + 6, *parts)
+
+
+def _pooled(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return a map with at most so many pixels on an axis, each the largest in size of its own."""
+    for axis in (0, 1):
+        step = -(-numbers.shape[axis] // _MOST_IMAGE)
+        if step > 1:
+            starts = np.arange(0, numbers.shape[axis], step)
+            high = np.maximum.reduceat(numbers, starts, axis)
+            low = np.minimum.reduceat(numbers, starts, axis)
+            numbers = np.where(high >= -low, high, low)
+    return numbers
+
+
+def _heads(view: Any) -> tuple[str, str]:
+    frame = view.frame
+    patterns = _array(frame["patterns"])
+    step = -(-max(patterns.shape[2:]) // 24)
+    small = patterns[:, :, ::step, ::step]
+    layers, heads, rows, columns = small.shape
+    left = 8 + 9 * LETTER
+    width = min(48.0, (WIDTH - left - 4) / heads)
+    spaced = np.full((layers, heads, rows + 1, columns + 1, 3), 255, np.uint8)
+    spaced[:, :, :rows, :columns] = between(small / 255, _BLUE, (238, 240, 243))
+    sheet_of = spaced.transpose(0, 2, 1, 3, 4).reshape(
+        layers * (rows + 1), heads * (columns + 1), 3
+    )
+    numbers = _array(frame["layers"]).tolist()
+    parts = [image(left, 20, heads * width, layers * width, sheet_of)]
+    parts += [
+        text(left - 6, 20 + (i + 0.5) * width + 4, f"layer {number}", anchor="end")
+        for i, number in enumerate(numbers)
+        if width >= _LINE or i % 2 == 0
+    ]
+    parts.append(text(left, 14, f"heads 0-{heads - 1}"))
+    return "A pattern of every head, each on a scale of its own", sheet(26 + layers * width, *parts)
+
+
+def _chart(view: Any) -> tuple[str, str]:
+    frame = view.frame
+    mean = _array(frame["mean"]).astype(float)
+    layers = _array(frame["layers"]).tolist()
+    is_log = frame["scale"] == "log" and bool((mean[np.isfinite(mean)] > 0).all())
+    height = np.log10(mean) if is_log else mean
+    known = height[np.isfinite(height)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    span = (high - low) or 1.0
+    left, right, top, bottom = 70, WIDTH - 12, 24 + _LINE * len(frame["series"]), 320
+
+    def at(i: int, value: float) -> tuple[float, float]:
+        x = left + (right - left) * (i / max(1, len(layers) - 1))
+        return x, bottom - (bottom - top) * (value - low) / span
+
+    parts = [f'<path d="M{left} {top}V{bottom}H{right}" stroke="#8a919b" fill="none"/>']
+    for value, y in ((high, top), (low, bottom)):
+        said = f"{10**value if is_log else value:.3g}"
+        parts.append(text(left - 6, y + 4, said, anchor="end"))
+    parts.append(text(left, bottom + 18, f"layer {layers[0]}"))
+    parts.append(text(right, bottom + 18, str(layers[-1]), anchor="end"))
+    for number, (series, row) in enumerate(zip(frame["series"], height, strict=True)):
+        colour = _SERIES[number % len(_SERIES)]
+        places = [at(i, value) for i, value in enumerate(row.tolist()) if np.isfinite(value)]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places)
+        parts.append(f'<g fill="{colour}">{dots}</g>')
+        parts.append(text(left, 16 + number * _LINE, series["label"], fill=colour))
+    unit = f", {frame['unit']}" if frame["unit"] else ""
+    scale = ", log scale" if is_log else ""
+    return f"{frame['title']}{unit}, by layer{scale}", sheet(bottom + 28, *parts)
+
+
+def _strip(view: Any) -> tuple[str, str]:
+    frame = view.frame
+    bits = _array(frame["surprisal"]) / np.log(2)
+    texts = frame["texts"][:_MOST_TOKENS]
+    grounds = [css(one) for one in between(bits / 12, _RED)[: len(texts)]]
+    more = f"; the first {_MOST_TOKENS} of {len(bits):,} tokens" if len(bits) > len(texts) else ""
+    words = f"The redder a token, the more it surprised the model: white 0, full 12 bits{more}"
+    return words, _flow(texts, grounds)
+
+
+def _tokens(view: Any) -> tuple[str, str]:
+    texts = view.frame["texts"]
+    shown = texts[:_MOST_TOKENS]
+    grounds = [("#dce8fb", "#fdebd3")[i % 2] for i in range(len(shown))]
+    more = f"; the first {_MOST_TOKENS} of {len(texts):,}" if len(texts) > len(shown) else ""
+    return f"Tokens, each on a ground of its own{more}", _flow(shown, grounds)
+
+
+def _flow(texts: Sequence[str], grounds: Sequence[str]) -> str:
+    """Write a text, each token on its ground."""
+    parts: list[str] = []
+    left, y = 4.0, 4.0
+    x = left
+    for token, ground in zip(texts, grounds, strict=True):
+        said = shortened(inert(token), 80)
+        width = max(1, n_letters(said)) * LETTER
+        if x + width > WIDTH - left and x > left:
+            x, y = left, y + _LINE + 3
+        parts.append(
+            f'<rect x="{x:.1f}" y="{y:.0f}" width="{width:.1f}" height="{_LINE}" fill="{ground}"/>'
+        )
+        parts.append(text(x, y + 13, said))
+        x += width
+        if "\n" in token:
+            x, y = left, y + _LINE + 3
+    return sheet(y + _LINE + 8, *parts)
+
+
+_DRAW: dict[str, Callable[[Any], tuple[str, str]]] = {
+    "lines": _lines,
+    "matrix": _matrix,
+    "heads": _heads,
+    "chart": _chart,
+    "strip": _strip,
+    "tokens": _tokens,
+}
