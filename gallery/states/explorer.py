@@ -72,6 +72,8 @@ STATES = [
     State("two-panes", traces.short, {"panes": ["matrix", "strip"]}, width=1000),
     State("hovered", traces.translated, {"layer": 1, "hovered": 3, "selected": [5]}, width=1000),
     State("busy", traces.short, set={"busy": "drawing the matrix: 40%"}, width=1000),
+    State("error", traces.short, set={"error": traces.WRONG_LAYER}, width=800),
+    State("no-kernel", traces.short, width=800, status="no kernel"),
     State(
         "first",
         traces.short,

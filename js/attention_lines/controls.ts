@@ -6,6 +6,7 @@ import type { Host } from "../shared/host/host";
 import { type HeadPictures, mapHeader } from "../shared/map/header";
 import { formatWeight, percent } from "../shared/numbers";
 import type { Theme } from "../shared/palette";
+import { toolbar } from "../shared/roving";
 import type { Shell } from "../shared/shell";
 import { slider } from "../shared/slider";
 import { hasFrame } from "../shared/state";
@@ -46,6 +47,8 @@ export function createHeader(shell: Shell, host: Host<LinesState>): Header {
     },
     "Rows",
   );
+  const ways = h("div", { class: "al-ways" }, ...rule.ways, turn);
+  toolbar(ways, "Which lines, and how they lie");
   const legend = createLegend(shell);
   const pictures = headPictures();
   return {
@@ -53,12 +56,7 @@ export function createHeader(shell: Shell, host: Host<LinesState>): Header {
       "div",
       { class: "al-filters" },
       map.heads,
-      h(
-        "div",
-        { class: "al-rule" },
-        ...rule.elements,
-        h("div", { class: "al-ways" }, ...rule.ways, turn),
-      ),
+      h("div", { class: "al-rule" }, ...rule.elements, ways),
     ),
     setScale: legend.setScale,
     update(state, theme, lines, shown) {

@@ -3,6 +3,7 @@
 import { button, type Child, h } from "../shared/dom";
 import type { Host, PaneWords } from "../shared/host/host";
 import { type PaneHost, paneHost } from "../shared/host/pane";
+import { toolbar } from "../shared/roving";
 import { hasFrame, type MapState } from "../shared/state";
 import type { View, ViewClass } from "../shared/view";
 import { type ExplorerState, PANES, type PaneName, paneTraits, SHARED } from "./state";
@@ -154,5 +155,7 @@ export function paneTools(title: string, tools: Tools): HTMLElement {
     ? tool("put-back", `Put ${title} back among the others`, tools.putBack, "⤡")
     : tool("enlarge", `Make ${title} large`, tools.enlarge, "⤢");
   const hide = tool("hide", `Hide ${title}`, tools.hide, "×");
-  return h("div", { class: "ex-pane-tools" }, size, !large && hide);
+  const element = h("div", { class: "ex-pane-tools" }, size, !large && hide);
+  toolbar(element, `Size of ${title}`);
+  return element;
 }

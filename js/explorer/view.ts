@@ -4,7 +4,7 @@ import { button, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { commonKeys } from "../shared/keys";
 import { mapCaption } from "../shared/map/caption";
-import { roving } from "../shared/roving";
+import { toolbar } from "../shared/roving";
 import { createShell, type Shell } from "../shared/shell";
 import type { View } from "../shared/view";
 import { type CodePanel, codePanel } from "./code";
@@ -40,10 +40,8 @@ export class ExplorerView implements View<ExplorerState> {
     this.#code = codePanel(host, signal);
     this.#switches = paneSwitches(host);
     this.#panes = new Panes(host, signal, this.#shell);
-    const group = { attrs: { role: "toolbar" }, aria: { label: "Panes" } };
-    const switches = { class: "gh-segmented ex-switches", ...group };
-    const bar = h("div", switches, ...this.#switches.values());
-    roving(bar).refresh();
+    const bar = h("div", { class: "gh-segmented ex-switches" }, ...this.#switches.values());
+    toolbar(bar, "Panes");
     controls.append(bar, this.#code.opener);
     body.append(
       this.#prompt.element,

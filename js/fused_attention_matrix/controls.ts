@@ -4,6 +4,7 @@ import { button, disable, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { mapHeader, ONE_VALUE } from "../shared/map/header";
 import type { Theme } from "../shared/palette";
+import { toolbar } from "../shared/roving";
 import type { Shell } from "../shared/shell";
 import { compareControls } from "./compare";
 import type { MatrixState } from "./state";
@@ -32,10 +33,15 @@ export function createHeader(shell: Shell, host: Host<MatrixState>, zooming: Zoo
   );
   const compare = compareControls(host);
   const zoom = zoomButtons(zooming);
-  shell.controls.append(
-    ...map.elements,
-    h("div", { class: "fm-toggles" }, normalise.element, special.element, compare.toggle),
+  const toggles = h(
+    "div",
+    { class: "fm-toggles" },
+    normalise.element,
+    special.element,
+    compare.toggle,
   );
+  const stops = toolbar(toggles, "What is shown");
+  shell.controls.append(...map.elements, toggles);
   return {
     heads: map.heads,
     compare: compare.element,
@@ -48,6 +54,7 @@ export function createHeader(shell: Shell, host: Host<MatrixState>, zooming: Zoo
       // Where there are none, nothing can be hidden.
       special.element.hidden = !hasSpecial && !state.hide_special;
       compare.update(state);
+      stops.refresh();
     },
   };
 }
@@ -88,11 +95,12 @@ function zoomButtons(zooming: Zooming): {
   const whole = zoom("Whole", "Show the whole matrix", "zoom-reset", zooming.reset);
   const element = h(
     "div",
-    { class: "fm-zoom", attrs: { role: "group" }, aria: { label: "Zoom" } },
+    { class: "fm-zoom" },
     out,
     zoom("+", "Zoom in", "zoom-in", () => zooming.by(1.6)),
     whole,
   );
+  toolbar(element, "Zoom");
   return {
     element,
     setZoomed(zoomed) {

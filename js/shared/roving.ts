@@ -10,7 +10,9 @@ export interface Roving {
 
 /** Makes one stop of the buttons inside an element. */
 export function roving(element: HTMLElement): Roving {
-  const buttons = (): HTMLButtonElement[] => [...element.querySelectorAll("button")];
+  const buttons = (): HTMLButtonElement[] => [
+    ...element.querySelectorAll<HTMLButtonElement>("button:not([hidden])"),
+  ];
   const stopAt = (stop: HTMLButtonElement | undefined): void => {
     for (const button of buttons()) mark(button, "tabindex", button === stop ? "0" : "-1");
   };
@@ -33,6 +35,15 @@ export function roving(element: HTMLElement): Roving {
       stopAt(kept ?? all.find((one) => one.getAttribute("aria-pressed") === "true") ?? all[0]);
     },
   };
+}
+
+/** Makes a toolbar of an element: its buttons belong together, and are one stop. */
+export function toolbar(element: HTMLElement, label: string): Roving {
+  element.setAttribute("role", "toolbar");
+  element.setAttribute("aria-label", label);
+  const stops = roving(element);
+  stops.refresh();
+  return stops;
 }
 
 /** Where a key leads to; null where it is none of ours. */

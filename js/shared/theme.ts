@@ -14,8 +14,12 @@ export interface ThemeWatch {
 
 const DARK_CLASSES = ["dark", "vscode-dark", "vscode-high-contrast"];
 
-/** The trait decides; then what the host declares; then how bright the page behind us is. */
+/**
+ * Where the system has colours of its own, all paper has them: the ink goes by them. Else the trait
+ * decides; then what the host declares; then how bright the page behind us is.
+ */
 export function detectTheme(root: HTMLElement, trait: ThemeTrait): Theme {
+  if (window.matchMedia?.("(forced-colors: active)").matches) return preferredTheme();
   if (trait !== "auto") return trait;
   return declaredTheme() ?? backgroundTheme(root) ?? preferredTheme();
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 STATE = "translation-1400"
-MOST_STOPS = 60
+MOST_STOPS = 45
 """Stops of the Tab key in the whole explorer with four panes: its own controls and theirs; each
 toolbar is one."""
 
@@ -121,7 +122,40 @@ def test_heads_kinds_units_and_sinks_are_chosen(page: Page, root: Locator) -> No
         expect(choice).to_be_focused()
     sinks = root.locator('select[data-action="sinks"]').first
     tab_to(page, root, sinks)
-    expect(sinks).to_be_focused()
+    for key, value in (("End", "hidden"), ("Home", "auto")):
+        page.keyboard.press(key)
+        expect(sinks).to_have_value(value)
+        expect(sinks).to_be_focused()
+
+
+def test_every_kind_of_attention_is_chosen(page: Page, root: Locator) -> None:
+    kinds = root.locator('[data-action="kind"] button')
+    go_to(page, root, kinds.first)
+    for i in range(kinds.count()):
+        page.keyboard.press("Enter")
+        expect(kinds.nth(i)).to_have_attribute("aria-pressed", "true")
+        expect(kinds.nth(i)).to_be_focused()
+        page.keyboard.press("ArrowRight")
+
+
+def test_heads_are_found_sorted_and_picked(page: Page) -> None:
+    page.evaluate("() => { location.hash = 'head-finder' }")
+    finder = page.locator('main [id="head-finder/patterns"] .gh')
+    expect(finder).to_have_attribute("data-ready", "true")
+    go_to(page, finder, finder.locator('[data-action="sort"] [data-value="highest"]'))
+    page.keyboard.press("Enter")
+    expect(page.locator(":focus")).to_have_attribute("aria-pressed", "true")
+    only = finder.locator('[data-action="only-layers"]')
+    tab_to(page, finder, only)
+    page.keyboard.type("1")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    cell = finder.locator(".hf-cell.is-shown")
+    expect(cell).to_have_attribute("data-head", re.compile("^1:"))
+    page.keyboard.press("ArrowRight")
+    chosen = cell.get_attribute("data-head") or ""
+    page.keyboard.press("Enter")
+    expect(finder).to_have_attribute("data-frame", f"{chosen}:token:self")
 
 
 def test_a_text_is_edited_traced_and_taken_back(page: Page, root: Locator) -> None:
@@ -170,15 +204,15 @@ def test_the_code_is_opened_copied_and_closed(page: Page, root: Locator) -> None
 def test_panes_are_hidden_shown_made_large_and_put_back(page: Page, root: Locator) -> None:
     panes = root.locator(".ex-pane")
     pane = root.locator('.ex-pane[data-pane="matrix"]')
-    tab_to(page, root, pane.locator('[data-action="enlarge"]'))
+    go_to(page, root, pane.locator('[data-action="enlarge"]'))
     page.keyboard.press("Enter")
     expect(panes).to_have_count(1)
     assert root.evaluate(_FOCUS) == "shown"
-    tab_to(page, root, pane.locator('[data-action="put-back"]'))
+    go_to(page, root, pane.locator('[data-action="put-back"]'))
     page.keyboard.press("Enter")
     expect(panes).to_have_count(4)
     assert root.evaluate(_FOCUS) == "shown"
-    tab_to(page, root, pane.locator('[data-action="hide"]'))
+    go_to(page, root, pane.locator('[data-action="hide"]'))
     page.keyboard.press("Enter")
     expect(pane).to_have_count(0)
     assert root.evaluate(_FOCUS) == "shown"

@@ -235,10 +235,10 @@ def test_the_matrix_is_enlarged_and_shown_whole(
 ) -> None:
     root = focused(MATRIX)
     whole = root.locator('[data-action="zoom-reset"]')
-    tab_to(page, root.locator('[data-action="zoom-in"]'))
+    go_to(page, root.locator('[data-action="zoom-in"]'))
     page.keyboard.press("Enter")
     expect(whole).not_to_have_attribute("aria-disabled", "true")
-    tab_to(page, whole)
+    go_to(page, whole)
     page.keyboard.press("Enter")
     expect(whole).to_have_attribute("aria-disabled", "true")
     expect(whole).to_be_focused()
