@@ -10,6 +10,7 @@ import type { Drawn } from "./figure";
 import type { Matrix } from "./grid";
 import { sideTitles } from "./readout";
 import type { MatrixState, Scale } from "./state";
+import { massName } from "./words";
 
 const SCALES: readonly Choice<Scale>[] = [
   { value: "sqrt", label: "√", title: "Square-root colours: small weights can be told apart" },
@@ -89,7 +90,7 @@ function swatches(matrix: Matrix): Child[] {
       words,
     );
   const { sinks } = matrix;
-  const aside = `sinks set aside: ${percent(sinks.share)} of the attention`;
+  const aside = `sinks set aside: ${percent(sinks.share)} of ${massName(matrix.frame)}`;
   return [
     matrix.causal && swatch("causal", "masked: comes later"),
     Array.from(matrix.undefinedRows).some(Boolean) &&

@@ -14,6 +14,7 @@ import {
   sideTitles,
   valueWords,
 } from "./readout";
+import type { MatrixFrame } from "./state";
 
 export function captionWords({ unit }: Axes, matrix: Matrix | null): Child[] {
   const head = h("b", {}, "row looks at column");
@@ -49,17 +50,23 @@ function sizeWords({ frame, causal, largest, compare, sinks }: Matrix): string {
   return `${size}; ${what}${apart} ${largestWords}${first ? below : ""}`;
 }
 
+/** What shares are of: the largest weights of several heads add up to more than attention does. */
+export function massName({ title }: MatrixFrame): string {
+  return title.startsWith("maximum") ? "the mass of the largest weights" : "the attention";
+}
+
 function leftOutWords({ frame, sinks, compare }: Matrix): string[] {
   const { hidden, key, pooled } = frame;
   const n = sinks.apart.length;
   const columns = n === 1 ? "1 sink column" : `${n} sink columns`;
   const of = compare ? " of what is compared first" : "";
+  const all = massName(frame);
   return [
     n && sinks.mode === "aside"
-      ? `${columns} set aside: ${percent(sinks.share)} of the attention${of}`
+      ? `${columns} set aside: ${percent(sinks.share)} of ${all}${of}`
       : "",
     n && sinks.mode === "hidden"
-      ? `${columns} hidden (${percent(sinks.share)} of the attention${of}), rows renormalised`
+      ? `${columns} hidden (${percent(sinks.share)} of ${all}${of}), rows renormalised`
       : "",
     hidden.rows || hidden.cols
       ? `special tokens hidden (rows: ${hidden.rows}, columns: ${hidden.cols})`

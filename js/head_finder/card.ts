@@ -1,12 +1,12 @@
 /** One head beside all of them: large, with its numbers. */
 
 import { type Child, fill, h } from "../shared/dom";
-import { formatCount, formatWeight } from "../shared/numbers";
+import { formatWeight } from "../shared/numbers";
 import { drawnAs } from "../shared/save/recorder";
 import type { FinderData, Head, Metric } from "./data";
 import { rankOf } from "./data";
 import { type Atlas, drawPattern, type Large, paintLarge } from "./painting";
-import { capital, headName, ordinal, written } from "./words";
+import { capital, headName, rankWords, written } from "./words";
 
 export interface CardProps {
   readonly atlas: Atlas;
@@ -81,7 +81,7 @@ function numberNodes(data: FinderData, head: Head, drawn: readonly Metric[]): Ch
     const value = metric.of(head);
     const known = Number.isFinite(value);
     const rank = rankOf(data, metric, head);
-    const place = rank === null ? "" : `${ordinal(rank)} of ${formatCount(data.heads.length)}`;
+    const place = rank === null ? "" : rankWords(rank);
     const bar = { width: `${known ? (100 * value) / metric.top : 0}%` };
     const unit = metric.unit && !metric.unit.startsWith("weight") ? ` ${metric.unit}` : "";
     const name = drawn.includes(metric) ? "hf-metric is-drawn" : "hf-metric";

@@ -122,9 +122,17 @@ function compare(a: number, b: number): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** The place of a head's value from the highest on, 1 = none is higher; null without a value. */
-export function rankOf(data: FinderData, metric: Metric, head: Head): number | null {
+/** The place of a head's value among those that have one, the highest first. */
+export interface Rank {
+  /** 1 = none is higher. */
+  place: number;
+  of: number;
+}
+
+/** Null for a head without a value. */
+export function rankOf(data: FinderData, metric: Metric, head: Head): Rank | null {
   const own = metric.of(head);
   if (Number.isNaN(own)) return null;
-  return 1 + data.heads.filter((other) => metric.of(other) > own).length;
+  const values = data.heads.map(metric.of).filter((value) => !Number.isNaN(value));
+  return { place: 1 + values.filter((value) => value > own).length, of: values.length };
 }

@@ -1,7 +1,15 @@
 /** What the finder says of heads, in words. */
 
 import { formatAmount, formatCount, formatWeight } from "../shared/numbers";
-import { type Asked, type FinderData, type Head, type Metric, metricNamed, rankOf } from "./data";
+import {
+  type Asked,
+  type FinderData,
+  type Head,
+  type Metric,
+  metricNamed,
+  type Rank,
+  rankOf,
+} from "./data";
 import type { FinderState } from "./state";
 
 export function headName({ layer, head }: Head): string {
@@ -41,8 +49,13 @@ function metricWords(data: FinderData, metric: Metric, head: Head): string {
   const value = metric.of(head);
   const unit = isWeight(metric) ? "" : ` ${metric.unit}`;
   const rank = rankOf(data, metric, head);
-  const place = rank === null ? "" : ` (${ordinal(rank)} of ${formatCount(data.heads.length)})`;
+  const place = rank === null ? "" : ` (${rankWords(rank)})`;
   return `${metric.label.toLowerCase()} ${written(metric, value)}${rank === null ? "" : unit}${place}`;
+}
+
+/** "2nd of 270". */
+export function rankWords({ place, of }: Rank): string {
+  return `${ordinal(place)} of ${formatCount(of)}`;
 }
 
 /** A head in a sentence, the metrics that are asked for first. */
@@ -81,7 +94,7 @@ function best(metric: Metric | null, shown: readonly Head[]): string {
   return `Highest ${metric.label.toLowerCase()}: ${named.join("; ")}.`;
 }
 
-export function ordinal(n: number): string {
+function ordinal(n: number): string {
   const tens = n % 100;
   const end = tens > 10 && tens < 14 ? "th" : (["th", "st", "nd", "rd"][n % 10] ?? "th");
   return `${formatCount(n)}${end}`;

@@ -324,6 +324,20 @@ test("a small map's numbers are exact without a kernel", async () => {
   expect(find(root, ".fm-value").textContent).toBe("0.4987");
 });
 
+test("a share of the largest weights of several heads is said to be one", async () => {
+  const sinks = {
+    ...FRAME.sinks,
+    mode: "aside" as const,
+    share: 0.616,
+    units: pack([0], "uint32"),
+  };
+  const { root } = show({ frame: { ...FRAME, sinks, title: "maximum of 2 heads" } }, exactCell);
+  await settle();
+  for (const place of [".gh-legend", ".gh-status"]) {
+    expect(find(root, place).textContent).toContain("61.6 % of the mass of the largest weights");
+  }
+});
+
 test("sinks set aside are said with their share, and their columns named apart", async () => {
   const sinks = {
     ...{ ...FRAME.sinks, mode: "aside" as const, share: 0.616 },

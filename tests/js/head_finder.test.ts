@@ -137,7 +137,7 @@ describe("pointing at a head", () => {
     send("pointermove", 0, 1);
     expect(status.textContent).toBe(
       "Layer 0, head 1: previous token 0.90 (1st of 8), head entropy 1.00 bits (7th of 8), " +
-        "induction 0.10 (6th of 8); 0.50 of its attention goes to sinks.",
+        "induction 0.10 (6th of 6); 0.50 of its attention goes to sinks.",
     );
     expect(find(el, ".hf-card-title").textContent).toBe("Layer 0, head 1");
     expect(find(el, '[data-metric="previous_token"]').textContent).toBe("0.90");

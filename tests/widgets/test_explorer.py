@@ -147,6 +147,15 @@ def test_a_hidden_pane_draws_nothing_until_it_is_shown(translation: Trace) -> No
         explorer.panes = ["line"]
 
 
+def test_a_pane_cannot_be_shown_twice(translation: Trace) -> None:
+    explorer = settled(explore(translation, panes=["lines"]))
+    with pytest.raises(TraitError, match="'lines' twice"):
+        explorer.panes = ["lines", "matrix", "lines"]
+    assert explorer.panes == ["lines"]
+    with pytest.raises(TraitError, match="'strip' twice"):
+        explore(translation, panes=["strip", "strip"])
+
+
 def test_the_constructor_does_not_wait_for_slow_pictures_and_says_what_is_drawn(
     translation: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

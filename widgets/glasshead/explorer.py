@@ -194,6 +194,17 @@ class Explorer(_Carrier):
             return required(self, trait.like, name, value)
         return super()._required(name, value)
 
+    @traitlets.validate("panes")
+    def _valid_panes(self, proposal: dict[str, Any]) -> list[str]:
+        panes: list[str] = proposal["value"]
+        twice = next((name for name in panes if panes.count(name) > 1), None)
+        if twice is not None:
+            raise traitlets.TraitError(
+                f"panes has {twice!r} twice: an explorer shows each pane once. For two pictures "
+                "side by side take two views and link_views()."
+            )
+        return panes
+
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture of the first pane that is shown."""
         return (self.in_view or self.views)[0].to_frame()
@@ -209,10 +220,15 @@ class Explorer(_Carrier):
     def code(self) -> str:
         """Return the Python that gives the numbers behind the panes that are shown.
 
-        Each are kept under the pane's name: ``lines``, ``matrix`` ...
+        Each are kept under the pane's name: ``lines``, ``matrix`` ... Of a ``trace``, and where
+        the matrix is compared with another one of that, as ``other``.
         """
+        compare = self.matrix.compare or {}
+        notes = (
+            {"matrix": "; other: the trace that it is compared with"} if "trace" in compare else {}
+        )
         parts = [
-            f"# {_TITLES[name]}\n{named(name, view.code())}"
+            f"# {_TITLES[name]}{notes.get(name, '')}\n{named(name, view.code())}"
             for name, view in self._views.items()
             if view in self.in_view
         ]
