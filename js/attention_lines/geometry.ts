@@ -71,8 +71,6 @@ export interface Geometry extends Parts {
   scroll: number;
   query: Track;
   key: Track;
-  /** Sides whose labels all have the room that they need. */
-  hasRoom?: Readonly<Record<Side, boolean>>;
   /** Each map's own track within a unit: pixels beside its middle. */
   tracks: readonly number[];
 }

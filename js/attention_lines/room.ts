@@ -2,7 +2,6 @@
 
 import { labelText, type Side } from "../shared/map/axis";
 import { labelWidths } from "../shared/map/measure";
-import type { Axis } from "../shared/state";
 import {
   evenTrack,
   type Geometry,
@@ -49,12 +48,8 @@ export function inColumns(
   const height = Math.min(tall, room.height);
   picture.widths ??= labelWidths(picture, ruler.context(), ruler.font);
   const wishes = { ...wishesOf(picture), minimap: height < tall - 1 };
-  const parts = layout(room.width, wishes);
-  const fits = (side: Side, width: number): boolean =>
-    width >= widestLabel(picture[side].axis, ruler);
   return {
-    ...parts,
-    hasRoom: { query: fits("query", parts.queryWidth), key: fits("key", parts.keyWidth) },
+    ...layout(room.width, wishes),
     ...{ horizontal: false, height, scroll },
     query: evenTrack(picture.query.length, rowHeight),
     key: evenTrack(picture.key.length, rowHeight),
@@ -72,27 +67,6 @@ export function inRows(picture: LinesPicture, room: Room, ruler: Ruler, scroll: 
     key: measuredTrack(stretched(sizes.key, room.width - MARGIN), MARGIN),
     tracks: mapTracks(picture.content?.nMaps ?? 1, 20),
   };
-}
-
-const WIDEST = new WeakMap<Axis, number>();
-const MARKS = /[₀-₉]+$/;
-/** Padding of a label, and what a mark may be wider than another. */
-const BESIDE = 16;
-
-/** Pixels that no label is wider than: the words of a long text are far fewer than its tokens. */
-function widestLabel(axis: Axis, ruler: Ruler): number {
-  const known = WIDEST.get(axis);
-  const context = known === undefined ? ruler.context() : null;
-  if (!context) return known ?? Number.POSITIVE_INFINITY;
-  context.font = ruler.font;
-  const labels = axis.labels.map((_, unit) => labelText(axis, unit));
-  const mark = Math.max(0, ...labels.map((label) => MARKS.exec(label)?.[0].length ?? 0));
-  const words = new Set(labels.map((label) => label.replace(MARKS, "")));
-  let widest = 0;
-  for (const word of words) widest = Math.max(widest, context.measureText(word).width);
-  const width = widest + context.measureText("₈".repeat(mark)).width + BESIDE;
-  WIDEST.set(axis, width);
-  return width;
 }
 
 function wishesOf({ widths, content }: LinesPicture): Wishes {

@@ -358,7 +358,6 @@ export class Stage {
         : { left: start, width: size, top: "0px", height: "100%" };
       const { element } = this.#columns[side];
       for (const [name, value] of Object.entries(place)) style(element, name, value);
-      element.classList.toggle("has-room", geometry.hasRoom?.[side] ?? false);
     }
     this.#headings.place(geometry);
   }
