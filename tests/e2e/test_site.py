@@ -221,7 +221,9 @@ def test_live_views_are_drawn_and_answer_a_click(browser: Browser, address: str)
         expect(view.locator(".gh-banner:visible")).to_have_text([])
     lines = page.frame_locator('iframe[src$="/lines.html"]')
     lines.locator('[data-action="layer-previous"]').click()
-    expect(lines.locator(".gh").first).to_have_attribute("data-frame", re.compile("^0:"), timeout=30_000)
+    expect(lines.locator(".gh").first).to_have_attribute(
+        "data-frame", re.compile("^0:"), timeout=30_000
+    )
     lesson = page.frame_locator('iframe[src$="/lesson.html"]')
     lesson.locator('[data-action="story-next"]').click()
     expect(lesson.get_by_text("Which word does it look at most?")).to_be_visible()
