@@ -10,7 +10,8 @@ export interface NdArray {
   shape: readonly number[];
 }
 
-const ITEM_SIZE: Record<Dtype, number> = {
+/** Bytes of an item as it travels. */
+export const ITEM_SIZE: Readonly<Record<Dtype, number>> = {
   uint8: 1,
   uint16: 2,
   uint32: 4,

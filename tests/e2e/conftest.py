@@ -16,7 +16,7 @@ from e2e.lab import LabServer, Notebook, lab_server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,6 +59,15 @@ def gallery() -> Path:
         subprocess.run([sys.executable, "gallery/record.py"], cwd=root, check=True)
         subprocess.run(["npm", "run", "--silent", "gallery"], cwd=root, check=True)  # noqa: S607
     return page
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, gallery: Path) -> Iterator[Page]:
+    """The gallery in a tab of the module's own."""
+    page = browser.new_page(viewport={"width": 1500, "height": 1000})
+    page.goto(gallery.as_uri())
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 VIEWS = sorted(
@@ -53,12 +51,9 @@ OPENED = [
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser, gallery: Path) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1500, "height": 1000})
-    page.goto(gallery.as_uri())
+def page(page: Page) -> Page:
     page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
-    yield page
-    page.close()
+    return page
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from e2e import keys
 from e2e.views import EXPLORER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Locator, Page
 
 STATE = "translation-1400"
 MOST_STOPS = 45
@@ -32,48 +30,19 @@ _FOCUS = """(root) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def page(browser: Browser, gallery: Path) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1500, "height": 1000})
-    page.goto(gallery.as_uri())
-    yield page
-    page.close()
-
-
 @pytest.fixture
 def root(page: Page) -> Locator:
     """The explorer, opened afresh and with the focus."""
-    page.evaluate("() => { location.hash = 'token-table' }")
-    page.wait_for_selector('main[data-view="token-table"]')
-    page.evaluate("hash => { location.hash = hash }", EXPLORER)
-    root = page.locator(f'main [id="{EXPLORER}/{STATE}"] .gh[data-view="{EXPLORER}"]')
-    expect(root).to_have_attribute("data-ready", "true")
-    root.focus()
-    return root
+    return keys.opened_afresh(page, EXPLORER, STATE)
 
 
 def tab_to(page: Page, root: Locator, target: Locator) -> None:
-    """Press Tab until the target, or another button of its toolbar, has the focus."""
-    root.focus()
-    has = """(one) => (one.closest('[role="toolbar"]') ?? one).contains(document.activeElement)"""
-    for _ in range(MOST_STOPS + 1):
-        if target.evaluate(has):
-            return
-        page.keyboard.press("Tab")
-    message = f"Tab does not lead to {target}"
-    raise AssertionError(message)
+    keys.tab_to(page, root, target, most=MOST_STOPS)
 
 
 def go_to(page: Page, root: Locator, target: Locator) -> None:
-    """The same, and with the arrow keys to the button itself."""
     tab_to(page, root, target)
-    page.keyboard.press("Home")
-    for _ in range(40):
-        if target.evaluate("(one) => one === document.activeElement"):
-            return
-        page.keyboard.press("ArrowRight")
-    message = f"the arrow keys do not lead to {target}"
-    raise AssertionError(message)
+    keys.arrows_to(page, target)
 
 
 def test_the_tab_key_goes_through_all_panes_and_the_focus_is_seen(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from e2e import keys
 from e2e.views import LINES, MATRIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Locator, Page
 
 FIRST = {LINES: "tokens", MATRIX: "tokens"}
 """The state of each view for which all pictures are recorded."""
@@ -41,52 +41,26 @@ _FOCUS = """(root) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def page(browser: Browser, gallery: Path) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1500, "height": 1000})
-    page.goto(gallery.as_uri())
-    yield page
-    page.close()
-
-
 @pytest.fixture
 def focused(page: Page) -> Callable[[str], Locator]:
     """Open a view afresh and give it the focus."""
 
     def focus(view: str) -> Locator:
-        page.evaluate("() => { location.hash = 'token-table' }")
-        page.wait_for_selector('main[data-view="token-table"]')
-        page.evaluate("hash => { location.hash = hash }", view)
-        root = page.locator(f'main [id="{view}/{FIRST[view]}"] .gh')
-        expect(root).to_have_attribute("data-ready", "true")
-        root.focus()
-        return root
+        return keys.opened_afresh(page, view, FIRST[view])
 
     return focus
 
 
 def tab_to(page: Page, target: Locator) -> None:
-    """Press Tab until the target, or another button of its toolbar, has the focus."""
-    target.locator("xpath=ancestor::section[1]").focus()
-    bar = """(one) => (one.closest('[role="toolbar"]') ?? one).contains(document.activeElement)"""
-    for _ in range(MOST_STOPS + 1):
-        if target.evaluate(bar):
-            return
-        page.keyboard.press("Tab")
-    message = f"Tab does not lead to {target}"
-    raise AssertionError(message)
+    """Press Tab from the view's root until the target, or its toolbar, has the focus."""
+    root = target.locator("xpath=ancestor::section[1]")
+    keys.tab_to(page, root, target, most=MOST_STOPS)
 
 
 def go_to(page: Page, target: Locator) -> None:
     """The same, and with the arrow keys to the button itself."""
     tab_to(page, target)
-    page.keyboard.press("Home")
-    for _ in range(40):
-        if target.evaluate("(one) => one === document.activeElement"):
-            return
-        page.keyboard.press("ArrowRight")
-    message = f"the arrow keys do not lead to {target}"
-    raise AssertionError(message)
+    keys.arrows_to(page, target)
 
 
 @pytest.mark.parametrize("view", FIRST)

@@ -59,6 +59,19 @@ def settled(explorer: Explorer) -> Explorer:
     return explorer
 
 
+def matrix_waits(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Let no matrix be drawn until the event is set."""
+    go_on = threading.Event()
+    make = PANES["matrix"]._make_frame
+
+    def slowly(self: Any) -> dict[str, Any]:
+        go_on.wait(30)
+        return make(self)
+
+    monkeypatch.setattr(PANES["matrix"], "_make_frame", slowly)
+    return go_on
+
+
 def layers_drawn(explorer: Explorer) -> set[int]:
     return {explorer.lines_frame["key"]["layer"], explorer.matrix_frame["key"]["layer"]}
 
@@ -159,14 +172,7 @@ def test_a_pane_cannot_be_shown_twice(translation: Trace) -> None:
 def test_the_constructor_does_not_wait_for_slow_pictures_and_says_what_is_drawn(
     translation: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go_on = threading.Event()
-    make = PANES["matrix"]._make_frame
-
-    def slowly(self: Any) -> dict[str, Any]:
-        go_on.wait(30)
-        return make(self)
-
-    monkeypatch.setattr(PANES["matrix"], "_make_frame", slowly)
+    go_on = matrix_waits(monkeypatch)
     begun = time.monotonic()
     explorer = explore(translation, layer=1)
     assert time.monotonic() - begun < 5
@@ -185,14 +191,7 @@ def test_cancelling_goes_back_to_the_last_pictures_of_all_panes(
     translation: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explorer = settled(explore(translation, layer=1))
-    go_on = threading.Event()
-    make = PANES["matrix"]._make_frame
-
-    def slowly(self: Any) -> dict[str, Any]:
-        go_on.wait(30)
-        return make(self)
-
-    monkeypatch.setattr(PANES["matrix"], "_make_frame", slowly)
+    go_on = matrix_waits(monkeypatch)
     monkeypatch.setattr(PANES["matrix"], "_is_long", lambda _: True)
     explorer.layer = 2
     assert explorer.lines_frame["key"]["layer"] == 2
@@ -207,14 +206,7 @@ def test_cancelling_goes_back_to_the_last_pictures_of_all_panes(
 def test_panes_whose_first_drawing_was_cancelled_are_drawn_when_that_is_asked_for(
     translation: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go_on = threading.Event()
-    make = PANES["matrix"]._make_frame
-
-    def slowly(self: Any) -> dict[str, Any]:
-        go_on.wait(30)
-        return make(self)
-
-    monkeypatch.setattr(PANES["matrix"], "_make_frame", slowly)
+    go_on = matrix_waits(monkeypatch)
     explorer = explore(translation, layer=1)
     explorer.cancel()
     go_on.set()

@@ -18,12 +18,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
-from glasshead.values import required_flag, required_number, required_path
+from glasshead.values import required_flag, required_number
 from glasshead.waiting import MessagesMeanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 Format = Literal["svg", "png"]
 Theme = Literal["light", "dark"]
@@ -191,15 +190,3 @@ def picture_wish(
         )
     clear = required_flag("transparent", transparent)
     return {"format": file_format, "scale": scale, "theme": theme, "transparent": clear}
-
-
-def picture_path(path: str | Path, suffix: str) -> Path:
-    """Return where a picture goes; refuse a folder that is not there before anything is drawn."""
-    target = required_path(path)
-    if target.suffix.lower() != suffix:
-        raise ValueError(f"The file's name ends in {suffix}, got {str(path)!r}.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder {str(target.parent)!r} to save {target.name} in."
-        )
-    return target

@@ -157,3 +157,29 @@ def required_path(value: object) -> Path:
     if not isinstance(value, (str, Path)):
         raise TypeError(f"path is a str or Path, got {_shortened.repr(value)}.")
     return Path(value)
+
+
+def file_to_write(path: object, *suffixes: str) -> Path:
+    """Return where a file goes, before anything is made for it.
+
+    Parameters
+    ----------
+    path : str or Path
+    *suffixes : str
+        What its name may end in, the usual one first.
+
+    Raises
+    ------
+    ValueError
+        For another ending.
+    FileNotFoundError
+        For a folder that is not there.
+    """
+    target = required_path(path)
+    if target.suffix.lower() not in suffixes:
+        raise ValueError(f"The file's name ends in {suffixes[0]}, got {str(path)!r}.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {str(target.parent)!r} to save {target.name} in."
+        )
+    return target

@@ -6,28 +6,27 @@ import json
 import os
 import threading
 from inspect import isfunction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
 import ipywidgets
 import traitlets
 
-from glasshead.export import Drawings, picture_path, picture_wish
+from glasshead.built import built_file
+from glasshead.export import Drawings, picture_wish
 from glasshead.messages import question, reply
 from glasshead.names import did_you_mean, is_declared, no_such_name, settable_traits
 from glasshead.saving.as_page import AsPage
-from glasshead.values import required, required_flag, required_number
+from glasshead.values import file_to_write, required, required_flag, required_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     import pandas as pd
 
     from glasshead.export import Theme
     from glasshead.messages import Answer
-
-_STATIC = Path(__file__).parent / "static"
 
 
 N_SENTENCES = 5
@@ -39,12 +38,7 @@ def bundle(file: str) -> str | Path:
 
     A path would keep every widget alive after ``close()``, so it is for developing only.
     """
-    path = _STATIC / file
-    if not path.exists():
-        raise ImportError(
-            f"Glasshead's front end is not built ({file} is missing). In a clone of the repository "
-            "run: npm ci && npm run build"
-        )
+    path = built_file(file)
     return path if os.environ.get("ANYWIDGET_HMR") == "1" else path.read_text(encoding="utf-8")
 
 
@@ -308,7 +302,7 @@ class View(AsPage, anywidget.AnyWidget):
             For a folder that is not there.
         """
         wish = picture_wish("svg", theme=theme, transparent=transparent)
-        return self._save(picture_path(path, ".svg"), wish, wait=wait, timeout=timeout)
+        return self._save(file_to_write(path, ".svg"), wish, wait=wait, timeout=timeout)
 
     def save_png(
         self,
@@ -344,7 +338,7 @@ class View(AsPage, anywidget.AnyWidget):
             As :meth:`save_svg`.
         """
         wish = picture_wish("png", scale=scale, theme=theme, transparent=transparent)
-        return self._save(picture_path(path, ".png"), wish, wait=wait, timeout=timeout)
+        return self._save(file_to_write(path, ".png"), wish, wait=wait, timeout=timeout)
 
     def _save(self, path: Path, wish: dict[str, Any], *, wait: bool, timeout: float) -> Path:
         def write(result: bytes | Exception) -> None:

@@ -3,6 +3,8 @@
  * view takes for an array or a number must be one.
  */
 
+import { ITEM_SIZE } from "../arrays";
+
 type Check = (value: unknown) => boolean;
 
 const number: Check = (value) => typeof value === "number" && Number.isFinite(value);
@@ -71,15 +73,6 @@ function kindOf(value: unknown): string {
   return Array.isArray(value) ? "another list" : `of type ${typeof value}`;
 }
 
-const BYTES: Readonly<Record<string, number>> = {
-  uint8: 1,
-  uint16: 2,
-  uint32: 4,
-  int32: 4,
-  float16: 2,
-  float32: 4,
-};
-
 /** Says which packed array within is none; "" = all are. */
 function wrongArray(value: object, path: string): string {
   if ("dtype" in value && "shape" in value) return wrongPacked(value as Packed, path);
@@ -100,7 +93,7 @@ interface Packed {
 }
 
 function wrongPacked({ dtype, shape, data }: Packed, path: string): string {
-  const size = BYTES[String(dtype)];
+  const size = (ITEM_SIZE as Readonly<Record<string, number>>)[String(dtype)];
   if (size === undefined) return `${path} is of dtype ${String(dtype)}`;
   if (!Array.isArray(shape) || !shape.every((n) => Number.isInteger(n) && n >= 0)) {
     return `${path} has no shape`;

@@ -44,7 +44,7 @@ export function createStory<S extends ViewState>(host: Host<S>): Story {
   const refresh = (): void => {
     const guess = pages[shown]?.guess;
     disable(back, shown <= 0);
-    disable(next, shown >= steps.length - 1 || (guess !== undefined && guess?.isKnown === false));
+    disable(next, shown >= steps.length - 1 || guess?.isKnown === false);
   };
   const pageOf = (step: StoryStep): Page => {
     const guess = step.ask

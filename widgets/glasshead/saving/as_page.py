@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
 from glasshead.saving.document import in_a_frame
 from glasshead.saving.fallback import StaticView, fallback_html
 from glasshead.saving.options import Fallback, options
-from glasshead.saving.saved_page import check_page, page_of, page_path
+from glasshead.saving.saved_page import check_page, page_of
+from glasshead.values import file_to_write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,7 @@ class AsPage:
         FileNotFoundError
             For a folder that is not there.
         """
-        target = page_path(path)
+        target = file_to_write(path, ".html", ".htm")
         return self._page(max_bytes=max_bytes, title=title, theme=theme).saved(target)
 
     def to_html(

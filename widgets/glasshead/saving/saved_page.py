@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from glasshead.built import built_file
 from glasshead.saving import contents as parts
 from glasshead.saving.document import Document, PageTheme
 from glasshead.saving.weights import squeezed, stored_weights
@@ -22,6 +22,8 @@ from glasshead.saving.words import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from glasshead.saving.weights import StoredWeights
     from glasshead.view import View
 
@@ -30,8 +32,6 @@ MOST_BYTES = 10_000_000
 
 _MOST_POSTER = 400_000
 """Letters of a picture that a page has for readers without scripts."""
-
-_STATIC = Path(__file__).parents[1] / "static"
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,6 @@ class Page:
         path.write_bytes(data)
         about = (self.layers, self.left_out, self.relative_error, self.least, self.error)
         return SavedPage(path, len(data), *about)
-
-
-def page_path(path: str | Path) -> Path:
-    """Return where a page goes; refuse a folder that is not there before anything is made."""
-    target = Path(path)
-    if target.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"The file's name ends in .html, got {str(path)!r}.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder {str(target.parent)!r} to save {target.name} in."
-        )
-    return target
 
 
 def page_of(
@@ -182,7 +170,8 @@ class _Maker:
 
     def _html(self, rest: dict[str, Any], weights: StoredWeights | None) -> str:
         whole = {**rest, "state": self._state}
-        data = {"gh-code": squeezed(_bundle(f"saved_page_{_file(self._name)}.js").encode("utf-8"))}
+        code = f"saved_page_{_file(self._name)}.js"
+        data = {"gh-code": _squeezed_bundle(code)}
         if weights is not None:
             coding = weights.coding
             whole["coding"] = {
@@ -201,7 +190,7 @@ class _Maker:
             theme=self._theme,
             style=_bundle("saved_page_style.css") + _bundle(f"{_file(self._name)}.css"),
             loader=_bundle("saved_page_loader.js"),
-            code=_bundle(f"saved_page_{_file(self._name)}.js"),
+            code=_bundle(code),
             data=data,
             text=text_html(self._title, said),
             foot=foot_html(
@@ -267,11 +256,9 @@ def _version() -> str:
 
 @cache
 def _bundle(file: str) -> str:
-    """Return a built front-end file."""
-    path = _STATIC / file
-    if not path.exists():
-        raise ImportError(
-            f"Glasshead's front end is not built ({file} is missing). In a clone of the repository "
-            "run: npm ci && npm run build"
-        )
-    return path.read_text(encoding="utf-8")
+    return built_file(file).read_text(encoding="utf-8")
+
+
+@cache
+def _squeezed_bundle(file: str) -> str:
+    return squeezed(_bundle(file).encode("utf-8"))
