@@ -26,7 +26,7 @@ from test_documents import commands_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page, Request
+    from playwright.sync_api import Browser, Locator, Page, Request
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "docs" / "_build" / "html"
@@ -209,6 +209,19 @@ def _note_failed(wrong: list[str], request: Request) -> None:
         wrong.append(f"{request.failure}: {request.url}")
 
 
+def click_in_frame(button: Locator) -> None:
+    """Click a button when the pointer is seen to be on it.
+
+    The page scrolls smoothly to the frame, in which the button lies still: what is sent to it
+    meanwhile ends elsewhere.
+    """
+    button.hover()
+    while not button.evaluate("(button) => button.matches(':hover')"):
+        button.page.wait_for_timeout(100)
+        button.hover()
+    button.click()
+
+
 def test_live_views_are_drawn_and_answer_a_click(browser: Browser, address: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(f"{address}gallery.html")
@@ -220,12 +233,10 @@ def test_live_views_are_drawn_and_answer_a_click(browser: Browser, address: str)
         expect(view).to_be_visible()
         expect(view.locator(".gh-banner:visible")).to_have_text([])
     lines = page.frame_locator('iframe[src$="/lines.html"]')
-    lines.locator('[data-action="layer-previous"]').click()
-    expect(lines.locator(".gh").first).to_have_attribute(
-        "data-frame", re.compile("^0:"), timeout=30_000
-    )
+    click_in_frame(lines.locator('[data-action="layer-previous"]'))
+    expect(lines.locator(".gh").first).to_have_attribute("data-frame", re.compile("^0:"))
     lesson = page.frame_locator('iframe[src$="/lesson.html"]')
-    lesson.locator('[data-action="story-next"]').click()
+    click_in_frame(lesson.locator('[data-action="story-next"]'))
     expect(lesson.get_by_text("Which word does it look at most?")).to_be_visible()
     lesson.locator('[data-choice="whale"]').click()
     expect(lesson.get_by_role("status").get_by_text("Right.")).to_be_visible()
