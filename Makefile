@@ -114,7 +114,7 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml constraints.txt | $(BUNDLE)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml constraints.txt | $(BUNDLE)
-	$(INSTALL) --editable '.[dev,docs]'
+	$(INSTALL) --editable '.[dev,docs,hosts]'
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json

@@ -10,14 +10,8 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Error as PlaywrightError
 
+from e2e.serving import free_port, own_environment, serving
 from support.messages import KernelMessage, parse_frame
 
 if TYPE_CHECKING:
@@ -32,7 +27,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Locator, Page, Request, WebSocket
 
-ROOT = Path(__file__).parents[2]
 POLL = 100
 """Milliseconds between two looks at a condition in the page."""
 
@@ -133,37 +127,6 @@ class LabServer:
         return path.name
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Environment of the server and its kernels: own folders, this source tree, no network."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "JPY_"))}
-    own = {
-        name: str(folder / name.lower())
-        for name in (
-            "JUPYTER_CONFIG_DIR",
-            "JUPYTER_DATA_DIR",
-            "JUPYTER_RUNTIME_DIR",
-            "JUPYTERLAB_SETTINGS_DIR",
-            "JUPYTERLAB_WORKSPACES_DIR",
-            "IPYTHONDIR",
-        )
-    }
-    roots = [str(ROOT / "widgets"), str(ROOT / "kernel_backend")]
-    return {
-        **kept,
-        **own,
-        "PYTHONPATH": os.pathsep.join([*roots, *filter(None, [kept.get("PYTHONPATH")])]),
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
-
-
 def _write_settings(folder: Path) -> None:
     for plugin, settings in _SETTINGS.items():
         file = folder / f"{plugin}.jupyterlab-settings"
@@ -171,31 +134,14 @@ def _write_settings(folder: Path) -> None:
         file.write_text(json.dumps(settings), encoding="utf-8")
 
 
-def _await_server(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            urllib.request.urlopen(f"{url}/api/status", timeout=2).close()  # noqa: S310 - ours
-            return
-        time.sleep(0.1)
-    text = log.read_text(encoding="utf-8", errors="replace")[-4000:]
-    message = f"JupyterLab did not come up in {seconds:.0f} s:\n{text}"
-    raise RuntimeError(message)
-
-
 @contextmanager
 def lab_server(folder: Path, *, seconds: float = 90) -> Iterator[LabServer]:
-    """Run JupyterLab on a free loopback port, with all its state in ``folder``.
-
-    The server is asked to end first, so that it can end its kernels; then its process group goes.
-    """
+    """Run JupyterLab on a free loopback port, with all its state in ``folder``."""
     documents = folder / "notebooks"
     documents.mkdir(parents=True, exist_ok=True)
-    environment = _environment(folder)
+    environment = own_environment(folder)
     _write_settings(Path(environment["JUPYTERLAB_SETTINGS_DIR"]))
-    url = f"http://127.0.0.1:{_free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     log = folder / "server.log"
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
@@ -205,25 +151,9 @@ def lab_server(folder: Path, *, seconds: float = 90) -> Iterator[LabServer]:
         "--LabApp.expose_app_in_browser=True",
         f"--ServerApp.root_dir={documents}",
     ]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            cwd=documents,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        _await_server(url, process, log, seconds)
+    ready = f"{url}/api/status"
+    with serving(command, ready, environment=environment, cwd=documents, log=log, seconds=seconds):
         yield LabServer(url, documents, log)
-    finally:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=15)
 
 
 @dataclass

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.lab import ROOT, Notebook
+from e2e.lab import Notebook
+from e2e.serving import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from e2e.lab import ROOT
+from e2e.serving import ROOT
 
 pytestmark = pytest.mark.skipif(
     shutil.which("node") is None or not (ROOT / "node_modules").exists(),

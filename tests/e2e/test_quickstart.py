@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from e2e.lab import ROOT, LabServer, Notebook
+from e2e.serving import ROOT
 from e2e.views import (
     CHART,
     EXPLORER,
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playwright.sync_api import Locator
+
+    from e2e.lab import LabServer, Notebook
 
 SECTIONS = {
     "decoder-explore": ("view", "trace"),

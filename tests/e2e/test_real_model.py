@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from e2e.lab import ROOT
 from e2e.saved import opened
+from e2e.serving import ROOT
 from e2e.views import (
     CHART,
     EXPLORER,

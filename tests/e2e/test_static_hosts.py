@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import bleach
@@ -176,3 +178,23 @@ def test_jupyterlab_shows_the_live_view_where_it_runs_not_the_poster(
         ".toJSON().outputs[0].data"
     )
     assert {"text/html", WIDGET} <= set(kept)
+
+
+def _myst_nb(folder: Path, notebook: dict[str, Any]) -> str:
+    """The page that Sphinx makes of a notebook with myst-nb."""
+    (folder / "source").mkdir(parents=True)
+    (folder / "source" / "conf.py").write_text(
+        'extensions = ["myst_nb"]\nnb_execution_mode = "off"\nroot_doc = "lesson"\n', "utf-8"
+    )
+    (folder / "source" / "lesson.ipynb").write_text(json.dumps(notebook), "utf-8")
+    command = [sys.executable, "-m", "sphinx", "-q", str(folder / "source"), str(folder / "html")]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return (folder / "html" / "lesson.html").read_text("utf-8")
+
+
+def test_myst_nb_shows_the_poster_after_the_offline_command(
+    look: Callable[[str], Page], tmp_path: Path
+) -> None:
+    view = AttentionLines(Lens.demo("decoder").trace(TEXT))
+    notebook = offline(_executed(view, state=True)).notebook
+    _expect_poster(look(_myst_nb(tmp_path / "book", notebook)), view)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from e2e.lab import ROOT
+from e2e.serving import ROOT
 from e2e.test_real_model import FOLDER, NEEDS_SMOLLM2
 from e2e.views import EXPLORER, LINES, MATRIX, view
 from widgets.aloud import holds
