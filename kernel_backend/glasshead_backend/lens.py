@@ -13,9 +13,11 @@ from glasshead_backend.running.loading import load, load_shipped
 from glasshead_backend.trace import Trace
 from glasshead_backend.tracing.given import Reading, given, given_pair
 from glasshead_backend.tracing.many_texts import numbered_sides, paired, run_by_length
-from glasshead_backend.tracing.reading import read, write
+from glasshead_backend.tracing.masked import score_masked
+from glasshead_backend.tracing.reading import read, read_any_length, write
 from glasshead_backend.tracing.subject import Subject
 from glasshead_backend.tracing.together import run_together
+from glasshead_backend.tracing.windows import score_in_one_pass, score_in_windows
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -261,6 +263,69 @@ class Lens(Subject):
                 sides = [numbered_sides(sides_of, n, *pair) for n, pair in window]
                 runs = run_by_length(self, sides, batch_size, first=window[0][0])
             yield from (Trace(runs.pop(i)) for i in range(len(sides)))
+
+    def score(
+        self,
+        text: TextLike,
+        target: TextLike | None = None,
+        *,
+        window: int | None = None,
+        stride: int | None = None,
+        add_special_tokens: bool = True,
+        template_options: Mapping[str, Any] | None = None,
+        max_new_tokens: int | None = None,
+        progress: Progress | None = None,
+    ) -> Trace:
+        """Score every token of a text without recording attention; the text may be of any length.
+
+        What is longer than the model's window is read in windows that overlap, each token scored
+        once, by the first window that reads it. An encoder made to fill masks scores each token by
+        masking it (pseudo-perplexity, Salazar et al. 2020): one copy of the text for each token.
+
+        Parameters
+        ----------
+        text, target, add_special_tokens, template_options, max_new_tokens, progress
+            As for :meth:`trace`.
+        window : int, optional
+            Decoder-only models: most tokens read at once. Default: what the model reads.
+        stride : int, optional
+            Decoder-only models: how many tokens further each window begins. A token behind the
+            first window has at least ``window - stride`` tokens before it. A small stride is exact
+            and slow. Default: half a window. Start tokens of the tokenizer's (``<s>``) stand at the
+            front of every window.
+
+        Returns
+        -------
+        Trace
+            With predictions, alternatives and logits as those of :meth:`trace`; questions about
+            attention and layers say that there is none.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`trace`; for a model that predicts nothing, an encoder whose tokenizer has no
+            mask token, and a window or stride that cannot be.
+
+        Examples
+        --------
+        >>> lens = Lens.demo("decoder")
+        >>> scored = lens.score("The whale, the whale! " * 100, stride=64)
+        >>> scored.predictions().n_scored == len(scored.tokens) - 1
+        True
+        """
+        reading = Reading(add_special_tokens, template_options or {})
+        with reporting(progress):
+            if self.family == "decoder" and target is None and max_new_tokens is None:
+                sides = read_any_length(self, text, reading)
+                return Trace(score_in_windows(self, sides, window=window, stride=stride))
+            if window is not None or stride is not None:
+                raise ValueError(
+                    f"{self.name} is no decoder-only model and reads a text at once: window and "
+                    "stride are for those."
+                )
+            sides = read(self, text, target, max_new_tokens, reading)
+            by_masks = self.family == "encoder"
+            return Trace(score_masked(self, sides) if by_masks else score_in_one_pass(self, sides))
 
     def generate(
         self,

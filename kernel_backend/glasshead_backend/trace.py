@@ -63,8 +63,8 @@ class Trace:
         if self._closed:
             return f"Trace({name}; closed)"
         sizes = ", ".join(f"{s.name}: {len(s.tokens)} tokens" for s in self.sequences)
-        kinds = ", ".join(self.kinds)
-        return f"Trace({name}; {sizes}; {kinds} attention; {self.nbytes / 1e6:.1f} MB)"
+        kinds = f"{', '.join(self.kinds)} attention" if self.kinds else "scored without attention"
+        return f"Trace({name}; {sizes}; {kinds}; {self.nbytes / 1e6:.1f} MB)"
 
     def __enter__(self) -> Self:
         return self

@@ -135,7 +135,7 @@ def _alternatives(trace: Trace) -> dict[str, Any] | None:
         return None
     ids, probability = top
     distinct, index = ids.unique(return_inverse=True)
-    start = int(is_scored(trace.predictions()).int().argmax())
+    start = run_of(trace).shift
     true = torch.tensor([token.id for token in trace.predictions().tokens[start:]])[: len(ids)]
     return {
         "k": ids.shape[1],

@@ -8,7 +8,7 @@ kept: logits are made from them once more, in blocks, when somebody asks for alt
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +19,7 @@ from glasshead_backend.checks import positions as checked_positions
 from glasshead_backend.data_frames import ShownAsTable, nullable, table
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.text.words import token_to_word
-from glasshead_backend.tracing.scores import prediction_shift, scores_of
+from glasshead_backend.tracing.scores import scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 _FIRST_TOKEN = (
     "The first token has no value: nothing stands before it that the model could predict it from."
+)
+_MASKED = (
+    "Pseudo-perplexity: each token was masked and predicted from all others, before and behind it. "
+    "Special tokens have no value."
 )
 
 
@@ -255,6 +259,8 @@ def predictions(run: Run) -> Predictions:
         if run.scores is None
         else predictions_of(run.scores, tokens, _FIRST_TOKEN)
     )
+    if run.masked:
+        made = replace(made, reason=_MASKED)
     return run.store.keep("predictions", made)
 
 
@@ -262,7 +268,8 @@ def _lacks_predictions(run: Run) -> str:
     if run.anatomy.family == "encoder":
         return (
             f"{run.subject.name} is an encoder: it reads the whole text at once and predicts no "
-            "next token, so there is no surprisal or perplexity."
+            "next token, so there is no surprisal or perplexity. Of a model that fills masks "
+            "lens.score(text) has the pseudo-perplexity."
         )
     return (
         f"{run.model_class} has no language-model head. Load the model with "
@@ -273,7 +280,7 @@ def _lacks_predictions(run: Run) -> str:
 def top_k(run: Run, position: int, k: int) -> pd.DataFrame:
     """Return the most probable tokens at one place; see :meth:`Trace.top_k`."""
     found = predictions(run)
-    n_tokens, shift = len(found.tokens), prediction_shift(run.sides)
+    n_tokens, shift = len(found.tokens), run.shift
     if run.scores is not None and whole(position, "position") == n_tokens:
         return next_token(run, k)
     position = checked_positions([position], n_tokens)[0]
@@ -287,7 +294,12 @@ def next_token(run: Run, k: int) -> pd.DataFrame:
     found = predictions(run)
     if run.logits is None:
         raise ValueError(f"There is no next token. {found.reason}")
-    if not prediction_shift(run.sides):
+    if run.masked:
+        raise ValueError(
+            f"There is no next token: {run.subject.name} is an encoder. top_k(position) has what "
+            "it expects at a place of the text."
+        )
+    if not run.shift:
         last = found.tokens[-1].text
         raise ValueError(
             f"What would follow the target is not known: the decoder has not read its last "
@@ -343,7 +355,7 @@ def first_alternatives(
     ModelChangedError
         When they are not known yet and the model has changed since the text was traced.
     """
-    n_scored = len(predictions(run).tokens) - prediction_shift(run.sides)
+    n_scored = len(predictions(run).tokens) - run.shift
     if run.logits is None or n_scored <= 0:
         return None
     wanted = min(n_positions, n_scored), k

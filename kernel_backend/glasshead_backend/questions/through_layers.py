@@ -94,7 +94,8 @@ def flow(
 
 def _self_kind(run: Run, kind: Kind | None) -> Kind:
     """Kind of attention within one text; "encoder" where there are two and none is named."""
-    kind = run.kinds[0] if kind is None else run.kind(kind)
+    kind = (run.kinds or (None,))[0] if kind is None else kind
+    kind = run.kind(kind)
     if kind == "cross":
         raise ValueError(
             "Cross attention leads from one text to another: it cannot be followed through the "

@@ -30,11 +30,11 @@ def read(
         For a text that is empty, too long or of unknown tokens; for a target that the model does
         not take.
     """
-    first = _checked(subject, text, "text", reading)
+    first = _fitting(subject, text, "text", reading)
     if subject.family == "encoder-decoder":
         source = _sequence(subject, "source", first)
         if target is not None:
-            return _with_decoder(subject, source, _checked(subject, target, "target", reading))
+            return _with_decoder(subject, source, _fitting(subject, target, "target", reading))
         options = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
         return _with_generated(subject, source, of_options(subject.model, options))
     if max_new_tokens is not None:
@@ -49,8 +49,14 @@ def read(
             f"{subject.name} is not an encoder-decoder model: it takes one text. Use trace(text)."
         )
     pair = given_pair(subject, text, target, reading)
-    _require_runnable(subject, pair, "pair")
+    _require_known(subject, pair)
+    _require_fits(subject, pair, "pair")
     return Sides(_sequence(subject, "text", pair))
+
+
+def read_any_length(subject: Subject, text: object, reading: Reading) -> Sides:
+    """Check a text of a decoder-only model that need not fit into its window."""
+    return Sides(_sequence(subject, "text", _checked(subject, text, "text", reading)))
 
 
 def write(subject: Subject, prompt: object, told: Writing, reading: Reading) -> Sides:
@@ -61,7 +67,7 @@ def write(subject: Subject, prompt: object, told: Writing, reading: Reading) -> 
     ValueError
         As :func:`read`; when the model cannot generate, or not as much as it is asked for.
     """
-    own = _checked(subject, prompt, "prompt", reading)
+    own = _fitting(subject, prompt, "prompt", reading)
     if subject.family == "encoder":
         raise ValueError(f"{subject.name} is an encoder: it cannot generate. Use trace(text).")
     if subject.family == "encoder-decoder":
@@ -77,7 +83,7 @@ def write(subject: Subject, prompt: object, told: Writing, reading: Reading) -> 
         )
     ids = generate(subject.model, [token.id for token in own.tokens], told, own.token_types)
     whole = _continued(subject, own, ids)
-    _require_runnable(subject, whole, "text")
+    _require_known(subject, whole)
     return Sides(_sequence(subject, "text", whole))
 
 
@@ -148,23 +154,37 @@ def _checked(subject: Subject, value: object, role: Role, reading: Reading) -> E
             f"The {role} is empty: {encoded.text!r} has no tokens to look at. "
             "Give at least one word."
         )
-    _require_runnable(subject, encoded, role)
+    _require_known(subject, encoded)
     return encoded
 
 
-def _require_runnable(subject: Subject, encoded: Encoded, what: str) -> None:
-    """Refuse what the model cannot run on, and say what to do."""
-    tokens = encoded.tokens
+def _fitting(subject: Subject, value: object, role: Role, reading: Reading) -> Encoded:
+    """Return the tokens of what was handed over, if the model reads them at once."""
+    encoded = _checked(subject, value, role, reading)
+    _require_fits(subject, encoded, role)
+    return encoded
+
+
+def _require_known(subject: Subject, encoded: Encoded) -> None:
+    """Refuse tokens that the model does not have."""
     known = n_embeddings(subject.model)
-    unknown = next((token for token in tokens if token.id >= known), None)
+    unknown = next((token for token in encoded.tokens if token.id >= known), None)
     if unknown is not None:
         raise ValueError(
             f"Token {unknown.text!r} has id {unknown.id:,}, but the model has only "
             f"{known:,} embeddings: tokenizer and model do not belong together."
         )
+
+
+def _require_fits(subject: Subject, encoded: Encoded, what: str) -> None:
+    """Refuse what is longer than the model's window, and say what to do."""
+    n_tokens = len(encoded.tokens)
     most = subject.target_window if what == "target" else subject.window
-    if most is not None and len(tokens) > most:
+    if most is not None and n_tokens > most:
+        ways = "Cut the text, or trace it in pieces."
+        if what == "text" and subject.family == "decoder":
+            ways += " Its predictions, without attention: score(text)."
         raise ValueError(
-            f"The {what} has {len(tokens):,} tokens, but {subject.name} reads at most {most:,} "
-            "(its window). Cut the text, or trace it in pieces."
+            f"The {what} has {n_tokens:,} tokens, but {subject.name} reads at most {most:,} "
+            f"(its window). {ways}"
         )

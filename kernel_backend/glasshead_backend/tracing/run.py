@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from glasshead_backend.tracing.scores import prediction_shift
 from glasshead_backend.tracing.store import Store, bytes_of
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Run:
         Keyword arguments of the model's forward over this sequence alone.
     autocast : callable
         Makes the state of autocast that the model ran in, for what is computed once more.
+    masked : bool
+        Whether each token was masked to be scored (an encoder's pseudo-perplexity).
     store : Store
         What was made of all this, and is kept.
     """
@@ -70,6 +73,7 @@ class Run:
     norms: Norms
     inputs: dict[str, Tensor]
     autocast: Callable[[], AbstractContextManager[object]]
+    masked: bool = False
     store: Store = field(default_factory=Store)
 
     @property
@@ -108,7 +112,23 @@ class Run:
     @property
     def default_kind(self) -> Kind:
         """The kind meant when none is named: "cross" where there is such, else the first."""
+        if not self.calls:
+            raise ValueError(self._without_attention)
         return "cross" if "cross" in self.calls else self.kinds[0]
+
+    @property
+    def _without_attention(self) -> str:
+        most = self.subject.window
+        fits = "" if most is None else f", which has room for {most:,} tokens"
+        return (
+            "This text was scored without its attention (lens.score): there are predictions, and "
+            f"nothing else. To see attention use lens.trace(text){fits}."
+        )
+
+    @property
+    def shift(self) -> int:
+        """The token that row 0 predicts: the next one; label 0, or the masked token itself."""
+        return 0 if self.masked else prediction_shift(self.sides)
 
     def kind(self, kind: Kind | None) -> Kind:
         """Return a kind that there is; the one that is meant where none is named.
@@ -120,6 +140,8 @@ class Run:
         """
         if kind is None:
             return self.default_kind
+        if not self.calls:
+            raise ValueError(self._without_attention)
         if kind not in self.kinds:
             names = ", ".join(repr(name) for name in self.kinds)
             unreadable = self.anatomy.structure.unreadable
