@@ -51,6 +51,8 @@ class PerplexityStrip(TraceView):
 
     _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "layer", "heads")
 
+    _needs_attention: ClassVar[bool] = False
+
     page_parts: ClassVar[frozenset[str]] = frozenset({"strip"})
 
     def to_frame(self) -> pd.DataFrame:

@@ -101,20 +101,23 @@ class TraceView(View):
     _busy_weights: ClassVar[int] = 30_000_000
     """From this many attention weights on, a frame takes long enough to be computed in the
     background, with words in the view that say how far it is."""
+    _needs_attention: ClassVar[bool] = True
+    """Whether a text that was scored without attention has nothing to show here."""
     _patience: ClassVar[float | None] = None
     """Seconds that the first picture is waited for; None = as long as it takes."""
 
     def __init__(self, trace: Trace, **state: Any) -> None:
-        require_trace(type(self), trace)
+        require_trace(type(self), trace, attention=self._needs_attention)
         self._trace: Trace | None = trace
         self._long_work = LongWork(self._tell)
         self._picture: Picture | None = None
         self._failure: Exception | None = None
         self._tried: tuple[Any, ...] | None = None
-        kind = state.setdefault("kind", trace.default_kind)
-        # An unknown kind is refused where it is validated.
-        layers = trace.layers(kind) if kind in trace.kinds else [0]
-        state.setdefault("layer", layers[0])
+        if trace.kinds:
+            kind = state.setdefault("kind", trace.default_kind)
+            # An unknown kind is refused where it is validated.
+            layers = trace.layers(kind) if kind in trace.kinds else [0]
+            state.setdefault("layer", layers[0])
         try:
             super().__init__(**state)
             self.set_trait("scene", scene(trace))
@@ -140,7 +143,7 @@ class TraceView(View):
 
     @trace.setter
     def trace(self, trace: Trace) -> None:
-        require_trace(type(self), trace)
+        require_trace(type(self), trace, attention=self._needs_attention)
         with self._lock:
             self.trace  # noqa: B018  a closed view says so
             self._long_work.end()
@@ -164,7 +167,8 @@ class TraceView(View):
 
     def _make_axes(self) -> dict[str, Any]:
         """Describe the labels of rows and columns."""
-        return axes(self.trace, self._kind, self._unit)
+        of_text = "cross" if self.trace.family == "encoder-decoder" else "self"
+        return axes(self.trace, self._kind or of_text, self._unit)
 
     def _state_key(self) -> dict[str, Any]:
         """Return the traits that the current frame should answer."""
@@ -202,7 +206,7 @@ class TraceView(View):
             self._trace = trace
             self.set_trait("scene", described)
             if self.kind not in trace.kinds:
-                self.kind = trace.default_kind
+                self.kind = trace.default_kind if trace.kinds else ""
             self._fit()
             if not same_text:
                 self._end_story()
@@ -220,6 +224,8 @@ class TraceView(View):
 
     def _fit(self) -> None:
         """Keep layer and heads within what the kind of attention, and then the layer, has."""
+        if not self.trace.kinds:
+            return
         layers = self.trace.layers(self._kind)
         with self.hold_trait_notifications():
             if self.layer not in layers:
@@ -353,7 +359,7 @@ class TraceView(View):
 
     @traitlets.validate("kind")
     def _valid_kind(self, proposal: dict[str, Any]) -> str:
-        if proposal["value"] not in self.trace.kinds:
+        if proposal["value"] not in (self.trace.kinds or ("",)):
             names = ", ".join(repr(kind) for kind in self.trace.kinds)
             raise traitlets.TraitError(
                 f"kind {proposal['value']!r} is not there: {self.trace.lens.name} has {names}."
@@ -363,6 +369,8 @@ class TraceView(View):
     @traitlets.validate("layer")
     def _valid_layer(self, proposal: dict[str, Any]) -> int:
         # The trace knows which layers there are, and says so.
+        if not self.trace.kinds and proposal["value"] == 0:
+            return 0
         try:
             run_of(self.trace).call(proposal["value"], self._kind)
         except ValueError as error:
@@ -372,6 +380,8 @@ class TraceView(View):
     @traitlets.validate("heads")
     def _valid_heads(self, proposal: dict[str, Any]) -> list[int]:
         heads = sorted(set(proposal["value"]))
+        if not (heads or self.trace.kinds):
+            return []
         n_heads = self.trace.n_heads(self.layer, self._kind)
         wrong = [head for head in heads if not 0 <= head < n_heads]
         if wrong:
@@ -396,13 +406,15 @@ class TraceView(View):
         return valid_positions(proposal, n_tokens, f"this trace has {there}")
 
 
-def require_trace(view: type[TraceView], trace: object) -> None:
-    """Refuse what is no trace."""
+def require_trace(view: type[View], trace: object, *, attention: bool = True) -> None:
+    """Refuse what is no trace, or one of a text that was scored without the attention needed."""
     if not isinstance(trace, Trace):
         raise TypeError(
             f"{view.__name__} shows a trace, got {type(trace).__name__}. Make one with "
             "trace = Lens(model, tokenizer).trace(text)."
         )
+    if attention and not trace.kinds:
+        trace.default_kind  # noqa: B018  says that there is none
 
 
 def _tokens(trace: Trace) -> list[list[int]]:

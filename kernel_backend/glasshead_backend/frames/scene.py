@@ -40,7 +40,7 @@ def scene(trace: Trace) -> dict[str, Any]:
         for kind in trace.kinds
     ]
     return {
-        "model": f"{trace.lens.name} · {_size(trace)}",
+        "model": f"{trace.lens.name} · {_size(trace)}" if kinds else trace.lens.name,
         "family": trace.family,
         "notice": trace.lens.notice,
         "kinds": kinds,
