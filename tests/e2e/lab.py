@@ -41,7 +41,7 @@ _SETTINGS = {
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "defer"},
 }
 
-_PANEL_READY = """async () => {
+PANEL_READY = """async () => {
   const app = window.jupyterapp;
   if (!app) return false;
   await app.restored;
@@ -54,6 +54,7 @@ _PANEL_READY = """async () => {
   await kernel.info;
   return kernel.connectionStatus === 'connected' && kernel.status === 'idle';
 }"""
+"""Whether the open notebook's kernel answers; cells that are run before are not run at all."""
 
 _EXECUTE = """async ({code, expression}) => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
@@ -178,7 +179,7 @@ class Notebook:
         page.on("request", notebook._on_request)
         page.on("websocket", notebook._on_websocket)
         page.goto(f"{server.url}/doc/tree/{name}?reset")
-        notebook.wait_for(_PANEL_READY, seconds=90)
+        notebook.wait_for(PANEL_READY, seconds=90)
         return notebook
 
     def _on_dialog(self, dialog: Any) -> None:

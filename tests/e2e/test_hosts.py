@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
+from e2e.lab import PANEL_READY, Notebook
 from e2e.serving import free_port, own_environment, serving
 from e2e.views import EXPLORER, LINES, view
 
@@ -87,7 +88,10 @@ def _notebook(folder: Path) -> None:
 def notebook_7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("notebook")
     _notebook(folder)
-    options = ("--no-browser", "--allow-root", "--port={port}", "--IdentityProvider.token=")
+    options = (
+        *("--no-browser", "--allow-root", "--port={port}", "--IdentityProvider.token="),
+        "--JupyterNotebookApp.expose_app_in_browser=True",
+    )
     yield from _server(folder, "notebook", *options, ready="/api/status")
 
 
@@ -139,7 +143,7 @@ def _expect_live(page: Page) -> None:
 
 def test_notebook_7_shows_views_that_answer(notebook_7: str, page: Page) -> None:
     page.goto(f"{notebook_7}/notebooks/lesson.ipynb")
-    page.get_by_text("Python 3", exact=False).first.wait_for()
+    Notebook(page).wait_for(PANEL_READY, seconds=90)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     _expect_live(page)
