@@ -79,10 +79,11 @@ site: $(VENV)/.dev node_modules/.installed $(BUNDLE)
 architectures: $(VENV)/.dev ## compare attention of every architecture with eager: docs/architectures.md
 	$(BIN)/python scripts/architectures.py
 
+# By the versions in constraints.txt: the same sources make the same bytes on any machine.
 build: $(VENV)/.dev node_modules/.installed ## build the wheel and the sdist into dist/
 	rm -rf dist $(STATIC)
 	npm run --silent build
-	$(BIN)/python -m build
+	$(BIN)/python -m build --no-isolation
 
 clean: ## remove what was built (the environments stay)
 	rm -rf dist build $(STATIC) gallery/recorded gallery/dist docs/_build docs/_live docs/lessons/[0-9]*.md .artifacts

@@ -4,34 +4,58 @@
  * node js/build.mjs [--watch] [view …]      (all views unless some are named)
  */
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { context } from "esbuild";
 import { bundleStyle, JS, VIEWS } from "./folders.mjs";
+import { comment, licencesFile, packagesIn } from "./notices.mjs";
 
-const STATIC = join(JS, "..", "widgets", "glasshead", "static");
+const ROOT = join(JS, "..");
+const STATIC = join(ROOT, "widgets", "glasshead", "static");
+const LICENCES = join(ROOT, "THIRD_PARTY_LICENSES.txt");
 /** Every instance of a widget carries its module to the browser, hence the limit. */
 const MAX_BYTES = 110_000;
 /** An explorer carries the modules of all its panes. */
 const MAX_BYTES_OF = { explorer: 275_000 };
 /** A saved page has beside its view what makes pictures where no kernel does. */
 const MAX_BYTES_OF_PAGE = 40_000;
+const mostOf = (view) => MAX_BYTES_OF[view] ?? MAX_BYTES;
+
+const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
+/** Folders of the packages that are in any bundle. */
+const packages = new Set();
+
+/** An esbuild plugin that writes a bundle with the licences of what is in it, unless it is too large. */
+const written = (most) => ({
+  name: "written",
+  setup(build) {
+    build.onEnd(async ({ errors, metafile, outputFiles }) => {
+      if (errors.length) return;
+      const inside = packagesIn(metafile);
+      for (const folder of inside) packages.add(folder);
+      for (const { path, text } of outputFiles) {
+        const whole = path.endsWith(".js") ? text + comment(inside) : text;
+        const size = Buffer.byteLength(whole);
+        if (size > most) {
+          const limit = `the limit is ${kilobytes(most)}`;
+          throw new Error(`${basename(path)} is ${kilobytes(size)}; ${limit}`);
+        }
+        await writeFile(path, whole);
+      }
+    });
+  },
+});
 
 /** An esbuild plugin that writes the style sheet with the module and reports both sizes. */
-const report = (view) => ({
-  name: "report",
+const styled = (view) => ({
+  name: "styled",
   setup(build) {
     let style;
     build.onEnd(async (result) => {
       if (result.errors.length) return;
       await writeFile(join(STATIC, `${view}.css`), style.text);
       const { size } = await stat(join(STATIC, `${view}.js`));
-      const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
       const sizes = `js ${kilobytes(size).padStart(8)}   css ${kilobytes(style.text.length)}`;
       console.log(`${view.padEnd(24)} ${sizes}`);
-      const most = MAX_BYTES_OF[view] ?? MAX_BYTES;
-      if (size > most) {
-        throw new Error(`${view}.js is ${kilobytes(size)}; the limit is ${kilobytes(most)}`);
-      }
     });
     // The style sheet is not imported by the module: name it, so that --watch sees its changes.
     build.onLoad({ filter: /index\.ts$/ }, async ({ path }) => {
@@ -41,24 +65,12 @@ const report = (view) => ({
   },
 });
 
-/** Refuses a page's code that is much larger than its view's. */
-const limit = (view) => ({
-  name: "limit",
-  setup(build) {
-    build.onEnd(async (result) => {
-      if (result.errors.length) return;
-      const { size } = await stat(join(STATIC, `saved_page_${view}.js`));
-      const most = (MAX_BYTES_OF[view] ?? MAX_BYTES) + MAX_BYTES_OF_PAGE;
-      if (size > most) throw new Error(`saved_page_${view}.js has ${size} bytes; limit ${most}`);
-    });
-  },
-});
-
 const shared = {
   bundle: true,
   target: "es2022",
   minify: true,
-  legalComments: "none",
+  write: false,
+  metafile: true,
   // Scales here are of numbers: d3's own way from one value to another brings all colour spaces.
   alias: { "d3-interpolate": join(JS, "layer_stats_chart", "interpolate.ts") },
 };
@@ -68,7 +80,7 @@ const options = (view) => ({
   entryPoints: [join(JS, view, "index.ts")],
   outfile: join(STATIC, `${view}.js`),
   format: "esm",
-  plugins: [report(view)],
+  plugins: [written(mostOf(view)), styled(view)],
 });
 
 /** "attention_lines" → "AttentionLinesView", its class. */
@@ -87,7 +99,7 @@ const pageOptions = (view) => ({
   },
   outfile: join(STATIC, `saved_page_${view}.js`),
   format: "iife",
-  plugins: [limit(view)],
+  plugins: [written(mostOf(view) + MAX_BYTES_OF_PAGE)],
 });
 
 /** What runs that code, and the sheet of the page around the view. */
@@ -97,6 +109,7 @@ const loaderOptions = {
   entryNames: "saved_page_[name]",
   outdir: STATIC,
   format: "iife",
+  plugins: [written(MAX_BYTES_OF_PAGE)],
 };
 
 await mkdir(STATIC, { recursive: true });
@@ -111,4 +124,5 @@ if (process.argv.includes("--watch")) {
 } else {
   await Promise.all(contexts.map((bundle) => bundle.rebuild()));
   await Promise.all(contexts.map((bundle) => bundle.dispose()));
+  if (!named.length) await writeFile(LICENCES, licencesFile([...packages].sort()));
 }

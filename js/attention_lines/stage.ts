@@ -1,31 +1,24 @@
 /** The scrolled plane: two columns of tokens, between them the lines, above these the fans. */
 
-import { h, sizeCanvas, style, watchSize } from "../shared/dom";
-import { SIDES, type Side, unitName } from "../shared/map/axis";
+import { h, style, watchSize } from "../shared/dom";
+import { SIDES, type Side } from "../shared/map/axis";
 import { type At, labelAt } from "../shared/map/pin";
-import { headColour, type Rgb } from "../shared/palette";
 import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
-import { type Inks, parseRgb } from "../shared/theme";
-import { drawValues, nameRows } from "./cells";
+import type { Inks } from "../shared/theme";
 import { type LitColumn, tokenColumn } from "./columns";
-import { drawFans, drawGutter, drawLine, drawLines, mapColours, type Paint } from "./drawing";
-import type { Fan } from "./fan";
 import { type Curve, type Geometry, hitLine, MARGIN, unitsInView } from "./geometry";
 import { createHeadings } from "./headings";
-import { hasGutter, type Lines, linesBetween, type Rule } from "./lines";
+import { canvasOf, drawBase, drawOverlay, type Painting, rowsInView, turn } from "./layers";
+import { hasGutter, type Lines } from "./lines";
 import { createMinimap } from "./minimap";
 import type { LinesPicture } from "./picture";
 import { inColumns, inRows, type Room, rowsOf } from "./room";
 
 /** What is to be drawn. */
-export interface Drawing {
+export interface Drawing extends Pick<Painting, "rule" | "fans"> {
   readonly picture: LinesPicture | null;
-  /** Which lines; null = none but the fans. */
-  readonly rule: Rule | null;
-  /** What the lit tokens look at. */
-  readonly fans: readonly Fan[];
   /** Tokens in two rows instead of two columns. */
   readonly horizontal: boolean;
   /** Pixels of the whole view; 0 = as high as the text, up to a limit. */
@@ -34,9 +27,6 @@ export interface Drawing {
 
 // A taller picture scrolls inside its own frame.
 const NATURAL_HEIGHT = 640;
-/** Marks around a quoted word. */
-const QUOTES = /[‘’\u2068\u2069]/g;
-
 export interface StageEvents {
   /** These rows came into view. */
   onRows(lines: Lines, from: number, to: number): void;
@@ -49,13 +39,6 @@ interface Due {
   base: boolean;
   overlay: boolean;
 }
-
-type Painter = (
-  context: CanvasRenderingContext2D,
-  geometry: Geometry,
-  picture: LinesPicture,
-  lines: Lines,
-) => unknown;
 
 export class Stage {
   readonly plane = h("div", { class: "al-plane" });
@@ -118,8 +101,8 @@ export class Stage {
     this.elements = [this.#headings.above, stage];
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { signal });
     watchSize(shell.body, () => this.#resized(), signal);
-    drawnAs(this.#base, (context) => this.#redraw(context, this.#drawBase));
-    drawnAs(this.#overlay, (context) => this.#redraw(context, this.#drawOverlay));
+    drawnAs(this.#base, (context) => this.#redraw(context, drawBase));
+    drawnAs(this.#overlay, (context) => this.#redraw(context, this.#over));
   }
 
   /** New labels, where they are others than before. */
@@ -199,7 +182,7 @@ export class Stage {
     this.#events.onRows(lines, from, to);
     if (!context) return;
     this.#minimap.draw(geometry, lines, this.#inks().ink);
-    this.#curves = this.#drawBase(context, geometry, picture, lines);
+    this.#curves = drawBase(context, this.#painting(geometry, picture, lines));
   }
 
   #lay(picture: LinesPicture, due: Due): Geometry {
@@ -216,25 +199,23 @@ export class Stage {
   }
 
   /** The same on another context, for a saved picture. */
-  #redraw(context: CanvasRenderingContext2D, draw: Painter): void {
+  #redraw(
+    context: CanvasRenderingContext2D,
+    draw: (context: CanvasRenderingContext2D, of: Painting) => unknown,
+  ): void {
     const { picture } = this.#drawing();
     const geometry = this.#geometry;
     if (!picture?.content || !geometry) return;
     this.#colours = this.#shell.inks();
-    if (geometry.horizontal) context.transform(...TURNED);
-    draw(context, geometry, picture, picture.content);
+    turn(context, geometry);
+    draw(context, this.#painting(geometry, picture, picture.content));
   }
 
-  readonly #drawBase = (
-    context: CanvasRenderingContext2D,
-    geometry: Geometry,
-    picture: LinesPicture,
-    lines: Lines,
-  ): Curve[] => {
-    const { rule } = this.#drawing();
-    const drawn = rule ? linesBetween(lines, rule, ...rowsInView(geometry)) : null;
-    return drawn ? drawLines(context, geometry, lines, drawn, this.#paint(picture, lines)) : [];
-  };
+  #painting(geometry: Geometry, picture: LinesPicture, lines: Lines): Painting {
+    const { rule, fans } = this.#drawing();
+    const { theme } = this.#shell;
+    return { geometry, picture, lines, rule, fans, inks: this.#inks(), theme };
+  }
 
   #paintOverlay(geometry: Geometry, picture: LinesPicture, lines: Lines): void {
     const { fans } = this.#drawing();
@@ -245,53 +226,13 @@ export class Stage {
     if (isEmpty && this.#empty === geometry) return;
     this.#empty = isEmpty ? geometry : null;
     const context = canvasOf(this.#overlay, geometry);
-    if (context) this.#drawOverlay(context, geometry, picture, lines);
+    if (context) this.#over(context, this.#painting(geometry, picture, lines));
   }
 
-  readonly #drawOverlay = (
-    context: CanvasRenderingContext2D,
-    geometry: Geometry,
-    picture: LinesPicture,
-    lines: Lines,
-  ): void => {
-    const { fans } = this.#drawing();
-    const paint = this.#paint(picture, lines);
-    drawGutter(context, geometry, lines, fans, paint);
-    drawFans(context, geometry, fans, lines, paint);
-    const { heads, frame } = lines;
-    const combined = heads.length === 1 ? `head ${heads[0]}` : frame.key.aggregate;
-    const named = drawValues(context, geometry, fans, lines, {
-      inks: paint.inks,
-      ofHead: this.#ofHead(lines),
-      nameOf: ({ side, unit }) => unitName(picture.axes[side], unit),
-      combined: combined === "separate" ? "mean" : combined,
-    });
-    if (geometry.horizontal) nameRows(context, named, paint);
-    this.#headings.name(geometry.horizontal ? [] : named, hasGutter(lines) && !geometry.horizontal);
-    if (this.#line) drawLine(context, geometry, this.#line, paint);
+  readonly #over = (context: CanvasRenderingContext2D, of: Painting): void => {
+    const named = drawOverlay(context, of, this.#line);
+    this.#headings.name(named, hasGutter(of.lines) && !of.geometry.horizontal);
   };
-
-  /** Colours of the heads that are drawn. */
-  #ofHead(lines: Lines): (head: number) => Rgb {
-    return headColour(Array.from(lines.heads), this.#shell.theme);
-  }
-
-  #paint({ axes }: LinesPicture, lines: Lines): Paint {
-    const inks = this.#inks();
-    const ink =
-      parseRgb(inks.ink) ?? (this.#shell.theme === "dark" ? [236, 238, 241] : [27, 30, 35]);
-    return {
-      inks,
-      colours: mapColours(lines, ink, this.#ofHead(lines)),
-      // Beside a number a word needs no quotes; a full stop does.
-      name: (side, unit) => {
-        const name = unitName(axes[side], unit);
-        return /[\p{L}\p{N}]/u.test(axes[side].labels[unit] ?? "")
-          ? name.replace(QUOTES, "")
-          : name;
-      },
-    };
-  }
 
   /** Looks at the page for the room that there is; it is laid out for that. */
   #measure(picture: LinesPicture): Geometry {
@@ -425,22 +366,4 @@ export class Stage {
     const tall = Math.max(geometry.query.total, geometry.key.total);
     this.#scroller.scrollTop = share * tall - geometry.height / 2;
   }
-}
-
-/** Changes x and y round. */
-const TURNED = [0, 1, 1, 0, 0, 0] as const;
-
-/** The context of a canvas over what is in view: y along the units, whichever way these run. */
-function canvasOf(canvas: HTMLCanvasElement, geometry: Geometry): CanvasRenderingContext2D | null {
-  const { horizontal, width, height } = geometry;
-  if (!horizontal) return sizeCanvas(canvas, width, height);
-  const context = sizeCanvas(canvas, height, width);
-  context?.transform(...TURNED);
-  return context;
-}
-
-/** Rows whose lines are wanted: those in view, and those beside the keys in view. */
-function rowsInView(geometry: Geometry): [from: number, to: number] {
-  const [query, key] = [unitsInView(geometry, "query"), unitsInView(geometry, "key")];
-  return [Math.min(query[0], key[0]), Math.max(query[1], key[1])];
 }

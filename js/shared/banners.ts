@@ -19,14 +19,22 @@ export function createBanners<S extends ViewState>(host: Host<S>, signal: AbortS
   const { element, show } = stack(host);
   const stale = after(PATIENCE, signal, () => refresh());
   const silent = after(SILENCE, signal, () => refresh());
+  // What is shown, as it was synced: an explorer's picture is that of one of its panes.
+  let current: ViewState = host.state;
   // A picture that is not yet the one asked for says so, once waiting is no longer a blink.
   const refresh = (): void => {
-    stale.watch(isStale(host.state));
+    stale.watch(isStale(current));
     silent.watch(stale.now || host.status === "busy");
-    show(stale.now, silent.now);
+    show(current, stale.now, silent.now);
   };
   host.onStatus(refresh, signal);
-  return { element, sync: refresh };
+  return {
+    element,
+    sync(state) {
+      current = state;
+      refresh();
+    },
+  };
 }
 
 /** Whether something has been so for some milliseconds; `onTurn` tells when it turns out so. */
@@ -93,7 +101,7 @@ function stillOf({ frame }: ViewState): string {
 /** The banners themselves, most urgent first. */
 function stack<S extends ViewState>(
   host: Host<S>,
-): { element: HTMLElement; show(stale: boolean, silent: boolean): void } {
+): { element: HTMLElement; show(state: ViewState, stale: boolean, silent: boolean): void } {
   const element = h("div", { class: "gh-banners" });
   const words = { error: h("span"), busy: h("span"), kernel: h("span"), why: h("strong") };
   const cancel = button(
@@ -111,8 +119,8 @@ function stack<S extends ViewState>(
   const busy = banner("busy", "status", h("span", { class: "gh-spinner" }), words.busy);
   return {
     element,
-    show(stale, silent) {
-      const { state, status } = host;
+    show(state, stale, silent) {
+      const { status } = host;
       say(words.error, state.error);
       const waiting = stale && status !== "busy" ? STALE : BUSY;
       say(words.busy, state.busy || (silent ? `${waiting} ${GONE}` : waiting));

@@ -7,6 +7,7 @@ import { ExplorerView } from "../../js/explorer/view";
 import { paneHost } from "../../js/shared/host/pane";
 import type { TraceState } from "../../js/shared/state";
 import { common, FakeHost, find, selfAxes, settle } from "./fake_host";
+import { linesFrame } from "./lines_frames";
 
 const SAYS_NOTHING = { setStatus: () => {}, announce: () => {} };
 
@@ -114,6 +115,26 @@ describe("an explorer", () => {
     find(el, '[data-action="put-back"]').click();
     find(el, '[data-switch="strip"]').click();
     expect(host.state).toMatchObject({ large: "", panes: ["lines", "matrix", "strip", "chart"] });
+  });
+
+  it("says that its pictures lag behind the controls, until the right ones come", () => {
+    vi.useFakeTimers();
+    try {
+      const axes = selfAxes(["a", "b", "c"]);
+      const frame = linesFrame(axes, { lines: [[1, 0, 0, 0.5]], key: { aggregate: "mean" } });
+      const of = (layer: number) => ({ ...frame, key: { ...frame.key, layer } });
+      const { host, el } = shown({ axes, layer: 1, panes: ["lines"], lines_frame: of(1) });
+      const banner = (): string => find(el, ".gh-banners").textContent ?? "";
+      vi.advanceTimersByTime(1000);
+      expect(banner()).toBe("");
+      host.set({ layer: 2 });
+      vi.advanceTimersByTime(1000);
+      expect(banner()).toContain("The picture is still the last one");
+      host.set({ lines_frame: of(2) } as Partial<ExplorerState>);
+      expect(banner()).toBe("");
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it("moves the layer by its slider", () => {

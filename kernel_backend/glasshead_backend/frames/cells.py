@@ -29,10 +29,9 @@ _NUMBERS = 5
 """Numbers of a cell beside its weight in each head."""
 
 
-def cells_together(trace: Trace, asked: MatrixAsked, drawn: Drawn) -> dict[Side, int]:
+def cells_together(drawn: Drawn) -> dict[Side, int]:
     """Return of how many rows and columns an answer has the cells: about as many of both."""
-    n_heads = len(attention_map(run_of(trace), replace(asked.selection, aggregate=None)).heads)
-    most = ANSWER_BYTES // (_NUMBER_BYTES * (n_heads + _NUMBERS))
+    most = ANSWER_BYTES // (_NUMBER_BYTES * (len(drawn.of.heads) + _NUMBERS))
     columns = max(1, min(drawn.n_columns, isqrt(most)))
     rows = max(1, min(drawn.n_rows, most // columns))
     return {"query": rows, "key": max(1, min(drawn.n_columns, most // rows))}
@@ -55,7 +54,7 @@ def matrix_cell(
         ``weights`` ``[rows, columns, heads]`` and ``heads``, the model's own weight in every head.
     """
     drawn = Drawn(trace, asked, other)
-    together = cells_together(trace, asked, drawn)
+    together = cells_together(drawn)
     (row,) = positions([query], drawn.n_rows)
     (column,) = positions([key], drawn.n_columns)
     units = drawn.rows[row : row + together["query"]]

@@ -87,7 +87,7 @@ def matrix_frame(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -
         "compare": _compared(drawn, margins, other),
         "sinks": _sinks(drawn, margins, rule(causal=run_of(trace).is_causal(asked.selection.kind))),
         "hidden": {"rows": rows, "cols": columns},
-        "together": cells_together(trace, asked, drawn),
+        "together": cells_together(drawn),
     }
 
 

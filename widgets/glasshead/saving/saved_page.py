@@ -65,21 +65,25 @@ class SavedPage:
 
 @dataclass(frozen=True)
 class Page:
-    """A page as text, and what is in it."""
+    """A page as text, and the attention that is in it."""
 
     html: str
-    layers: dict[str, tuple[int, ...]]
-    left_out: tuple[str, ...]
-    relative_error: float
-    least: float
-    error: str
+    weights: StoredWeights | None
 
     def saved(self, path: Path) -> SavedPage:
         """Write it to a file."""
         data = self.html.encode("utf-8")
         path.write_bytes(data)
-        about = (self.layers, self.left_out, self.relative_error, self.least, self.error)
-        return SavedPage(path, len(data), *about)
+        weights = self.weights
+        return SavedPage(
+            path,
+            len(data),
+            layers=_layers(weights),
+            left_out=left_out_words(weights.left_out) if weights else (),
+            relative_error=weights.coding.relative_error if weights else 0.0,
+            least=weights.coding.least if weights else 0.0,
+            error=error_words(weights),
+        )
 
 
 def page_of(
@@ -133,7 +137,7 @@ class _Maker:
             html = self._html(rest, weights)
             excess = len(html.encode("utf-8")) - most
             if excess <= 0:
-                return _page(html, weights)
+                return Page(html, weights)
             room -= excess  # what is said of the layers was estimated before it was written
 
     def _rest(self) -> dict[str, Any]:
@@ -211,18 +215,6 @@ class _Maker:
         notice = str(self._view.scene.get("notice", ""))
         lines = self._view.in_words()
         return Said(self._name, self._model, notice, texts, lines, self._poster)
-
-
-def _page(html: str, weights: StoredWeights | None) -> Page:
-    coding = weights.coding if weights else None
-    return Page(
-        html,
-        _layers(weights),
-        left_out_words(weights.left_out) if weights else (),
-        coding.relative_error if coding else 0.0,
-        coding.least if coding else 0.0,
-        error_words(weights),
-    )
 
 
 def _layers(weights: StoredWeights | None) -> dict[str, tuple[int, ...]]:
