@@ -1,7 +1,7 @@
 /** The Python that gives the numbers on the page, to be copied. */
 
 import { button, disable, h } from "../shared/dom";
-import { type Host, isAbort } from "../shared/host/host";
+import { type Host, isAbort, onGone, whyNoKernel } from "../shared/host/host";
 import { handled } from "../shared/keys";
 import type { ExplorerState } from "./state";
 
@@ -12,6 +12,8 @@ export interface CodePanel {
   /** The state has changed, and perhaps the code. */
   update(): void;
 }
+
+const WHAT = "The Python that gives the numbers on this page";
 
 export function codePanel(host: Host<ExplorerState>, signal: AbortSignal): CodePanel {
   const code = h("code", {});
@@ -68,21 +70,27 @@ export function codePanel(host: Host<ExplorerState>, signal: AbortSignal): CodeP
     "gh-button",
     () => open(element.hidden !== false),
     {
-      attrs: { title: "The Python that gives the numbers on this page" },
       aria: { expanded: false },
       data: { action: "code" },
     },
     "Code",
   );
-  if (host.can?.("written") === false) {
-    disable(opener, true);
-    opener.title = "The Python is there in a notebook: this page has no kernel";
-  }
+  const tell = (): void => {
+    const never = host.can?.("written") === false;
+    // What has been written already can be read, and copied.
+    const off = never || (host.status === "no kernel" && code.textContent === "");
+    disable(opener, off);
+    if (never) opener.title = "The Python is there in a notebook: this page has no kernel";
+    else
+      opener.title = off ? `${whyNoKernel(host)} It writes the Python: run the cell again.` : WHAT;
+  };
+  tell();
+  onGone(host, tell, signal);
   return {
     opener,
     element,
     update() {
-      if (!element.hidden) ask();
+      if (!element.hidden && host.status !== "no kernel") ask();
     },
   };
 }

@@ -4,7 +4,7 @@ import type { LinesFrame } from "../attention_lines/state";
 import type { ChartFrame } from "../layer_stats_chart/state";
 import { unpack } from "../shared/arrays";
 import { h } from "../shared/dom";
-import type { Host } from "../shared/host/host";
+import { type Host, isFixed } from "../shared/host/host";
 import { type HeadPictures, mapHeader } from "../shared/map/header";
 import type { Theme } from "../shared/palette";
 import { headsOf, layerNumbers } from "../shared/scene";
@@ -38,7 +38,8 @@ export function createHeader(host: Host<ExplorerState>, signal: AbortSignal): He
       if (hasFrame(state.chart_frame)) chart = state.chart_frame;
       if (hasFrame(state.lines_frame)) lines = state.lines_frame;
       if (lines && lines.n_heads !== headsOf(state)) lines = null;
-      track.update({ layers: layerNumbers(state), layer: state.layer, frame: chart });
+      const disabled = isFixed(host, "layer");
+      track.update({ layers: layerNumbers(state), layer: state.layer, frame: chart, disabled });
       // Heads have their pictures, and sinks their rule, in the frame of the lines.
       map.update({ ...state, frame: state.lines_frame }, theme, lines && pictures(lines));
     },

@@ -1,7 +1,7 @@
 /** One pane: a view with the buttons that hide it and make it large. */
 
 import { button, type Child, h } from "../shared/dom";
-import type { Host, PaneWords } from "../shared/host/host";
+import { type Host, onGone, type PaneWords } from "../shared/host/host";
 import { type PaneHost, paneHost } from "../shared/host/pane";
 import { toolbar } from "../shared/roving";
 import { hasFrame, type MapState } from "../shared/state";
@@ -31,6 +31,7 @@ export class Pane {
   readonly #host: PaneHost<AnyState>;
   readonly #view: View<AnyState>;
   readonly #missing: Missing;
+  readonly #ended = new AbortController();
 
   constructor(
     readonly name: PaneName,
@@ -46,6 +47,7 @@ export class Pane {
     const parts = [this.#missing.element, place, tools];
     this.element = h("div", { class: "ex-pane", data: { pane: name } }, ...parts);
     this.#view = new view(place, this.#host);
+    onGone(this.#host, () => this.#view.update({}), this.#ended.signal);
     this.#missing.update(this.#host.state.frame);
     this.root = place.firstElementChild as HTMLElement;
     this.natural = USUAL[name];
@@ -91,6 +93,7 @@ export class Pane {
   }
 
   destroy(): void {
+    this.#ended.abort();
     this.#view.destroy();
     this.#missing.end();
     this.element.remove();

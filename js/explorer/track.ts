@@ -11,6 +11,8 @@ export interface TrackProps {
   layer: number;
   /** The statistic that is drawn; null = none is known yet. */
   frame: ChartFrame | null;
+  /** No other layer can be shown now. */
+  disabled: boolean;
 }
 
 /** Pixels; the thumb's width stands in the style sheet, too. */
@@ -24,7 +26,7 @@ export function layerTrack(
   onChange: (layer: number) => void,
   signal: AbortSignal,
 ): Control<TrackProps> {
-  let props: TrackProps = { layers: [], layer: 0, frame: null };
+  let props: TrackProps = { layers: [], layer: 0, frame: null, disabled: false };
   let width = 320;
   const input = h("input", {
     class: "ex-track-input",
@@ -59,6 +61,7 @@ export function layerTrack(
       element.hidden = next.layers.length < 2;
       input.max = String(next.layers.length - 1);
       input.value = String(Math.max(0, next.layers.indexOf(next.layer)));
+      input.disabled = next.disabled;
       input.setAttribute("aria-valuetext", `layer ${next.layer}`);
       caption.replaceChildren(...captionNodes(next.frame));
       draw();

@@ -1,11 +1,13 @@
 /** Explorer: several views of one trace as one instrument. */
 
-import { button, h } from "../shared/dom";
+import { isStale } from "../shared/banners";
+import { button, disable, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { commonKeys } from "../shared/keys";
 import { mapCaption } from "../shared/map/caption";
 import { toolbar } from "../shared/roving";
 import { createShell, type Shell } from "../shared/shell";
+import { hasFrame } from "../shared/state";
 import type { View } from "../shared/view";
 import { type CodePanel, codePanel } from "./code";
 import { createHeader, type Header } from "./header";
@@ -60,7 +62,9 @@ export class ExplorerView implements View<ExplorerState> {
     this.#prompt.update(state);
     this.#header.update(state, this.#shell.theme);
     for (const [name, each] of this.#switches) {
-      each.setAttribute("aria-pressed", String(this.#panes.shown.includes(name)));
+      const isShown = this.#panes.shown.includes(name);
+      each.setAttribute("aria-pressed", String(isShown));
+      disable(each, !isShown && !this.#canShow(name));
     }
     this.#panes.update(changed);
     this.#code.update();
@@ -70,6 +74,14 @@ export class ExplorerView implements View<ExplorerState> {
   destroy(): void {
     this.#panes.destroy();
     this.#shell.destroy();
+  }
+
+  /** Whether a pane's picture is there, or somebody who draws it. */
+  #canShow(name: PaneName): boolean {
+    if (this.#host.status !== "no kernel") return true;
+    const { state } = this.#host;
+    const frame = state[`${name}_frame`] as ExplorerState["frame"];
+    return hasFrame(frame) && !isStale({ ...state, frame });
   }
 
   /** The picture that tells whether what is shown is what was asked for. */

@@ -1,8 +1,8 @@
 /** What the matrix is compared with: another layer or other heads. */
 
 import { type Choice, dropdown } from "../shared/controls";
-import { button, h } from "../shared/dom";
-import type { Host } from "../shared/host/host";
+import { button, disable, h } from "../shared/dom";
+import { type Host, isFixed } from "../shared/host/host";
 import { headsOf, layerNumbers } from "../shared/scene";
 import type { Compare, MatrixState } from "./state";
 
@@ -57,9 +57,11 @@ export function compareControls(host: Host<MatrixState>): CompareControls {
       const { compare } = state;
       toggle.setAttribute("aria-pressed", String(compare !== null));
       element.hidden = compare === null;
+      const disabled = isFixed(host, "compare");
+      disable(toggle, disabled);
       if (!compare) return;
-      layer.update({ choices: layerChoices(state, compare), value: layerValue(compare) });
-      heads.update({ choices: headChoices(state, compare), value: headsValue(compare) });
+      layer.update({ choices: layerChoices(state, compare), value: layerValue(compare), disabled });
+      heads.update({ choices: headChoices(state, compare), value: headsValue(compare), disabled });
       trace.textContent = compare.trace ? `of ${compare.trace}` : "";
     },
   };

@@ -1,7 +1,7 @@
 /** The header of FusedAttentionMatrix. */
 
 import { button, disable, h } from "../shared/dom";
-import type { Host } from "../shared/host/host";
+import { type Host, isFixed } from "../shared/host/host";
 import { mapHeader, ONE_VALUE } from "../shared/map/header";
 import type { Theme } from "../shared/palette";
 import { toolbar } from "../shared/roving";
@@ -49,8 +49,8 @@ export function createHeader(shell: Shell, host: Host<MatrixState>, zooming: Zoo
     setZoomed: zoom.setZoomed,
     update(state, theme, hasSpecial) {
       map.update(state, theme);
-      normalise.update(state.normalise);
-      special.update(state.hide_special);
+      normalise.update(state.normalise, isFixed(host, "normalise"));
+      special.update(state.hide_special, isFixed(host, "hide_special"));
       // Where there are none, nothing can be hidden.
       special.element.hidden = !hasSpecial && !state.hide_special;
       compare.update(state);
@@ -69,8 +69,9 @@ function onOff(label: string, action: string, title: string, set: (on: boolean) 
   );
   return {
     element,
-    update(on: boolean): void {
+    update(on: boolean, disabled: boolean): void {
       isOn = on;
+      disable(element, disabled);
       element.setAttribute("aria-pressed", String(on));
     },
   };

@@ -2,7 +2,7 @@
 
 import { type Choice, dropdown, kindChoices, segmented, UNITS } from "../shared/controls";
 import { h } from "../shared/dom";
-import type { Host } from "../shared/host/host";
+import { type Host, isFixed } from "../shared/host/host";
 import { slider } from "../shared/slider";
 import type { Kind, Unit } from "../shared/state";
 import { type FinderData, type Metric, metricNamed } from "./data";
@@ -55,8 +55,10 @@ export function finderControls(host: Host<FinderState>): Controls {
     update(data) {
       const { state } = host;
       mode.update({ choices: MODES, value: state.mode });
-      kind.update({ choices: kindChoices(state.scene), value: state.kind });
-      unit.update({ choices: state.mode === "patterns" ? UNITS : [], value: state.unit });
+      const off = (name: "kind" | "unit"): boolean => isFixed(host, name);
+      kind.update({ choices: kindChoices(state.scene), value: state.kind, disabled: off("kind") });
+      const units = state.mode === "patterns" ? UNITS : [];
+      unit.update({ choices: units, value: state.unit, disabled: off("unit") });
       sort.update({ choices: state.mode === "scatter" ? [] : SORTS, value: state.sort });
       bar.hidden = data === null;
       if (!data) return;

@@ -1,7 +1,7 @@
 /** The header of the chart: statistic, layer, stack, quantity, picture, scale. */
 
 import { layerStepper, type SegmentedProps, segmented } from "../shared/controls";
-import type { Host } from "../shared/host/host";
+import { type Host, isFixed } from "../shared/host/host";
 import { layerNumbers } from "../shared/scene";
 import type { Kind } from "../shared/state";
 import type { ChartData } from "./data";
@@ -60,16 +60,18 @@ export function chartControls(
     missing: metric.missing,
     update(data, picture) {
       const { state } = host;
-      metric.update({ metrics: state.metrics, metric: state.metric });
-      layers.update({ layers: layerNumbers(state), layer: state.layer });
+      const off = (name: keyof ChartState): boolean => isFixed(host, name);
+      metric.update({ metrics: state.metrics, metric: state.metric, disabled: off("metric") });
+      layers.update({ layers: layerNumbers(state), layer: state.layer, disabled: off("layer") });
       const two = state.scene.family === "encoder-decoder";
       const stack = state.kind === "encoder" ? "encoder" : "decoder";
-      stacks.update({ choices: two ? STACKS : [], value: stack });
+      stacks.update({ choices: two ? STACKS : [], value: stack, disabled: off("kind") });
       const choices = (data?.frame.quantities ?? []).map(({ name, label }) => ({
         value: name,
         label,
       }));
-      quantities.update({ choices, value: data?.frame.quantity ?? "" });
+      const quantity = data?.frame.quantity ?? "";
+      quantities.update({ choices, value: quantity, disabled: off("quantity") });
       pictures.update({ choices: data?.heat ? PICTURES : [], value: picture });
       // It keeps its place where there is no such axis: nothing beside it moves.
       const isMap = data?.heat && picture === "map";

@@ -7,6 +7,8 @@ import type { MetricInfo, MetricState, ParameterInfo, Value } from "./state";
 export interface SettingsProps {
   metrics: readonly MetricInfo[];
   metric: MetricState;
+  /** Nothing else can be measured now. */
+  disabled: boolean;
 }
 
 export interface Settings {
@@ -19,7 +21,7 @@ export interface Settings {
 
 /** A choice of statistics, and the fields of the chosen one. */
 export function settings(onChange: (metric: MetricState) => void, onDraft: () => void): Settings {
-  let props: SettingsProps = { metrics: [], metric: NOTHING };
+  let props: SettingsProps = { metrics: [], metric: NOTHING, disabled: false };
   // Chosen, but something has to be said first: nothing of it is sent yet.
   let draft: MetricState | null = null;
   const shown = (): SettingsProps => ({ ...props, metric: draft ?? props.metric });
@@ -94,6 +96,7 @@ function metricChoice(onChoice: (metric: MetricState) => void): Control<Settings
         fill(select, ...all.map(option));
       }
       select.value = metric.name;
+      select.disabled = next.disabled;
       props = next;
     },
   };
@@ -125,7 +128,7 @@ function parameterFields(
     onChange({ ...metric, parameters: { ...metric.parameters, [name]: value } });
   return {
     element,
-    update({ metrics, metric: next }) {
+    update({ metrics, metric: next, disabled }) {
       metric = next;
       const parameters = metrics.find(({ name }) => name === metric.name)?.parameters ?? [];
       const key = JSON.stringify([metric.name, parameters]);
@@ -134,7 +137,10 @@ function parameterFields(
         fields = parameters.map((one) => field(one, (value) => send(one.name, value)));
         fill(element, ...fields.map((one) => one.element), over);
       }
-      for (const one of fields) one.update(metric.parameters[one.name] ?? null);
+      for (const one of fields) {
+        one.update(metric.parameters[one.name] ?? null);
+        one.input.disabled = disabled;
+      }
       over.textContent = metric.over && `mean over ${metric.over}`;
       over.hidden = !metric.over;
       element.hidden = fields.length === 0 && !metric.over;
@@ -149,7 +155,7 @@ interface Field {
   name: string;
   label: string;
   element: HTMLElement;
-  input: HTMLElement;
+  input: Input["element"];
   update(value: Value): void;
 }
 
@@ -162,10 +168,11 @@ function field(parameter: ParameterInfo, send: (value: Value) => void): Field {
   return { name, label, element, input: input.element, update: input.update };
 }
 
-function choiceInput(
-  { name, choices }: ParameterInfo,
-  send: (value: Value) => void,
-): Control<Value> {
+interface Input extends Control<Value> {
+  readonly element: HTMLInputElement | HTMLSelectElement;
+}
+
+function choiceInput({ name, choices }: ParameterInfo, send: (value: Value) => void): Input {
   const select = h(
     "select",
     { class: "gh-select", data: { parameter: name }, on: { change: () => send(select.value) } },
@@ -180,7 +187,7 @@ function choiceInput(
 }
 
 /** Sent on Enter or when the field is left, if it has changed and makes sense. */
-function typedInput(parameter: ParameterInfo, send: (value: Value) => void): Control<Value> {
+function typedInput(parameter: ParameterInfo, send: (value: Value) => void): Input {
   const { name, kind, help, optional } = parameter;
   let written = "";
   const input = h("input", {

@@ -2,7 +2,7 @@
 
 import { type Control, type LayerProps, layerStepper, segmented } from "../shared/controls";
 import { fill, h } from "../shared/dom";
-import type { Host } from "../shared/host/host";
+import { type Host, isFixed } from "../shared/host/host";
 import { tokenName } from "../shared/names";
 import { css, sequentialTable, tableColour } from "../shared/palette";
 import { layerNumbers } from "../shared/scene";
@@ -96,7 +96,8 @@ export class PerplexityStripView implements View<StripState> {
     const scored = (this.#data?.frame.n_scored ?? 0) > 0;
     this.#measures.update({ choices: scored ? choices : [], value: state.measure });
     this.#layers.element.hidden = this.#data?.frame.source == null;
-    this.#layers.update({ layers: layerNumbers(state), layer: state.layer });
+    const disabled = isFixed(this.#host, "layer");
+    this.#layers.update({ layers: layerNumbers(state), layer: state.layer, disabled });
   }
 
   /** A new frame: its text, colours and marks. */

@@ -65,7 +65,7 @@ function after(ms: number, signal: AbortSignal, onTurn: () => void) {
 }
 
 /** Whether the picture answers another layer, kind, unit or other heads than the controls show. */
-function isStale(state: ViewState): boolean {
+export function isStale(state: ViewState): boolean {
   const { frame } = state;
   if (state.error || !hasFrame(frame)) return false;
   const key = frame.key as Readonly<Record<string, unknown>>;

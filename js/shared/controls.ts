@@ -16,6 +16,8 @@ export interface Control<P> {
 export interface LayerProps {
   layers: readonly number[];
   layer: number;
+  /** No other layer can be shown now. */
+  disabled?: boolean;
 }
 
 /** ‹ layer 3 › — steps through the model's own layer numbers. */
@@ -58,8 +60,10 @@ export function layerStepper(onChange: (layer: number) => void): Control<LayerPr
       }
       current = props;
       if (select.value !== String(props.layer)) select.value = String(props.layer);
-      disable(previous, neighbour(props.layers, props.layer, -1) === null);
-      disable(next, neighbour(props.layers, props.layer, 1) === null);
+      const off = props.disabled ?? false;
+      if (select.disabled !== off) select.disabled = off;
+      disable(previous, off || neighbour(props.layers, props.layer, -1) === null);
+      disable(next, off || neighbour(props.layers, props.layer, 1) === null);
     },
   };
 }

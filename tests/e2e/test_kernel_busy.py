@@ -29,6 +29,10 @@ _RUNNING = """() => [...document.querySelectorAll('.jp-InputPrompt')]
   .some((prompt) => prompt.textContent.includes('*'))"""
 _RESTART = """() =>
   window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"""
+_RUN_FIRST = """() => {
+  window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0;
+  return window.jupyterapp.commands.execute('notebook:run-cell');
+}"""
 # Long tasks without a pause, as when a page draws many views: timers run late.
 _OCCUPY = """(seconds) => {
   const end = performance.now() + 1000 * seconds;
@@ -76,9 +80,22 @@ def test_a_restarted_kernel_is_said_to_be_gone(notebook: Notebook) -> None:
     expect(lines.locator(".gh-banner.is-kernel")).to_contain_text(
         "The kernel was restarted or has ended. Run the cell again"
     )
+    # Nobody is there to draw other heads: the tiles say what the picture is of.
+    expect(lines.locator('[data-head="2"]')).to_have_attribute("aria-disabled", "true")
+    lines.locator('[data-head="2"]').click(force=True)
+    expect(lines.locator(".gh-banner.is-kernel")).not_to_contain_text("ask for another picture")
     # What can be done without it still works.
-    lines.locator('[data-head="2"]').click()
-    expect(lines.locator('[data-head="2"]')).to_have_attribute("aria-pressed", "true")
+    lines.locator('[data-action="blank"]').click()
+    expect(lines.locator('[data-action="blank"]')).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_cell_that_is_run_again_has_its_controls_back(notebook: Notebook) -> None:
+    notebook.page.evaluate(_RUN_FIRST)
+    lines = view(notebook.output(0), LINES)
+    expect(lines.locator(".gh-banner")).to_have_count(0, timeout=60_000)
+    expect(lines.locator('[data-head="2"]')).not_to_have_attribute("aria-disabled", "true")
+    lines.locator('[data-action="layer-next"]').click()
+    expect(lines).to_have_attribute("data-frame", "1::token:self")
 
 
 def test_a_view_that_opened_in_a_busy_page_hears_its_kernel(

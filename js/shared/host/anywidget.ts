@@ -10,7 +10,8 @@ import { createSchedule } from "../schedule";
 import type { ViewState } from "../state";
 import { VIEW_TRAITS, type View, type ViewClass } from "../view";
 import { checked } from "./checked";
-import { type Host, same } from "./host";
+import { decidesPicture } from "./fixed";
+import { type Host, onGone, same } from "./host";
 import { createPassing, PASSING, type Passing } from "./passing";
 import { answerPictures } from "./pictures";
 import { createWire, type Port } from "./wire";
@@ -63,6 +64,8 @@ export function mount<S extends ViewState>(
     // Boxes of widgets ask for no width: the view takes what there is.
     el.classList.add("gh-place");
     view = new viewClass(el, host);
+    // Controls are switched off, or on again.
+    onGone(host, () => update({}), signal);
   } catch (error) {
     tellFailure(el, viewClass.title, error);
   }
@@ -134,6 +137,8 @@ export function createHost<S extends object>(
   passing.onHold((held) => {
     for (const name of traits) if (name in held) take(name, held[name] as S[typeof name]);
   }, signal);
+  const fixed = (name: string): boolean =>
+    wire.status === "no kernel" && decidesPicture(state, name);
   const write = (changes: Readonly<Record<string, unknown>>): void => {
     for (const [name, value] of Object.entries(changes)) model.set(name, value);
     // Read-only hosts throw; the view itself has its new state all the same.
@@ -151,7 +156,8 @@ export function createHost<S extends object>(
       const names = (Object.keys(partial) as (keyof S & string)[]).filter(
         (name) => !same(state[name], partial[name]),
       );
-      if (names.length === 0) return;
+      // What belongs together changes together, or not at all.
+      if (names.length === 0 || names.some(fixed)) return;
       for (const name of names) take(name, partial[name] as S[typeof name]);
       const changes = pick(partial as S, names) as Record<string, unknown>;
       const isPassing = names.every((name) => PASSING.has(name));
@@ -162,6 +168,7 @@ export function createHost<S extends object>(
     },
     ask: (question, args, asker) => wire.ask(question, args, asker),
     can: (question) => model.can?.(question) ?? true,
+    fixed,
     stop: () => attempt(() => model.send({ kind: "stop" })),
     get status() {
       return wire.status;

@@ -20,6 +20,8 @@ export interface Host<S> {
   ask(question: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<Answer>;
   /** Whether such a question can be answered at all: a saved page has no model to run. */
   can?(question: string): boolean;
+  /** Whether a change of this trait asks for a picture that nobody is there to draw. */
+  fixed?(name: keyof S & string): boolean;
   /** Ends long work of the kernel; the picture and its state stay. */
   stop(): void;
   readonly status: HostStatus;
@@ -43,6 +45,30 @@ export interface PaneWords {
 /** Why there is no kernel, and the way out. */
 export function whyNoKernel(host: Pick<Host<never>, "wasThere">): string {
   return host.wasThere ? "The kernel was restarted or has ended." : "No kernel.";
+}
+
+/** Whether any of these traits cannot be changed now: their controls are switched off. */
+export function isFixed<S>(
+  host: Pick<Host<S>, "fixed">,
+  ...names: readonly (keyof S & string)[]
+): boolean {
+  return names.some((name) => host.fixed?.(name) === true);
+}
+
+/** Calls back when the kernel has gone, and when there is one again. */
+export function onGone(
+  host: Pick<Host<never>, "status" | "onStatus">,
+  callback: () => void,
+  signal: AbortSignal,
+): void {
+  const isGone = (): boolean => host.status === "no kernel";
+  let was = isGone();
+  const look = (): void => {
+    if (was === isGone()) return;
+    was = isGone();
+    callback();
+  };
+  host.onStatus(look, signal);
 }
 
 /** How an ask ends that nobody waits for any more. */

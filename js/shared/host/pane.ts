@@ -55,6 +55,7 @@ export function paneHost<S extends object>(
     },
     ask: (question, args, signal) => explorer.ask(`${pane}.${question}`, args, signal),
     can: (question) => explorer.can?.(`${pane}.${question}`) ?? true,
+    fixed: (name) => explorer.fixed?.(outsideName(name) as never) ?? false,
     stop: () => explorer.stop(),
     onPicture: (make) => explorer.onPicture?.(make, pane),
     get status() {

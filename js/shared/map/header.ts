@@ -2,7 +2,7 @@
 
 import { type Choice, dropdown, kindChoices, layerStepper, segmented, UNITS } from "../controls";
 import { h } from "../dom";
-import type { Host } from "../host/host";
+import { type Host, isFixed } from "../host/host";
 import type { Theme } from "../palette";
 import { headsOf, layerNumbers } from "../scene";
 import type { Aggregate, Kind, MapState, Sinks, SinksPart, TraceState, Unit } from "../state";
@@ -59,16 +59,22 @@ export function mapHeader(
     ],
     heads: heads.element,
     update(state, theme, pictures = null) {
-      kind.update({ choices: kindChoices(state.scene), value: state.kind });
-      layer.update({ layers: layerNumbers(state), layer: state.layer });
-      unit.update({ choices: UNITS, value: state.unit });
+      const off = (name: keyof HeaderState): boolean => isFixed(host, name);
+      kind.update({ choices: kindChoices(state.scene), value: state.kind, disabled: off("kind") });
+      layer.update({ layers: layerNumbers(state), layer: state.layer, disabled: off("layer") });
+      unit.update({ choices: UNITS, value: state.unit, disabled: off("unit") });
       const nHeads = headsOf(state) || (pictures?.n ?? 0);
       const value = ways.some((way) => way.value === state.aggregate) ? state.aggregate : "mean";
       const one = state.heads.length === 1 || nHeads === 1;
-      aggregate.update({ choices: ways, value: value ?? "mean", disabled: one });
-      sinks.update({ choices: sinkChoices(state), value: state.sinks ?? "auto" });
+      const disabled = one || off("aggregate");
+      aggregate.update({ choices: ways, value: value ?? "mean", disabled });
+      const chosen = state.sinks ?? "auto";
+      sinks.update({ choices: sinkChoices(state), value: chosen, disabled: off("sinks") });
       const coloured = state.aggregate === undefined || value === "separate";
-      heads.update({ nHeads, heads: state.heads, theme, coloured, thumbnails: pictures });
+      heads.update({
+        ...{ nHeads, heads: state.heads, theme, coloured, thumbnails: pictures },
+        disabled: off("heads"),
+      });
     },
   };
 }

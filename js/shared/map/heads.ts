@@ -1,7 +1,7 @@
 /** A tile for every head, with a small picture of it where there is one; its look is in heads.css. */
 
 import type { Control } from "../controls";
-import { button, fill, h, hide, mark, style } from "../dom";
+import { button, disable, fill, h, hide, mark, style } from "../dom";
 import { handled } from "../keys";
 import { css, headColour, type Rgb, type Theme } from "../palette";
 import { roving } from "../roving";
@@ -16,6 +16,8 @@ export interface HeadsProps {
   coloured: boolean;
   /** [n_heads, size, size] bytes, or null when the view has no pictures of the heads. */
   thumbnails: { values: ArrayLike<number>; size: number } | null;
+  /** No others can be shown now. */
+  disabled?: boolean;
 }
 
 const HOW =
@@ -69,6 +71,7 @@ export function headTiles(onChange: (heads: number[]) => void): Control<HeadsPro
       hide(all, next.nHeads <= 1);
       hide(element, next.nHeads <= 1 && !next.thumbnails);
       mark(all, "aria-pressed", String(next.heads.length === 0));
+      for (const control of [all, ...tiles]) disable(control, next.disabled ?? false);
       const drawn = shownHeads(next.heads, next.nHeads);
       const colour = headColour(drawn, next.theme);
       for (const [head, tile] of tiles.entries()) {

@@ -1,7 +1,7 @@
 /** A story told over a view: its caption, where the reader is in it, back and next. */
 
 import { button, disable, fill, h } from "../dom";
-import type { Host } from "../host/host";
+import { type Host, isFixed, same } from "../host/host";
 import { litTokens } from "../lit";
 import type { TraceState, ViewState } from "../state";
 import { createGuess, type Guess } from "./guess";
@@ -41,10 +41,18 @@ export function createStory<S extends ViewState>(host: Host<S>): Story {
     leaves,
     h("div", { class: "gh-story-turn" }, back, place, next),
   );
+  /** Whether there is such a step, and its picture: without a kernel it may be another one's. */
+  const canShow = (at: number): boolean => {
+    const now = host.state as Readonly<Record<string, unknown>>;
+    const to = steps[at]?.state;
+    const isOther = (name: string): boolean =>
+      isFixed(host, name as keyof S & string) && !same(now[name], to?.[name]);
+    return to !== undefined && !Object.keys(to).some(isOther);
+  };
   const refresh = (): void => {
     const guess = pages[shown]?.guess;
-    disable(back, shown <= 0);
-    disable(next, shown >= steps.length - 1 || guess?.isKnown === false);
+    disable(back, !canShow(shown - 1));
+    disable(next, !canShow(shown + 1) || guess?.isKnown === false);
   };
   const pageOf = (step: StoryStep): Page => {
     const guess = step.ask
