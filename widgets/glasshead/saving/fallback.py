@@ -97,7 +97,7 @@ def _poster(view: View, pictures: list[tuple[str, str]], said: list[str], notes:
 
 def _where(view: Any) -> str:
     """Say which layer and heads are shown, where the view has such."""
-    if not hasattr(view, "layer"):
+    if not getattr(view, "kind", ""):
         return ""
     heads: list[int] = view.heads
     of = f"heads {', '.join(str(head) for head in heads)}" if heads else "all heads"
