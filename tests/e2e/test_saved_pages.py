@@ -308,6 +308,23 @@ def test_a_story_is_told_on_the_page_with_its_question_and_its_statistics(
         expect(explorer.locator(".gh-banner")).to_have_count(0)
 
 
+def test_a_printed_page_keeps_its_colours_and_has_nothing_to_press(
+    browser: Browser, tmp_path: Path, decoder: Trace
+) -> None:
+    path = tmp_path / "page.html"
+    asked = StoryStep("One head.", {"heads": [3]}, ask="Which?", answer="a", choices=("a", "b"))
+    story(explore(decoder, panes=("lines", "strip"), layer=1), [asked]).save_html(path)
+    with opened(browser, path, viewport={"width": 720, "height": 1000}) as page:
+        body = page.page.locator("body")
+        pressed = body.locator(".gh-button:visible, input[type=range]:visible")
+        assert pressed.count() > 0
+        page.page.emulate_media(media="print")
+        expect(pressed).to_have_count(0)
+        expect(body.get_by_text("Which?")).to_be_visible()
+        expect(body.locator('.gh-head[aria-pressed="true"]')).to_be_visible()
+        assert body.evaluate("body => getComputedStyle(body).printColorAdjust") == "exact"
+
+
 def test_hostile_text_stays_text(browser: Browser, tmp_path: Path) -> None:
     lens = Lens.demo("decoder")
     path = tmp_path / "page.html"
