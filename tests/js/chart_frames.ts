@@ -117,6 +117,7 @@ export const HISTOGRAM: HistogramPanel = {
   series: [{ name: "null", label: "shuffled" }],
   values: pack([40, 10], "float32", [1, 2]),
   mark: { value: 0.4, label: "observed" },
+  positions: [],
   words: "p = 0.003 (adjusted 0.012)",
 };
 export const SCATTER: ScatterPanel = {
@@ -140,6 +141,8 @@ export const BARS: BarsPanel = {
   labels: ["0", "1"],
   values: pack([0.5, -0.25], "float32"),
   clickable: "head",
+  x: "",
+  positions: [],
   words: "highest: head 0",
 };
 export const TABLE: TablePanel = {

@@ -140,6 +140,8 @@ class Measured(ShownAsTable):
     """
 
     metric: Metric
+    follows_tokens: ClassVar[bool] = False
+    """Whether its detail depends on the tokens that are selected."""
 
     if not TYPE_CHECKING:  # what is typed is found.metric.bins
 

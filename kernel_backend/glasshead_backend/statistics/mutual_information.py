@@ -256,6 +256,7 @@ class MutualInformationResult(PairInformation, Measured):
     """
 
     metric: MutualInformation
+    follows_tokens: ClassVar[bool] = True
 
     @property
     def quantities(self) -> tuple[Choice, ...]:
