@@ -27,7 +27,9 @@ export interface DetailColumn {
   update(props: DetailProps): void;
 }
 
-export function detailColumn(on: Pick<PanelRoom, "onHead" | "onTokens">): DetailColumn {
+export function detailColumn(
+  on: Pick<PanelRoom, "canChoosePairs" | "onHead" | "onTokens">,
+): DetailColumn {
   const element = h("div", { class: "gh-panels" });
   let drawn: unknown[] = [];
   let room = 0;
@@ -79,6 +81,8 @@ function roomIn(element: HTMLElement): number {
 /** The same for every panel, however often they are drawn; a table has all the room there is. */
 function widthOf(panels: readonly Panel[], room: number): number {
   if (panels.some(({ type }) => type === "table")) return room;
-  const across = Math.max(1, Math.min(panels.length, Math.floor((room + GAP) / (LEAST + GAP))));
+  const most = Math.max(1, Math.min(panels.length, Math.floor((room + GAP) / (LEAST + GAP))));
+  // Rows of equal length: two and two, not three and one.
+  const across = Math.ceil(panels.length / Math.ceil(panels.length / most)) || 1;
   return Math.min(MOST, Math.floor((room - GAP * (across - 1)) / across));
 }

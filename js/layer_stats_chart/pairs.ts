@@ -11,6 +11,7 @@ import type { GridPanel } from "./state";
 export interface PairRoom {
   width: number;
   theme: Theme;
+  canChoosePairs(): boolean;
   onTokens(tokens: readonly number[]): void;
 }
 
@@ -27,7 +28,10 @@ const STEPS: Readonly<Record<string, readonly [number, number]>> = {
   ArrowRight: [0, 1],
 };
 
-export function grid(panel: GridPanel, { width, theme, onTokens }: PairRoom): SVGElement {
+export function grid(
+  panel: GridPanel,
+  { width, theme, onTokens, canChoosePairs }: PairRoom,
+): SVGElement {
   const n = panel.positions.length;
   const values = unpack(panel.values);
   const finite = Array.from(values).filter(Number.isFinite);
@@ -38,19 +42,26 @@ export function grid(panel: GridPanel, { width, theme, onTokens }: PairRoom): SV
   const at = (i: number, j: number): number => values[i * n + j] ?? Number.NaN;
   const named = (i: number, j: number): string =>
     `positions ${panel.positions[i]} and ${panel.positions[j]}: ${formatValue(at(i, j))} ${panel.unit}`;
+  const pressable = canChoosePairs();
   const title = svg("title", {});
   const area = svg(
     "rect",
     {
       ...{ class: "gh-panel-pairs", x: LEFT, y: TOP, width: size, height: size },
-      ...{ role: "button", tabindex: 0, "data-stop": `pairs ${panel.title}` },
-      "aria-label": `${named(row, column)}. Arrow keys choose another pair.`,
+      ...(pressable
+        ? {
+            role: "button",
+            tabindex: 0,
+            "data-stop": `pairs ${panel.title}`,
+            "aria-label": `${named(row, column)}. Arrow keys choose another pair.`,
+          }
+        : {}),
     },
     title,
   );
   const choose = (i: number, j: number): void => {
     const [first, second] = [panel.positions[i], panel.positions[j]];
-    if (i === j || first === undefined || second === undefined) return;
+    if (!pressable || i === j || first === undefined || second === undefined) return;
     onTokens([Math.min(first, second), Math.max(first, second)]);
   };
   const cellAt = (event: MouseEvent): [number, number] => {

@@ -24,6 +24,8 @@ export interface PanelRoom {
   theme: Theme;
   /** Selected heads; empty = all. */
   heads: readonly number[];
+  /** Whether another pair of places can be shown: a saved page has one for each layer. */
+  canChoosePairs(): boolean;
   onHead(head: number): void;
   /** Selected tokens. */
   selected: readonly number[];
@@ -68,7 +70,8 @@ function histogram(panel: HistogramPanel, room: PanelRoom): Child[] {
   const at = panel.mark?.value ?? edges[0] ?? 0;
   const [low = 0, high = 1] = [edges[0], edges[bins]];
   const xs = exactScale(Math.min(low, at), Math.max(high, at), Math.max(2, Math.floor(width / 90)));
-  const ys = countScale([0, ...Array.from(values)]);
+  const all = [0, ...Array.from(values)];
+  const ys = all.every(Number.isInteger) ? countScale(all) : linearScale(all);
   const size = { width, header: named(panel.series) ? LEGEND : 0 };
   const plot = plotOf(size, xs, ys, [panel.x, panel.y]);
   const steps = panel.series.map(({ name }, row) => {

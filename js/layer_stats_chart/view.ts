@@ -52,6 +52,7 @@ export class LayerStatsChartView implements View<ChartState> {
   readonly #tokens: TokenLines;
   readonly #gestures: Gestures;
   readonly #panels = detailColumn({
+    canChoosePairs: () => this.#host.can?.("pairs") ?? true,
     onHead: (head) => this.#toggleHead(head),
     onTokens: (tokens) => this.#selectTokens(tokens),
   });

@@ -11,11 +11,17 @@ from glasshead_backend.statistics.mutual_information_chart import too_few
 from glasshead_backend.statistics.panels import Grid, Scatter
 
 if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
+    from torch import Tensor
+
     from glasshead_backend.statistics.pair_information import PairInformation
     from glasshead_backend.statistics.panels import Panel
 
 _FEWEST_FOR_MATRIX = 3
 """Places: of two there is one pair."""
+
+_MOST_POINTS = 1000
+"""Components that are drawn of two activations; a picture of more says no more."""
 
 
 def pair_panels(
@@ -117,6 +123,13 @@ def _matrices(
     return [*grids, distance]
 
 
+def _shown(trimmed: Bool[Tensor, " hidden"]) -> Int[Tensor, " shown"]:
+    """The components that are drawn: all that are trimmed, of the others some evenly where many."""
+    counted = (~trimmed).nonzero()[:, 0]
+    step = -(-len(counted) // _MOST_POINTS)
+    return torch.cat([counted[:: max(1, step)], trimmed.nonzero()[:, 0]])
+
+
 def _activations(
     found: PairInformation, layer: int, there: list[int], pair: tuple[int, int]
 ) -> list[Panel]:
@@ -127,18 +140,21 @@ def _activations(
         row, column = (found.positions.index(one) for one in pair)
         information = found.matrix(block, layer)[row, column]
         n = int(trimmed.sum())
+        shown = _shown(trimmed)
         series = [Choice(block, "counted")] + ([Choice("trimmed", f"trimmed ({n})")] if n else [])
-        beyond = "" if found.trim is None else f", {n} beyond {found.trim:g} standard deviations"
+        of_trim = f", {n} beyond {found.trim or 0:g} standard deviations"
+        beyond = "components" if found.trim is None else f"components{of_trim}"
+        some = "" if len(shown) == len(x) else f"; {len(shown):,} of them are drawn"
         panels.append(
             Scatter(
                 title=f"Layer {layer}, {BLOCK_LABELS[block]}: components at two places",
                 x=f"at position {pair[0]}",
                 y=f"at position {pair[1]}",
                 series=series,
-                points_x=x,
-                points_y=y,
-                points_series=trimmed.int(),
-                words=f"{number(float(information))} {found.unit}; {len(x)} components{beyond}",
+                points_x=x[shown],
+                points_y=y[shown],
+                points_series=trimmed[shown].int(),
+                words=f"{number(float(information))} {found.unit}; {len(x)} {beyond}{some}",
             )
         )
     return panels

@@ -100,7 +100,7 @@ def gap_chart(found: GroupDifferences) -> LayerChart:
         layers=found.layers,
         series=[Choice(found.block, BLOCK_LABELS[found.block])],
         mean=(found.mean_correct - found.mean_incorrect)[None],
-        test=_test(found),
+        test=_test(found, "their divergence is significant"),
         help=_help(found),
     )
 
@@ -194,13 +194,13 @@ def _groups(found: GroupDifferences) -> Sequence[Choice]:
     ]
 
 
-def _test(found: GroupDifferences, n_series: int = 1) -> Test:
+def _test(found: GroupDifferences, what: str = "right and wrong differ", n_series: int = 1) -> Test:
     significant = (1 + found.significant.int()).expand(n_series, -1)
     how = "permutation test"
     if found.relabelling == "shift":
         how = f"{_n_relabelled(found)}, p ≥ {number(1 / (1 + len(found.null)))}"
     return Test(
         significant,
-        f"filled: right and wrong differ, p ≤ {found.alpha:g} after Benjamini-Hochberg "
+        f"filled: {what}, p ≤ {found.alpha:g} after Benjamini-Hochberg "
         f"({how}, {found.n_correct} right and {found.n_incorrect} wrong); open: not",
     )
