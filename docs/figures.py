@@ -34,7 +34,7 @@ WIDTH = 1000
 FIGURES = {
     "pairs": (MutualInformation(target=" the"), "t"),
     "predictions": (PredictionDivergence(block="mlp"), "gap"),
-    "bins": (BinSensitivity(block="mlp", bins=range(10, 51, 5)), ""),
+    "bins": (BinSensitivity(block="mlp"), ""),
 }
 
 

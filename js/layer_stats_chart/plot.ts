@@ -81,7 +81,14 @@ export function picture(
   label: string,
   ...children: Child[]
 ): SVGElement {
-  const size = { width, height: HEIGHT + header, role: "img", "aria-label": label };
+  // What is within an image is hidden from screen readers: buttons are in a group.
+  const buttons = children.some(
+    (child) =>
+      child instanceof Element &&
+      (child.matches("[role=button]") || child.querySelector("[role=button]") !== null),
+  );
+  const role = buttons ? "group" : "img";
+  const size = { width, height: HEIGHT + header, role, "aria-label": label };
   return svg("svg", { class: "gh-chart gh-panel-chart", ...size }, ...children);
 }
 
