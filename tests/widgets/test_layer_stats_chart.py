@@ -25,6 +25,7 @@ from glasshead import (
     mutual_information,
     prediction_divergence,
 )
+from glasshead.saving.contents import charts
 from glasshead_backend.demo import DECODER_LONG_TEXT
 from glasshead_backend.statistics import METRICS
 from glasshead_backend.statistics.chart import number
@@ -224,6 +225,14 @@ def test_two_places_that_are_selected_are_the_pair_that_is_shown(trace: Trace) -
     chart.layer, chart.selected = 1, [places[1]]  # of one there is no pair
     assert shown() == strongest
     json.dumps(chart.detail, default=len)
+
+
+def test_a_saved_page_has_the_pair_that_was_selected(trace: Trace) -> None:
+    found = mutual_information(trace, " the")
+    chart = LayerStatsChart(trace, found, selected=[found.positions[1], found.positions[4]])
+    details = charts(chart, [])["details"]
+    panels = [panel for one in details for panel in one["detail"]["panels"]]
+    assert {tuple(one["pair"]) for one in panels if one["type"] == "grid"} == {(1, 4)}
 
 
 def test_selecting_tokens_leaves_the_detail_of_other_statistics_as_it_is(trace: Trace) -> None:
