@@ -2,7 +2,7 @@
 
 import { fill, h } from "../shared/dom";
 import type { Theme } from "../shared/palette";
-import { drawPanel } from "./panels";
+import { drawPanel, type PanelRoom } from "./panels";
 import type { Detail, Panel } from "./state";
 
 /** Of a panel, in pixels; as many stand side by side as have the least. */
@@ -18,6 +18,8 @@ export interface DetailProps {
   theme: Theme;
   /** Selected heads; empty = all. */
   heads: readonly number[];
+  /** Selected tokens. */
+  selected: readonly number[];
 }
 
 export interface DetailColumn {
@@ -25,13 +27,15 @@ export interface DetailColumn {
   update(props: DetailProps): void;
 }
 
-export function detailColumn(onHead: (head: number) => void): DetailColumn {
+export function detailColumn(
+  on: Pick<PanelRoom, "canChoosePairs" | "onHead" | "onTokens">,
+): DetailColumn {
   const element = h("div", { class: "gh-panels" });
   let drawn: unknown[] = [];
   let room = 0;
   return {
     element,
-    update({ detail, coming, theme, heads }) {
+    update({ detail, coming, theme, heads, selected }) {
       // The height of panels that are on their way is kept: nothing jumps.
       const height = coming ? element.offsetHeight : 0;
       const panels = detail?.panels ?? [];
@@ -40,12 +44,32 @@ export function detailColumn(onHead: (head: number) => void): DetailColumn {
       // Taken out of the page (a notebook does so with cells that are far away): its last width.
       room = roomIn(element) || room;
       const width = widthOf(panels, room);
-      const now = [detail, width, theme, heads.join()];
+      const now = [detail, width, theme, heads.join(), ofTokens(panels) ? selected.join() : ""];
       // Drawn anew only if it is another picture: a table stays where it is scrolled to.
       if (now.every((one, i) => one === drawn[i])) return;
       drawn = now;
-      fill(element, ...panels.map((one) => drawPanel(one, { width, theme, heads, onHead })));
+      const stop = focused(element);
+      const all = { width, theme, heads, selected, ...on };
+      fill(element, ...panels.map((one) => drawPanel(one, all)));
+      stop?.();
     },
+  };
+}
+
+function ofTokens(panels: readonly Panel[]): boolean {
+  return panels.some((one) => "positions" in one && one.positions.length > 0);
+}
+
+/** What gives the focus back to the place that has it now, when it is drawn anew. */
+function focused(element: HTMLElement): (() => void) | null {
+  const { activeElement } = element.getRootNode() as Document | ShadowRoot;
+  const figures = [...element.children];
+  const figure = figures.findIndex((one) => one.contains(activeElement));
+  const stop = activeElement?.getAttribute("data-stop");
+  if (figure < 0 || !stop) return null;
+  return () => {
+    const stops = element.children[figure]?.querySelectorAll<SVGElement>("[data-stop]") ?? [];
+    [...stops].find((one) => one.getAttribute("data-stop") === stop)?.focus();
   };
 }
 
@@ -57,6 +81,8 @@ function roomIn(element: HTMLElement): number {
 /** The same for every panel, however often they are drawn; a table has all the room there is. */
 function widthOf(panels: readonly Panel[], room: number): number {
   if (panels.some(({ type }) => type === "table")) return room;
-  const across = Math.max(1, Math.min(panels.length, Math.floor((room + GAP) / (LEAST + GAP))));
+  const most = Math.max(1, Math.min(panels.length, Math.floor((room + GAP) / (LEAST + GAP))));
+  // Rows of equal length: two and two, not three and one.
+  const across = Math.ceil(panels.length / Math.ceil(panels.length / most)) || 1;
   return Math.min(MOST, Math.floor((room - GAP * (across - 1)) / across));
 }

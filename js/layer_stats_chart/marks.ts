@@ -9,6 +9,8 @@ type Shape = (r: number) => string;
 
 // Around (0, 0), with areas that look alike.
 const circle: Shape = (r) => `M${r} 0A${r} ${r} 0 1 1 ${-r} 0A${r} ${r} 0 1 1 ${r} 0Z`;
+/** A cross: what is left out. */
+const cross: Shape = (r) => `M${-r} ${-r}L${r} ${r}M${-r} ${r}L${r} ${-r}`;
 const square: Shape = (r) => `M${-0.9 * r} ${-0.9 * r}h${1.8 * r}v${1.8 * r}h${-1.8 * r}Z`;
 const diamond: Shape = (r) => `M0 ${-1.3 * r}L${1.3 * r} 0L0 ${1.3 * r}L${-1.3 * r} 0Z`;
 const triangle: Shape = (r) => `M0 ${-1.3 * r}L${1.2 * r} ${0.8 * r}L${-1.2 * r} ${0.8 * r}Z`;
@@ -18,6 +20,7 @@ const SHAPES: Readonly<Record<string, Shape>> = {
   incorrect: square,
   cross: diamond,
   residual: triangle,
+  trimmed: cross,
 };
 /** The blocks have the same colour in every statistic. */
 const COLOUR_OF: Readonly<Record<string, number>> = {

@@ -1,26 +1,36 @@
-/** One layer in detail: histograms, a scatter, bars of heads, a table of words. */
+/** One layer in detail: histograms, scatters, curves, bars, matrices of pairs, a table of words. */
 
-import { scaleBand, scaleLinear } from "d3-scale";
+import { scaleBand } from "d3-scale";
 import { unpack } from "../shared/arrays";
 import { type Child, h, svg } from "../shared/dom";
 import type { Theme } from "../shared/palette";
-import type { Named } from "../shared/state";
 import { show } from "../shared/token_text";
-import { type Colours, coloursOf, markPath } from "./marks";
-import { countScale, formatValue, linearScale, tickLabels, type ValueScale } from "./scales";
-import type { BarsPanel, HistogramPanel, Panel, ScatterPanel, TablePanel } from "./state";
+import { coloursOf, markPath } from "./marks";
+import { grid } from "./pairs";
+import { exactScale, LEGEND, legend, named, type Plot, picture, plotOf } from "./plot";
+import { pressableTokens } from "./pressed";
+import { countScale, formatValue, linearScale } from "./scales";
+import type {
+  BarsPanel,
+  CurvePanel,
+  HistogramPanel,
+  Panel,
+  ScatterPanel,
+  TablePanel,
+} from "./state";
 
 export interface PanelRoom {
   width: number;
   theme: Theme;
   /** Selected heads; empty = all. */
   heads: readonly number[];
+  /** Whether another pair of places can be shown: a saved page has one for each layer. */
+  canChoosePairs(): boolean;
   onHead(head: number): void;
+  /** Selected tokens. */
+  selected: readonly number[];
+  onTokens(tokens: readonly number[]): void;
 }
-
-const HEIGHT = 168;
-const LEGEND = 20;
-const MARGIN = { top: 8, right: 10, bottom: 34 };
 
 export function drawPanel(panel: Panel, room: PanelRoom): HTMLElement {
   return h(
@@ -38,107 +48,21 @@ function content(panel: Panel, room: PanelRoom): Child[] {
       return histogram(panel, room);
     case "scatter":
       return scatter(panel, room);
+    case "curve":
+      return curve(panel, room);
     case "bars":
       return bars(panel, room);
+    case "grid":
+      return [grid(panel, room)];
     case "table":
       return [table(panel)];
   }
 }
 
-// ── Axes ────────────────────────────────────────────────────────────────────────────────────────
-
-interface Plot {
-  left: number;
-  right: number;
-  top: number;
-  bottom: number;
-  x(value: number): number;
-  y(value: number): number;
-  axes: SVGElement[];
-}
-
-interface PlotRoom {
-  width: number;
-  /** Above the plot. */
-  header: number;
-}
-
-function plotOf(
-  { width, header }: PlotRoom,
-  xs: ValueScale | null,
-  ys: ValueScale,
-  names: [string, string],
-): Plot {
-  const widest = Math.max(...ys.ticks.map(({ label }) => label.length), 1);
-  const [left, right] = [24 + 6.5 * widest, width - MARGIN.right];
-  const [top, bottom] = [MARGIN.top + header, HEIGHT - MARGIN.bottom + header];
-  const x = (value: number): number => left + (xs ? xs.share(value) : 0) * (right - left);
-  const y = (value: number): number => bottom - ys.share(value) * (bottom - top);
-  const rows = ys.ticks.flatMap(({ value, label }) => {
-    const at = Math.round(y(value)) + 0.5;
-    return [
-      svg("line", { class: "gh-chart-grid", x1: left, x2: right, y1: at, y2: at }),
-      svg("text", { class: "gh-chart-tick", x: left - 6, y: at, dy: "0.32em" }, label),
-    ];
-  });
-  const columns = (xs?.ticks ?? []).map(({ value, label }) =>
-    svg("text", { class: "gh-chart-number", x: x(value), y: bottom + 14 }, label),
-  );
-  const middle = `translate(9 ${(top + bottom) / 2}) rotate(-90)`;
-  const axes = [
-    ...rows,
-    ...columns,
-    axisName(names[0], { x: (left + right) / 2, y: bottom + 29 }),
-    axisName(names[1], { transform: middle }),
-  ];
-  return { left, right, top, bottom, x, y, axes };
-}
-
-function axisName(name: string, place: Record<string, string | number>): SVGElement {
-  return svg("text", { class: "gh-chart-axis", "text-anchor": "middle", ...place }, name);
-}
-
-/** An axis from end to end of the data, with round ticks inside. */
-function exactScale(min: number, max: number, ticks: number): ValueScale {
-  const scale = scaleLinear().domain([min, max]).range([0, 1]);
-  const format = scale.tickFormat(ticks);
-  return {
-    share: scale,
-    ticks: scale.ticks(ticks).map((value, i, all) => ({
-      value,
-      label: tickLabels(all, format)[i] ?? "",
-    })),
-    floor: min,
-    max,
-  };
-}
-
-function picture({ width, header }: PlotRoom, label: string, ...children: Child[]): SVGElement {
-  const size = { width, height: HEIGHT + header, role: "img", "aria-label": label };
-  return svg("svg", { class: "gh-chart gh-panel-chart", ...size }, ...children);
-}
-
-/** Inside the picture, so that it goes where the picture goes. */
-function legend(series: readonly Named[], colours: Colours, left: number): Child {
-  if (!named(series)) return null;
-  let x = left;
-  const keys = series.map(({ name, label }) => {
-    const at = `translate(${x + 5} 8)`;
-    const key = svg("path", { d: markPath(name, 4), fill: colours(name), transform: at });
-    const text = svg("text", { class: "gh-panel-key", x: x + 14, y: 8, dy: "0.32em" }, label);
-    x += 26 + 6.2 * label.length;
-    return svg("g", {}, key, text);
-  });
-  return svg("g", {}, ...keys);
-}
-
-function named(series: readonly Named[]): boolean {
-  return series.length > 1;
-}
-
 // ── Histogram ───────────────────────────────────────────────────────────────────────────────────
 
-function histogram(panel: HistogramPanel, { width, theme }: PanelRoom): Child[] {
+function histogram(panel: HistogramPanel, room: PanelRoom): Child[] {
+  const { width, theme } = room;
   const edges = Array.from(unpack(panel.edges));
   const values = unpack(panel.values);
   const bins = edges.length - 1;
@@ -146,7 +70,8 @@ function histogram(panel: HistogramPanel, { width, theme }: PanelRoom): Child[] 
   const at = panel.mark?.value ?? edges[0] ?? 0;
   const [low = 0, high = 1] = [edges[0], edges[bins]];
   const xs = exactScale(Math.min(low, at), Math.max(high, at), Math.max(2, Math.floor(width / 90)));
-  const ys = countScale([0, ...Array.from(values)]);
+  const all = [0, ...Array.from(values)];
+  const ys = all.every(Number.isInteger) ? countScale(all) : linearScale(all);
   const size = { width, header: named(panel.series) ? LEGEND : 0 };
   const plot = plotOf(size, xs, ys, [panel.x, panel.y]);
   const steps = panel.series.map(({ name }, row) => {
@@ -160,7 +85,13 @@ function histogram(panel: HistogramPanel, { width, theme }: PanelRoom): Child[] 
   });
   const words = `${panel.title}. ${panel.x}. ${panel.words}`;
   const keys = legend(panel.series, colours, plot.left);
-  return [picture(size, words, keys, ...plot.axes, ...steps, ...drawMark(panel, plot))];
+  const areas = pressableTokens(room, plot, panel.positions, (i) => ({
+    from: plot.x(edges[i] ?? 0),
+    to: plot.x(edges[i + 1] ?? 0),
+    words: `${panel.x} ${formatValue(((edges[i] ?? 0) + (edges[i + 1] ?? 0)) / 2)}`,
+  }));
+  const marks = drawMark(panel, plot);
+  return [picture(size, words, keys, ...plot.axes, ...steps, ...marks, ...areas)];
 }
 
 /** A line where the observed value is, its name on the side with room. */
@@ -199,11 +130,44 @@ function scatter(panel: ScatterPanel, { width, theme }: PanelRoom): Child[] {
     const name = panel.series[of[i] ?? 0]?.name ?? "";
     const at = `translate(${plot.x(value).toFixed(1)} ${plot.y(ys[i] ?? 0).toFixed(1)})`;
     const look = { class: "gh-panel-point", style: `--series:${colours(name)}` };
-    return svg("path", { ...look, d: markPath(name, r), transform: at });
+    const out = name === "trimmed" ? { class: "gh-panel-trimmed" } : look;
+    return svg("path", { ...out, d: markPath(name, r), transform: at });
   });
   const words = `${panel.title}. ${panel.words}`;
   const keys = legend(panel.series, colours, plot.left);
   return [picture(room, words, keys, ...plot.axes, ...points)];
+}
+
+// ── Curve ───────────────────────────────────────────────────────────────────────────────────────
+
+function curve(panel: CurvePanel, { width, theme }: PanelRoom): Child[] {
+  const xs = Array.from(unpack(panel.points_x));
+  const values = unpack(panel.values);
+  const colours = coloursOf(panel.series, theme);
+  const room = { width, header: named(panel.series) ? LEGEND : 0 };
+  const across = exactScale(Math.min(...xs), Math.max(...xs), Math.max(2, Math.floor(width / 60)));
+  const plot = plotOf(room, across, linearScale(Array.from(values).filter(Number.isFinite)), [
+    panel.x,
+    panel.y,
+  ]);
+  const lines = panel.series.map(({ name }, row) => {
+    const own = values.subarray(row * xs.length, (row + 1) * xs.length);
+    const points = xs
+      .map((x, i) => [plot.x(x), plot.y(own[i] ?? Number.NaN)] as const)
+      .filter(([, y]) => Number.isFinite(y));
+    const at = points.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`);
+    const line = svg("path", { class: "gh-chart-mean", d: at.length ? `M${at.join("L")}` : "" });
+    const marks = at.map((place) =>
+      svg("path", {
+        class: "gh-chart-mark",
+        d: markPath(name, 3.2),
+        transform: `translate(${place})`,
+      }),
+    );
+    return svg("g", { style: `--series:${colours(name)}` }, line, ...marks);
+  });
+  const words = `${panel.title}. ${xs.map((x, i) => `${panel.x} ${x}: ${formatValue(values[i] ?? Number.NaN)}`).join("; ")}. ${panel.words}`;
+  return [picture(room, words, legend(panel.series, colours, plot.left), ...plot.axes, ...lines)];
 }
 
 // ── Bars ────────────────────────────────────────────────────────────────────────────────────────
@@ -213,9 +177,10 @@ function bars(panel: BarsPanel, room: PanelRoom): Child[] {
   const size = { width: room.width, header: 0 };
   const scale = linearScale([0, ...values.filter(Number.isFinite)]);
   const ofHeads = panel.clickable === "head";
-  const plot = plotOf(size, null, scale, [ofHeads ? "head" : "", panel.y]);
+  const plot = plotOf(size, null, scale, [ofHeads ? "head" : panel.x, panel.y]);
   const x = scaleBand<number>(values.keys(), [plot.left, plot.right]).padding(0.2);
-  const every = Math.max(1, Math.ceil(20 / x.step()));
+  const longest = Math.max(...panel.labels.map((label) => label.length), 1);
+  const every = Math.max(1, Math.ceil((6 + 7 * longest) / x.step()));
   const shown = panel.labels.map((label, i) => {
     const at = (x(i) ?? 0) + x.bandwidth() / 2;
     const place = { class: "gh-chart-number", x: at, y: plot.bottom + 14 };
@@ -234,7 +199,12 @@ function bars(panel: BarsPanel, room: PanelRoom): Child[] {
     const area = ofHeads ? pressable(label, value, room, plot, { at, step: x.step() }) : null;
     return svg("g", {}, bar, name, area);
   });
-  return [picture(size, `${panel.title}. ${panel.words}`, ...plot.axes, ...shown)];
+  const areas = pressableTokens(room, plot, panel.positions, (i) => ({
+    from: x(i) ?? 0,
+    to: (x(i) ?? 0) + x.bandwidth(),
+    words: `${panel.x} ${panel.labels[i] ?? ""}: ${panel.y} ${formatValue(values[i] ?? Number.NaN)}`,
+  }));
+  return [picture(size, `${panel.title}. ${panel.words}`, ...plot.axes, ...shown, ...areas)];
 }
 
 /** The whole column of a bar can be pressed: small bars are hard to hit. */

@@ -47,6 +47,8 @@ export interface HistogramPanel {
   /** [series, bins] */
   values: Packed;
   mark: { value: number; label: string } | null;
+  /** The tokens of each bin, which a click selects; empty = none does. */
+  positions: readonly (readonly number[])[];
   words: string;
 }
 
@@ -69,7 +71,37 @@ export interface BarsPanel {
   y: string;
   labels: string[];
   values: Packed;
-  clickable: "head" | "";
+  clickable: "head" | "positions" | "";
+  /** What the bars are. */
+  x: string;
+  /** The tokens of each bar, where a click selects them. */
+  positions: readonly (readonly number[])[];
+  words: string;
+}
+
+export interface CurvePanel {
+  type: "curve";
+  title: string;
+  x: string;
+  y: string;
+  series: Named[];
+  points_x: Packed;
+  /** [series, points] */
+  values: Packed;
+  words: string;
+}
+
+/** A value for every pair of places. */
+export interface GridPanel {
+  type: "grid";
+  title: string;
+  unit: string;
+  /** The tokens that are the places. */
+  positions: readonly number[];
+  /** [places, places]; NaN = none. */
+  values: Packed;
+  /** Row and column that other panels are of. */
+  pair: readonly [number, number] | null;
   words: string;
 }
 
@@ -81,7 +113,7 @@ export interface TablePanel {
   words: string;
 }
 
-export type Panel = HistogramPanel | ScatterPanel | BarsPanel | TablePanel;
+export type Panel = HistogramPanel | ScatterPanel | CurvePanel | BarsPanel | GridPanel | TablePanel;
 
 /** One layer in detail. */
 export interface Detail {

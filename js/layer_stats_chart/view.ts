@@ -30,6 +30,8 @@ import { createTokenLines, type TokenLines } from "./token_line";
 const HEIGHT = 280;
 const BESIDE_FROM = 760;
 const TABLE_BESIDE_FROM = 1160;
+/** More panels would stand in a column that is far longer than the chart is high. */
+const MOST_BESIDE = 3;
 
 export class LayerStatsChartView implements View<ChartState> {
   static readonly id = "layer-stats-chart";
@@ -49,7 +51,11 @@ export class LayerStatsChartView implements View<ChartState> {
   readonly #chart = new Chart();
   readonly #tokens: TokenLines;
   readonly #gestures: Gestures;
-  readonly #panels = detailColumn((head) => this.#toggleHead(head));
+  readonly #panels = detailColumn({
+    canChoosePairs: () => this.#host.can?.("pairs") ?? true,
+    onHead: (head) => this.#toggleHead(head),
+    onTokens: (tokens) => this.#selectTokens(tokens),
+  });
   readonly #caption = h("div", { class: "gh-chart-title" });
   readonly #nothing = h("p", { class: "gh-chart-nothing" });
   /** What is chosen but not shown yet: the picture below it is still that of another statistic. */
@@ -106,6 +112,7 @@ export class LayerStatsChartView implements View<ChartState> {
     if ("frame" in changed) this.#takeFrame();
     this.#shell.sync(this.#host.state);
     if (onlyLit(changed)) {
+      this.#drawPanels(this.#detail());
       this.#drawLit();
       return;
     }
@@ -168,7 +175,8 @@ export class LayerStatsChartView implements View<ChartState> {
     const panels = "panels" in detail ? (detail as Detail).panels : [];
     const wide = panels.some(({ type }) => type === "table");
     const from = wide ? TABLE_BESIDE_FROM : BESIDE_FROM;
-    body.classList.toggle("is-beside", panels.length > 0 && body.clientWidth >= from);
+    const few = panels.length > 0 && panels.length <= MOST_BESIDE;
+    body.classList.toggle("is-beside", few && body.clientWidth >= from);
     body.classList.toggle("has-table", wide);
   }
 
@@ -219,8 +227,14 @@ export class LayerStatsChartView implements View<ChartState> {
 
   #drawPanels(detail: Detail | null): void {
     const { detail: last, heads } = this.#host.state;
+    const { selected } = litTokens(this.#host.state, this.#data?.frame.sequence ?? "text");
     const coming = detail === null && "panels" in last && last.panels.length > 0;
-    this.#panels.update({ detail, coming, theme: this.#shell.theme, heads });
+    this.#panels.update({ detail, coming, theme: this.#shell.theme, heads, selected });
+  }
+
+  #selectTokens(tokens: readonly number[]): void {
+    const { frame } = this.#data ?? {};
+    if (frame) this.#host.set(selectPatch(frame.sequence, [...tokens]));
   }
 
   #toggleHead(head: number): void {

@@ -56,7 +56,7 @@ export class SavedPage implements InsteadOfKernel {
 
   /** Nobody is here who could run the model, or write Python. */
   can(question: string): boolean {
-    return question !== "retrace" && question !== "written";
+    return !["retrace", "written", "pairs", "chart.pairs"].includes(question);
   }
 
   follow(state: Json, before: Json): Json {

@@ -4,6 +4,8 @@ import type {
   BarsPanel,
   ChartFrame,
   ChartState,
+  CurvePanel,
+  GridPanel,
   HistogramPanel,
   Panel,
   ScatterPanel,
@@ -117,6 +119,7 @@ export const HISTOGRAM: HistogramPanel = {
   series: [{ name: "null", label: "shuffled" }],
   values: pack([40, 10], "float32", [1, 2]),
   mark: { value: 0.4, label: "observed" },
+  positions: [],
   words: "p = 0.003 (adjusted 0.012)",
 };
 export const SCATTER: ScatterPanel = {
@@ -140,7 +143,42 @@ export const BARS: BarsPanel = {
   labels: ["0", "1"],
   values: pack([0.5, -0.25], "float32"),
   clickable: "head",
+  x: "",
+  positions: [],
   words: "highest: head 0",
+};
+/** Two stretches of a text of five predicted tokens. */
+export const STRETCHES: BarsPanel = {
+  ...BARS,
+  title: "Right predictions along the text",
+  x: "first token",
+  labels: ["1", "4"],
+  values: pack([0.5, 1], "float32"),
+  clickable: "positions",
+  positions: [
+    [1, 2, 3],
+    [4, 5],
+  ],
+};
+export const CURVE: CurvePanel = {
+  type: "curve",
+  title: "Layer 1: divergence against the number of bins",
+  x: "bins",
+  y: "nats",
+  series: [{ name: "mlp", label: "MLP" }],
+  points_x: pack([10, 20, 50], "float32"),
+  values: pack([0.1, Number.NaN, 0.3], "float32", [1, 3]),
+  words: "",
+};
+/** Three places: above the diagonal one block, below it another. */
+export const GRID: GridPanel = {
+  type: "grid",
+  title: "Layer 1: information of all pairs",
+  unit: "bits",
+  positions: [3, 8, 11],
+  values: pack([NONE, 1, 2, 0.5, NONE, 1.5, 0.25, 0.75, NONE], "float32", [3, 3]),
+  pair: [0, 1],
+  words: "above the diagonal attention, below it MLP",
 };
 export const TABLE: TablePanel = {
   type: "table",

@@ -25,6 +25,7 @@ from glasshead import (
     mutual_information,
     prediction_divergence,
 )
+from glasshead.saving.contents import charts
 from glasshead_backend.demo import DECODER_LONG_TEXT
 from glasshead_backend.statistics import METRICS
 from glasshead_backend.statistics.chart import number
@@ -167,7 +168,7 @@ def test_an_infinite_divergence_travels_and_is_said(trace: Trace) -> None:
     chart = LayerStatsChart(trace, asked)
     assert np.isinf(unpack(chart.frame["mean"])).all()
     assert chart.frame["note"].startswith("Infinite in every layer: a bin holds values of one")
-    (groups,) = chart.detail["panels"]
+    groups, *_ = chart.detail["panels"]
     assert groups["words"].startswith("divergence ∞ nats per bin")
     assert groups["words"].endswith("p = 1, adjusted for the number of layers 1")
     json.dumps(chart.detail, default=len, allow_nan=False)
@@ -198,7 +199,7 @@ def test_a_metric_says_itself_that_it_is_known_at_once(trace: Trace) -> None:
 
 def test_the_panel_shows_the_current_layer(trace: Trace) -> None:
     chart = LayerStatsChart(trace, "prediction_divergence", layer=1)
-    groups, null = chart.detail["panels"]
+    groups, null, *_ = chart.detail["panels"]
     assert chart.detail["layer"] == 1
     result = prediction_divergence(trace)
     shares = unpack(groups["values"])
@@ -207,6 +208,38 @@ def test_the_panel_shows_the_current_layer(trace: Trace) -> None:
     assert unpack(null["values"]).sum() == 1000
     chart.layer = 0
     assert chart.detail["panels"][1]["mark"]["value"] == pytest.approx(float(result.jsd[0]))
+
+
+def test_two_places_that_are_selected_are_the_pair_that_is_shown(trace: Trace) -> None:
+    chart = LayerStatsChart(trace, mutual_information(trace, " the"), layer=1)
+    places = mutual_information(trace, " the").positions
+
+    def shown() -> list[Any]:
+        return [panel["pair"] for panel in chart.detail["panels"] if panel["type"] == "grid"]
+
+    strongest = shown()
+    chart.selected = [places[1], places[4]]
+    assert shown() == [[1, 4], [1, 4]]
+    chart.layer = 0
+    assert shown() == [[1, 4], [1, 4]]
+    chart.layer, chart.selected = 1, [places[1]]  # of one there is no pair
+    assert shown() == strongest
+    json.dumps(chart.detail, default=len)
+
+
+def test_a_saved_page_has_the_pair_that_was_selected(trace: Trace) -> None:
+    found = mutual_information(trace, " the")
+    chart = LayerStatsChart(trace, found, selected=[found.positions[1], found.positions[4]])
+    details = charts(chart, [])["details"]
+    panels = [panel for one in details for panel in one["detail"]["panels"]]
+    assert {tuple(one["pair"]) for one in panels if one["type"] == "grid"} == {(1, 4)}
+
+
+def test_selecting_tokens_leaves_the_detail_of_other_statistics_as_it_is(trace: Trace) -> None:
+    chart = LayerStatsChart(trace, prediction_divergence(trace, permutations=20))
+    before = chart.detail
+    chart.selected = [3, 4]
+    assert chart.detail is before
 
 
 def test_every_statistic_that_is_offered_can_be_chosen(chart: LayerStatsChart) -> None:

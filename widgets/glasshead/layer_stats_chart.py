@@ -88,6 +88,7 @@ class LayerStatsChart(TraceView):
         self._streamed_at = 0.0
         super().__init__(trace, metric=metric, **state)
         self.observe(self._on_layer, names="layer")
+        self.observe(self._on_tokens, names=["selected", "selected_source"])
 
     def _show_first(self) -> None:
         self.set_trait("metrics", catalogue(self.trace))
@@ -161,7 +162,7 @@ class LayerStatsChart(TraceView):
             if self._long_work.is_running:
                 with self.hold_sync():
                     self.set_trait("frame", frame)
-                    self.set_trait("detail", detail_frame(partial, self.layer))
+                    self.set_trait("detail", detail_frame(partial, self.layer, self.selected_here))
 
     def _on_layer(self, _: dict[str, Any]) -> None:
         with self._lock:
@@ -170,7 +171,19 @@ class LayerStatsChart(TraceView):
     def _on_picture(self) -> None:
         """Show the current layer of what is drawn."""
         measured = self._measured if self._is_measured() else None
-        self.set_trait("detail", detail_frame(measured, self.layer))
+        self.set_trait("detail", detail_frame(measured, self.layer, self.selected_here))
+
+    def _on_tokens(self, _: dict[str, Any]) -> None:
+        """Show the pair of places that is selected, where the statistic is of pairs."""
+        with self._lock:
+            if self._measured is not None and self._measured.follows_tokens:
+                self._on_picture()
+
+    @property
+    def selected_here(self) -> list[int]:
+        """Selected tokens of the text that is measured."""
+        of_source = len(self.trace.sequences) > 1 and self._kind == "encoder"
+        return self.selected_source if of_source else self.selected
 
     # ---- traits and questions -----------------------------------------------------------------
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from glasshead_backend.asking import Kind
-    from glasshead_backend.statistics.chart import Choice, LayerChart, Null, Outlier, Panel
+    from glasshead_backend.statistics.chart import Choice, LayerChart, Null, Outlier
     from glasshead_backend.statistics.metric import Measured
+    from glasshead_backend.statistics.panels import Panel
     from glasshead_backend.trace import Trace
 
 _TOKEN_VALUES = 1 << 17
@@ -94,9 +95,11 @@ def chart_key(kind: Kind, measured: Measured, quantity: str) -> dict[str, str]:
     }
 
 
-def detail_frame(measured: Measured | None, layer: int) -> dict[str, Any]:
-    """Make the panels that show one layer."""
-    panels = [] if measured is None else measured.detail(layer)
+def detail_frame(
+    measured: Measured | None, layer: int, selected: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Make the panels that show one layer, of the selected tokens where they are of such."""
+    panels = [] if measured is None else measured.detail_of(layer, selected)
     return {"layer": layer, "panels": [_panel(panel) for panel in panels]}
 
 

@@ -10,8 +10,9 @@ import torch
 from glasshead_backend.checks import at_least_one, require, several
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
-from glasshead_backend.statistics.chart import Choice, LayerChart
+from glasshead_backend.statistics.chart import BLOCK_LABELS, Choice, LayerChart
 from glasshead_backend.statistics.metric import Measured, Metric, Parameter, parameter
+from glasshead_backend.statistics.panels import Curve
 from glasshead_backend.statistics.permutation import divergences
 from glasshead_backend.statistics.prediction_divergence import PredictionDivergence
 from glasshead_backend.statistics.right_and_wrong import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
+    from glasshead_backend.statistics.panels import Panel
     from glasshead_backend.trace import Trace
 
 __all__ = ["BinSensitivity", "BinSensitivityResult", "bin_sensitivity"]
@@ -137,6 +139,23 @@ class BinSensitivityResult(Measured):
             mean=self.jsd,
             help=_HELP,
         )
+
+    def detail(self, layer: int) -> list[Panel]:
+        """Return the divergence of one layer against the number of bins."""
+        if layer not in self.layers:
+            return []
+        numbers = torch.tensor(self.metric.numbers_of_bins)
+        order = numbers.argsort()
+        return [
+            Curve(
+                title=f"Layer {layer}: divergence against the number of bins",
+                x="bins",
+                y="nats",
+                series=[Choice(self.metric.block, BLOCK_LABELS[self.metric.block])],
+                points_x=numbers[order],
+                values=self.jsd[order, self.layers.index(layer)][None],
+            )
+        ]
 
 
 def bin_sensitivity(

@@ -1,12 +1,13 @@
 """What a chart shows of a statistic: one value per layer for each of several series.
 
-Statistics describe themselves in these terms (:class:`LayerChart`, and the panels for a single
-layer); how they are drawn is the view's business.
+Statistics describe themselves in these terms, and in those of
+:mod:`~glasshead_backend.statistics.panels` for a single layer; how they are drawn is the view's
+business.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -150,71 +151,6 @@ class LayerChart:
     help: Sequence[str] = ()
     note: str = ""
     why_infinite: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Mark:
-    """A value that stands out."""
-
-    value: float
-    label: str
-
-
-@dataclass(frozen=True, eq=False)
-class Histogram:
-    """Counts or shares in bins, of one group or several."""
-
-    title: str
-    x: str
-    y: str
-    edges: Float[Tensor, " edge"]
-    series: Sequence[Choice]
-    values: Float[Tensor, "series bin"]
-    mark: Mark | None = None
-    words: str = ""
-    type: Literal["histogram"] = field(default="histogram", init=False)
-
-
-@dataclass(frozen=True, eq=False)
-class Scatter:
-    """Points of one group or several."""
-
-    title: str
-    x: str
-    y: str
-    series: Sequence[Choice]
-    points_x: Float[Tensor, " point"]
-    points_y: Float[Tensor, " point"]
-    points_series: Int[Tensor, " point"]
-    words: str = ""
-    type: Literal["scatter"] = field(default="scatter", init=False)
-
-
-@dataclass(frozen=True, eq=False)
-class Bars:
-    """One value for each of several things."""
-
-    title: str
-    y: str
-    labels: Sequence[str]
-    values: Float[Tensor, " bar"]
-    clickable: Literal["head", ""] = ""
-    words: str = ""
-    type: Literal["bars"] = field(default="bars", init=False)
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Rows of words."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: str = ""
-    type: Literal["table"] = field(default="table", init=False)
-
-
-Panel = Histogram | Scatter | Bars | Table
 
 
 def block_series(blocks: Sequence[str]) -> tuple[Choice, ...]:

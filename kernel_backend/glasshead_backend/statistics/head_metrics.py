@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from glasshead_backend.progress import reporting
-from glasshead_backend.statistics.chart import Bars, Choice, HeatMap, LayerChart, Range, number
+from glasshead_backend.statistics.chart import Choice, HeatMap, LayerChart, Range, number
 from glasshead_backend.statistics.heads import measure_heads
 from glasshead_backend.statistics.metric import Measured, Metric
+from glasshead_backend.statistics.panels import Bars
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
-    from glasshead_backend.statistics.chart import Panel
     from glasshead_backend.statistics.heads import HeadStatistics
+    from glasshead_backend.statistics.panels import Panel
     from glasshead_backend.trace import Trace
 
 __all__ = [  # noqa: RUF022  in the order in which a chart offers them

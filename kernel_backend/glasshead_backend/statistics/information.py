@@ -35,6 +35,12 @@ def pairs_of(n: int) -> Int[Tensor, "two pair"]:
     return torch.triu_indices(n, n, offset=1)
 
 
+def beyond(vectors: Float[Tensor, "*batch hidden"], trim: float) -> Bool[Tensor, "*batch hidden"]:
+    """Which components lie more than `trim` standard deviations from the mean of their vector."""
+    std, mean = torch.std_mean(vectors, dim=-1, keepdim=True)
+    return (vectors - mean).abs_() > trim * std
+
+
 def pairwise_information(
     activations: Float[Tensor, "layer position hidden"],
     *,
@@ -136,8 +142,7 @@ class _Binned:
         self.vectors, self.bins = vectors, bins
         self.dropped: Bool[Tensor, "layer position hidden"] | None = None
         if trim is not None:
-            std, mean = torch.std_mean(vectors, dim=-1, keepdim=True)
-            dropped = (vectors - mean).abs_() > trim * std
+            dropped = beyond(vectors, trim)
             self.dropped = dropped if bool(dropped.any()) else None
         if self.dropped is None:
             low, high = vectors.amin(dim=-1), vectors.amax(dim=-1)

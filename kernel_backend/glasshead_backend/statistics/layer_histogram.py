@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from glasshead_backend.statistics.chart import Histogram, median, number
+from glasshead_backend.statistics.chart import median, number
 from glasshead_backend.statistics.histogram import bin_of, counts, equal_edges
+from glasshead_backend.statistics.panels import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
 
-    from glasshead_backend.statistics.chart import Choice, Mark
+    from glasshead_backend.statistics.chart import Choice
+    from glasshead_backend.statistics.panels import Mark
 
 
 def layer_histogram(

@@ -13,8 +13,9 @@ from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.questions.predictions import score, top_alternatives
 from glasshead_backend.questions.readout import predicting_layers, read_out_layers
-from glasshead_backend.statistics.chart import Choice, LayerChart, Table, median, middle_of
+from glasshead_backend.statistics.chart import Choice, LayerChart, median, middle_of
 from glasshead_backend.statistics.metric import Measured, Metric, parameter
+from glasshead_backend.statistics.panels import Table
 from glasshead_backend.trace import run_of
 from glasshead_backend.tracing.scores import prediction_shift
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
-    from glasshead_backend.statistics.chart import Panel
+    from glasshead_backend.statistics.panels import Panel
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.trace import Trace
 

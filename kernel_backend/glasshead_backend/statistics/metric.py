@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
-    from glasshead_backend.statistics.chart import LayerChart, Panel
+    from glasshead_backend.statistics.chart import LayerChart
+    from glasshead_backend.statistics.panels import Panel
     from glasshead_backend.trace import Trace
 
 
@@ -139,6 +140,8 @@ class Measured(ShownAsTable):
     """
 
     metric: Metric
+    follows_tokens: ClassVar[bool] = False
+    """Whether its detail depends on the tokens that are selected."""
 
     if not TYPE_CHECKING:  # what is typed is found.metric.bins
 
@@ -168,6 +171,11 @@ class Measured(ShownAsTable):
         """Return what is to be seen of a single layer."""
         del layer
         return []
+
+    def detail_of(self, layer: int, selected: Sequence[int]) -> list[Panel]:
+        """Return the same where it depends on the tokens that are selected."""
+        del selected
+        return self.detail(layer)
 
 
 def _is(value: object, default: object) -> bool:

@@ -26,17 +26,18 @@ from glasshead_backend.statistics.metric import (
     require_seed,
 )
 from glasshead_backend.statistics.mutual_information_chart import (
+    comparison_chart,
     information_chart,
-    scatter,
     tau_chart,
 )
+from glasshead_backend.statistics.mutual_information_panels import pair_panels
 from glasshead_backend.statistics.pair_information import PairInformation
 from glasshead_backend.statistics.significance import Alternative, benjamini_hochberg
 from glasshead_backend.statistics.targets import target_positions
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
     from jaxtyping import Float
@@ -44,14 +45,18 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import ActivationBlock, Kind
     from glasshead_backend.progress import Progress
-    from glasshead_backend.statistics.chart import LayerChart, Panel
+    from glasshead_backend.statistics.chart import LayerChart
+    from glasshead_backend.statistics.panels import Panel
     from glasshead_backend.statistics.targets import Target
     from glasshead_backend.trace import Trace
 
 __all__ = ["MutualInformation", "MutualInformationResult", "mutual_information"]
 
+_COMPARISONS = Choice("t", "MLP − attention: t"), Choice("z", "attention − MLP: z of τ")
 Estimator = Literal["histogram", "neighbours"]
 _BLOCKS = ("attention", "cross", "mlp", "residual")
+_KEPT_BYTES = 64 << 20
+"""Most of activations that stay with a result."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -164,6 +169,8 @@ class MutualInformation(Metric):
         shape = len(blocks), len(layers), pairs_of(len(places)).shape[1]
         pairs = torch.full(shape, torch.nan, dtype=torch.float64)
 
+        kept = _kept(dict(zip(rows, vectors, strict=True)))
+
         def result() -> MutualInformationResult:
             return MutualInformationResult(
                 metric=self,
@@ -175,6 +182,8 @@ class MutualInformation(Metric):
                 unclear={name: why for name, why in unclear.items() if name in self.blocks},
                 alternative=self.alternative,
                 alpha=self.alpha,
+                trim=self.trim,
+                vectors=kept,
             )
 
         # Some models' blocks differ in width: those of one width together.
@@ -209,6 +218,15 @@ class MutualInformation(Metric):
         return found
 
 
+def _kept(
+    vectors: Mapping[tuple[ActivationBlock, int], Tensor],
+) -> dict[tuple[str, int], Tensor]:
+    """What a picture of two places needs; nothing where it is much."""
+    if sum(one.nbytes for one in vectors.values()) > _KEPT_BYTES:
+        return {}
+    return {(block, layer): one.cpu() for (block, layer), one in vectors.items()}
+
+
 def _stacked(vectors: list[Tensor]) -> Float[Tensor, "row position hidden"]:
     """Activations of several layers on one device; MPS has no float64, which they will be in."""
     device = vectors[0].device
@@ -238,6 +256,7 @@ class MutualInformationResult(PairInformation, Measured):
     """
 
     metric: MutualInformation
+    follows_tokens: ClassVar[bool] = True
 
     @property
     def quantities(self) -> tuple[Choice, ...]:
@@ -245,6 +264,7 @@ class MutualInformationResult(PairInformation, Measured):
         return (
             Choice("mi", "Information"),
             Choice("tau", "Kendall’s τ with distance"),
+            *(_COMPARISONS if self.attention_and_mlp else ()),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -303,14 +323,51 @@ class MutualInformationResult(PairInformation, Measured):
             }
         )
 
+    def matrix_frame(self, layer: int, block: str) -> pd.DataFrame:
+        """Return the information of all pairs as a symmetric matrix, positions on both axes."""
+        import pandas as pd  # noqa: PLC0415  loaded when it is needed
+
+        names = pd.Index(self.positions)
+        return pd.DataFrame(self.matrix(block, layer).numpy(), index=names, columns=names)
+
+    def activations_frame(self, layer: int, block: str, i: int, j: int) -> pd.DataFrame:
+        """Return one row per component of the activations at two places.
+
+        Columns ``component``, ``x`` (at position i), ``y`` (at position j), ``trimmed``.
+        """
+        (x, y), trimmed = self.two_places(block, layer, (i, j))
+        return table(
+            {
+                "component": range(len(x)),
+                "x": x.numpy(),
+                "y": y.numpy(),
+                "trimmed": trimmed.numpy(),
+            }
+        )
+
     def chart(self, quantity: str = "") -> LayerChart:
-        """Return information or τ by layer, one series for every block."""
+        """Return information or τ by layer, a series for every block; or how two blocks differ."""
+        if quantity in ("t", "z") and self.attention_and_mlp:
+            return comparison_chart(self, self.metric.target, quantity)
         chart = tau_chart if quantity == "tau" else information_chart
         return chart(self, self.metric.target)
 
-    def detail(self, layer: int) -> list[Panel]:
-        """Return information against distance, pair by pair."""
-        return scatter(self, layer)
+    def detail(self, layer: int, pair: tuple[int, int] | None = None) -> list[Panel]:
+        """Return information against distance, the matrices of all pairs, and a pair's activations.
+
+        Parameters
+        ----------
+        layer : int
+        pair : tuple of int, optional
+            Two of :attr:`positions`; default those that tell most about each other in this layer.
+        """
+        return pair_panels(self, layer, pair)
+
+    def detail_of(self, layer: int, selected: Sequence[int]) -> list[Panel]:
+        """Return the same, of the two places that are selected, where they are."""
+        first, second, *_ = [*(one for one in selected if one in self.positions), None, None]
+        chosen = None if first is None or second is None else (first, second)
+        return self.detail(layer, chosen)
 
 
 def mutual_information(

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import torch
 
 from glasshead_backend.statistics.chart import (
+    Choice,
     LayerChart,
-    Panel,
+    Null,
     Range,
-    Scatter,
     Test,
     block_series,
     missing_blocks,
-    number,
     quartiles,
 )
 from glasshead_backend.statistics.significance import (
     FEWEST_FOR_T,
     FEWEST_FOR_TAU,
+    FEWEST_FOR_Z,
     benjamini_hochberg,
 )
 
@@ -72,52 +72,52 @@ def tau_chart(found: PairInformation, target: Target) -> LayerChart:
         layers=found.layers,
         series=series,
         mean=found.tau.statistic,
-        test=None if _too_few(found) else Test(tested, _words(found, "τ is not 0", _pairs(found))),
+        test=None if too_few(found) else Test(tested, _words(found, "τ is not 0", _pairs(found))),
         help=_HELP,
         note=_note(found),
     )
 
 
-def scatter(found: PairInformation, layer: int) -> list[Panel]:
-    """Information against distance, pair by pair, with the tests of this layer in words."""
-    if layer not in found.layers:
-        return []
-    at = found.layers.index(layer)
-    is_there = ~found.pairs[:, at].isnan().all(dim=-1)
-    there: list[int] = is_there.nonzero()[:, 0].tolist()
-    if not there:
-        return []
-    series = block_series([found.blocks[i] for i in there])
-    tests = [
-        (f"{one.label}: τ", found.tau.statistic[i, at], found.tau.p[i, at])
-        for i, one in zip(there, series, strict=True)
-    ]
-    if found.t_test is not None and found.z_test is not None:
-        tests.append(("MLP − attention: t", found.t_test.statistic[at], found.t_test.p[at]))
-        tests.append(("attention − MLP: z of τ", found.z_test.statistic[at], found.z_test.p[at]))
-    words = [
-        f"{name} = {number(float(value))}, p = {number(float(p))}"
-        for name, value, p in tests
-        if not value.isnan()
-    ]
-    # Pairs that are still being computed are no points yet.
-    row, pair = (~found.pairs[there, at].isnan()).nonzero().T
-    return [
-        Scatter(
-            title=f"Layer {layer}: information and distance",
-            x="distance (tokens)",
-            y=found.unit,
-            series=series,
-            points_x=found.distance[pair],
-            points_y=found.pairs[there, at][row, pair],
-            points_series=row,
-            words="; ".join(words) + " (p not adjusted)." if words else _too_few(found),
-        )
-    ]
+def comparison_chart(found: PairInformation, target: Target, of: str) -> LayerChart:
+    """How attention and MLP differ, by layer: t of the information (MLP − attention), or z of τ."""
+    tested = found.t_test if of == "t" else found.z_test
+    assert tested is not None
+    even = torch.full_like(tested.statistic[None], _largest_by_chance(found, of))
+    significant = benjamini_hochberg(tested.p) <= found.alpha
+    marks = torch.where(tested.p.isnan(), 0, 1 + significant.int())
+    what = "information" if of == "t" else "τ with distance"
+    how = f"{'t' if of == 't' else 'z'}-test, {found.alternative if of == 'z' else 'two-sided'}"
+    return LayerChart(
+        title=f"Do attention and MLP differ in the {what} of {_called(target)}?",
+        unit="t of MLP − attention" if of == "t" else "z of attention − MLP (Fisher’s z of τ)",
+        layers=found.layers,
+        series=[Choice("comparison", "MLP − attention" if of == "t" else "attention − MLP")],
+        mean=tested.statistic[None],
+        null=None
+        if bool(tested.statistic.isnan().all())
+        else Null(-even, torch.zeros_like(even), even, "95 % of such values where nothing differs"),
+        test=Test(marks[None].int(), _words(found, "they differ", f"{how}, {_pairs(found)} each")),
+        help=_HELP,
+        note=_note(found) or _no_z(found, of),
+    )
+
+
+def _largest_by_chance(found: PairInformation, of: str) -> float:
+    """Size that 95 % of the statistics stay below where nothing differs."""
+    from scipy.special import ndtri, stdtrit  # noqa: PLC0415
+
+    if of == "t":
+        return float(stdtrit(max(1, 2 * found.n_pairs - 2), 0.975))
+    return float(ndtri(0.975))
+
+
+def _no_z(found: PairInformation, of: str) -> str:
+    few = of == "z" and found.n_pairs < FEWEST_FOR_Z
+    return f"{_pairs(found)} are too few for z: it needs {FEWEST_FOR_Z}." if few else ""
 
 
 def _blocks_differ(found: PairInformation) -> Test | None:
-    if found.t_test is None or found.attention_and_mlp is None or _too_few(found):
+    if found.t_test is None or found.attention_and_mlp is None or too_few(found):
         return None
     adjusted = benjamini_hochberg(found.t_test.p)
     significant = torch.zeros(found.pairs.shape[:2], dtype=torch.int32)
@@ -135,7 +135,7 @@ def _pairs(found: PairInformation) -> str:
     return f"{found.n_pairs} pair{'' if found.n_pairs == 1 else 's'}"
 
 
-def _too_few(found: PairInformation) -> str:
+def too_few(found: PairInformation) -> str:
     """Say why there are no tests, where there are none."""
     if found.n_pairs >= max(FEWEST_FOR_TAU, FEWEST_FOR_T):
         return ""
@@ -145,7 +145,7 @@ def _too_few(found: PairInformation) -> str:
 def _note(found: PairInformation) -> str:
     series = block_series(found.blocks)
     missing = missing_blocks(found.pairs, series, found.layers, found.unclear)
-    return f"{missing} {_too_few(found)}".strip()
+    return f"{missing} {too_few(found)}".strip()
 
 
 def _called(target: Target) -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
-    from glasshead_backend.statistics.chart import Panel
+    from glasshead_backend.statistics.panels import Panel
     from glasshead_backend.trace import Trace
 
 __all__ = ["Norm", "NormResult"]

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from glasshead_backend.asking import Kind
     from glasshead_backend.lens import Lens
     from glasshead_backend.progress import Progress
-    from glasshead_backend.statistics.chart import Choice, Panel
+    from glasshead_backend.statistics.chart import Choice
+    from glasshead_backend.statistics.panels import Panel
     from glasshead_backend.trace import Trace
 
 _KEYS = ("layer", "block", "head", "bins")

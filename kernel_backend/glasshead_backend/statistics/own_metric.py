@@ -14,7 +14,6 @@ from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.chart import (
     MIDDLES,
-    Bars,
     Choice,
     HeatMap,
     LayerChart,
@@ -25,6 +24,7 @@ from glasshead_backend.statistics.chart import (
 )
 from glasshead_backend.statistics.layer_histogram import layer_histogram
 from glasshead_backend.statistics.metric import Measured, Metric
+from glasshead_backend.statistics.panels import Bars
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
-    from glasshead_backend.statistics.chart import Panel
+    from glasshead_backend.statistics.panels import Panel
     from glasshead_backend.trace import Trace
 
 __all__ = ["OwnMetric", "OwnMetricResult"]

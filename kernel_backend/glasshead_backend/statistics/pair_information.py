@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from glasshead_backend.statistics.information import pairs_of
+from glasshead_backend.checks import require
+from glasshead_backend.statistics.information import beyond, pairs_of
 from glasshead_backend.statistics.significance import (
     Tested,
     benjamini_hochberg,
@@ -20,7 +21,7 @@ from glasshead_backend.statistics.significance import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
     from glasshead_backend.statistics.significance import Alternative
@@ -47,6 +48,11 @@ class PairInformation:
         Of the z-test between blocks.
     alpha : float
         Level of significance, after Benjamini-Hochberg over the layers.
+    trim : float or None
+        Standard deviations from the mean beyond which a component is left out; None = none is.
+    vectors : mapping
+        The activations that were compared, ``[positions, hidden]`` by block and layer, on the CPU;
+        empty where they take more than 64 MB.
     """
 
     layers: tuple[int, ...]
@@ -57,6 +63,8 @@ class PairInformation:
     unclear: Mapping[str, Mapping[int, str]]
     alternative: Alternative
     alpha: float
+    trim: float | None
+    vectors: Mapping[tuple[str, int], Float[Tensor, "position hidden"]]
 
     @property
     def n_pairs(self) -> int:
@@ -116,3 +124,61 @@ class PairInformation:
         names = list(self.blocks)
         both = "attention" in names and "mlp" in names
         return (names.index("attention"), names.index("mlp")) if both else None
+
+    def matrix(self, block: str, layer: int) -> Float[Tensor, "position position"]:
+        """Information of all pairs, as a symmetric matrix; NaN on its diagonal.
+
+        Raises
+        ------
+        ValueError
+            For a block or layer that was not measured.
+        """
+        require(block, self.blocks, "block")
+        require(layer, self.layers, "layer")
+        at = list(self.blocks).index(block), self.layers.index(layer)
+        return self._symmetric(self.pairs[at])
+
+    @property
+    def distances(self) -> Float[Tensor, "position position"]:
+        """Tokens between all pairs, as a symmetric matrix; NaN on its diagonal."""
+        return self._symmetric(self.distance.double())
+
+    def _symmetric(self, values: Float[Tensor, " pair"]) -> Float[Tensor, "position position"]:
+        n = len(self.positions)
+        first, second = pairs_of(n)
+        matrix = torch.full((n, n), torch.nan, dtype=torch.float64)
+        matrix[first, second] = values
+        matrix[second, first] = values
+        return matrix
+
+    def two_places(
+        self, block: str, layer: int, pair: tuple[int, int]
+    ) -> tuple[Float[Tensor, "two hidden"], Bool[Tensor, " hidden"]]:
+        """Activations at two places, float64, and which components the trim leaves out.
+
+        Parameters
+        ----------
+        block : str
+        layer : int
+        pair : tuple of int
+            Two of :attr:`positions`.
+
+        Raises
+        ------
+        ValueError
+            For what was not measured, and where activations were too many to be kept.
+        """
+        for position in pair:
+            require(position, self.positions, "position")
+        if not self.vectors:
+            raise ValueError(
+                "The activations are not kept: together they take more than 64 MB. Take fewer "
+                "places (target=[3, 8]), or trace.activations(layer, block)."
+            )
+        rows = [self.positions.index(position) for position in pair]
+        if (block, layer) not in self.vectors:
+            raise ValueError(f"Layer {layer} has no {block!r} block that was measured.")
+        both = self.vectors[block, layer][rows].double()
+        if self.trim is None:
+            return both, torch.zeros(both.shape[1], dtype=torch.bool)
+        return both, beyond(both, self.trim).any(dim=0)

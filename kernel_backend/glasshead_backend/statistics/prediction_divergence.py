@@ -20,6 +20,8 @@ from glasshead_backend.statistics.metric import (
     require_level,
     require_seed,
 )
+from glasshead_backend.statistics.outcome_panels import outcome_panels
+from glasshead_backend.statistics.outcomes import PredictionOutcomes, prediction_outcomes
 from glasshead_backend.statistics.permutation import (
     Relabelling,
     count_groups,
@@ -32,6 +34,7 @@ from glasshead_backend.statistics.permutation import (
 from glasshead_backend.statistics.prediction_divergence_chart import (
     difference_chart,
     divergence_chart,
+    gap_chart,
     histograms,
 )
 from glasshead_backend.statistics.right_and_wrong import (
@@ -48,7 +51,8 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
-    from glasshead_backend.statistics.chart import LayerChart, Panel
+    from glasshead_backend.statistics.chart import LayerChart
+    from glasshead_backend.statistics.panels import Panel
     from glasshead_backend.statistics.permutation import Divergence
     from glasshead_backend.trace import Trace
 
@@ -157,10 +161,12 @@ class PredictionDivergence(Metric):
             layers, log_norms, is_correct = labelled_log_norms(trace, self.block, kind)
             groups = count_groups(log_norms, is_correct, self.bins)
             correct, incorrect = groups.first.cpu(), groups.second.cpu()
+            outcomes = prediction_outcomes(trace)
 
             def result(null: Float[Tensor, "permutation layer"]) -> PredictionDivergenceResult:
                 return PredictionDivergenceResult(
                     metric=self,
+                    outcomes=outcomes,
                     layers=tuple(layers),
                     block=self.block,
                     log_norms=log_norms.cpu(),
@@ -197,9 +203,12 @@ class PredictionDivergenceResult(GroupDifferences, Measured):
     ----------
     metric : PredictionDivergence
         What was asked for.
+    outcomes : PredictionOutcomes
+        The predictions that were compared, one by one.
     """
 
     metric: PredictionDivergence
+    outcomes: PredictionOutcomes
 
     @property
     def quantities(self) -> tuple[Choice, ...]:
@@ -207,6 +216,7 @@ class PredictionDivergenceResult(GroupDifferences, Measured):
         return (
             Choice("jsd", "Divergence"),
             Choice("difference", "Means"),
+            Choice("gap", "Difference of means"),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -238,12 +248,14 @@ class PredictionDivergenceResult(GroupDifferences, Measured):
         return table({"layer": self.layers, **numbers})
 
     def chart(self, quantity: str = "") -> LayerChart:
-        """Return the divergence with its null range, or the groups' means."""
-        return difference_chart(self) if quantity == "difference" else divergence_chart(self)
+        """Return the divergence with its null range, the groups' means, or their difference."""
+        charts = {"difference": difference_chart, "gap": gap_chart}
+        return charts.get(quantity, divergence_chart)(self)
 
     def detail(self, layer: int) -> list[Panel]:
-        """Return the groups' histograms, and the permutations' with what was observed."""
-        return histograms(self, layer)
+        """Return the groups' histograms and the permutations', and where predictions are right."""
+        found = histograms(self, layer)
+        return [*found, *outcome_panels(self.outcomes)] if found else []
 
 
 def prediction_divergence(

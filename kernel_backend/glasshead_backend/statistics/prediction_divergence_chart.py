@@ -10,9 +10,7 @@ import torch
 from glasshead_backend.statistics.chart import (
     BLOCK_LABELS,
     Choice,
-    Histogram,
     LayerChart,
-    Mark,
     Null,
     Range,
     Test,
@@ -22,12 +20,13 @@ from glasshead_backend.statistics.chart import (
     quartiles,
 )
 from glasshead_backend.statistics.layer_histogram import layer_histogram
+from glasshead_backend.statistics.panels import Histogram, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from glasshead_backend.statistics.chart import Panel
     from glasshead_backend.statistics.group_differences import GroupDifferences, Which
+    from glasshead_backend.statistics.panels import Panel
     from glasshead_backend.statistics.permutation import Relabelling
 
 _NULL_BINS = 40
@@ -89,6 +88,19 @@ def difference_chart(found: GroupDifferences) -> LayerChart:
         mean=torch.stack([group.mean(dim=-1) for group in groups]),
         interval=Range(torch.stack(low), torch.stack(high), "quartiles over the positions"),
         test=_test(found, n_series=2),
+        help=_help(found),
+    )
+
+
+def gap_chart(found: GroupDifferences) -> LayerChart:
+    """Difference of the groups' mean log-norms; marks by the test of the divergence."""
+    return LayerChart(
+        title=f"{_output(found)}: size where right, less size where wrong",
+        unit="difference of mean log-norms",
+        layers=found.layers,
+        series=[Choice(found.block, BLOCK_LABELS[found.block])],
+        mean=(found.mean_correct - found.mean_incorrect)[None],
+        test=_test(found, "their divergence is significant"),
         help=_help(found),
     )
 
@@ -182,13 +194,13 @@ def _groups(found: GroupDifferences) -> Sequence[Choice]:
     ]
 
 
-def _test(found: GroupDifferences, n_series: int = 1) -> Test:
+def _test(found: GroupDifferences, what: str = "right and wrong differ", n_series: int = 1) -> Test:
     significant = (1 + found.significant.int()).expand(n_series, -1)
     how = "permutation test"
     if found.relabelling == "shift":
         how = f"{_n_relabelled(found)}, p ≥ {number(1 / (1 + len(found.null)))}"
     return Test(
         significant,
-        f"filled: right and wrong differ, p ≤ {found.alpha:g} after Benjamini-Hochberg "
+        f"filled: {what}, p ≤ {found.alpha:g} after Benjamini-Hochberg "
         f"({how}, {found.n_correct} right and {found.n_incorrect} wrong); open: not",
     )

@@ -8,6 +8,7 @@ from glasshead_backend.statistics.norms import *
 from glasshead_backend.statistics.similarity import *
 from glasshead_backend.statistics.logit_lens import *
 from glasshead_backend.statistics.prediction_divergence import *
+from glasshead_backend.statistics.outcomes import *
 from glasshead_backend.statistics.bin_sensitivity import *
 from glasshead_backend.statistics.mutual_information import *
 from glasshead_backend.statistics.head_metrics import *

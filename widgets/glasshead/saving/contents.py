@@ -113,7 +113,7 @@ def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]]) -> dict[str, 
                     {**named, "kind": kind, "quantity": quantity, "frame": frame},
                 ]
             for layer in trace.layers(kind):
-                detail = detail_frame(measured, layer)
+                detail = detail_frame(measured, layer, chart.selected_here)
                 found["details"] += [{**named, "kind": kind, "layer": layer, "detail": detail}]
     return found
 
