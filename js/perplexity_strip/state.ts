@@ -4,10 +4,22 @@ import type { Kind, MaybeFrame, Packed, Sequence, TraceState } from "../shared/s
 
 export type Measure = "surprisal" | "perplexity" | "probability" | "rank" | "entropy";
 
+/** What is shown of the pinned token under the text; "" = nothing. */
+export type Reading = "" | "layers" | "distribution";
+
 export interface StripState extends TraceState {
   measure: Measure;
   /** How many alternatives are shown. */
   k: number;
+  reading: Reading;
+  /** Ids of tokens followed through the layers; empty = the true one and the first choices. */
+  followed: number[];
+  trajectory: "probability" | "rank";
+  temperature: number;
+  /** Sampling keeps so many first choices; 0 = all. */
+  sample_k: number;
+  sample_p: number;
+  by_id: boolean;
   frame: MaybeFrame<StripFrame>;
 }
 

@@ -18,6 +18,7 @@ import { legendNodes } from "./legend";
 import { colourScale, flatWords, MEASURE_NAMES, MEASURES } from "./measures";
 import { createProfile } from "./profile";
 import { createQuestions } from "./questions";
+import { createReadings, type Readings } from "./readings";
 import { looksWords, type SourceText, sourceText } from "./source";
 import type { Measure, StripState } from "./state";
 import { statusWords, summaryLines, tokenSentence } from "./words";
@@ -25,7 +26,18 @@ import { statusWords, summaryLines, tokenSentence } from "./words";
 export class PerplexityStripView implements View<StripState> {
   static readonly id = "perplexity-strip";
   static readonly title = "Perplexity strip";
-  static readonly traits = { ...TRACE_TRAITS, measure: true, k: true } as const;
+  static readonly traits = {
+    ...TRACE_TRAITS,
+    measure: true,
+    k: true,
+    reading: true,
+    followed: true,
+    trajectory: true,
+    temperature: true,
+    sample_k: true,
+    sample_p: true,
+    by_id: true,
+  } as const;
 
   readonly #host: Host<StripState>;
   readonly #shell: Shell;
@@ -42,6 +54,7 @@ export class PerplexityStripView implements View<StripState> {
   readonly #profile;
   readonly #questions;
   readonly #gestures: Gestures;
+  readonly #readings: Readings;
   #data: StripData | null = null;
   #text: TokenText = { element: h("div"), tokens: [] };
   #source: SourceText | null = null;
@@ -67,7 +80,9 @@ export class PerplexityStripView implements View<StripState> {
     controls.append(...(host.pane ? [] : [this.#layers.element]), this.#measures.element);
     const main = h("div", { class: "gh-strip-main" }, this.#texts, this.#profile.element);
     this.#strip = h("div", { class: "gh-strip" }, main, this.#card.element);
-    body.append(this.#strip);
+    this.#readings = createReadings(host, this.#shell);
+    controls.append(this.#readings.choice);
+    body.append(this.#strip, this.#readings.panel);
     this.#drawAll();
   }
 
@@ -110,6 +125,7 @@ export class PerplexityStripView implements View<StripState> {
     const before = this.#data;
     this.#data = stripData(state.frame);
     this.#questions.forget();
+    this.#readings.forget();
     if (!before || !sameText(before.frame, state.frame)) this.#build(this.#data);
     this.#sync();
     this.#paint();
@@ -181,6 +197,7 @@ export class PerplexityStripView implements View<StripState> {
       this.#card.showSummary(summaryLines(data));
     }
     this.#shell.setStatus(...statusWords(data, pointed));
+    this.#readings.update(data);
     const { layer, heads } = frame.key;
     const kind = frame.source ? "cross" : state.kind;
     this.#shell.drawn({ layer: layer ?? state.layer, heads, unit: state.unit, kind });

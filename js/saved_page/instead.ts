@@ -42,6 +42,8 @@ type Load = (element: string) => Promise<Uint8Array<ArrayBuffer>>;
 
 const PANES: readonly PaneName[] = ["lines", "matrix", "strip", "chart", "finder"];
 
+const NEEDS_KERNEL = new Set(["retrace", "written", "layer_readings", "distribution"]);
+
 export class SavedPage implements InsteadOfKernel {
   readonly #contents: Contents;
   readonly #role: Role;
@@ -56,7 +58,7 @@ export class SavedPage implements InsteadOfKernel {
 
   /** Nobody is here who could run the model, or write Python. */
   can(question: string): boolean {
-    return question !== "retrace" && question !== "written";
+    return !NEEDS_KERNEL.has(question.split(".").at(-1) ?? "");
   }
 
   follow(state: Json, before: Json): Json {

@@ -72,6 +72,13 @@ function mount(more: Partial<StripState> = {}, answer?: (asked: Asked) => never)
     ...common(axes),
     measure: "surprisal",
     k: 2,
+    reading: "",
+    followed: [],
+    trajectory: "probability",
+    temperature: 1,
+    sample_k: 0,
+    sample_p: 1,
+    by_id: false,
     frame: stripFrame(),
     ...more,
   };

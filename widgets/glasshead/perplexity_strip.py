@@ -9,7 +9,7 @@ import torch
 import traitlets
 
 from glasshead.messages import question
-from glasshead.trace_view import TraceView
+from glasshead.strip_readings import StripReadings
 from glasshead.view import N_SENTENCES, bundle
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import pack
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from glasshead.messages import Answer
 
 
-class PerplexityStrip(TraceView):
+class PerplexityStrip(StripReadings):
     """Every token on a background for its surprisal, perplexity, probability, rank or entropy.
 
     For an encoder-decoder model the target is coloured, and a target token under the pointer lights
@@ -78,7 +78,7 @@ class PerplexityStrip(TraceView):
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""
-        return "trace.predictions().to_frame()"
+        return "\n".join(filter(None, ["trace.predictions().to_frame()", self._reading_code()]))
 
     def _cross(self) -> Selection | None:
         """Layer and heads of the cross-attention that lights the source."""
