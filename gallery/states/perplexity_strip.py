@@ -12,6 +12,14 @@ from glasshead import PerplexityStrip, StoryStep
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from glasshead import Trace
+
+
+def after_others(trace: Trace) -> Trace:
+    """Return the same words after others."""
+    return trace.lens.trace(f"Stubb saw the boat. {trace.text}")
+
+
 STATES = [
     State(name="tokens", shown=of.short),
     State(name="hovered", shown=of.short, traits={"hovered": 3}, watched=("light",)),
@@ -72,8 +80,11 @@ STATES = [
         name="distribution",
         shown=of.short,
         traits={
-            **{"reading": "distribution", "selected": [3]},
-            **{"temperature": 0.7, "sample_k": 50, "sample_p": 0.9},
+            "reading": "distribution",
+            "selected": [3],
+            "temperature": 0.7,
+            "sample_k": 50,
+            "sample_p": 0.9,
         },
         watched=("light",),
     ),
@@ -93,6 +104,12 @@ STATES = [
         shown=of.short,
         traits={"reading": "distribution", "selected": [3], "sample_k": 10},
         width=420,
+    ),
+    State(
+        name="compared",
+        shown=of.short,
+        traits={"compare": after_others, "hovered": 6},
+        watched=("light",),
     ),
     State(name="error", shown=of.short, set={"error": of.WRONG_LAYER}, width=700),
     State(name="busy", shown=of.short, set={"busy": "scoring window 2 of 5"}, width=700),

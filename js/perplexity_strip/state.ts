@@ -20,6 +20,8 @@ export interface StripState extends TraceState {
   sample_k: number;
   sample_p: number;
   by_id: boolean;
+  /** What the trace is called that is compared with; "" = none. */
+  compared: string;
   frame: MaybeFrame<StripFrame>;
 }
 
@@ -54,4 +56,12 @@ export interface StripFrame {
   cross: Packed | null;
   cross_layer: number | null;
   note: string;
+  /** Differences from another trace (nats; ranks in doublings), and the other's values. */
+  compared?: {
+    names: [string, string];
+    n_compared: number;
+    partner: Packed;
+    difference: Record<Exclude<Measure, "perplexity">, Packed>;
+    other: Record<Exclude<Measure, "perplexity">, Packed>;
+  };
 }

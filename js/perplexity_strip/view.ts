@@ -4,13 +4,14 @@ import { type Control, type LayerProps, layerStepper, segmented } from "../share
 import { fill, h } from "../shared/dom";
 import { type Host, isFixed } from "../shared/host/host";
 import { tokenName } from "../shared/names";
-import { css, sequentialTable, tableColour } from "../shared/palette";
+import { css, divergingTable, sequentialTable, tableColour } from "../shared/palette";
 import { layerNumbers } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
 import { hasAxes, hasFrame } from "../shared/state";
 import { moveClass, paintToken, type TokenText, tokenText } from "../shared/text";
 import { TRACE_TRAITS, type View } from "../shared/view";
 import { createCard, type TokenCard } from "./card";
+import { comparedCount, comparedWords, differenceScale } from "./compare";
 import { type StripData, sameText, stripData } from "./data";
 import { createGestures, type Gestures } from "./gestures";
 import { HELP } from "./help";
@@ -37,6 +38,7 @@ export class PerplexityStripView implements View<StripState> {
     sample_k: true,
     sample_p: true,
     by_id: true,
+    compared: true,
   } as const;
 
   readonly #host: Host<StripState>;
@@ -152,9 +154,13 @@ export class PerplexityStripView implements View<StripState> {
     if (!data) return;
     const { measure } = this.#host.state;
     const inks = this.#shell.inks();
-    const table = sequentialTable("surprisal", this.#shell.theme, inks.paper);
-    const values = data.values[measure];
-    const scale = colourScale(measure, values);
+    const { compared } = data;
+    const { theme } = this.#shell;
+    const table = compared
+      ? divergingTable(theme, inks.paper)
+      : sequentialTable("surprisal", theme, inks.paper);
+    const values = (compared?.difference ?? data.values)[measure];
+    const scale = compared ? differenceScale(measure, values) : colourScale(measure, values);
     const shares = values.map(scale.share);
     for (const [i, token] of this.#text.tokens.entries()) {
       const share = shares[i] ?? Number.NaN;
@@ -167,9 +173,9 @@ export class PerplexityStripView implements View<StripState> {
     const [low, , high] = scale.ticks;
     const ends = [low?.label ?? "", high?.label ?? ""] as const;
     const colour = (share: number): string => css(tableColour(table, share));
-    const flat = flatWords(measure, values, scale);
+    const flat = compared ? "" : flatWords(measure, values, scale);
     const { firstGenerated: generated, scaleEnds: labels } = data;
-    const drawn = { shares, colour, inks, ends, labels, flat, generated };
+    const drawn = { shares, zero: compared ? 0.5 : 0, colour, inks, ends, labels, flat, generated };
     this.#profile.draw(drawn, { hovered: null, selected: new Set() });
     this.#mark();
   }
@@ -190,13 +196,14 @@ export class PerplexityStripView implements View<StripState> {
     const position = state.hovered ?? state.selected.at(-1) ?? null;
     const pointed = position !== null && data.frame.texts[position] !== undefined;
     const { values, frame } = data;
-    this.#card.keep({ values, k: state.k, looks: frame.source !== null });
+    this.#card.keep({ values, k: state.k, looks: frame.source !== null || data.compared !== null });
     if (pointed) this.#showToken(data, position);
     else {
       this.#source?.light(null, new Uint8ClampedArray());
       this.#card.showSummary(summaryLines(data));
     }
-    this.#shell.setStatus(...statusWords(data, pointed));
+    const count = data.compared && comparedCount(data.compared, frame.texts.length);
+    this.#shell.setStatus(count, ...statusWords(data, pointed));
     this.#readings.update(data);
     const { layer, heads } = frame.key;
     const kind = frame.source ? "cross" : state.kind;
@@ -219,10 +226,11 @@ export class PerplexityStripView implements View<StripState> {
     const weights = frame.source ? this.#questions.source(data, position) : null;
     const table = sequentialTable("attention", this.#shell.theme);
     this.#source?.light(weights instanceof Float32Array ? weights : null, table);
+    const beside = data.compared ? comparedWords(data.compared, measure, position) : "";
     const looks =
       weights instanceof Float32Array
         ? `Its row ${looksWords(weights, frame.source?.texts ?? [])}.`
-        : (weights ?? "");
+        : (weights ?? beside);
     const tags = [
       ...(data.special[position] ? ["special"] : []),
       ...(data.generated[position] ? ["generated"] : []),

@@ -127,7 +127,7 @@ export class SavedPage implements InsteadOfKernel {
 
   async #picture(state: State, pane: PaneName): Promise<Json> {
     const key = this.#key(state, pane);
-    const frame = this.#own(state, pane, "frame") as { key?: Json } | undefined;
+    const frame = this.#own(state, pane, "frame") as (Json & { key?: Json }) | undefined;
     const prefix = this.#prefix(pane) ?? "";
     const named = (traits: Json): Json =>
       Object.fromEntries(Object.entries(traits).map(([name, value]) => [prefix + name, value]));
@@ -148,7 +148,7 @@ export class SavedPage implements InsteadOfKernel {
         return named({ frame: matrixFrame(of, key, drawMatrix(of)), axes });
       }
       case "strip":
-        return named({ frame: await stripFrame(this.#contents, this.#weights, state) });
+        return named({ frame: await stripFrame(this.#contents, this.#weights, state, frame) });
       case "chart":
         return named(this.#chart(state));
       case "finder":

@@ -79,6 +79,7 @@ function mount(more: Partial<StripState> = {}, answer?: (asked: Asked) => never)
     sample_k: 0,
     sample_p: 1,
     by_id: false,
+    compared: "",
     frame: stripFrame(),
     ...more,
   };
