@@ -57,12 +57,12 @@ export function comparedOf({ compared }: StripFrame): Compared | null {
 }
 
 /** "+1.25 bits"; a minus sign that is as wide as the plus. */
-export function formatDifference(measure: Measure, value: number, unit = true): string {
+function formatDifference(measure: Measure, value: number): string {
   if (Number.isNaN(value)) return "–";
-  const { unit: name, places } = UNITS[measure];
+  const { unit, places } = UNITS[measure];
   const text = Math.abs(value).toFixed(places);
   const sign = Number(text) === 0 ? "" : value > 0 ? "+" : "−";
-  return `${sign}${text}${unit ? ` ${name}` : ""}`;
+  return `${sign}${text} ${unit}`;
 }
 
 /** Shares from 0 to 1, no difference being 0.5; both arms are equally long. */
@@ -115,13 +115,13 @@ export function comparedWords(
   measure: Measure,
   position: number,
 ): string {
-  const [own, theirs] = names;
+  const [, theirs] = names;
   if (!partner[position]) return `No partner in ${theirs}: that has other words here.`;
   const value = difference[measure][position] ?? Number.NaN;
   if (Number.isNaN(value)) return `In ${theirs} the same token has no value.`;
   const there = formatValue(measure, other[measure][position] ?? Number.NaN);
   const { title } = MEASURES[measure];
-  return `${title} in ${theirs}: ${there}; ${own} has ${formatDifference(measure, value)}.`;
+  return `${title} in ${theirs}: ${there}, a difference of ${formatDifference(measure, value)}.`;
 }
 
 export function comparedCount({ names, count }: Compared, total: number): Child {

@@ -1,6 +1,6 @@
 /** What could have stood where the pinned token stands, and what sampling would keep of it. */
 
-import { button, type Child, h, svg } from "../shared/dom";
+import { type Child, h, svg } from "../shared/dom";
 import type { Answer } from "../shared/host/host";
 import { formatCount, percent } from "../shared/numbers";
 import { quote, show } from "../shared/token_text";
@@ -59,8 +59,6 @@ export interface DistributionRoom {
   width: number;
   byId: boolean;
   temperature: number;
-  /** A click on a word; null = nobody could go on from it. */
-  onWord: ((id: number) => void) | null;
 }
 
 export function distributionChart(
@@ -189,7 +187,7 @@ export function massWords({ masses }: DistributionReading): string {
 }
 
 /** The first choices; what sampling cuts off is crossed by a line, and comes behind it. */
-export function wordRows(reading: DistributionReading, { onWord }: DistributionRoom): HTMLElement {
+export function wordRows(reading: DistributionReading): HTMLElement {
   const row = (one: DistributionReading["tokens"][number], i: number): HTMLElement => {
     const isTrue = one.id === reading.true?.id;
     const word = h("bdi", { class: "gh-strip-bar-text", attrs: { dir: "auto" } }, show(one.text));
@@ -198,17 +196,7 @@ export function wordRows(reading: DistributionReading, { onWord }: DistributionR
       "li",
       { class: classes.filter(Boolean).join(" "), data: { id: one.id } },
       h("span", { class: "gh-strip-bar-rank" }, i + 1),
-      onWord
-        ? button(
-            "gh-strip-word",
-            () => onWord(one.id),
-            {
-              attrs: { title: "Let the model go on from this word" },
-              aria: { label: `Continue with ${quote(one.text)}, ${percent(one.probability)}` },
-            },
-            word,
-          )
-        : word,
+      word,
       h("span", { class: "gh-strip-bar-value" }, percent(one.probability)),
     );
   };

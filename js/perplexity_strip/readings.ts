@@ -127,10 +127,10 @@ export function createReadings(host: Host<StripState>, shell: Shell): Readings {
     const args = { position, temperature, sample_k, sample_p };
     distribution.ask(args);
     const wide = width < 620 ? width : Math.max(260, width - 284);
-    const room: DistributionRoom = { width: wide, byId, temperature, onWord: null };
+    const room: DistributionRoom = { width: wide, byId, temperature };
     shown(distribution.reply(args), (value) => [
       h("div", {}, distributionChart(value, room), ...distributionWords(value)),
-      wordRows(value, room),
+      wordRows(value),
     ]);
   }
 
