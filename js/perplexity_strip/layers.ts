@@ -127,13 +127,12 @@ function chips({ followed, true: came }: LayersReading, room: LayersRoom): HTMLE
         () => room.onFollow(ids.filter((other) => other !== id)),
         {
           attrs: { title: "Follow it no more" },
-          aria: { label: `Follow ${quote(text)} no more` },
           data: { id },
         },
         h("span", { class: "gh-strip-dash", style: { background: room.colours(i) } }),
         h("bdi", { attrs: { dir: "auto" } }, show(text)),
         id === came.id ? h("span", { class: "gh-caption" }, "true") : null,
-        h("span", { data: { "in-picture": "no" } }, "×"),
+        h("span", { aria: { hidden: true }, data: { "in-picture": "no" } }, "×"),
       ),
     ),
   );
