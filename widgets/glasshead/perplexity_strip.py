@@ -95,7 +95,7 @@ class PerplexityStrip(StripReadings):
         ValueError
             When the tokenizers differ, or there is nothing to compare; the message says what.
         """
-        require_trace(type(self), trace)
+        require_trace(type(self), trace, attention=False)
         self.trace.compare_predictions(trace)
         self._names = names or _names(self.trace, trace)
         if self.compared == self._names[1]:
