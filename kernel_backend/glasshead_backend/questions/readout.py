@@ -40,9 +40,15 @@ def read_out_layers(run: Run) -> Generator[NextTokenLogits, None, None]:
 
     Raises
     ------
+    ValueError
+        For a text that was scored, in windows, and not traced.
     ModelChangedError
         When the model has changed since the text was traced, or changes meanwhile.
     """
+    if not run.inputs:
+        raise ValueError(
+            "This text was scored without its layers: trace a part of it to read them out."
+        )
     with run.model_again() as model:
         readouts = _read_out(
             model,
