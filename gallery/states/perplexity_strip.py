@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import traces as of
 from state import Page, State
 
 from glasshead import PerplexityStrip, StoryStep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glasshead import Trace
+
+
+def after_others(trace: Trace) -> Trace:
+    """Return the same words after others."""
+    return trace.lens.trace(f"Stubb saw the boat. {trace.text}")
+
 
 STATES = [
     State(name="tokens", shown=of.short),
@@ -57,6 +70,47 @@ STATES = [
         width=420,
         watched=("light",),
     ),
+    State(
+        name="layers",
+        shown=of.short,
+        traits={"reading": "layers", "selected": [3]},
+        watched=("light",),
+    ),
+    State(
+        name="distribution",
+        shown=of.short,
+        traits={
+            "reading": "distribution",
+            "selected": [3],
+            "temperature": 0.7,
+            "sample_k": 50,
+            "sample_p": 0.9,
+        },
+        watched=("light",),
+    ),
+    State(
+        name="distribution-by-id",
+        shown=of.short,
+        traits={"reading": "distribution", "selected": [3], "by_id": True},
+    ),
+    State(
+        name="layers-narrow",
+        shown=of.short,
+        traits={"reading": "layers", "trajectory": "rank", "selected": [3]},
+        width=420,
+    ),
+    State(
+        name="distribution-narrow",
+        shown=of.short,
+        traits={"reading": "distribution", "selected": [3], "sample_k": 10},
+        width=420,
+    ),
+    State(
+        name="compared",
+        shown=of.short,
+        traits={"compare": after_others, "hovered": 6},
+        watched=("light",),
+    ),
     State(name="error", shown=of.short, set={"error": of.WRONG_LAYER}, width=700),
     State(name="busy", shown=of.short, set={"busy": "scoring window 2 of 5"}, width=700),
     State(name="no-kernel", shown=of.short, status="no kernel", width=700),
@@ -68,4 +122,17 @@ def depends(view: PerplexityStrip) -> list[str]:
     return ["layer", "heads"] if "cross" in view.trace.kinds else []
 
 
-PAGE = Page(PerplexityStrip, STATES, depends)
+def questions(_: PerplexityStrip, synced: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """List what the panel asks of the pinned token."""
+    if not synced["selected"]:
+        return
+    position = synced["selected"][-1]
+    if synced["reading"] == "layers":
+        followed = ",".join(map(str, synced["followed"]))
+        yield "layer_readings", {"position": position, "followed": followed}
+    if synced["reading"] == "distribution":
+        sampling = {name: synced[name] for name in ("temperature", "sample_k", "sample_p")}
+        yield "distribution", {"position": position, **sampling}
+
+
+PAGE = Page(PerplexityStrip, STATES, depends, questions)

@@ -2,6 +2,7 @@
 
 import { unpack } from "../shared/arrays";
 import { type Alternative, alternativesOf } from "./alternatives";
+import { type Compared, comparedOf } from "./compare";
 import { colourScale, MEASURE_NAMES, readValues, type Values } from "./measures";
 import { crossWeights } from "./source";
 import type { StripFrame } from "./state";
@@ -16,6 +17,8 @@ export interface StripData {
   alternatives(position: number, k: number): Alternative[] | null;
   cross: ((position: number) => Float32Array) | null;
   readonly nWrong: number;
+  /** How it differs from another trace, where one is compared. */
+  readonly compared: Compared | null;
   readonly firstGenerated: number | null;
   /** The ends of the scales of all measures, in words. */
   readonly scaleEnds: readonly string[];
@@ -40,6 +43,7 @@ export function stripData(frame: StripFrame): StripData {
     isWrong: (position) => correct[position] === 0,
     alternatives: alternativesOf(frame),
     cross: crossWeights(frame),
+    compared: comparedOf(frame),
     nWrong: Array.from(correct).filter((flag) => flag === 0).length,
     firstGenerated: prompted ? first : null,
   };

@@ -2,6 +2,7 @@
 
 import { type Child, h } from "../shared/dom";
 import { gradientCss } from "../shared/palette";
+import { differenceRamp } from "./compare";
 import type { StripData } from "./data";
 import { MEASURES, type Scale } from "./measures";
 import type { Measure } from "./state";
@@ -14,7 +15,10 @@ export function legendNodes(
 ): Child[] {
   const { values, frame } = data;
   if (frame.n_scored === 0) return [];
-  const nodes: Child[] = [ramp(measure, scale, table)];
+  const { compared } = data;
+  const nodes: Child[] = [
+    compared ? differenceRamp(compared, measure, scale, table) : ramp(measure, scale, table),
+  ];
   const key = (name: string, words: string): HTMLElement =>
     h(
       "span",
@@ -23,7 +27,9 @@ export function legendNodes(
       words,
     );
   if (data.nWrong > 0) nodes.push(key("wrong", "not the first guess"));
-  if (values.surprisal.some(Number.isNaN)) nodes.push(key("unscored", "no value"));
+  if (compared && compared.count < frame.texts.length) {
+    nodes.push(key("unscored", "not compared"));
+  } else if (values.surprisal.some(Number.isNaN)) nodes.push(key("unscored", "no value"));
   if (data.firstGenerated !== null) nodes.push(key("generated", "generated"));
   return nodes;
 }

@@ -7,6 +7,8 @@ import type { Inks } from "../shared/theme";
 export interface ProfileProps {
   /** 0…1 per token, NaN where there is no value. */
   shares: Float32Array;
+  /** The share that bars begin at: 0, or in the middle where values have either sign. */
+  zero: number;
   /** The colour of a share. */
   colour(share: number): string;
   inks: Inks;
@@ -146,10 +148,11 @@ function paint(
   const step = barWidth(shares.length, width);
   const floor = height - MARK - 0.5;
   const room = floor - MARK;
+  const base = Math.round(floor - props.zero * room - 0.5) + 0.5;
   context.strokeStyle = inks.hairline;
   context.beginPath();
-  context.moveTo(0, floor);
-  context.lineTo(Math.min(width, step * shares.length), floor);
+  context.moveTo(0, base);
+  context.lineTo(Math.min(width, step * shares.length), base);
   context.stroke();
   // Where several tokens share a pixel their mean shows: the largest of many is always large.
   const columns = step >= 1 ? shares.length : Math.ceil(width);
@@ -157,14 +160,15 @@ function paint(
   for (let column = 0; column < columns; column++) {
     const share = average(shares, step >= 1 ? column : column / step, bar / step);
     if (Number.isNaN(share)) continue;
-    const tall = Math.max(1, share * room);
+    const tall = Math.max(1, Math.abs(share - props.zero) * room);
+    const [top, end] = share < props.zero ? [base, base + tall] : [base - tall, base - tall - 1];
     context.fillStyle = props.colour(share);
     const gap = bar > 4 ? 1 : 0;
-    context.fillRect(column * bar, floor - tall, bar - gap, tall);
+    context.fillRect(column * bar, top, bar - gap, tall);
     if (props.flat) continue;
     // Pale bars must still stand out from the paper.
     context.fillStyle = inks.faint;
-    context.fillRect(column * bar, floor - tall - 1, bar - gap, 1);
+    context.fillRect(column * bar, end, bar - gap, 1);
   }
   drawGenerated(context, props, step, floor);
 }

@@ -4,10 +4,24 @@ import type { Kind, MaybeFrame, Packed, Sequence, TraceState } from "../shared/s
 
 export type Measure = "surprisal" | "perplexity" | "probability" | "rank" | "entropy";
 
+/** What is shown of the pinned token under the text; "" = nothing. */
+export type Reading = "" | "layers" | "distribution";
+
 export interface StripState extends TraceState {
   measure: Measure;
   /** How many alternatives are shown. */
   k: number;
+  reading: Reading;
+  /** Ids of tokens followed through the layers; empty = the true one and the first choices. */
+  followed: number[];
+  trajectory: "probability" | "rank";
+  temperature: number;
+  /** Sampling keeps so many first choices; 0 = all. */
+  sample_k: number;
+  sample_p: number;
+  by_id: boolean;
+  /** What the trace is called that is compared with; "" = none. */
+  compared: string;
   frame: MaybeFrame<StripFrame>;
 }
 
@@ -42,4 +56,12 @@ export interface StripFrame {
   cross: Packed | null;
   cross_layer: number | null;
   note: string;
+  /** Differences from another trace (nats; ranks in doublings), and the other's values. */
+  compared?: {
+    names: [string, string];
+    n_compared: number;
+    partner: Packed;
+    difference: Record<Exclude<Measure, "perplexity">, Packed>;
+    other: Record<Exclude<Measure, "perplexity">, Packed>;
+  };
 }

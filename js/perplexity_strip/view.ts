@@ -4,13 +4,14 @@ import { type Control, type LayerProps, layerStepper, segmented } from "../share
 import { fill, h } from "../shared/dom";
 import { type Host, isFixed } from "../shared/host/host";
 import { tokenName } from "../shared/names";
-import { css, sequentialTable, tableColour } from "../shared/palette";
+import { css, divergingTable, sequentialTable, tableColour } from "../shared/palette";
 import { layerNumbers } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
 import { hasAxes, hasFrame } from "../shared/state";
 import { moveClass, paintToken, type TokenText, tokenText } from "../shared/text";
 import { TRACE_TRAITS, type View } from "../shared/view";
 import { createCard, type TokenCard } from "./card";
+import { comparedCount, comparedWords, differenceScale } from "./compare";
 import { type StripData, sameText, stripData } from "./data";
 import { createGestures, type Gestures } from "./gestures";
 import { HELP } from "./help";
@@ -18,6 +19,7 @@ import { legendNodes } from "./legend";
 import { colourScale, flatWords, MEASURE_NAMES, MEASURES } from "./measures";
 import { createProfile } from "./profile";
 import { createQuestions } from "./questions";
+import { createReadings, type Readings } from "./readings";
 import { looksWords, type SourceText, sourceText } from "./source";
 import type { Measure, StripState } from "./state";
 import { statusWords, summaryLines, tokenSentence } from "./words";
@@ -25,7 +27,19 @@ import { statusWords, summaryLines, tokenSentence } from "./words";
 export class PerplexityStripView implements View<StripState> {
   static readonly id = "perplexity-strip";
   static readonly title = "Perplexity strip";
-  static readonly traits = { ...TRACE_TRAITS, measure: true, k: true } as const;
+  static readonly traits = {
+    ...TRACE_TRAITS,
+    measure: true,
+    k: true,
+    reading: true,
+    followed: true,
+    trajectory: true,
+    temperature: true,
+    sample_k: true,
+    sample_p: true,
+    by_id: true,
+    compared: true,
+  } as const;
 
   readonly #host: Host<StripState>;
   readonly #shell: Shell;
@@ -42,6 +56,7 @@ export class PerplexityStripView implements View<StripState> {
   readonly #profile;
   readonly #questions;
   readonly #gestures: Gestures;
+  readonly #readings: Readings;
   #data: StripData | null = null;
   #text: TokenText = { element: h("div"), tokens: [] };
   #source: SourceText | null = null;
@@ -67,7 +82,9 @@ export class PerplexityStripView implements View<StripState> {
     controls.append(...(host.pane ? [] : [this.#layers.element]), this.#measures.element);
     const main = h("div", { class: "gh-strip-main" }, this.#texts, this.#profile.element);
     this.#strip = h("div", { class: "gh-strip" }, main, this.#card.element);
-    body.append(this.#strip);
+    this.#readings = createReadings(host, this.#shell);
+    controls.append(this.#readings.choice);
+    body.append(this.#strip, this.#readings.panel);
     this.#drawAll();
   }
 
@@ -110,6 +127,7 @@ export class PerplexityStripView implements View<StripState> {
     const before = this.#data;
     this.#data = stripData(state.frame);
     this.#questions.forget();
+    this.#readings.forget();
     if (!before || !sameText(before.frame, state.frame)) this.#build(this.#data);
     this.#sync();
     this.#paint();
@@ -136,9 +154,13 @@ export class PerplexityStripView implements View<StripState> {
     if (!data) return;
     const { measure } = this.#host.state;
     const inks = this.#shell.inks();
-    const table = sequentialTable("surprisal", this.#shell.theme, inks.paper);
-    const values = data.values[measure];
-    const scale = colourScale(measure, values);
+    const { compared } = data;
+    const { theme } = this.#shell;
+    const table = compared
+      ? divergingTable(theme, inks.paper)
+      : sequentialTable("surprisal", theme, inks.paper);
+    const values = (compared?.difference ?? data.values)[measure];
+    const scale = compared ? differenceScale(measure, values) : colourScale(measure, values);
     const shares = values.map(scale.share);
     for (const [i, token] of this.#text.tokens.entries()) {
       const share = shares[i] ?? Number.NaN;
@@ -151,9 +173,9 @@ export class PerplexityStripView implements View<StripState> {
     const [low, , high] = scale.ticks;
     const ends = [low?.label ?? "", high?.label ?? ""] as const;
     const colour = (share: number): string => css(tableColour(table, share));
-    const flat = flatWords(measure, values, scale);
+    const flat = compared ? "" : flatWords(measure, values, scale);
     const { firstGenerated: generated, scaleEnds: labels } = data;
-    const drawn = { shares, colour, inks, ends, labels, flat, generated };
+    const drawn = { shares, zero: compared ? 0.5 : 0, colour, inks, ends, labels, flat, generated };
     this.#profile.draw(drawn, { hovered: null, selected: new Set() });
     this.#mark();
   }
@@ -174,13 +196,15 @@ export class PerplexityStripView implements View<StripState> {
     const position = state.hovered ?? state.selected.at(-1) ?? null;
     const pointed = position !== null && data.frame.texts[position] !== undefined;
     const { values, frame } = data;
-    this.#card.keep({ values, k: state.k, looks: frame.source !== null });
+    this.#card.keep({ values, k: state.k, looks: frame.source !== null || data.compared !== null });
     if (pointed) this.#showToken(data, position);
     else {
       this.#source?.light(null, new Uint8ClampedArray());
       this.#card.showSummary(summaryLines(data));
     }
-    this.#shell.setStatus(...statusWords(data, pointed));
+    const count = data.compared && comparedCount(data.compared, frame.texts.length);
+    this.#shell.setStatus(count, ...statusWords(data, pointed));
+    this.#readings.update(data);
     const { layer, heads } = frame.key;
     const kind = frame.source ? "cross" : state.kind;
     this.#shell.drawn({ layer: layer ?? state.layer, heads, unit: state.unit, kind });
@@ -202,10 +226,11 @@ export class PerplexityStripView implements View<StripState> {
     const weights = frame.source ? this.#questions.source(data, position) : null;
     const table = sequentialTable("attention", this.#shell.theme);
     this.#source?.light(weights instanceof Float32Array ? weights : null, table);
+    const beside = data.compared ? comparedWords(data.compared, measure, position) : "";
     const looks =
       weights instanceof Float32Array
         ? `Its row ${looksWords(weights, frame.source?.texts ?? [])}.`
-        : (weights ?? "");
+        : (weights ?? beside);
     const tags = [
       ...(data.special[position] ? ["special"] : []),
       ...(data.generated[position] ? ["generated"] : []),

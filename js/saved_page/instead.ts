@@ -42,6 +42,8 @@ type Load = (element: string) => Promise<Uint8Array<ArrayBuffer>>;
 
 const PANES: readonly PaneName[] = ["lines", "matrix", "strip", "chart", "finder"];
 
+const NEEDS_KERNEL = new Set(["pairs", "retrace", "written", "layer_readings", "distribution"]);
+
 export class SavedPage implements InsteadOfKernel {
   readonly #contents: Contents;
   readonly #role: Role;
@@ -56,7 +58,7 @@ export class SavedPage implements InsteadOfKernel {
 
   /** Nobody is here who could run the model, or write Python. */
   can(question: string): boolean {
-    return !["retrace", "written", "pairs", "chart.pairs"].includes(question);
+    return !NEEDS_KERNEL.has(question.split(".").at(-1) ?? "");
   }
 
   follow(state: Json, before: Json): Json {
@@ -125,7 +127,7 @@ export class SavedPage implements InsteadOfKernel {
 
   async #picture(state: State, pane: PaneName): Promise<Json> {
     const key = this.#key(state, pane);
-    const frame = this.#own(state, pane, "frame") as { key?: Json } | undefined;
+    const frame = this.#own(state, pane, "frame") as (Json & { key?: Json }) | undefined;
     const prefix = this.#prefix(pane) ?? "";
     const named = (traits: Json): Json =>
       Object.fromEntries(Object.entries(traits).map(([name, value]) => [prefix + name, value]));
@@ -146,7 +148,7 @@ export class SavedPage implements InsteadOfKernel {
         return named({ frame: matrixFrame(of, key, drawMatrix(of)), axes });
       }
       case "strip":
-        return named({ frame: await stripFrame(this.#contents, this.#weights, state) });
+        return named({ frame: await stripFrame(this.#contents, this.#weights, state, frame) });
       case "chart":
         return named(this.#chart(state));
       case "finder":

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from glasshead_backend.progress import reporting
 from glasshead_backend.questions import activations as ask_activations
 from glasshead_backend.questions import attention as ask_attention
+from glasshead_backend.questions import compared as ask_compared
+from glasshead_backend.questions import distribution as ask_distribution
+from glasshead_backend.questions import layer_readings as ask_readings
 from glasshead_backend.questions import moved as ask_moved
 from glasshead_backend.questions import predictions as ask_predictions
 from glasshead_backend.questions import through_layers as ask_layers
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
     from glasshead_backend.maps.attention_map import AttentionMap, Strongest
     from glasshead_backend.maps.pooling import Pooled
     from glasshead_backend.progress import Progress
+    from glasshead_backend.questions.compared import ComparedPredictions
+    from glasshead_backend.questions.distribution import Distribution
+    from glasshead_backend.questions.layer_readings import LayerReadings
     from glasshead_backend.questions.predictions import Predictions
     from glasshead_backend.text.sequences import Sequence as TokenSequence
     from glasshead_backend.text.tokens import Token
@@ -773,6 +779,109 @@ class Trace:
             When the model has changed since the text was traced.
         """
         return ask_predictions.next_token(self._run, k)
+
+    def distribution(
+        self,
+        position: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+    ) -> Distribution:
+        """Return the whole distribution at the place of one token, and what sampling would keep.
+
+        Temperature, then `top_k`, then `top_p`, as ``model.generate(do_sample=True)`` has them.
+
+        Parameters
+        ----------
+        position : int
+            Position of the predicted token, as for :meth:`top_k`; the number of tokens is the place
+            after the last one.
+        temperature : float
+            What the logits are divided by, above 0: 1 is the model's own distribution.
+        top_k : int, optional
+            Keep so many of the most probable tokens; default all.
+        top_p : float
+            Keep the fewest tokens that together have so much of the probability, 0 to 1.
+
+        Returns
+        -------
+        Distribution
+            On the CPU, with ``.to_frame()``.
+
+        Raises
+        ------
+        ValueError
+            Where the model makes no prediction, or for a number that is out of range.
+        ModelChangedError
+            When the model has changed since the text was traced.
+        """
+        return ask_distribution.distribution(
+            self._run, position, temperature=temperature, top_k=top_k, top_p=top_p
+        )
+
+    def layer_readings(
+        self,
+        position: int,
+        *,
+        k: int = 5,
+        followed: Sequence[int] | None = None,
+        progress: Progress | bool | None = None,
+    ) -> LayerReadings:
+        """Return what the model would predict at one place if it stopped after each layer.
+
+        The logit lens (:func:`glasshead.logit_lens`) of one token, with the way of chosen tokens
+        through the layers.
+
+        Parameters
+        ----------
+        position : int
+            Position of the predicted token; negative ones count from the end.
+        k : int
+            How many of the most probable tokens are kept per layer.
+        followed : sequence of int, optional
+            Ids of tokens whose probability and rank are wanted behind every layer; default the
+            token that came and the model's three first choices.
+        progress : callable or bool, optional
+            As for :meth:`attention`.
+
+        Returns
+        -------
+        LayerReadings
+            On the CPU, with ``.to_frame()`` and ``.followed_frame()``.
+
+        Raises
+        ------
+        ValueError
+            Where the model makes no prediction, or predicts from more than its last layer.
+        ModelChangedError
+            When the model has changed since the text was traced.
+        """
+        with reporting(progress):
+            return ask_readings.layer_readings(self._run, position, k=k, followed=followed)
+
+    def compare_predictions(self, other: Trace) -> ComparedPredictions:
+        """Compare what was predicted here with what was predicted in another trace.
+
+        Another model with the same tokenizer, the model before it was changed, or the same words
+        in another context: tokens are partners where both texts have the same stretch of tokens.
+
+        Parameters
+        ----------
+        other : Trace
+
+        Returns
+        -------
+        ComparedPredictions
+            This trace's values minus the other's, with ``.to_frame()``.
+
+        Raises
+        ------
+        ValueError
+            When one of the models predicts no next token, the tokenizers differ, or the texts have
+            no token in common.
+        """
+        return ask_compared.compare_predictions(self._run, run_of(other))
 
     def logits(
         self, positions: SupportsIndex | Iterable[SupportsIndex] | None = None

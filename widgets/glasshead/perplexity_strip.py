@@ -9,10 +9,12 @@ import torch
 import traitlets
 
 from glasshead.messages import question
-from glasshead.trace_view import TraceView
+from glasshead.strip_readings import StripReadings
+from glasshead.trace_view import require_trace
 from glasshead.view import N_SENTENCES, bundle
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import pack
+from glasshead_backend.frames.compared import compared_frame
 from glasshead_backend.frames.strip import (
     place_of_true,
     source_attention,
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from glasshead.messages import Answer
+    from glasshead_backend import Trace
 
 
-class PerplexityStrip(TraceView):
+class PerplexityStrip(StripReadings):
     """Every token on a background for its surprisal, perplexity, probability, rank or entropy.
 
     For an encoder-decoder model the target is coloured, and a target token under the pointer lights
@@ -35,8 +38,10 @@ class PerplexityStrip(TraceView):
     Parameters
     ----------
     trace : Trace
+    compare : Trace, optional
+        Show how differently this trace predicted the same words; see :meth:`compare_to`.
     **state
-        Traits, e.g. ``measure``, ``k``.
+        Traits, e.g. ``measure``, ``k``, ``reading``.
     """
 
     _esm = bundle("perplexity_strip.js")
@@ -49,14 +54,84 @@ class PerplexityStrip(TraceView):
     ).tag(sync=True)
     k = traitlets.Int(5, min=1, max=10, help="Alternatives shown for a token.").tag(sync=True)
 
-    _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "layer", "heads")
+    compared = traitlets.Unicode(
+        "", help="What the trace is called that is compared with; empty = none: compare_to()."
+    ).tag(sync=True)
+
+    _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "layer", "heads", "compared")
 
     _needs_attention: ClassVar[bool] = False
 
     page_parts: ClassVar[frozenset[str]] = frozenset({"strip"})
 
+    def __init__(self, trace: Trace, *, compare: Trace | None = None, **state: Any) -> None:
+        self._other: Trace | None = None
+        self._names = ("", "")
+        super().__init__(trace, **state)
+        if compare is not None:
+            try:
+                self.compare_to(compare)
+            except BaseException:
+                self.close()
+                raise
+
+    def compare_to(self, trace: Trace, *, names: tuple[str, str] | None = None) -> None:
+        """Show this trace's values minus those of another trace, on a scale with two arms.
+
+        Of two models with one tokenizer, of one model before and after a change, or of the same
+        words in two contexts: tokens are compared where both texts have the same stretch of tokens.
+        ``view.compared = ""`` goes back.
+
+        Parameters
+        ----------
+        trace : Trace
+        names : tuple of str, optional
+            What this trace and the other are called; default the models' names, where they differ.
+
+        Raises
+        ------
+        TypeError
+            For something that is no trace.
+        ValueError
+            When the tokenizers differ, or there is nothing to compare; the message says what.
+        """
+        require_trace(type(self), trace, attention=False)
+        self.trace.compare_predictions(trace)
+        self._names = names or _names(self.trace, trace)
+        if self.compared == self._names[1]:
+            self.compared = ""  # another trace of the same name
+        self._other = trace
+        self.compared = self._names[1]
+
+    @traitlets.validate("compared")
+    def _valid_compared(self, proposal: dict[str, Any]) -> str:
+        name = proposal["value"]
+        if name and (self._other is None or name != self._names[1]):
+            raise traitlets.TraitError(
+                f"compared names {name!r}, which is not there: call compare_to(trace)."
+            )
+        return name
+
+    def _on_trace(self) -> None:
+        if self._other is None:
+            return
+        try:
+            self.trace.compare_predictions(self._other)
+        except ValueError:
+            self.compared, self._other = "", None
+
+    def close(self) -> None:
+        """Close the view and let go of its traces."""
+        super().close()
+        self._other = None
+
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per token with all measures; nats, and bits as the view shows them."""
+        """Return one row per token with all measures; nats, and bits as the view shows them.
+
+        While another trace is compared, the differences.
+        """
+        if self.compared and self._other is not None:
+            return self.trace.compare_predictions(self._other).to_frame()
         frame = self.trace.predictions().to_frame()
         bits = {f"{name}_bits": frame[name] / math.log(2) for name in ("surprisal", "entropy")}
         return frame.assign(**bits)
@@ -77,8 +152,12 @@ class PerplexityStrip(TraceView):
         ]
 
     def code(self) -> str:
-        """Return the Python that gives the numbers behind the picture, of a ``trace``."""
-        return "trace.predictions().to_frame()"
+        """Return the Python that gives the numbers behind the picture, of a ``trace``.
+
+        Where another trace is compared, of that, too, as ``other``.
+        """
+        asked = "compare_predictions(other)" if self.compared else "predictions()"
+        return "\n".join(filter(None, [f"trace.{asked}.to_frame()", self._reading_code()]))
 
     def _cross(self) -> Selection | None:
         """Layer and heads of the cross-attention that lights the source."""
@@ -91,13 +170,17 @@ class PerplexityStrip(TraceView):
 
     def _state_key(self) -> dict[str, Any]:
         cross = self._cross()
-        return {} if cross is None else {"layer": cross.layer, "heads": list(cross.heads)}
+        lit = {} if cross is None else {"layer": cross.layer, "heads": list(cross.heads)}
+        return {**lit, "compared": self.compared}
 
     def _is_long(self) -> bool:
         return False
 
     def _make_frame(self) -> dict[str, Any]:
-        return strip_frame(self.trace, self._cross())
+        frame = strip_frame(self.trace, self._cross())
+        if not self.compared or self._other is None:
+            return frame
+        return {**frame, "compared": compared_frame(self.trace, self._other, self._names)}
 
     @question
     def top_k(self, position: int, k: int) -> Answer:
@@ -121,3 +204,11 @@ class PerplexityStrip(TraceView):
         weights = source_attention(self.trace, cross, position)
         about = {"position": position, "about": strip_key(cross)}
         return about, {"weights": pack(weights, torch.float32)}
+
+
+def _names(trace: Trace, other: Trace) -> tuple[str, str]:
+    """What two traces are called: by what they differ in."""
+    if trace.lens.name != other.lens.name:
+        return trace.lens.name, other.lens.name
+    what = "trace" if trace.text == other.text else "text"
+    return f"this {what}", f"the other {what}"

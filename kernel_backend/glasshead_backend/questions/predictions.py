@@ -277,20 +277,42 @@ def _lacks_predictions(run: Run) -> str:
     )
 
 
-def top_k(run: Run, position: int, k: int) -> pd.DataFrame:
-    """Return the most probable tokens at one place; see :meth:`Trace.top_k`."""
+def predicting_row(run: Run, position: int, *, after_last: bool = False) -> int:
+    """Return the row that predicts the token at a position; negative ones count from the end.
+
+    Parameters
+    ----------
+    run : Run
+    position : int
+    after_last : bool
+        Whether the place after the last token will do, too.
+
+    Raises
+    ------
+    ValueError
+        Where nothing predicts; the message says why.
+    """
     found = predictions(run)
     n_tokens, shift = len(found.tokens), run.shift
-    if run.scores is not None and whole(position, "position") == n_tokens:
-        return next_token(run, k)
+    if after_last and run.scores is not None and whole(position, "position") == n_tokens:
+        return _row_after_last(run)
     position = checked_positions([position], n_tokens)[0]
     if run.logits is None or position < shift:
         raise ValueError(f"There is no prediction at position {position}. {found.reason}")
-    return _most_probable(run, position - shift, k)
+    return position - shift
+
+
+def top_k(run: Run, position: int, k: int) -> pd.DataFrame:
+    """Return the most probable tokens at one place; see :meth:`Trace.top_k`."""
+    return _most_probable(run, predicting_row(run, position, after_last=True), k)
 
 
 def next_token(run: Run, k: int) -> pd.DataFrame:
     """Return the most probable tokens after the last one; see :meth:`Trace.next_token`."""
+    return _most_probable(run, _row_after_last(run), k)
+
+
+def _row_after_last(run: Run) -> int:
     found = predictions(run)
     if run.logits is None:
         raise ValueError(f"There is no next token. {found.reason}")
@@ -306,13 +328,18 @@ def next_token(run: Run, k: int) -> pd.DataFrame:
             f"token, {last!r}, which is what its last row predicts. top_k(-1) has what could "
             "have stood there; to see what follows, trace a target with one token more."
         )
-    return _most_probable(run, len(found.tokens) - 1, k)
+    return len(found.tokens) - 1
+
+
+def logits_row(run: Run, row: int) -> Float[Tensor, " vocabulary"]:
+    """Return the logits of one row in float32, on the model's device."""
+    with _logits_of(run) as held:
+        return held.rows(row, row + 1)[0]
 
 
 def _most_probable(run: Run, row: int, k: int) -> pd.DataFrame:
     k = at_least_one(k, "k", "token")
-    with _logits_of(run) as held:
-        block = held.rows(row, row + 1)[0]
+    block = logits_row(run, row)
     top = block.softmax(dim=-1).topk(min(k, len(block)))
     ids = top.indices.tolist()
     return table(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from glasshead_backend.running.as_found import for_a_trace
@@ -20,6 +21,8 @@ from glasshead_backend.running.logits import run_for_logits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from jaxtyping import Float
 
     from glasshead_backend.anatomy.structure import Structure
     from glasshead_backend.running.logits import NextTokenLogits
@@ -32,14 +35,20 @@ def predicting_layers(run: Run) -> tuple[nn.Module, ...]:
     return stacks.get("decoder") or next(iter(stacks.values()))
 
 
-def read_out_layers(run: Run) -> Iterator[NextTokenLogits]:
+def read_out_layers(run: Run) -> Generator[NextTokenLogits, None, None]:
     """Yield the logits that the output of each layer would give, layer by layer.
 
     Raises
     ------
+    ValueError
+        For a text that was scored, in windows, and not traced.
     ModelChangedError
         When the model has changed since the text was traced, or changes meanwhile.
     """
+    if not run.inputs:
+        raise ValueError(
+            "This text was scored without its layers: trace a part of it to read them out."
+        )
     with run.model_again() as model:
         readouts = _read_out(
             model,
@@ -52,6 +61,30 @@ def read_out_layers(run: Run) -> Iterator[NextTokenLogits]:
         for logits in readouts:
             run.state.require_same(values=False)
             yield logits
+
+
+_TOLERANCE = 1e-2
+"""Largest difference (nats) between the last layer read out and the model's own prediction."""
+
+
+def require_read_out(
+    run: Run, surprisal: Float[Tensor, "*token"], known: Float[Tensor, "*token"]
+) -> None:
+    """Refuse a model that predicts from more than what its last layer puts out.
+
+    Parameters
+    ----------
+    run : Run
+    surprisal, known : Tensor
+        Of the last layer read out, and of the model itself; nats, NaN where there is none.
+    """
+    allowed = _TOLERANCE * (1 if run.subject.model.dtype == torch.float32 else 100)
+    off = (surprisal - known).abs().nan_to_num().max()
+    if not off <= allowed:
+        raise ValueError(
+            f"{run.model_class} makes its predictions from more than what the last layer puts "
+            "out: the logit lens cannot read it."
+        )
 
 
 def _read_out(

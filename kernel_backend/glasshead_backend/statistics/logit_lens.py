@@ -12,7 +12,11 @@ from glasshead_backend.checks import at_least_one
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.questions.predictions import score, top_alternatives
-from glasshead_backend.questions.readout import predicting_layers, read_out_layers
+from glasshead_backend.questions.readout import (
+    predicting_layers,
+    read_out_layers,
+    require_read_out,
+)
 from glasshead_backend.statistics.chart import Choice, LayerChart, median, middle_of
 from glasshead_backend.statistics.metric import Measured, Metric, parameter
 from glasshead_backend.statistics.panels import Table
@@ -33,9 +37,6 @@ if TYPE_CHECKING:
     from glasshead_backend.trace import Trace
 
 __all__ = ["LogitLens", "LogitLensResult", "logit_lens"]
-
-_TOLERANCE = 1e-2
-"""Largest difference (nats) between the last layer read out and the model's own prediction."""
 
 _MOST_ROWS = 300
 _HELP = (
@@ -123,12 +124,7 @@ class LogitLens(Metric):
             )
             ids, _ = top_alternatives(logits, n_scored, self.k)
             top_ids[layer, shift:, : ids.shape[-1]] = ids
-        off = (surprisal[-1] - predictions.surprisal).abs().nan_to_num().max()
-        if not off <= _TOLERANCE * (1 if trace.lens.model.dtype == torch.float32 else 100):
-            raise ValueError(
-                f"{type(trace.lens.model).__name__} makes its predictions from more than what the "
-                "last layer puts out: the logit lens cannot read it."
-            )
+        require_read_out(run, surprisal[-1], predictions.surprisal)
         return result()
 
 
