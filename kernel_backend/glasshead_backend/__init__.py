@@ -5,6 +5,7 @@ from glasshead_backend.anatomy.structure import UnsupportedModelError
 from glasshead_backend.lens import Lens
 from glasshead_backend.memory import MemoryBudgetError
 from glasshead_backend.progress import Cancelled, Step
+from glasshead_backend.questions.continuations import Continuations
 from glasshead_backend.questions.predictions import Predictions
 from glasshead_backend.running.same_model import ModelChangedError
 from glasshead_backend.statistics import *  # noqa: F403  its __all__ is in ours
@@ -15,6 +16,7 @@ from glasshead_backend.trace import Trace
 
 __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "Cancelled",
+    "Continuations",
     "Lens",
     "MemoryBudgetError",
     "ModelChangedError",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from glasshead_backend.demo import TOY_NOTICE, demo_path
 from glasshead_backend.progress import reporting
+from glasshead_backend.questions.continuations import score_continuations
 from glasshead_backend.running.generation import writing
 from glasshead_backend.running.loading import load, load_shipped
 from glasshead_backend.trace import Trace
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
     from glasshead_backend.progress import Progress
+    from glasshead_backend.questions.continuations import Continuations
     from glasshead_backend.text.sequences import Sides
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.text.words import Cut
@@ -326,6 +328,46 @@ class Lens(Subject):
             sides = read(self, text, target, max_new_tokens, reading)
             by_masks = self.family == "encoder"
             return Trace(score_masked(self, sides) if by_masks else score_in_one_pass(self, sides))
+
+    def score_continuation(
+        self,
+        prompt: str,
+        continuations: str | Iterable[str],
+        *,
+        add_special_tokens: bool = True,
+        progress: Progress | None = None,
+    ) -> Continuations:
+        """Return how probable continuations of a prompt are (cloze probability).
+
+        The probability of a continuation is the product over its tokens, as the tokenizer cuts
+        prompt and continuation together; what it puts behind a text does not count.
+
+        Parameters
+        ----------
+        prompt : str
+            What stands before; for an encoder-decoder model the source.
+        continuations : str or iterable of str
+            One or several, each with the space it begins with: ``" word"``. For an encoder-decoder
+            model how the target begins.
+        add_special_tokens, progress
+            As for :meth:`trace`.
+
+        Returns
+        -------
+        Continuations
+
+        Raises
+        ------
+        ValueError
+            When a token would lie in both prompt and continuation, when there are no continuations
+            or empty ones, for encoders, and as :meth:`trace`.
+        """
+        texts = [continuations] if isinstance(continuations, str) else list(continuations)
+        if not texts:
+            raise ValueError("There are no continuations: give one, or a list of them.")
+        reading = Reading(add_special_tokens)
+        with reporting(progress):
+            return score_continuations(self, prompt, texts, reading)
 
     def generate(
         self,

@@ -13,6 +13,8 @@ from glasshead_backend.questions import layer_readings as ask_readings
 from glasshead_backend.questions import moved as ask_moved
 from glasshead_backend.questions import predictions as ask_predictions
 from glasshead_backend.questions import through_layers as ask_layers
+from glasshead_backend.tracing.reading import write_from
+from glasshead_backend.tracing.together import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -164,9 +166,12 @@ class Trace:
         """Return the words of one side; every token is in exactly one.
 
         Rows of cross attention are grouped by the token they *predict*, rows and columns of decoder
-        self-attention by the input token (see :attr:`labels`).
+        self-attention by the input token (see :attr:`labels`). Of a text without attention
+        (:meth:`Lens.score`) they are the words that are predicted.
         """
         run = self._run
+        if kind is None and not run.calls:
+            return run.sides.scored.words
         return run.sides.words(side, run.kind(kind))
 
     # ---- attention ------------------------------------------------------------------------------
@@ -756,6 +761,47 @@ class Trace:
             When the model has changed since the text was traced.
         """
         return ask_predictions.top_k(self._run, position, k)
+
+    def continue_with(
+        self,
+        position: int,
+        token: int | str,
+        *,
+        max_new_tokens: int | None = None,
+        progress: Progress | None = None,
+    ) -> Trace:
+        """Put another token at one place, let the model go on from there, and trace that.
+
+        Runs the model as it is now. What it writes are the most probable tokens; they are
+        ``generated``, the text before and the chosen token are not.
+
+        Parameters
+        ----------
+        position : int
+            Where the token is put: the text (or target) before it stays, the rest is left out.
+            Negative ones count from the end; the number of tokens is the place behind the last.
+        token : int or str
+            Its id, or its text as :meth:`top_k` writes it, space included. Behind a token that
+            ends texts nothing is written.
+        max_new_tokens : int, optional
+            Most tokens to generate. Default: 50, or what there is room for.
+        progress : callable, optional
+            As for :meth:`glasshead_backend.Lens.trace`.
+
+        Returns
+        -------
+        Trace
+
+        Raises
+        ------
+        ValueError
+            When there is no such position or token, no room in the model's window, and when the
+            model cannot generate.
+        """
+        run = self._run
+        with reporting(progress):
+            sides = write_from(run.subject, run.sides, position, token, max_new_tokens)
+            return Trace(run_together(run.subject, [sides])[0])
 
     def next_token(self, k: int = 10) -> pd.DataFrame:
         """Return the k most probable tokens after the last one: how the model would go on.

@@ -12,7 +12,15 @@ import glasshead
 CLASSES = ("Lens", "Trace")
 """Classes whose methods are listed, too: they are the manual."""
 
-ONLY_MET = ("Measured", "Predictions", "Step", "Token", "Trace", "Word")
+ONLY_MET = (
+    "Continuations",
+    "Measured",
+    "Predictions",
+    "Step",
+    "Token",
+    "Trace",
+    "Word",
+)
 """Classes that users are handed: how they are made is no affair of theirs."""
 
 

@@ -13,6 +13,7 @@ from glasshead.story import StoryStep, story
 from glasshead.token_table import TokenTable
 from glasshead_backend import (
     Cancelled,
+    Continuations,
     Lens,
     MemoryBudgetError,
     ModelChangedError,
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "AttentionLines",
     "Cancelled",
+    "Continuations",
     "Explorer",
     "FusedAttentionMatrix",
     "HeadFinder",

@@ -297,6 +297,7 @@ def predicting_row(run: Run, position: int, *, after_last: bool = False) -> int:
     if after_last and run.scores is not None and whole(position, "position") == n_tokens:
         return _row_after_last(run)
     position = checked_positions([position], n_tokens)[0]
+    _require_kept(run)
     if run.logits is None or position < shift:
         raise ValueError(f"There is no prediction at position {position}. {found.reason}")
     return position - shift
@@ -307,6 +308,16 @@ def top_k(run: Run, position: int, k: int) -> pd.DataFrame:
     return _most_probable(run, predicting_row(run, position, after_last=True), k)
 
 
+def _require_kept(run: Run) -> None:
+    """Refuse questions about the logits of a text that was scored, where they took too much."""
+    if run.logits is None and run.scores is not None:
+        raise ValueError(
+            f"The logits of this text were not kept: {run.subject.name} changes them behind its "
+            "unembedding, so all of them would have to be held. Score a shorter text, or allow "
+            "more with lens.memory_budget."
+        )
+
+
 def next_token(run: Run, k: int) -> pd.DataFrame:
     """Return the most probable tokens after the last one; see :meth:`Trace.next_token`."""
     return _most_probable(run, _row_after_last(run), k)
@@ -314,6 +325,7 @@ def next_token(run: Run, k: int) -> pd.DataFrame:
 
 def _row_after_last(run: Run) -> int:
     found = predictions(run)
+    _require_kept(run)
     if run.logits is None:
         raise ValueError(f"There is no next token. {found.reason}")
     if run.masked:
@@ -352,6 +364,7 @@ def logits(
 ) -> Float[Tensor, "position vocabulary"]:
     """Return what the model puts out at some positions; see :meth:`Trace.logits`."""
     reason = predictions(run).reason
+    _require_kept(run)
     if run.logits is None:
         raise ValueError(f"There are no logits. {reason}")
     rows = checked_positions(

@@ -84,6 +84,11 @@ class NextTokenLogits:
         return (self.hidden if self.logits is None else self.logits).device  # type: ignore[union-attr]
 
     @property
+    def n_rows(self) -> int:
+        """Number of positions."""
+        return len(self.hidden if self.logits is None else self.logits)  # type: ignore[arg-type]
+
+    @property
     def needs_model(self) -> bool:
         """Whether logits are made by the model's unembedding when they are asked for."""
         return self.logits is None

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from glasshead_backend.running.forward import n_embeddings, start_of_decoder
-from glasshead_backend.running.generation import generate, of_options
+import torch
+
+from glasshead_backend.checks import at_least_one, positions
+from glasshead_backend.checks import whole as whole_number
+from glasshead_backend.running.forward import device_of, n_embeddings, start_of_decoder
+from glasshead_backend.running.generation import NEW_TOKENS, generate, of_options, writing
 from glasshead_backend.text.sequences import Sequence, Sides
 from glasshead_backend.text.tokens import Encoded, Token, tokens_of_ids
 from glasshead_backend.tracing.given import given, given_pair
@@ -85,6 +89,102 @@ def write(subject: Subject, prompt: object, told: Writing, reading: Reading) -> 
     whole = _continued(subject, own, ids)
     _require_known(subject, whole)
     return Sides(_sequence(subject, "text", whole))
+
+
+def write_from(
+    subject: Subject, sides: Sides, position: int, token: int | str, max_new_tokens: int | None
+) -> Sides:
+    """Put a token at one place of a text or target, and let the model go on from there.
+
+    Raises
+    ------
+    ValueError
+        When there is no such place or token, nothing to write with, and no room to write in.
+    """
+    scored = sides.scored
+    first = 1 if sides.decoder is None else 0
+    position = _place(position, first, len(scored.tokens))
+    chosen = _chosen(subject, token)
+    kept = scored.tokens[:position]
+    types = None if scored.token_types is None else scored.token_types[:position]
+    text = scored.text[: max((one.end for one in kept), default=0)]
+    before = Encoded(text, kept, token_types=types)
+    ids = _written(subject, sides, [*scored.ids[:position], chosen], types, max_new_tokens)
+    whole = _continued(subject, before, ids)
+    # The token was chosen by whoever asks: the model wrote what stands behind it.
+    own = replace(whole.tokens[position], generated=False)
+    whole = replace(whole, tokens=(*whole.tokens[:position], own, *whole.tokens[position + 1 :]))
+    if sides.decoder is None:
+        _require_known(subject, whole)
+        return Sides(_sequence(subject, "text", whole))
+    return _with_decoder(subject, sides.first, whole, sides.decoder.ids[0])
+
+
+def _written(
+    subject: Subject,
+    sides: Sides,
+    ids: list[int],
+    types: tuple[int, ...] | None,
+    max_new_tokens: int | None,
+) -> list[int]:
+    """Return the ids of a text or target with what the model writes behind them."""
+    model = subject.model
+    if max_new_tokens is not None:
+        at_least_one(max_new_tokens, "max_new_tokens", "token")
+    if subject.family == "encoder":
+        raise ValueError(f"{subject.name} is an encoder: it cannot generate. Use trace(text).")
+    ends = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    most = subject.window if sides.decoder is None else subject.target_window
+    room = None if most is None else most - len(ids)
+    if ids[-1] in (ends if isinstance(ends, list) else [ends]):
+        return ids  # whoever chooses the end has it
+    if room is not None and room < (max_new_tokens or 1):
+        raise ValueError(
+            f"{len(ids):,} tokens and {max_new_tokens or 1:,} new ones are more than "
+            f"{subject.name} reads (its window: {most:,}). Continue from an earlier position"
+            + (f", or ask for max_new_tokens={room} at most." if room > 0 else ".")
+        )
+    n_new = max_new_tokens or (NEW_TOKENS if room is None else min(NEW_TOKENS, room))
+    told = writing(model, max_new_tokens=n_new)
+    if sides.decoder is None:
+        types = None if types is None else (*types, types[-1])
+        return generate(model, ids, told, types)
+    start = [sides.decoder.ids[0], *ids]
+    told.options["decoder_input_ids"] = torch.tensor([start], device=device_of(model))
+    found = generate(model, sides.first.ids, told)
+    # Models that begin with a token of their own have it put before what they are given (mBART).
+    at = 0 if found[: len(start)] == start else 1
+    return found[at + 1 :]
+
+
+def _place(position: int, first: int, n_tokens: int) -> int:
+    place = whole_number(position, "position")
+    place = n_tokens if place == n_tokens else positions([place], n_tokens)[0]
+    if place < first:
+        raise ValueError(
+            f"position {position} has nothing before it to continue. Positions are 1-{n_tokens}; "
+            f"{n_tokens} is behind the last token."
+        )
+    return place
+
+
+def _chosen(subject: Subject, token: int | str) -> int:
+    """Return the id of a token that is given as an id or as its text."""
+    known = min(len(subject.tokenizer), n_embeddings(subject.model))
+    if not isinstance(token, str):
+        id_ = whole_number(token, "token")
+        if not 0 <= id_ < known:
+            raise ValueError(f"id {id_:,} is out of range: {subject.name} knows 0-{known - 1:,}.")
+        return id_
+    found = [id_ for id_, text in enumerate(subject.spelled(range(known))) if text == token]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"{token!r} is the text of several tokens: give one of the ids {found}.")
+    raise ValueError(
+        f"{token!r} is no single token of {subject.name}. Give a token as trace.top_k(position) "
+        "writes it, a space at its beginning included, or its id."
+    )
 
 
 def _cut(encoded: Encoded, n_tokens: int) -> Encoded:

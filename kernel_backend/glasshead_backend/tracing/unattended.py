@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @contextmanager
 def scored_run(
     subject: Subject, sides: Sides
-) -> Generator[Callable[[NextTokenLogits, Tensor], Run], None, None]:
+) -> Generator[Callable[[NextTokenLogits | None, Tensor], Run], None, None]:
     """Hold the model while a text is scored; yields what makes a run of logits and scores.
 
     Raises
@@ -42,7 +42,7 @@ def scored_run(
     with lock_of(model):
         before = ModelState.of(model, values=False)
 
-        def finish(logits: NextTokenLogits, scores: Tensor) -> Run:
+        def finish(logits: NextTokenLogits | None, scores: Tensor) -> Run:
             return Run(
                 subject=subject,
                 model_class=type(model).__name__,

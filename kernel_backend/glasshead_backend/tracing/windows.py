@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from glasshead_backend.checks import at_least_one
+from glasshead_backend.memory import budget_on
 from glasshead_backend.progress import steps
 from glasshead_backend.running.as_found import for_a_trace
 from glasshead_backend.running.forward import inputs_of
@@ -144,6 +145,7 @@ def _stride(stride: SupportsIndex | None, window: int, n_start: int) -> int:
 def _score(subject: Subject, sides: Sides, windows: list[Window], n_start: int) -> Run:
     model = subject.model
     ids = [token.id for token in sides.scored.tokens[prediction_shift(sides) :]]
+    plain, n_rows = subject.anatomy.plain_unembedding, len(sides.all[-1].tokens)
     parts: list[NextTokenLogits] = []
     scores: list[Tensor] = []
     with scored_run(subject, sides) as finish:
@@ -158,12 +160,19 @@ def _score(subject: Subject, sides: Sides, windows: list[Window], n_start: int) 
                     inputs,
                     [rows],
                     wanted=True,
-                    plain_unembedding=subject.anatomy.plain_unembedding,
+                    plain_unembedding=plain,
                 )[0]
                 assert found is not None  # a model without an unembedding was refused
-                parts.append(found)
+                if plain or _fit(found, n_rows, subject):
+                    parts.append(found)
                 scores.append(scores_of(found, ids[window.rows.start : window.rows.stop]))
-        return finish(joined(parts), torch.cat(scores, dim=1))
+        return finish(joined(parts) if parts else None, torch.cat(scores, dim=1))
+
+
+def _fit(part: NextTokenLogits, n_rows: int, subject: Subject) -> bool:
+    """Whether logits that cannot be made anew may be kept, those of all positions together."""
+    needed = part.nbytes // max(1, part.n_rows) * n_rows
+    return needed <= budget_on(part.device, subject.memory_budget)
 
 
 def _inputs(subject: Subject, sides: Sides, window: Window, n_start: int) -> dict[str, Tensor]:
