@@ -125,12 +125,11 @@ function alternatives(card: TokenCard): HTMLElement {
     return h("div", { class: "gh-strip-card-alternatives" }, title, words);
   }
   const rank = card.values.rank[card.position] ?? Number.NaN;
-  const largest = Math.max(...card.alternatives.map(({ probability }) => probability), 1e-9);
   const ranks = ranksOf(card.alternatives, rank);
-  const rows = card.alternatives.map((one, i) => bar(one, ranks[i] ?? Number.NaN, largest));
+  const rows = card.alternatives.map((one, i) => bar(one, ranks[i] ?? Number.NaN));
   if (!card.alternatives.some(({ isTrue }) => isTrue)) {
     const probability = card.values.probability[card.position] ?? Number.NaN;
-    rows.push(bar({ text: card.text, probability, isTrue: true }, rank, largest));
+    rows.push(bar({ text: card.text, probability, isTrue: true }, rank));
   }
   const tie = tieWords(
     card.alternatives,
@@ -151,13 +150,10 @@ export function tieWords(alternatives: Alternatives, rank: number, lead: string)
   return `${lead}${equals.map(({ text }) => quote(text)).join(", ")}${guess}`;
 }
 
-function bar(
-  { text, probability, isTrue }: Alternative,
-  rank: number,
-  largest: number,
-): HTMLElement {
+/** The track is 100 %. */
+function bar({ text, probability, isTrue }: Alternative, rank: number): HTMLElement {
   const label = `${quote(text)}, ${percent(probability)}${isTrue ? ", the true token" : ""}`;
-  const width = `${((100 * probability) / largest).toFixed(1)}%`;
+  const width = `${(100 * probability).toFixed(1)}%`;
   return h(
     "li",
     { class: isTrue ? "gh-strip-bar-row is-true" : "gh-strip-bar-row", aria: { label } },

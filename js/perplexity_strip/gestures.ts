@@ -5,6 +5,7 @@ import { commonKeys, handled, inField } from "../shared/keys";
 import { toggled } from "../shared/lit";
 import type { Shell } from "../shared/shell";
 import { keyTarget, positionOf, scrollTo } from "../shared/text";
+import type { Span } from "./profile";
 import type { StripState } from "./state";
 
 export interface Gestures {
@@ -19,6 +20,7 @@ export function createGestures(
   host: Host<StripState>,
   texts: HTMLElement,
   tokens: () => readonly HTMLElement[],
+  onSpan: ((span: Span | null) => void) | null,
 ): Gestures {
   const point = (event: Event | null): void =>
     host.set({
@@ -38,8 +40,27 @@ export function createGestures(
       host.set({ selected_source: toggled(host.state.selected_source, source) });
     }
   };
+  // With Shift the arrows draw a span from where they began.
+  let drawn: { from: number; to: number } | null = null;
+  const drawTo = (from: number, to: number): void => {
+    drawn = { from, to };
+    host.set({ hovered: null });
+    onSpan?.([Math.min(from, to), Math.max(from, to) + 1]);
+    reveal(to);
+  };
   const press = (event: KeyboardEvent): void => {
+    if (event.key === "Escape") onSpan?.(null);
     if (commonKeys(event, host) || inField(event)) return;
+    if (event.shiftKey && onSpan && event.key.startsWith("Arrow")) {
+      const at = drawn?.to ?? host.state.hovered ?? host.state.selected.at(-1) ?? 0;
+      const to = keyTarget(event.key, at, tokens());
+      if (to !== null) {
+        handled(event);
+        drawTo(drawn?.from ?? at, to);
+      }
+      return;
+    }
+    if (event.key !== "Shift") drawn = null;
     const position = host.state.hovered ?? host.state.selected.at(-1) ?? -1;
     const next = keyTarget(event.key, position, tokens());
     if (next !== null) {

@@ -2,8 +2,9 @@
 
 export const HELP: readonly string[] = [
   "Every token stands on a colour: the stronger, the worse the model guessed it from what came " +
-    "before. An underlined token was not the model’s first guess; of equally probable tokens the " +
-    "one that comes first in the vocabulary is.",
+    "before (of probability: the better). Underlined are the model’s first guesses that were right, " +
+    "or those that were not, whichever are fewer: the legend says which. Of equally probable tokens " +
+    "the one that comes first in the vocabulary is the first guess.",
   "Surprisal is −log₂ of the probability that the model gave to the token, in bits: 0 bits = " +
     "certain, 1 bit = a coin toss, each further bit halves the probability.",
   "Perplexity is 2 to the power of the surprisal: among how many equally likely tokens the choice " +

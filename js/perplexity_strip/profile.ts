@@ -22,7 +22,11 @@ export interface ProfileProps {
   flat: string;
 }
 
+export type Span = readonly [start: number, stop: number];
+
 export interface ProfileMarks {
+  /** Tokens drawn over. */
+  span: Span | null;
   hovered: number | null;
   selected: ReadonlySet<number>;
 }
@@ -43,6 +47,8 @@ export function createProfile(
   signal: AbortSignal,
   onHover: (position: number | null) => void,
   onPick: (position: number) => void,
+  /** A span is drawn with the pointer, its end not included; null: none any more. Left out: none is. */
+  onBrush: ((span: Span | null) => void) | null,
 ): Profile {
   const bars = h("canvas", {
     attrs: { role: "img" },
@@ -62,7 +68,7 @@ export function createProfile(
     canvas,
   );
   let props: ProfileProps | null = null;
-  let marks: ProfileMarks = { hovered: null, selected: new Set() };
+  let marks: ProfileMarks = { span: null, hovered: null, selected: new Set() };
   let last: Size = { width: 0, height: MIN_HEIGHT };
   const size = (): Size => {
     // Taken out of the page (a notebook does so with cells that are far away): the last size holds.
@@ -97,13 +103,50 @@ export function createProfile(
     const position = Math.floor((event.clientX - box.left) / barWidth(n, box.width));
     return position >= 0 && position < n ? position : null;
   };
-  canvas.addEventListener("pointermove", (event) => onHover(at(event)), { signal });
+  // A drag is a span, a press that stays where it is a pin.
+  let drag: { from: number; began: boolean } | null = null;
+  const nearest = (event: PointerEvent): number => {
+    const n = props?.shares.length ?? 0;
+    const box = canvas.getBoundingClientRect();
+    const position = Math.floor((event.clientX - box.left) / barWidth(n, box.width));
+    return Math.min(n - 1, Math.max(0, position));
+  };
+  canvas.addEventListener(
+    "pointerdown",
+    (event) => {
+      const from = at(event);
+      if (!onBrush || event.button !== 0 || from === null) return;
+      drag = { from, began: false };
+      canvas.setPointerCapture(event.pointerId);
+    },
+    { signal },
+  );
+  canvas.addEventListener(
+    "pointermove",
+    (event) => {
+      const to = drag && nearest(event);
+      if (!drag || to === null || !(drag.began || to !== drag.from)) {
+        onHover(at(event));
+        return;
+      }
+      if (!drag.began) onHover(null);
+      drag.began = true;
+      onBrush?.([Math.min(drag.from, to), Math.max(drag.from, to) + 1]);
+    },
+    { signal },
+  );
+  for (const name of ["pointerup", "pointercancel"]) {
+    // Behind the click that follows.
+    canvas.addEventListener(name, () => setTimeout(() => (drag = null)), { signal });
+  }
   canvas.addEventListener("pointerleave", () => onHover(null), { signal });
   canvas.addEventListener(
     "click",
     (event) => {
       const position = at(event);
-      if (position !== null) onPick(position);
+      if (position === null || drag?.began) return;
+      onBrush?.(null);
+      onPick(position);
     },
     { signal },
   );
@@ -204,9 +247,18 @@ function paintMarks(
   context: CanvasRenderingContext2D,
   { width, height }: Size,
   { shares, inks }: ProfileProps,
-  { hovered, selected }: ProfileMarks,
+  { span, hovered, selected }: ProfileMarks,
 ): void {
   const step = barWidth(shares.length, width);
+  if (span) {
+    const [left, right] = [span[0] * step, span[1] * step];
+    context.fillStyle = inks.faint;
+    context.globalAlpha = 0.25;
+    context.fillRect(left, 0, right - left, height - MARK);
+    context.globalAlpha = 1;
+    context.fillStyle = inks.ink;
+    context.fillRect(left, height - MARK + 2, Math.max(2, right - left), 2);
+  }
   context.fillStyle = inks.ink;
   for (const position of [...selected, ...(hovered === null ? [] : [hovered])]) {
     const x = (position + 0.5) * step;

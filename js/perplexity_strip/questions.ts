@@ -1,20 +1,25 @@
 /** What the strip has to ask the kernel for, remembered until the next frame. */
 
-import { unpack } from "../shared/arrays";
 import type { Host } from "../shared/host/host";
 import { createQuestion, isAbout, type Question } from "../shared/host/question";
-import type { Axes, Sequence } from "../shared/state";
 import { readAlternatives } from "./alternatives";
 import type { Alternatives } from "./card";
 import type { StripData } from "./data";
+import type { Span } from "./profile";
 import type { StripState } from "./state";
 
+/** How some tokens in a row were predicted. */
+export interface PartOfText {
+  n_scored: number;
+  n_correct: number;
+  perplexity: number | null;
+}
+
 export interface Questions {
+  span(span: Span): PartOfText | string;
   alternatives(data: StripData, position: number, k: number): Alternatives;
   /** Weights of a target row on the source tokens, or in words why they are not there (yet). */
   source(data: StripData, position: number): Float32Array | string;
-  /** All tokens of a token's word. */
-  wordOf(axes: Axes, sequence: Sequence, position: number): number[];
   /** A new frame: what was asked for the old one is void. */
   forget(): void;
 }
@@ -38,6 +43,11 @@ export function createQuestions(
       isAbout(result.about, shown) ? Float32Array.from(arrays.weights?.values ?? []) : null,
     onReply,
   });
+  const part = createQuestion(host, signal, {
+    name: "span",
+    read: ({ result }, _: { start: number; stop: number }) => result as unknown as PartOfText,
+    onReply,
+  });
   /** The answer, or in words why there is none (yet). */
   const answer = <A extends { position: number }, T>(of: Question<A, T>, args: A): T | string => {
     const reply = of.reply(args);
@@ -47,8 +57,6 @@ export function createQuestions(
     if ((hovered ?? selected.at(-1)) === args.position) of.ask(args);
     return WAITING;
   };
-  let words: { axes: Axes; sequence: Sequence; tokens: number[][]; of: ArrayLike<number> } | null =
-    null;
   return {
     alternatives: (data, position, k) =>
       data.alternatives(position, k) ?? answer(top, { position, k }),
@@ -56,20 +64,14 @@ export function createQuestions(
       shown = data.frame.key;
       return data.cross?.(position) ?? answer(source, { position });
     },
-    wordOf(axes, sequence, position) {
-      if (words?.axes !== axes || words.sequence !== sequence) {
-        const axis = axes.query.sequence === sequence ? axes.query : axes.key;
-        const of = axis.sequence === sequence ? unpack(axis.unit_of_token) : new Uint32Array();
-        const tokens: number[][] = [];
-        of.forEach((unit, token) => {
-          tokens[unit] ??= [];
-          tokens[unit].push(token);
-        });
-        words = { axes, sequence, tokens, of };
-      }
-      return words.tokens[words.of[position] ?? -1] ?? [position];
+    span([start, stop]) {
+      const reply = part.reply({ start, stop });
+      if (reply) return "value" in reply ? reply.value : reply.failure;
+      part.ask({ start, stop });
+      return WAITING;
     },
     forget() {
+      part.forget();
       top.forget();
       source.forget();
     },

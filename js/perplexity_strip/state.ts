@@ -1,6 +1,7 @@
 /** The traits of PerplexityStrip, and its frame. */
 
 import type { Kind, MaybeFrame, Packed, Sequence, TraceState } from "../shared/state";
+import type { SplitToken } from "../shared/text";
 
 export type Measure = "surprisal" | "perplexity" | "probability" | "rank" | "entropy";
 
@@ -31,6 +32,8 @@ export interface StripFrame {
   sequence: Sequence;
   texts: string[];
   gaps: string[];
+  /** How tokens are written that share a character (an emoji is often several). */
+  split: SplitToken[];
   special: Packed;
   generated: Packed;
   surprisal: Packed;
@@ -41,6 +44,8 @@ export interface StripFrame {
   undefined: string;
   perplexity: number | null;
   n_scored: number;
+  /** The word of each token, and the surprisal (nats) of each word. */
+  words: { of_token: Packed; surprisal: Packed };
   /** Alternatives of the scored tokens from `start` on; null when nothing is scored. */
   top: null | {
     k: number;
@@ -51,7 +56,7 @@ export interface StripFrame {
     true: Packed;
     start: number;
   };
-  source: null | { texts: string[]; gaps: string[]; special: Packed };
+  source: null | { texts: string[]; gaps: string[]; split: SplitToken[]; special: Packed };
   /** [target, source]: exact weights, while they are few. */
   cross: Packed | null;
   cross_layer: number | null;

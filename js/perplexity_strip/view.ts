@@ -7,7 +7,7 @@ import { tokenName } from "../shared/names";
 import { css, divergingTable, sequentialTable, tableColour } from "../shared/palette";
 import { layerNumbers } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
-import { hasAxes, hasFrame } from "../shared/state";
+import { hasFrame } from "../shared/state";
 import { moveClass, paintToken, type TokenText, tokenText } from "../shared/text";
 import { TRACE_TRAITS, type View } from "../shared/view";
 import { createCard, type TokenCard } from "./card";
@@ -17,12 +17,12 @@ import { createGestures, type Gestures } from "./gestures";
 import { HELP } from "./help";
 import { legendNodes } from "./legend";
 import { colourScale, flatWords, MEASURE_NAMES, MEASURES } from "./measures";
-import { createProfile } from "./profile";
+import { createProfile, type Span } from "./profile";
 import { createQuestions } from "./questions";
 import { createReadings, type Readings } from "./readings";
 import { looksWords, type SourceText, sourceText } from "./source";
 import type { Measure, StripState } from "./state";
-import { statusWords, summaryLines, tokenSentence } from "./words";
+import { spanLines, statusWords, summaryLines, tokenSentence, wordSentence } from "./words";
 
 export class PerplexityStripView implements View<StripState> {
   static readonly id = "perplexity-strip";
@@ -58,6 +58,7 @@ export class PerplexityStripView implements View<StripState> {
   readonly #gestures: Gestures;
   readonly #readings: Readings;
   #data: StripData | null = null;
+  #span: Span | null = null;
   #text: TokenText = { element: h("div"), tokens: [] };
   #source: SourceText | null = null;
   #lit: { hovered: number[]; selected: Set<number> } = { hovered: [], selected: new Set() };
@@ -69,6 +70,7 @@ export class PerplexityStripView implements View<StripState> {
       onTheme: () => this.#data && this.#paint(),
     });
     const { signal, body, controls } = this.#shell;
+    const onSpan = host.can?.("span") === false ? null : (span: Span | null) => this.#brush(span);
     this.#profile = createProfile(
       signal,
       (position) => host.set({ hovered: position }),
@@ -76,8 +78,10 @@ export class PerplexityStripView implements View<StripState> {
         this.#gestures.pin(position);
         this.#gestures.reveal(position);
       },
+      onSpan,
     );
-    this.#gestures = createGestures(this.#shell, host, this.#texts, () => this.#text.tokens);
+    const tokens = (): readonly HTMLElement[] => this.#text.tokens;
+    this.#gestures = createGestures(this.#shell, host, this.#texts, tokens, onSpan);
     this.#questions = createQuestions(host, signal, () => this.#mark());
     controls.append(...(host.pane ? [] : [this.#layers.element]), this.#measures.element);
     const main = h("div", { class: "gh-strip-main" }, this.#texts, this.#profile.element);
@@ -90,7 +94,7 @@ export class PerplexityStripView implements View<StripState> {
 
   update(changed: Partial<StripState>): void {
     if ("frame" in changed || !this.#data) this.#drawAll();
-    else if ("measure" in changed || "theme" in changed) {
+    else if ("measure" in changed || "theme" in changed || "unit" in changed) {
       this.#sync();
       this.#paint();
     } else {
@@ -109,7 +113,9 @@ export class PerplexityStripView implements View<StripState> {
   #sync(): void {
     const { state } = this.#host;
     this.#shell.sync(state);
-    const choices = MEASURE_NAMES.map((value) => ({ value, label: MEASURES[value].title }));
+    // Perplexity paints what surprisal does, so it is a choice of its own for Python only.
+    const offered = MEASURE_NAMES.filter((name) => name !== "perplexity" || name === state.measure);
+    const choices = offered.map((value) => ({ value, label: MEASURES[value].title }));
     const scored = (this.#data?.frame.n_scored ?? 0) > 0;
     this.#measures.update({ choices: scored ? choices : [], value: state.measure });
     this.#layers.element.hidden = this.#data?.frame.source == null;
@@ -128,6 +134,7 @@ export class PerplexityStripView implements View<StripState> {
     this.#data = stripData(state.frame);
     this.#questions.forget();
     this.#readings.forget();
+    this.#span = null;
     if (!before || !sameText(before.frame, state.frame)) this.#build(this.#data);
     this.#sync();
     this.#paint();
@@ -158,8 +165,9 @@ export class PerplexityStripView implements View<StripState> {
     const { theme } = this.#shell;
     const table = compared
       ? divergingTable(theme, inks.paper)
-      : sequentialTable("surprisal", theme, inks.paper);
-    const values = (compared?.difference ?? data.values)[measure];
+      : sequentialTable(MEASURES[measure].knew ? "attention" : "surprisal", theme, inks.paper);
+    const own = this.#host.state.unit === "word" ? data.byWord : data.values;
+    const values = (compared?.difference ?? own)[measure];
     const scale = compared ? differenceScale(measure, values) : colourScale(measure, values);
     const shares = values.map(scale.share);
     for (const [i, token] of this.#text.tokens.entries()) {
@@ -167,16 +175,19 @@ export class PerplexityStripView implements View<StripState> {
       const known = !Number.isNaN(share);
       paintToken(token, known ? tableColour(table, share) : null);
       token.classList.toggle("is-unscored", !known && data.frame.n_scored > 0);
-      token.classList.toggle("is-wrong", data.isWrong(i));
+      token.classList.toggle("is-marked", data.isMarked(i));
     }
-    fill(this.#shell.legend, ...legendNodes(data, measure, scale, table));
+    fill(
+      this.#shell.legend,
+      ...legendNodes(data, measure, scale, table, this.#host.state.unit === "word"),
+    );
     const [low, , high] = scale.ticks;
     const ends = [low?.label ?? "", high?.label ?? ""] as const;
     const colour = (share: number): string => css(tableColour(table, share));
     const flat = compared ? "" : flatWords(measure, values, scale);
     const { firstGenerated: generated, scaleEnds: labels } = data;
     const drawn = { shares, zero: compared ? 0.5 : 0, colour, inks, ends, labels, flat, generated };
-    this.#profile.draw(drawn, { hovered: null, selected: new Set() });
+    this.#profile.draw(drawn, { span: null, hovered: null, selected: new Set() });
     this.#mark();
   }
 
@@ -190,17 +201,22 @@ export class PerplexityStripView implements View<StripState> {
     moveClass(this.#text.tokens, "is-hovered", this.#lit.hovered, hovered);
     moveClass(this.#text.tokens, "is-selected", this.#lit.selected, selected);
     this.#lit = { hovered, selected };
-    this.#profile.mark({ hovered: state.hovered, selected });
+    this.#profile.mark({ span: this.#span, hovered: state.hovered, selected });
     const hoveredSource = state.hovered_source === null ? [] : [state.hovered_source];
     this.#source?.mark(hoveredSource, new Set(state.selected_source));
     const position = state.hovered ?? state.selected.at(-1) ?? null;
     const pointed = position !== null && data.frame.texts[position] !== undefined;
     const { values, frame } = data;
-    this.#card.keep({ values, k: state.k, looks: frame.source !== null || data.compared !== null });
+    this.#card.keep({
+      values,
+      k: state.k,
+      looks: frame.source !== null || data.compared !== null || state.unit === "word",
+    });
     if (pointed) this.#showToken(data, position);
     else {
       this.#source?.light(null, new Uint8ClampedArray());
-      this.#card.showSummary(summaryLines(data));
+      const part = this.#span && this.#questions.span(this.#span);
+      this.#card.showSummary(this.#span && part ? spanLines(this.#span, part) : summaryLines(data));
     }
     const count = data.compared && comparedCount(data.compared, frame.texts.length);
     this.#shell.setStatus(count, ...statusWords(data, pointed));
@@ -210,11 +226,22 @@ export class PerplexityStripView implements View<StripState> {
     this.#shell.drawn({ layer: layer ?? state.layer, heads, unit: state.unit, kind });
   }
 
+  /** A part of the text is chosen in the profile; its tokens are lined, the card says what they come to. */
+  #brush(span: Span | null): void {
+    const before = this.#span ?? [0, 0];
+    const after = span ?? [0, 0];
+    const only = (one: Span, other: Span): number[] => {
+      const own = Array.from({ length: one[1] - one[0] }, (_, i) => one[0] + i);
+      return own.filter((token) => token < other[0] || token >= other[1]);
+    };
+    moveClass(this.#text.tokens, "is-brushed", only(before, after), only(after, before));
+    this.#span = span;
+    this.#mark();
+  }
+
   /** All tokens of the word that a token belongs to, where the unit is words. */
   #unitOf(position: number): number[] {
-    const { axes, unit } = this.#host.state;
-    if (unit !== "word" || !hasAxes(axes)) return [position];
-    return this.#questions.wordOf(axes, this.#data?.frame.sequence ?? "text", position);
+    return (this.#host.state.unit === "word" && this.#data?.word(position)) || [position];
   }
 
   #showToken(data: StripData, position: number): void {
@@ -227,10 +254,11 @@ export class PerplexityStripView implements View<StripState> {
     const table = sequentialTable("attention", this.#shell.theme);
     this.#source?.light(weights instanceof Float32Array ? weights : null, table);
     const beside = data.compared ? comparedWords(data.compared, measure, position) : "";
+    const word = this.#host.state.unit === "word" ? wordSentence(data, position) : "";
     const looks =
       weights instanceof Float32Array
         ? `Its row ${looksWords(weights, frame.source?.texts ?? [])}.`
-        : (weights ?? beside);
+        : (weights ?? (beside || word));
     const tags = [
       ...(data.special[position] ? ["special"] : []),
       ...(data.generated[position] ? ["generated"] : []),

@@ -42,7 +42,14 @@ type Load = (element: string) => Promise<Uint8Array<ArrayBuffer>>;
 
 const PANES: readonly PaneName[] = ["lines", "matrix", "strip", "chart", "finder"];
 
-const NEEDS_KERNEL = new Set(["pairs", "retrace", "written", "layer_readings", "distribution"]);
+const NEEDS_KERNEL = new Set([
+  "pairs",
+  "span",
+  "retrace",
+  "written",
+  "layer_readings",
+  "distribution",
+]);
 
 export class SavedPage implements InsteadOfKernel {
   readonly #contents: Contents;

@@ -9,9 +9,13 @@ import { h } from "./dom";
 import { css, inkOn, type Rgb } from "./palette";
 import { show } from "./token_text";
 
+export type SplitToken = readonly [position: number, text: string, goesOn: boolean];
+
 export interface TextProps {
   texts: readonly string[];
   gaps: readonly string[];
+  /** How tokens are written that share a character, and whether they go on with one. */
+  split?: readonly SplitToken[];
   special: ArrayLike<number>;
   generated: ArrayLike<number>;
   /** Writes a token; left out, as it stands in running text. */
@@ -31,13 +35,30 @@ const WHOLE = 1024;
 /** `attribute` is where each token carries its position: "position" or "source-position". */
 export function tokenText(props: TextProps, attribute: string): TokenText {
   const element = h("div", { class: "gh-text", attrs: { dir: "auto" } });
-  const tokens = props.texts.map((text, i) => tokenElement(text, i, props, attribute));
+  const texts = [...props.texts];
+  const goesOn = new Set<number>();
+  for (const [position, text, goes] of props.split ?? []) {
+    texts[position] = text;
+    if (goes) goesOn.add(position);
+  }
+  const spaced = texts.map((text) => !props.write && /^ \S/.test(text));
+  const tokens = texts.map((text, i) => {
+    const token = tokenElement(spaced[i] ? text.slice(1) : text, i, props, attribute);
+    if (goesOn.has(i)) {
+      const mark = h("span", { class: "gh-mark is-going-on" }, "‥");
+      if (text === "") token.replaceChildren(mark);
+      else token.prepend(mark);
+    }
+    return token;
+  });
   const chunked = tokens.length > WHOLE;
   let block = h("div", { class: chunked ? "gh-text-chunk is-lazy" : "gh-text-chunk" });
   let size = 0;
   for (const [i, token] of tokens.entries()) {
     if (props.gaps[i]) block.append(props.gaps[i]);
     if (startsGenerated(props, i)) block.append(generatedMark());
+    // A space before a word stands between two colours: at a line's end it would be a coloured stub.
+    if (spaced[i]) block.append(" ");
     block.append(token);
     size++;
     // A block begins a line: cut where the text does so by itself, or when it gets too long.

@@ -156,8 +156,9 @@ export function find(root: ParentNode, selector: string): HTMLElement {
   return element;
 }
 
-export function press(root: HTMLElement, key: string): void {
-  root.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+export function press(root: HTMLElement, key: string, more: KeyboardEventInit = {}): void {
+  const init = { key, bubbles: true, cancelable: true, ...more };
+  root.dispatchEvent(new KeyboardEvent("keydown", init));
 }
 
 /** The elements under `root` that something takes out of the page. */

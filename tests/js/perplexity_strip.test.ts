@@ -9,7 +9,7 @@ import {
 import type { Measure, StripFrame, StripState } from "../../js/perplexity_strip/state";
 import { PerplexityStripView } from "../../js/perplexity_strip/view";
 import { inkOn, type Rgb, sequentialTable, tableColour } from "../../js/shared/palette";
-import { tokenNodes } from "../../js/shared/text";
+import { type SplitToken, tokenNodes } from "../../js/shared/text";
 import {
   type Asked,
   common,
@@ -37,6 +37,7 @@ function stripFrame(more: Partial<StripFrame> = {}): StripFrame {
     sequence: "text",
     texts: TEXTS,
     gaps: ["", "", "", "", "", ""],
+    split: [],
     special: pack([0, 0, 0, 0, 0]),
     generated: pack([0, 0, 0, 0, 1]),
     surprisal: pack(
@@ -50,6 +51,10 @@ function stripFrame(more: Partial<StripFrame> = {}): StripFrame {
     undefined: FIRST,
     perplexity: 11.3,
     n_scored: 4,
+    words: {
+      of_token: pack([0, 0, 1, 1, 2], "uint32"),
+      surprisal: pack([Number.NaN, Math.log(8 * 1024), 0], "float32"),
+    },
     top: {
       k: 2,
       texts: [" white", " whale"],
@@ -119,7 +124,7 @@ describe("the text", () => {
       [...el.querySelectorAll(`[data-position].${name}`)].map((token) =>
         Number(token.getAttribute("data-position")),
       );
-    expect(has("is-wrong")).toEqual([2, 3]);
+    expect(has("is-marked")).toEqual([2, 3]);
     expect(has("is-unscored")).toEqual([0]);
   });
 
@@ -155,10 +160,75 @@ test("where no token shows a colour, words say how low all of them are", () => {
     flatWords(measure, values(list), colourScale(measure, values(list)));
   expect(words("surprisal", [Number.NaN, 0.001, 0.012])).toBe("every token at 0.02 bits or less");
   expect(words("perplexity", [1, 1.002])).toBe("every token at 1.01 or less");
-  expect(words("probability", [0.9996, 0.9987])).toBe("every token at 99.8 % or more");
+  expect(words("probability", [0.0004, 0.0013])).toBe("every token at 0.20 % or less");
   expect(words("rank", [1, 1])).toBe("every token has rank 1");
   expect(words("surprisal", [0.001, 0.5])).toBe("");
   expect(words("surprisal", [Number.NaN])).toBe("");
+});
+
+test("a space before a word belongs to neither colour, and is copied all the same", () => {
+  const { el, token } = mount();
+  expect(token(1).textContent).toBe("white");
+  expect(find(el, ".gh-text").textContent).toContain("The white");
+});
+
+test("tokens that make up a character show it where it begins", () => {
+  // An emoji over three tokens, a word that ends in half a letter, bytes that are none.
+  const texts = [" ⟨F0 9F⟩", "⟨98⟩", "⟨80⟩!", "⟨FF⟩", "⟨C3⟩"];
+  const split: SplitToken[] = [
+    [0, " 😀", false],
+    [1, "", true],
+    [2, "!", true],
+  ];
+  const { token } = mount({ frame: stripFrame({ texts, split }) });
+  const shown = texts.map((_, i) => token(i).textContent);
+  expect(shown).toEqual(["😀", "‥", "‥!", "⟨FF⟩", "⟨C3⟩"]);
+});
+
+test("by word, every token has the colour of its word, and the card says what the word comes to", () => {
+  const { el, token, host } = mount();
+  const colour = (i: number): string => token(i).style.backgroundColor;
+  expect(colour(2)).not.toBe(colour(3));
+  host.set({ unit: "word" });
+  expect(colour(2)).toBe(colour(3));
+  // 1/8 and 1/1024: 13 bits.
+  over(token(3));
+  expect(find(el, ".gh-strip-card").textContent).toContain(
+    "2 tokens: 13.0 bits, probability 0.01 %",
+  );
+  expect(find(el, ".gh-legend").textContent).toContain("Surprisal of words (bits)");
+  // Of a word with a token that has no value there is none.
+  expect(token(1).classList).toContain("is-unscored");
+});
+
+test("a part of the text is drawn in the profile, and the card says how it was predicted", async () => {
+  const answer = { result: { n_scored: 2, n_correct: 1, perplexity: 8.5 }, arrays: {} };
+  const { el, host } = mount({}, () => answer as never);
+  const profile = find(el, ".gh-strip-profile");
+  profile.setPointerCapture = () => undefined;
+  profile.getBoundingClientRect = () => new DOMRect(0, 0, 50, 50);
+  const at = (name: string, clientX: number): boolean =>
+    profile.dispatchEvent(new MouseEvent(name, { clientX, button: 0, bubbles: true }));
+  at("pointerdown", 15);
+  at("pointermove", 38);
+  at("pointerup", 38);
+  at("click", 38);
+  await settle();
+  expect(host.asked.at(-1)).toEqual({ question: "span", args: { start: 1, stop: 4 } });
+  expect(host.state.selected).toEqual([]);
+  const card = find(el, ".gh-strip-card").textContent;
+  expect(card).toContain("8.50perplexity of tokens 1–3");
+  expect(card).toContain("50.0 %of them");
+  // The same by keys: Shift draws from where the arrows are, Escape ends it.
+  const text = find(el, ".gh-strip-scroller");
+  press(text, "ArrowRight");
+  press(text, "ArrowRight", { shiftKey: true });
+  press(text, "ArrowRight", { shiftKey: true });
+  await settle();
+  expect(host.asked.at(-1)).toEqual({ question: "span", args: { start: 0, stop: 3 } });
+  expect(el.querySelectorAll(".is-brushed")).toHaveLength(3);
+  press(text, "Escape");
+  expect(el.querySelectorAll(".is-brushed")).toHaveLength(0);
 });
 
 test("white space: single spaces stay, runs and blank tokens get marks", () => {
@@ -259,10 +329,12 @@ describe("equally probable tokens", () => {
     expect(rows(el).map((row) => row.firstElementChild?.textContent)).toEqual(["1", "1"]);
   });
 
-  test("rank 1 that is not the first guess is underlined, and words say that it is shared", () => {
+  test("rank 1 that is not the first guess is not marked as one, and words say that it is shared", () => {
     const { el, token } = mount({ frame: tied(1, 0) });
     over(token(1));
-    expect(token(1).classList).toContain("is-wrong");
+    expect(find(el, ".gh-legend").textContent).toContain("the first guess");
+    // Two of three were not: marked is what was.
+    expect(token(1).classList).not.toContain("is-marked");
     const words = "shares rank 1 with ‘\u2068whale\u2069’ (of equals, the first in the vocabulary";
     expect(find(el, ".gh-strip-card").textContent).toContain(words);
     expect(find(el, '[aria-live="polite"]').textContent).toContain(
@@ -292,7 +364,7 @@ test("a probability that single precision rounds to 1 is not called certain", ()
 describe("encoder-decoder models", () => {
   const frame = stripFrame({
     sequence: "target",
-    source: { texts: ["a", " dog"], gaps: ["", "", ""], special: pack([0, 0]) },
+    source: { texts: ["a", " dog"], gaps: ["", "", ""], split: [], special: pack([0, 0]) },
     cross: pack([0, 0, 0, 0.9, 0, 0, 0, 0, 0, 0], "float32", [5, 2]),
     cross_layer: 1,
   });
@@ -301,7 +373,7 @@ describe("encoder-decoder models", () => {
     const { el, token } = mount({ frame });
     over(token(1));
     const lit = [...el.querySelectorAll("[data-source-position].is-coloured")];
-    expect(lit.map((node) => node.textContent)).toEqual([" dog"]);
+    expect(lit.map((node) => node.textContent)).toEqual(["dog"]);
     expect(find(el, ".gh-strip-card").textContent).toMatch(/looks most at .*dog.* 0\.90/);
   });
 
@@ -330,17 +402,25 @@ test("an encoder says in words that it predicts no next token", () => {
 describe("the scale", () => {
   const values = Float32Array.from({ length: 101 }, (_, i) => i);
 
-  test("ends at the 95 % quantile and says so", () => {
+  test("ends at a round number behind the 95 % quantile, its middle round as well", () => {
     expect(quantile(values, 0.95)).toBeCloseTo(95);
     const scale = colourScale("surprisal", values);
-    expect(scale.share(95)).toBeCloseTo(1);
+    const labels = (measure: Measure, list: Float32Array): string[] =>
+      colourScale(measure, list).ticks.map(({ label }) => label);
+    const upTo = (most: number): Float32Array => Float32Array.from({ length: 20 }, () => most);
+    expect(labels("surprisal", Float32Array.of(...values, 300))).toEqual(["0", "50", "≥ 100"]);
     expect(scale.share(100)).toBe(1);
-    expect(scale.ticks.at(-1)?.label).toBe("≥ 95");
-    expect(scale.clip).toContain("95 % quantile");
+    expect(scale.clip).toBe("");
+    expect(labels("surprisal", upTo(12.5))).toEqual(["0", "7", "14"]);
+    expect(labels("surprisal", upTo(7.24))).toEqual(["0", "4", "8"]);
+    expect(labels("surprisal", upTo(0.2))).toEqual(["0", "0.5", "1"]);
+    expect(labels("rank", upTo(1700))).toEqual(["1", "50", "2,500"]);
+    expect(labels("rank", upTo(1))).toEqual(["1", "2", "4"]);
   });
 
-  test("improbable is the strong end, whatever the measure", () => {
-    expect(colourScale("probability", values).share(0)).toBe(1);
+  test("the worse guess is the strong end, but of probability", () => {
+    // All but few tokens are improbable: they would all be dark.
+    expect(colourScale("probability", values).share(0)).toBe(0);
     expect(colourScale("rank", values).share(1)).toBe(0);
   });
 

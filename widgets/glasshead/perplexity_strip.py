@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from glasshead_backend import Trace
 
 
+def _quoted(text: str) -> str:
+    """A token in a sentence; one of white space alone is named."""
+    if text.strip():
+        return f"“{text.strip()}”"
+    return "A line break" if "\n" in text else "A space"
+
+
 class PerplexityStrip(StripReadings):
     """Every token on a background for its surprisal, perplexity, probability, rank or entropy.
 
@@ -146,7 +153,7 @@ class PerplexityStrip(StripReadings):
         return [
             f"Perplexity {predictions.mean_perplexity:.3g} over {predictions.n_scored} tokens",
             *(
-                f"“{predictions.tokens[i].text.strip()}” surprises by {bits[i]:.1f} bits"
+                f"{_quoted(predictions.tokens[i].text)} surprises by {bits[i]:.1f} bits"
                 for i in first
             ),
         ]
@@ -194,6 +201,18 @@ class PerplexityStrip(StripReadings):
             "probability": pack(probability, torch.float32),
             "true": pack(place, torch.uint8),
         }
+
+    @question
+    def span(self, start: int, stop: int) -> Answer:
+        """How a part of the text was predicted."""
+        part = self.trace.predictions().part(start, stop)
+        known = part.n_scored > 0
+        return {
+            "span": [start, stop],
+            "n_scored": part.n_scored,
+            "perplexity": part.mean_perplexity if known else None,
+            "n_correct": int(part.correct.nansum()),
+        }, {}
 
     @question
     def source_attention(self, position: int) -> Answer:

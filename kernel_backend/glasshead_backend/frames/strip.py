@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -60,6 +61,7 @@ def strip_frame(trace: Trace, cross: Selection | None) -> dict[str, Any]:
         "sequence": target.name,
         "texts": texts,
         "gaps": gaps,
+        "split": split_characters(predictions.tokens, target.text),
         "special": _flags([token.special for token in predictions.tokens]),
         "generated": _flags([token.generated for token in predictions.tokens]),
         "surprisal": pack(predictions.surprisal, torch.float32),
@@ -70,6 +72,7 @@ def strip_frame(trace: Trace, cross: Selection | None) -> dict[str, Any]:
         "undefined": predictions.reason,
         "perplexity": predictions.mean_perplexity if scored.any() else None,
         "n_scored": int(scored.sum()),
+        "words": _words(trace),
         "top": _alternatives(trace),
         **_source(trace, cross),
     }
@@ -126,6 +129,38 @@ def pieces(tokens: Sequence[Token], text: str) -> tuple[list[str], list[str]]:
     return [token.text for token in tokens], gaps
 
 
+def split_characters(tokens: Sequence[Token], text: str) -> list[tuple[int, str, bool]]:
+    """Say how tokens are written that share a character: an emoji is often several.
+
+    Returns
+    -------
+    list of tuple
+        Position, what it shows (the character stands with the first token that it is of), and
+        whether it goes on with a character of the token before.
+    """
+    shared = [one.end > next_.start for one, next_ in pairwise(tokens)]
+    found: list[tuple[int, str, bool]] = []
+    for position, token in enumerate(tokens):
+        goes_on = position > 0 and shared[position - 1]
+        if not (goes_on or (position < len(shared) and shared[position])):
+            continue
+        start = max(token.start, tokens[position - 1].end) if goes_on else token.start
+        if "\ufffd" not in text[token.start : token.end]:
+            found.append((position, text[start : token.end], goes_on))
+    return found
+
+
+def _words(trace: Trace) -> dict[str, Any]:
+    """The word of every token, and the surprisal of every word: the sum over its tokens."""
+    words = run_of(trace).sides.scored.words
+    by_word = trace.predictions().by_word(words)
+    of_token = run_of(trace).sides.scored.word_of_token
+    return {
+        "of_token": pack(of_token, torch.uint32),
+        "surprisal": pack(torch.tensor(by_word["surprisal"].to_numpy()), torch.float32),
+    }
+
+
 def _alternatives(trace: Trace) -> dict[str, Any] | None:
     try:
         top = first_alternatives(run_of(trace), _TOP_TOKENS, _TOP_K)
@@ -158,6 +193,7 @@ def _source(trace: Trace, cross: Selection | None) -> dict[str, Any]:
         "source": {
             "texts": texts,
             "gaps": gaps,
+            "split": split_characters(source.tokens, source.text),
             "special": _flags([token.special for token in source.tokens]),
         },
         "cross_layer": cross.layer,

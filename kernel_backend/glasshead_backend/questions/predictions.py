@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from glasshead_backend.checks import at_least_one, several, whole
+from glasshead_backend.checks import at_least_one, several, stretch, whole
 from glasshead_backend.checks import positions as checked_positions
 from glasshead_backend.data_frames import ShownAsTable, nullable, table
 from glasshead_backend.memory import budget_on, require_room
@@ -105,6 +105,20 @@ class Predictions(ShownAsTable):
             return f"Predictions: none. {self.reason}"
         scored = f"{self.n_scored} of {len(self.tokens)} tokens predicted"
         return f"Predictions: {scored}, perplexity {self.mean_perplexity:.4g}"
+
+    def part(self, start: int, stop: int) -> Predictions:
+        """Return the predictions of some tokens, `start` to `stop` (not included).
+
+        Raises
+        ------
+        ValueError
+            When there are no such tokens.
+        """
+        chosen = stretch((start, stop), len(self.tokens), "tokens")
+        own = slice(chosen.start, chosen.stop)
+        names = ("surprisal", "probability", "perplexity", "entropy", "rank", "correct")
+        measures = {name: getattr(self, name)[own] for name in names}
+        return replace(self, tokens=self.tokens[own], **measures)
 
     def by_word(self, words: Sequence[Word]) -> pd.DataFrame:
         """Return one row per word: the surprisal of a word is the sum over its tokens.

@@ -114,7 +114,7 @@ def test_what_needs_attention_says_that_there_is_none() -> None:
         lambda: scored.layer_readings(3),
     ]
     for ask in questions:
-        with pytest.raises(ValueError, match="scored without its (attention|layers)"):
+        with pytest.raises(ValueError, match=r"scored without its (attention|layers)"):
             ask()
 
 
