@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +26,18 @@ LONG = " ".join([TEXT] * 12)
 """228 tokens; the tiny models read 128."""
 
 SIZE, STRIDE = 128, 48
+
+SMOLLM2 = Path(
+    os.environ.get(
+        "GLASSHEAD_SMOLLM2", Path(__file__).parents[3] / ".models" / "smollm2-135m-instruct"
+    )
+)
+PARAGRAPH = (
+    "Bread is one of the oldest foods that people make. Flour, water, salt and yeast are mixed to "
+    "a dough, which is kneaded and left to rise in a warm place until it has doubled in size. Then "
+    "it is shaped into a loaf, left to rise once more, and baked in a hot oven until the crust is "
+    "golden brown. When it is done it sounds hollow if you tap it on the bottom."
+)
 
 
 def losses(model: Any, ids: list[int], labels: list[int], **inputs: torch.Tensor) -> torch.Tensor:
@@ -213,3 +228,20 @@ def test_words_add_up_over_windows() -> None:
     assert by_word["word"].tolist() == LONG.split()
     total = scored.predictions().surprisal.nansum()
     assert math.isclose(by_word["surprisal"].sum(), total, rel_tol=1e-5)
+
+
+@pytest.mark.real_model
+@pytest.mark.skipif(not SMOLLM2.exists(), reason="run scripts/fetch_smollm2.py")
+def test_a_real_model_reads_prose_better_than_its_shuffled_words() -> None:
+    lens = Lens.from_pretrained(SMOLLM2, dtype=torch.float32)
+    words = PARAGRAPH.split()
+    shuffled = random.Random(3).sample(words, len(words))  # noqa: S311  no secrets here
+    perplexity = lens.score(PARAGRAPH).predictions().mean_perplexity
+    in_windows = lens.score(PARAGRAPH, window=48, stride=16).predictions()
+    of_shuffled = lens.score(" ".join(shuffled)).predictions().mean_perplexity
+    assert perplexity < 40
+    assert of_shuffled > 5 * perplexity
+    ids = lens.tokenizer(PARAGRAPH)["input_ids"]
+    np.testing.assert_allclose(
+        in_windows.surprisal[1:], strided(lens.model, ids, 48, 16), rtol=1e-4, atol=1e-5
+    )
