@@ -122,13 +122,59 @@ def test_the_lines_of_a_poster_are_the_lines_that_are_drawn() -> None:
     lines = list(picture.iter("{http://www.w3.org/2000/svg}line"))
     assert len(lines) == min(200, len(view.to_frame()))
     darkest = [float(line.get("stroke-opacity", "0")) for line in lines[:5]]
-    assert darkest == pytest.approx(view.to_frame()["weight"].head(5).tolist(), abs=0.0051)
+    weights = view.to_frame()["weight"].head(5)
+    assert darkest == pytest.approx((weights / weights.max()).tolist(), abs=0.0051)
 
 
 @pytest.mark.parametrize("view", [*OF_A_TRACE, explore])
 def test_a_poster_of_a_long_text_keeps_to_its_size(view: Any) -> None:
     long = Lens.demo("decoder").trace(DECODER_LONG_TEXT * 3)
     assert len(bundle(view(long))["text/html"].encode()) <= 60_000
+
+
+@pytest.mark.parametrize(("view", "pictures"), [(PerplexityStrip, 1), (explore, 4)])
+def test_a_long_text_gives_way_before_a_picture_does(view: Any, pictures: int) -> None:
+    long = Lens.demo("decoder").trace((DECODER_LONG_TEXT * 4)[:1450])
+    poster = Found(bundle(view(long))["text/html"])
+    assert len(poster.pictures()) == pictures
+    assert re.search(r"; the first \d+ of", poster.text)
+
+
+def test_a_poster_names_layer_and_heads_only_of_what_shows_some(short: Trace) -> None:
+    def head(view: View) -> str:
+        return Found(view.static("poster").html).text.partition(". This is a still picture")[0]
+
+    assert head(AttentionLines(short, layer=1, heads=[3])).endswith(": layer 1, head 3")
+    assert head(AttentionLines(short, layer=1, heads=[3, 5])).endswith(": layer 1, heads 3, 5")
+    assert head(explore(short, layer=1)).endswith(": layer 1, all heads")
+    scored = PerplexityStrip(Lens.demo("decoder").score("The whale swam."))
+    for view in (PerplexityStrip(short), HeadFinder(short), LayerStatsChart(short), scored):
+        assert ": layer" not in head(view)
+
+
+def test_cross_attention_is_told_by_the_words_that_are_written() -> None:
+    # The demo translator: apple -> pomme, by head 1 of layer 1 (docs/tutorial.md).
+    trace = Lens.demo("encoder-decoder").trace("the black cat does not eat the white apple .")
+    views = [v(trace, kind="cross", layer=1, heads=[1], unit="word") for v in OF_A_TRACE[:2]]
+    for view in views:
+        assert "To write “blanche” the model looks at “white”" in " ".join(view.in_words())
+        ((picture, *_),) = [Found(view.static("poster").html).pictures()]
+        assert "chatnoir" in "".join(picture.itertext())
+        assert "<pad>" not in "".join(picture.itertext())
+
+
+def test_words_that_are_said_twice_are_told_apart() -> None:
+    view = AttentionLines(Lens.demo("decoder").trace(DECODER_TEXT), layer=1, heads=[3], unit="word")
+    (picture,) = Found(view.static("poster").html).pictures()
+    words = [text for text in picture.itertext() if text.startswith("white")]
+    assert len(words) == 4
+    assert len(set(words)) == 2  # each stands on both sides
+
+
+def test_a_text_without_spaces_in_its_tokens_keeps_its_spaces() -> None:
+    trace = Lens.demo("encoder-decoder").trace("the black cat .")
+    (picture,) = Found(PerplexityStrip(trace).static("poster").html).pictures()
+    assert "".join(picture.itertext()).startswith("le chat noir .")
 
 
 @pytest.mark.parametrize("view", [*OF_A_TRACE, explore])

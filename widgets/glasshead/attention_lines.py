@@ -11,6 +11,7 @@ from glasshead.code import asking
 from glasshead.lines_code import lines_code
 from glasshead.map_view import MapView
 from glasshead.messages import question
+from glasshead.saying import look_sentences
 from glasshead.view import N_SENTENCES, bundle
 from glasshead_backend.frames.fans import fans
 from glasshead_backend.frames.lines import (
@@ -105,13 +106,11 @@ class AttentionLines(MapView):
 
     def in_words(self) -> list[str]:
         """Return the strongest lines in words."""
-        lines = self.to_frame().head(N_SENTENCES)
-        of = ["" if head < 0 else f" in head {head}" for head in lines["head"]]
-        parts = zip(lines["source"], lines["target"], lines["weight"], of, strict=True)
-        return [
-            f"“{a.strip()}” looks at “{b.strip()}” with {weight:.2f}{head}"
-            for a, b, weight, head in parts
-        ]
+        drawn = self.to_frame()
+        several, lines = len(set(drawn["head"])) > 1, drawn.head(N_SENTENCES)
+        of = [f" in head {head}" if several else "" for head in lines["head"]]
+        columns = (lines[name] for name in ("source_position", "target_position", "weight"))
+        return look_sentences(self._make_axes(), zip(*columns, strict=True), of)
 
     def code(self) -> str:
         """Return the Python that gives the lines drawn, of a ``trace``.

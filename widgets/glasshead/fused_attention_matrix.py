@@ -11,6 +11,7 @@ import traitlets
 from glasshead.map_view import MapView
 from glasshead.matrix_code import matrix_code
 from glasshead.messages import question
+from glasshead.saying import look_sentences
 from glasshead.values import required
 from glasshead.view import N_SENTENCES, bundle
 from glasshead_backend import Trace
@@ -173,15 +174,11 @@ class FusedAttentionMatrix(MapView):
         import numpy as np  # noqa: PLC0415  loaded when it is needed
 
         drawn = self.frame or self._make_frame()  # a pane may not be drawn yet
-        labels = self._make_axes()
         query, key, weight = (
             np.frombuffer(part["data"], part["dtype"]) for part in drawn["largest"].values()
         )
-        rows, columns = (labels[side]["labels"] for side in _SIDES)
-        return [
-            f"“{rows[row].strip()}” looks at “{columns[column].strip()}” with {number:.2f}"
-            for row, column, number in zip(query, key, weight, strict=True)
-        ][:N_SENTENCES]
+        largest = zip(query, key, weight, strict=True)
+        return look_sentences(self._make_axes(), largest)[:N_SENTENCES]
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture.

@@ -92,8 +92,9 @@ class HeadFinder(TraceView):
         """Return the heads that have most of the metric."""
         heads = self.to_frame().sort_values(self.metric, ascending=False).head(N_SENTENCES)
         parts = zip(heads["layer"], heads["head"], heads[self.metric], strict=True)
+        label = next(m.label for m in head_metrics(self._kind) if m.name == self.metric)
         return [
-            f"Layer {layer}, head {head}: {self.metric} {number:.2f}"
+            f"Layer {layer}, head {head}: {label.lower()} {number:.2f}"
             for layer, head, number in parts
         ]
 

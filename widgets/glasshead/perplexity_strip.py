@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from glasshead.messages import Answer
     from glasshead_backend import Trace
 
+_LEAST_BITS = 0.05
+"""What surprises less is not worth a sentence: it would read 0.0 bits."""
+
 
 def _quoted(text: str) -> str:
     """A token in a sentence; one of white space alone is named."""
@@ -155,6 +158,7 @@ class PerplexityStrip(StripReadings):
             *(
                 f"{_quoted(predictions.tokens[i].text)} surprises by {bits[i]:.1f} bits"
                 for i in first
+                if bits[i] >= _LEAST_BITS
             ),
         ]
 

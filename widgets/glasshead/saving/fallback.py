@@ -24,6 +24,7 @@ MOST_PAGE = 1_500_000
 
 _STILL = "This is a still picture: the live view needs the notebook to be run."
 _MOST_LETTERS = 300
+_FEW_TOKENS = 150
 _HEIGHT = 640
 
 
@@ -66,11 +67,15 @@ def poster_html(view: View, note: str = "") -> str:
     busy = bool(view.busy)
     pictures = [] if busy else still_pictures(view)
     said = [] if busy else view.in_words()
+    is_short = False
     notes = [note, "It was still being computed when this was written." if busy else ""]
     while True:
         html = _poster(view, pictures, said, notes)
         if len(html.encode("utf-8")) <= MOST_POSTER or not pictures:
             return html
+        if not is_short:  # a long text gives way before a picture does
+            pictures, is_short = still_pictures(view, _FEW_TOKENS), True
+            continue
         # What takes most goes first: words and the others stay.
         largest = max(pictures, key=lambda picture: len(picture[1]))
         pictures.remove(largest)
@@ -96,11 +101,13 @@ def _poster(view: View, pictures: list[tuple[str, str]], said: list[str], notes:
 
 
 def _where(view: Any) -> str:
-    """Say which layer and heads are shown, where the view has such."""
-    if not getattr(view, "kind", ""):
+    """Say which layer and heads are shown, where the pictures are of such."""
+    panes = getattr(view, "in_view", [view])
+    if not any(pane.frame.get("kind") in ("lines", "matrix") for pane in panes):
         return ""
     heads: list[int] = view.heads
-    of = f"heads {', '.join(str(head) for head in heads)}" if heads else "all heads"
+    named = f"head{'s' if len(heads) > 1 else ''} {', '.join(map(str, heads))}"
+    of = named if heads else "all heads"
     return f": layer {view.layer}, {of}"
 
 

@@ -18,6 +18,7 @@ from glasshead.saving.svg import (
     shortened,
     text,
 )
+from glasshead.saying import is_written, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,19 +30,24 @@ if TYPE_CHECKING:
 _BLUE, _ORANGE, _RED = (23, 78, 166), (176, 84, 0), (222, 84, 54)
 _SERIES = ("#1f66c2", "#b35400", "#1b7f5c", "#8a3ea8", "#596069")
 _LINE = 17
-_MOST_TOKENS = 400
 _MOST_ROWS = 40
 _MOST_LINES = 200
 _MOST_IMAGE = 128
 """Pixels of a map on an axis; larger ones are pooled to the largest."""
+_PALEST = 0.1
+"""Opacity of the weakest line, of 1."""
+_EDGE = 4
+"""Pixels around a text."""
+_MOST_PATTERNS = 27_000
+"""Pixels of all heads' patterns together; fewer for each where there are many heads."""
 _LABEL = 12
 """Letters of a label."""
 
 
-def still_pictures(view: View) -> list[tuple[str, str]]:
+def still_pictures(view: View, most_tokens: int = 400) -> list[tuple[str, str]]:
     """Return the pictures of a view as SVG, each after a few words on what it shows.
 
-    Empty where nothing is drawn yet.
+    Empty where nothing is drawn yet. Of a text at most so many tokens are written.
     """
     panes: list[Any] | None = getattr(view, "in_view", None)
     found: list[tuple[str, str]] = []
@@ -49,6 +55,8 @@ def still_pictures(view: View) -> list[tuple[str, str]]:
         draw = _DRAW.get(str(pane.frame.get("kind")))
         if draw is not None:
             found.append(draw(pane))
+        elif write := _WRITE.get(str(pane.frame.get("kind"))):
+            found.append(write(pane, most_tokens))
     return found
 
 
@@ -57,7 +65,7 @@ def _array(packed: Any) -> NDArray[Any]:
 
 
 def _labels(view: Any, side: str) -> list[str]:
-    return [shortened(label.strip() or label, _LABEL) for label in view.axes[side]["labels"]]
+    return [shortened(name, _LABEL) for name in names(view.axes[side])]
 
 
 def _lines(view: Any) -> tuple[str, str]:
@@ -68,16 +76,20 @@ def _lines(view: Any) -> tuple[str, str]:
     ].head(_MOST_LINES)
     left, right = 8 + _LABEL * LETTER, WIDTH - 8 - _LABEL * LETTER
     parts = [_column(left, queries, "end"), _column(right, keys, "start")]
+    parts.append('<g stroke="#174ea6" stroke-width="1.5">')
+    most = float(near["weight"].max()) if len(near) else 1.0
     for row, key, weight in zip(
         near["source_position"], near["target_position"], near["weight"], strict=True
     ):
         a, b = _middle(row), _middle(key)
         parts.append(
             f'<line x1="{left + 8:.0f}" y1="{a:.0f}" x2="{right - 8:.0f}" y2="{b:.0f}" '
-            f'stroke="#174ea6" stroke-width="1.5" stroke-opacity="{max(0.06, weight):.2f}"/>'
+            f'stroke-opacity="{max(_PALEST, weight / most):.2f}"/>'
         )
+    parts.append("</g>")
     rows = min(_MOST_ROWS, max(len(queries), len(keys)))
-    words = f"Each line goes from a {view.unit} to one it looks at: the darker, the more"
+    what = f"{view.unit} that is written" if is_written(view.axes["query"]) else view.unit
+    words = f"Each line goes from a {what} to one it looks at: the darkest is {most:.2g}"
     if len(near) < len(table):
         words += f". {len(near)} of {len(table):,} lines are drawn"
     if max(len(queries), len(keys)) > _MOST_ROWS:
@@ -119,7 +131,8 @@ def _matrix(view: Any) -> tuple[str, str]:
             turned = f'<g transform="rotate(-90 {x:.1f} {top - 4:.1f})">'
             parts.append(f"{turned}{text(x, top - 4, label)}</g>")
     sign = "blue below 0, orange above; full" if frame["zero"] else "the darkest"
-    words = f"Rows look at columns: {sign} is {most:.2g} ({frame['title']})"
+    rows = "Rows, by the word written," if is_written(view.axes["query"]) else "Rows"
+    words = f"{rows} look at columns: {sign} is {most:.2g} ({frame['title']})"
     return words, sheet(top + n_rows * cell + 6, *parts)
 
 
@@ -138,8 +151,12 @@ def _pooled(numbers: NDArray[Any]) -> NDArray[Any]:
 def _heads(view: Any) -> tuple[str, str]:
     frame = view.frame
     patterns = _array(frame["patterns"])
-    step = -(-max(patterns.shape[2:]) // 24)
-    small = patterns[:, :, ::step, ::step]
+    each = int((_MOST_PATTERNS / max(1, patterns.shape[0] * patterns.shape[1])) ** 0.5)
+    step = -(-max(patterns.shape[2:]) // min(24, max(4, each)))
+    small = patterns
+    for axis in (2, 3):
+        small = np.maximum.reduceat(small, np.arange(0, small.shape[axis], step), axis)
+    small = small // 16 * 17  # 16 shades: a third of the bytes
     layers, heads, rows, columns = small.shape
     left = 8 + 9 * LETTER
     width = min(48.0, (WIDTH - left - 4) / heads)
@@ -193,42 +210,52 @@ def _chart(view: Any) -> tuple[str, str]:
     return f"{frame['title']}{unit}, by layer{scale}", sheet(bottom + 28, *parts)
 
 
-def _strip(view: Any) -> tuple[str, str]:
+def _strip(view: Any, most: int) -> tuple[str, str]:
     frame = view.frame
     bits = _array(frame["surprisal"]) / np.log(2)
-    texts = frame["texts"][:_MOST_TOKENS]
+    texts = frame["texts"][:most]
     grounds = [css(one) for one in between(bits / 12, _RED)[: len(texts)]]
-    more = f"; the first {_MOST_TOKENS} of {len(bits):,} tokens" if len(bits) > len(texts) else ""
+    more = f"; the first {most} of {len(bits):,} tokens" if len(bits) > len(texts) else ""
     words = f"The redder a token, the more it surprised the model: white 0, full 12 bits{more}"
-    return words, _flow(texts, grounds)
+    return words, _flow(texts, grounds, frame["gaps"])
 
 
-def _tokens(view: Any) -> tuple[str, str]:
+def _tokens(view: Any, most: int) -> tuple[str, str]:
     texts = view.frame["texts"]
-    shown = texts[:_MOST_TOKENS]
+    shown = texts[:most]
     grounds = [("#dce8fb", "#fdebd3")[i % 2] for i in range(len(shown))]
-    more = f"; the first {_MOST_TOKENS} of {len(texts):,}" if len(texts) > len(shown) else ""
-    return f"Tokens, each on a ground of its own{more}", _flow(shown, grounds)
+    more = f"; the first {most} of {len(texts):,}" if len(texts) > len(shown) else ""
+    return f"Tokens, each on a ground of its own{more}", _flow(shown, grounds, view.frame["gaps"])
 
 
-def _flow(texts: Sequence[str], grounds: Sequence[str]) -> str:
-    """Write a text, each token on its ground."""
+def _flow(texts: Sequence[str], grounds: Sequence[str], gaps: Sequence[str]) -> str:
+    """Write a text, each token on its ground, with the gaps that a tokenizer drops."""
+    most = int((WIDTH - 2 * _EDGE) / LETTER)
     parts: list[str] = []
-    left, y = 4.0, 4.0
-    x = left
-    for token, ground in zip(texts, grounds, strict=True):
+    lines, used = [""], 0
+    for token, ground, gap in zip(texts, grounds, gaps, strict=False):
         said = shortened(inert(token), 80)
-        width = max(1, n_letters(said)) * LETTER
-        if x + width > WIDTH - left and x > left:
-            x, y = left, y + _LINE + 3
+        width = max(1, n_letters(said))
+        space = shortened(gap.strip("\n"), 4)
+        if "\n" in gap or used + n_letters(space) + width > most:
+            lines, used, space = [*lines, ""], 0, ""
+        used += n_letters(space)
+        x, y = _EDGE + used * LETTER, _top(len(lines) - 1)
         parts.append(
-            f'<rect x="{x:.1f}" y="{y:.0f}" width="{width:.1f}" height="{_LINE}" fill="{ground}"/>'
+            f'<rect x="{x:.1f}" y="{y:.0f}" width="{width * LETTER:.1f}" height="{_LINE}" '
+            f'fill="{ground}"/>'
         )
-        parts.append(text(x, y + 13, said))
-        x += width
+        lines[-1] += space + (said or " ")
+        used += width
         if "\n" in token:
-            x, y = left, y + _LINE + 3
-    return sheet(y + _LINE + 8, *parts)
+            lines, used = [*lines, ""], 0
+    # A text element for each line: one for each token takes three times the bytes.
+    parts += [text(_EDGE, _top(n) + 13, line) for n, line in enumerate(lines) if line]
+    return sheet(_top(len(lines)) + 5, *parts)
+
+
+def _top(line: int) -> float:
+    return _EDGE + line * (_LINE + 3)
 
 
 _DRAW: dict[str, Callable[[Any], tuple[str, str]]] = {
@@ -236,6 +263,5 @@ _DRAW: dict[str, Callable[[Any], tuple[str, str]]] = {
     "matrix": _matrix,
     "heads": _heads,
     "chart": _chart,
-    "strip": _strip,
-    "tokens": _tokens,
 }
+_WRITE: dict[str, Callable[[Any, int], tuple[str, str]]] = {"strip": _strip, "tokens": _tokens}
