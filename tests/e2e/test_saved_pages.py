@@ -316,13 +316,35 @@ def test_a_printed_page_keeps_its_colours_and_has_nothing_to_press(
     story(explore(decoder, panes=("lines", "strip"), layer=1), [asked]).save_html(path)
     with opened(browser, path, viewport={"width": 720, "height": 1000}) as page:
         body = page.page.locator("body")
-        pressed = body.locator(".gh-button:visible, input[type=range]:visible")
+        pressed = body.locator(".gh-button:not([data-choice]):visible, input[type=range]:visible")
         assert pressed.count() > 0
         page.page.emulate_media(media="print")
         expect(pressed).to_have_count(0)
         expect(body.get_by_text("Which?")).to_be_visible()
+        expect(body.locator('[data-choice="b"]')).to_be_visible()
         expect(body.locator('.gh-head[aria-pressed="true"]')).to_be_visible()
         assert body.evaluate("body => getComputedStyle(body).printColorAdjust") == "exact"
+
+
+def test_nothing_lies_on_a_printed_picture_and_no_room_is_kept(
+    browser: Browser, tmp_path: Path, decoder: Trace
+) -> None:
+    path = tmp_path / "page.html"
+    steps = [("Short.", {"layer": 1}), ("Long. " * 200, {"layer": 0})]
+    story(explore(decoder, panes=("lines", "matrix"), layer=1), steps).save_html(path)
+    with opened(browser, path, viewport={"width": 720, "height": 600}) as page:
+        body = page.page.locator("body")
+        page.page.emulate_media(media="print")
+        body.evaluate("body => body.ownerDocument.defaultView.scrollTo(0, 0)")
+        words = body.locator(".gh[data-view=explorer] > .gh-footer").bounding_box()
+        panes = [view(body, name).bounding_box() for name in (LINES, MATRIX)]
+        assert words
+        assert all(pane and pane["y"] + pane["height"] <= words["y"] + 1 for pane in panes)
+        told = body.locator(".gh-story").bounding_box()
+        assert told
+        assert told["height"] < 120
+        expect(body.locator("[data-action=sinks]")).to_have_css("border-top-width", "0px")
+        expect(body.get_by_text("Point at a cell")).to_be_hidden()
 
 
 def test_hostile_text_stays_text(browser: Browser, tmp_path: Path) -> None:
