@@ -5,7 +5,7 @@ import { h } from "../shared/dom";
 import { tokenName } from "../shared/names";
 import { formatWeight } from "../shared/numbers";
 import { tableColour } from "../shared/palette";
-import { paintToken, tokenText } from "../shared/text";
+import { paintToken, type TokenText, tokenText } from "../shared/text";
 import type { StripFrame } from "./state";
 
 /** Cross-attention weights [target tokens][source tokens] read from a frame; null = must be asked. */
@@ -18,11 +18,11 @@ export function crossWeights(frame: StripFrame): ((position: number) => Float32A
 
 export interface SourceText {
   readonly element: HTMLElement;
+  readonly text: TokenText;
   /** Lights the tokens by weight; null puts the light out. */
   light(weights: Float32Array | null, table: Uint8ClampedArray): void;
   /** Outlines hovered and pinned tokens. */
   mark(hovered: Iterable<number>, selected: ReadonlySet<number>): void;
-  close(): void;
 }
 
 export function sourceText(
@@ -39,7 +39,7 @@ export function sourceText(
   );
   return {
     element,
-    close: text.close,
+    text,
     light(weights, table) {
       const strongest = weights ? Math.max(...weights, 1e-9) : 1;
       text.dress((token, i) => {

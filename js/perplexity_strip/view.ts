@@ -1,15 +1,15 @@
 /** PerplexityStrip: the text, each token coloured by how well the model predicted it. */
 
 import { type Control, type LayerProps, layerStepper, segmented } from "../shared/controls";
+import { copyAsWritten } from "../shared/copying";
 import { fill, h } from "../shared/dom";
 import { type Host, isFixed } from "../shared/host/host";
-import type { LongText } from "../shared/long_text";
 import { tokenName } from "../shared/names";
 import { css, divergingTable, sequentialTable, tableColour } from "../shared/palette";
 import { layerNumbers } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
 import { hasFrame } from "../shared/state";
-import { paintToken, type Tokens, tokenText } from "../shared/text";
+import { paintToken, type Tokens, type TokenText, tokenText } from "../shared/text";
 import { TRACE_TRAITS, type View } from "../shared/view";
 import { createCard, type TokenCard } from "./card";
 import { comparedCount, comparedWords, differenceScale } from "./compare";
@@ -62,7 +62,7 @@ export class PerplexityStripView implements View<StripState> {
   readonly #readings: Readings;
   #data: StripData | null = null;
   #span: Span | null = null;
-  #text: LongText | null = null;
+  #text: TokenText | null = null;
   #source: SourceText | null = null;
 
   constructor(el: HTMLElement, host: Host<StripState>) {
@@ -84,6 +84,11 @@ export class PerplexityStripView implements View<StripState> {
     );
     const tokens = (): Tokens => this.#text ?? NO_TOKENS;
     this.#gestures = createGestures(this.#shell, host, this.#texts, tokens, onSpan);
+    copyAsWritten(
+      this.#texts,
+      () => [this.#text, this.#source?.text].filter((one) => !!one),
+      signal,
+    );
     this.#questions = createQuestions(host, signal, () => this.#mark());
     controls.append(...(host.pane ? [] : [this.#layers.element]), this.#measures.element);
     const main = h("div", { class: "gh-strip-main" }, this.#texts, this.#profile.element);
@@ -113,7 +118,7 @@ export class PerplexityStripView implements View<StripState> {
 
   #close(): void {
     this.#text?.close();
-    this.#source?.close();
+    this.#source?.text.close();
   }
 
   // ── Drawing, from the most to the least ─────────────────────────────────────────────────────

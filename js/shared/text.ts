@@ -14,15 +14,25 @@ export interface TextProps {
   split?: readonly SplitToken[];
   special: ArrayLike<number>;
   generated: ArrayLike<number>;
+  /** Special tokens that the text does not have. */
+  unwritten?: readonly number[];
   /** Writes a token; left out, as it stands in running text. */
   write?: (text: string) => Node[];
+}
+
+/** The tokens of a text, drawn into `element`. */
+export interface TokenText extends LongText {
+  /** Where each token carries its position. */
+  readonly attribute: string;
+  /** What a token's element stands for in the text. */
+  written(position: number): string;
 }
 
 /**
  * `attribute` is where each token carries its position: "position" or "source-position"; `scroller`
  * is what scrolls a long text.
  */
-export function tokenText(props: TextProps, attribute: string, scroller?: Element): LongText {
+export function tokenText(props: TextProps, attribute: string, scroller?: Element): TokenText {
   const element = h("div", { class: "gh-text", attrs: { dir: "auto" } });
   const texts = [...props.texts];
   const goesOn = new Set<number>();
@@ -31,8 +41,11 @@ export function tokenText(props: TextProps, attribute: string, scroller?: Elemen
     if (goes) goesOn.add(position);
   }
   const isSpaced = (i: number): boolean => !props.write && /^ \S/.test(texts[i] ?? "");
+  const textOf = (i: number): string => (texts[i] ?? "").slice(isSpaced(i) ? 1 : 0);
+  const unwritten = new Set(props.unwritten);
+  const writtenOf = (i: number): string => (unwritten.has(i) ? "" : textOf(i));
   const make = (i: number): HTMLElement => {
-    const text = (texts[i] ?? "").slice(isSpaced(i) ? 1 : 0);
+    const text = textOf(i);
     const token = tokenElement(text, i, props, attribute);
     if (goesOn.has(i)) {
       const mark = h("span", { class: "gh-mark is-going-on" }, "‥");
@@ -41,26 +54,23 @@ export function tokenText(props: TextProps, attribute: string, scroller?: Elemen
     }
     return token;
   };
-  const written = {
+  const spaceBefore = (i: number): string => (props.gaps[i] ?? "") + (isSpaced(i) ? " " : "");
+  const parts = {
     count: texts.length,
     make,
-    before: (i: number) => [
-      props.gaps[i],
-      startsGenerated(props, i) && generatedMark(),
-      // A space before a word stands between two colours: at a line's end it would be a coloured stub.
-      isSpaced(i) && " ",
-    ],
+    // A space before a word stands between two colours: at a line's end it would be a coloured stub.
+    before: (i: number) =>
+      startsGenerated(props, i)
+        ? [props.gaps[i], generatedMark(), isSpaced(i) && " "]
+        : [spaceBefore(i)],
     ends: (i: number) => ends({ ...props, texts }, i),
-    plain: (from: number, to: number) => plain({ ...props, texts }, from, to),
+    plain(from: number, to: number): string {
+      const found = from === 0 ? [spaceBefore(0)] : [];
+      for (let i = from; i < to; i++) found.push(writtenOf(i), spaceBefore(i + 1));
+      return found.join("");
+    },
   };
-  return longText(element, written, scroller);
-}
-
-/** The text of some tokens, with the gap behind the last. */
-function plain({ texts, gaps }: TextProps, from: number, to: number): string {
-  const parts = from === 0 ? [gaps[0] ?? ""] : [];
-  for (let i = from; i < to; i++) parts.push(texts[i] ?? "", gaps[i + 1] ?? "");
-  return parts.join("");
+  return { ...longText(element, parts, scroller), attribute, written: writtenOf };
 }
 
 function ends({ texts, gaps }: TextProps, i: number): "line" | "sentence" | "word" | "inside" {
