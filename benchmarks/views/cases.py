@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 DEMO = "trace_of(Lens.demo('decoder'), 128)"
 LINES, MATRIX, FINDER = "attention-lines", "fused-attention-matrix", "head-finder"
+STRIP = "perplexity-strip"
+SCORED = "(lens := Lens.demo('decoder')).score(text_of(lens, 16384))"
 
 ECHO = """
 import anywidget
@@ -69,7 +71,7 @@ def action(lab: Lab, case: str, name: str) -> Figure:
         "nothing": lab.nothing,
         "hover": lab.hovers,
         "layer": lab.layers,
-        "wheel": lambda: lab.wheel(".al-scroll"),
+        "wheel": lambda: lab.wheel(".al-scroll, .gh-strip-scroller"),
     }
     cost = measure(lab.page, actions[name]())
     return Figure(case, name, cost.main, cost.longest, cost.processes)
@@ -100,6 +102,11 @@ def scrolling(lab: Lab, case: str) -> list[Figure]:
     """The same, and scrolling."""
     names = ("wheel", "hover", "layer")
     return [opened(lab, case), *(action(lab, case, name) for name in names)]
+
+
+def reading(lab: Lab, case: str) -> list[Figure]:
+    """Scrolling a text."""
+    return [opened(lab, case), action(lab, case, "wheel")]
 
 
 def panning(lab: Lab, case: str) -> list[Figure]:
@@ -155,6 +162,7 @@ VIEW = "view = glasshead.{}(trace, unit='token')\nview"
 _LINES = VIEW.format("AttentionLines")
 _MATRIX = VIEW.format("FusedAttentionMatrix")
 _FINDER = VIEW.format("HeadFinder")
+_STRIP = VIEW.format("PerplexityStrip")
 
 CASES = {
     "lab": Case("JupyterLab itself", "echo", "None", ECHO, itself),
@@ -165,6 +173,7 @@ CASES = {
     "matrix-8192": Case(
         "FusedAttentionMatrix, 8,192 x 9", MATRIX, random(1, 9, 8192), _MATRIX, panning
     ),
+    "strip-16384": Case("PerplexityStrip, 16,384 tokens", STRIP, SCORED, _STRIP, reading),
     "finder": Case("HeadFinder, 2 layers x 12, 128 tokens", FINDER, DEMO, _FINDER, opening),
     "finder-30x9": Case("HeadFinder, 30 x 9, 512", FINDER, random(30, 9, 512), _FINDER, opening),
     "finder-48x25": Case("HeadFinder, 48 x 25, 512", FINDER, random(48, 25, 512), _FINDER, opening),

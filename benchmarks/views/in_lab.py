@@ -39,9 +39,12 @@ def random_lens(layers, heads):
 
 def trace_of(lens, n_tokens):
     "A trace of exactly so many tokens."
+    return lens.trace(text_of(lens, n_tokens))
+
+def text_of(lens, n_tokens):
     some = "The keeper saw the whale and the whale saw the keeper, and the night was long. "
     text = some * (n_tokens // 8 + 1)
-    return lens.trace(text[: lens.tokenize(text)[n_tokens - 1].end])
+    return text[: lens.tokenize(text)[n_tokens - 1].end]
 """
 
 

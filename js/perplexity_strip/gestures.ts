@@ -4,7 +4,7 @@ import type { Host } from "../shared/host/host";
 import { commonKeys, handled, inField } from "../shared/keys";
 import { toggled } from "../shared/lit";
 import type { Shell } from "../shared/shell";
-import { keyTarget, positionOf, scrollTo } from "../shared/text";
+import { keyTarget, positionOf, scrollTo, type Tokens } from "../shared/text";
 import type { Span } from "./profile";
 import type { StripState } from "./state";
 
@@ -14,12 +14,12 @@ export interface Gestures {
   reveal(position: number): void;
 }
 
-/** `texts` is what scrolls, `tokens` gives its elements, those of the source left out. */
+/** `texts` is what scrolls, `tokens` gives its tokens, those of the source left out. */
 export function createGestures(
   { root, signal }: Shell,
   host: Host<StripState>,
   texts: HTMLElement,
-  tokens: () => readonly HTMLElement[],
+  tokens: () => Tokens,
   onSpan: ((span: Span | null) => void) | null,
 ): Gestures {
   const point = (event: Event | null): void =>
@@ -29,7 +29,7 @@ export function createGestures(
     });
   const pin = (position: number): void =>
     host.set({ selected: toggled(host.state.selected, position) });
-  const reveal = (position: number): void => scrollTo(texts, tokens()[position]);
+  const reveal = (position: number): void => scrollTo(texts, tokens().token(position));
   const click = (event: MouseEvent): void => {
     // The end of a text selection is not a wish to pin.
     if (window.getSelection()?.isCollapsed === false) return;

@@ -5,7 +5,7 @@ import { h } from "../shared/dom";
 import { tokenName } from "../shared/names";
 import { formatWeight } from "../shared/numbers";
 import { tableColour } from "../shared/palette";
-import { moveClass, paintToken, type TokenText, tokenText } from "../shared/text";
+import { paintToken, type TokenText, tokenText } from "../shared/text";
 import type { StripFrame } from "./state";
 
 /** Cross-attention weights [target tokens][source tokens] read from a frame; null = must be asked. */
@@ -25,35 +25,33 @@ export interface SourceText {
   mark(hovered: Iterable<number>, selected: ReadonlySet<number>): void;
 }
 
-export function sourceText(source: NonNullable<StripFrame["source"]>): SourceText {
+export function sourceText(
+  source: NonNullable<StripFrame["source"]>,
+  scroller: Element,
+): SourceText {
   const special = unpack(source.special);
-  const text = tokenText({ ...source, special, generated: [] }, "source-position");
+  const text = tokenText({ ...source, special, generated: [] }, "source-position", scroller);
   const element = h(
     "div",
     { class: "gh-strip-source" },
     h("div", { class: "gh-caption" }, "Source, as the encoder reads it"),
     text.element,
   );
-  let lit: { hovered: Iterable<number>; selected: Iterable<number> } = {
-    hovered: [],
-    selected: [],
-  };
   return {
     element,
     text,
     light(weights, table) {
       const strongest = weights ? Math.max(...weights, 1e-9) : 1;
-      for (const [i, token] of text.tokens.entries()) {
+      text.dress((token, i) => {
         // The strongest token is always fully lit: rows differ in how sharply they look.
         const share = weights ? (weights[i] ?? 0) / strongest : 0;
         paintToken(token, share < 0.02 ? null : tableColour(table, share));
         token.title = weights ? `looked at with ${formatWeight(weights[i] ?? 0, 3)}` : "";
-      }
+      });
     },
     mark(hovered, selected) {
-      moveClass(text.tokens, "is-hovered", lit.hovered, hovered);
-      moveClass(text.tokens, "is-selected", lit.selected, selected);
-      lit = { hovered, selected };
+      text.mark("is-hovered", hovered);
+      text.mark("is-selected", selected);
     },
   };
 }

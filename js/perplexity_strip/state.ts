@@ -34,6 +34,8 @@ export interface StripFrame {
   gaps: string[];
   /** How tokens are written that share a character (an emoji is often several). */
   split: SplitToken[];
+  /** Special tokens that the text does not have: they are not copied. */
+  unwritten?: number[];
   special: Packed;
   generated: Packed;
   surprisal: Packed;
@@ -56,7 +58,13 @@ export interface StripFrame {
     true: Packed;
     start: number;
   };
-  source: null | { texts: string[]; gaps: string[]; split: SplitToken[]; special: Packed };
+  source: null | {
+    texts: string[];
+    gaps: string[];
+    split: SplitToken[];
+    unwritten?: number[];
+    special: Packed;
+  };
   /** [target, source]: exact weights, while they are few. */
   cross: Packed | null;
   cross_layer: number | null;

@@ -1,6 +1,7 @@
 /** PerplexityStrip: the text, each token coloured by how well the model predicted it. */
 
 import { type Control, type LayerProps, layerStepper, segmented } from "../shared/controls";
+import { copyAsWritten } from "../shared/copying";
 import { fill, h } from "../shared/dom";
 import { type Host, isFixed } from "../shared/host/host";
 import { tokenName } from "../shared/names";
@@ -8,7 +9,7 @@ import { css, divergingTable, sequentialTable, tableColour } from "../shared/pal
 import { layerNumbers } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
 import { hasFrame } from "../shared/state";
-import { moveClass, paintToken, type TokenText, tokenText } from "../shared/text";
+import { paintToken, type Tokens, type TokenText, tokenText } from "../shared/text";
 import { TRACE_TRAITS, type View } from "../shared/view";
 import { createCard, type TokenCard } from "./card";
 import { comparedCount, comparedWords, differenceScale } from "./compare";
@@ -23,6 +24,8 @@ import { createReadings, type Readings } from "./readings";
 import { looksWords, type SourceText, sourceText } from "./source";
 import type { Measure, StripState } from "./state";
 import { spanLines, statusWords, summaryLines, tokenSentence, wordSentence } from "./words";
+
+const NO_TOKENS = { count: 0, token: () => undefined };
 
 export class PerplexityStripView implements View<StripState> {
   static readonly id = "perplexity-strip";
@@ -59,9 +62,8 @@ export class PerplexityStripView implements View<StripState> {
   readonly #readings: Readings;
   #data: StripData | null = null;
   #span: Span | null = null;
-  #text: TokenText = { element: h("div"), tokens: [] };
+  #text: TokenText | null = null;
   #source: SourceText | null = null;
-  #lit: { hovered: number[]; selected: Set<number> } = { hovered: [], selected: new Set() };
 
   constructor(el: HTMLElement, host: Host<StripState>) {
     this.#host = host;
@@ -80,8 +82,13 @@ export class PerplexityStripView implements View<StripState> {
       },
       onSpan,
     );
-    const tokens = (): readonly HTMLElement[] => this.#text.tokens;
+    const tokens = (): Tokens => this.#text ?? NO_TOKENS;
     this.#gestures = createGestures(this.#shell, host, this.#texts, tokens, onSpan);
+    copyAsWritten(
+      this.#texts,
+      () => [this.#text, this.#source?.text].filter((one) => !!one),
+      signal,
+    );
     this.#questions = createQuestions(host, signal, () => this.#mark());
     controls.append(...(host.pane ? [] : [this.#layers.element]), this.#measures.element);
     const main = h("div", { class: "gh-strip-main" }, this.#texts, this.#profile.element);
@@ -105,7 +112,13 @@ export class PerplexityStripView implements View<StripState> {
   }
 
   destroy(): void {
+    this.#close();
     this.#shell.destroy();
+  }
+
+  #close(): void {
+    this.#text?.close();
+    this.#source?.text.close();
   }
 
   // ── Drawing, from the most to the least ─────────────────────────────────────────────────────
@@ -142,9 +155,9 @@ export class PerplexityStripView implements View<StripState> {
 
   #build(data: StripData): void {
     const { frame } = data;
-    this.#text = tokenText({ ...frame, ...data }, "position");
-    this.#source = frame.source ? sourceText(frame.source) : null;
-    this.#lit = { hovered: [], selected: new Set() };
+    this.#close();
+    this.#text = tokenText({ ...frame, ...data }, "position", this.#texts);
+    this.#source = frame.source ? sourceText(frame.source, this.#texts) : null;
     const heading =
       this.#source && h("div", { class: "gh-caption" }, "Target, as it was predicted");
     const words = frame.n_scored === 0 && h("p", { class: "gh-strip-words" }, frame.undefined);
@@ -170,13 +183,13 @@ export class PerplexityStripView implements View<StripState> {
     const values = (compared?.difference ?? own)[measure];
     const scale = compared ? differenceScale(measure, values) : colourScale(measure, values);
     const shares = values.map(scale.share);
-    for (const [i, token] of this.#text.tokens.entries()) {
+    this.#text?.dress((token, i) => {
       const share = shares[i] ?? Number.NaN;
       const known = !Number.isNaN(share);
       paintToken(token, known ? tableColour(table, share) : null);
       token.classList.toggle("is-unscored", !known && data.frame.n_scored > 0);
       token.classList.toggle("is-marked", data.isMarked(i));
-    }
+    });
     fill(
       this.#shell.legend,
       ...legendNodes(data, measure, scale, table, this.#host.state.unit === "word"),
@@ -198,9 +211,8 @@ export class PerplexityStripView implements View<StripState> {
     const { state } = this.#host;
     const hovered = state.hovered === null ? [] : this.#unitOf(state.hovered);
     const selected = new Set(state.selected.flatMap((position) => this.#unitOf(position)));
-    moveClass(this.#text.tokens, "is-hovered", this.#lit.hovered, hovered);
-    moveClass(this.#text.tokens, "is-selected", this.#lit.selected, selected);
-    this.#lit = { hovered, selected };
+    this.#text?.mark("is-hovered", hovered);
+    this.#text?.mark("is-selected", selected);
     this.#profile.mark({ span: this.#span, hovered: state.hovered, selected });
     const hoveredSource = state.hovered_source === null ? [] : [state.hovered_source];
     this.#source?.mark(hoveredSource, new Set(state.selected_source));
@@ -228,13 +240,9 @@ export class PerplexityStripView implements View<StripState> {
 
   /** A part of the text is chosen in the profile; its tokens are lined, the card says what they come to. */
   #brush(span: Span | null): void {
-    const before = this.#span ?? [0, 0];
-    const after = span ?? [0, 0];
-    const only = (one: Span, other: Span): number[] => {
-      const own = Array.from({ length: one[1] - one[0] }, (_, i) => one[0] + i);
-      return own.filter((token) => token < other[0] || token >= other[1]);
-    };
-    moveClass(this.#text.tokens, "is-brushed", only(before, after), only(after, before));
+    const [start, stop] = span ?? [0, 0];
+    const tokens = Array.from({ length: stop - start }, (_, i) => start + i);
+    this.#text?.mark("is-brushed", tokens);
     this.#span = span;
     this.#mark();
   }

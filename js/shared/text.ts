@@ -1,11 +1,7 @@
-/**
- * The text as it was written: one element per token, the gaps between them untouched.
- *
- * Long texts are cut into blocks of about 256 tokens that the browser lays out only when they come
- * near the screen.
- */
+/** The text as it was written: one element per token, the gaps between them untouched. */
 
 import { h } from "./dom";
+import { type LongText, longText } from "./long_text";
 import { css, inkOn, type Rgb } from "./palette";
 import { show } from "./token_text";
 
@@ -18,22 +14,25 @@ export interface TextProps {
   split?: readonly SplitToken[];
   special: ArrayLike<number>;
   generated: ArrayLike<number>;
+  /** Special tokens that the text does not have. */
+  unwritten?: readonly number[];
   /** Writes a token; left out, as it stands in running text. */
   write?: (text: string) => Node[];
 }
 
 /** The tokens of a text, drawn into `element`. */
-export interface TokenText {
-  readonly element: HTMLElement;
-  readonly tokens: readonly HTMLElement[];
+export interface TokenText extends LongText {
+  /** Where each token carries its position. */
+  readonly attribute: string;
+  /** What a token's element stands for in the text. */
+  written(position: number): string;
 }
 
-const CHUNK = 256;
-/** Texts up to this length are one block, and so flow without a break. */
-const WHOLE = 1024;
-
-/** `attribute` is where each token carries its position: "position" or "source-position". */
-export function tokenText(props: TextProps, attribute: string): TokenText {
+/**
+ * `attribute` is where each token carries its position: "position" or "source-position"; `scroller`
+ * is what scrolls a long text.
+ */
+export function tokenText(props: TextProps, attribute: string, scroller?: Element): TokenText {
   const element = h("div", { class: "gh-text", attrs: { dir: "auto" } });
   const texts = [...props.texts];
   const goesOn = new Set<number>();
@@ -41,40 +40,44 @@ export function tokenText(props: TextProps, attribute: string): TokenText {
     texts[position] = text;
     if (goes) goesOn.add(position);
   }
-  const spaced = texts.map((text) => !props.write && /^ \S/.test(text));
-  const tokens = texts.map((text, i) => {
-    const token = tokenElement(spaced[i] ? text.slice(1) : text, i, props, attribute);
+  const isSpaced = (i: number): boolean => !props.write && /^ \S/.test(texts[i] ?? "");
+  const textOf = (i: number): string => (texts[i] ?? "").slice(isSpaced(i) ? 1 : 0);
+  const unwritten = new Set(props.unwritten);
+  const writtenOf = (i: number): string => (unwritten.has(i) ? "" : textOf(i));
+  const make = (i: number): HTMLElement => {
+    const text = textOf(i);
+    const token = tokenElement(text, i, props, attribute);
     if (goesOn.has(i)) {
       const mark = h("span", { class: "gh-mark is-going-on" }, "‥");
       if (text === "") token.replaceChildren(mark);
       else token.prepend(mark);
     }
     return token;
-  });
-  const chunked = tokens.length > WHOLE;
-  let block = h("div", { class: chunked ? "gh-text-chunk is-lazy" : "gh-text-chunk" });
-  let size = 0;
-  for (const [i, token] of tokens.entries()) {
-    if (props.gaps[i]) block.append(props.gaps[i]);
-    if (startsGenerated(props, i)) block.append(generatedMark());
+  };
+  const spaceBefore = (i: number): string => (props.gaps[i] ?? "") + (isSpaced(i) ? " " : "");
+  const parts = {
+    count: texts.length,
+    make,
     // A space before a word stands between two colours: at a line's end it would be a coloured stub.
-    if (spaced[i]) block.append(" ");
-    block.append(token);
-    size++;
-    // A block begins a line: cut where the text does so by itself, or when it gets too long.
-    if (chunked && ((size >= CHUNK && endsLine(props, i)) || size >= 2 * CHUNK)) {
-      element.append(block);
-      block = h("div", { class: "gh-text-chunk is-lazy" });
-      size = 0;
-    }
-  }
-  block.append(props.gaps[tokens.length] ?? "");
-  element.append(block);
-  return { element, tokens };
+    before: (i: number) =>
+      startsGenerated(props, i)
+        ? [props.gaps[i], generatedMark(), isSpaced(i) && " "]
+        : [spaceBefore(i)],
+    ends: (i: number) => ends({ ...props, texts }, i),
+    plain(from: number, to: number): string {
+      const found = from === 0 ? [spaceBefore(0)] : [];
+      for (let i = from; i < to; i++) found.push(writtenOf(i), spaceBefore(i + 1));
+      return found.join("");
+    },
+  };
+  return { ...longText(element, parts, scroller), attribute, written: writtenOf };
 }
 
-function endsLine({ texts, gaps }: TextProps, i: number): boolean {
-  return /\n$/.test(texts[i] ?? "") || /^\n/.test(gaps[i + 1] ?? "");
+function ends({ texts, gaps }: TextProps, i: number): "line" | "sentence" | "word" | "inside" {
+  const [text, after] = [texts[i] ?? "", `${gaps[i + 1] ?? ""}${texts[i + 1] ?? ""}`];
+  if (/\n$/.test(text) || /^\n/.test(gaps[i + 1] ?? "")) return "line";
+  if (!/^\s/.test(after)) return "inside";
+  return /[.!?]["'”’)\]]*$/.test(text) ? "sentence" : "word";
 }
 
 function startsGenerated({ generated }: TextProps, i: number): boolean {
@@ -134,24 +137,12 @@ export function positionOf(event: Event, attribute: string): number | null {
   return value == null ? null : Number(value);
 }
 
-/** Moves a class from the tokens that had it to those that should. */
-export function moveClass(
-  tokens: readonly HTMLElement[],
-  name: string,
-  from: Iterable<number>,
-  to: Iterable<number>,
-): void {
-  for (const position of from) tokens[position]?.classList.remove(name);
-  for (const position of to) tokens[position]?.classList.add(name);
-}
+/** The tokens that keys move among. */
+export type Tokens = Pick<LongText, "count" | "token">;
 
 /** The token that a key leads to; null for another key. */
-export function keyTarget(
-  key: string,
-  position: number,
-  tokens: readonly HTMLElement[],
-): number | null {
-  const last = tokens.length - 1;
+export function keyTarget(key: string, position: number, tokens: Tokens): number | null {
+  const last = tokens.count - 1;
   const clamp = (to: number): number => Math.min(last, Math.max(0, to));
   if (key === "ArrowRight") return clamp(position + 1);
   if (key === "ArrowLeft") return clamp(position - 1);
@@ -170,18 +161,14 @@ export function scrollTo(texts: HTMLElement, token: HTMLElement | undefined): vo
 }
 
 /** The token on the next line (`by` = 1) or the one before (-1) that is nearest in the line. */
-function neighbourLine(
-  tokens: readonly HTMLElement[],
-  position: number,
-  by: 1 | -1,
-): number | null {
-  const here = tokens[position]?.getClientRects()[0];
+function neighbourLine(tokens: Tokens, position: number, by: 1 | -1): number | null {
+  const here = tokens.token(position)?.getClientRects()[0];
   if (!here) return null;
   let best: number | null = null;
   let bestDistance = Number.POSITIVE_INFINITY;
   let lineTop: number | null = null;
-  for (let i = position + by; i >= 0 && i < tokens.length; i += by) {
-    const box = tokens[i]?.getClientRects()[0];
+  for (let i = position + by; i >= 0 && i < tokens.count; i += by) {
+    const box = tokens.token(i)?.getClientRects()[0];
     if (!box || Math.abs(box.top - here.top) < here.height / 2) continue;
     lineTop ??= box.top;
     if (Math.abs(box.top - lineTop) > here.height / 2) break;

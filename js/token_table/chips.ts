@@ -1,14 +1,16 @@
 /** The text in its tokens: one below the other where two tokenizers are compared. */
 
 import { h } from "../shared/dom";
-import { type TokenText, tokenText } from "../shared/text";
+import { createMarks, type LongText } from "../shared/long_text";
+import { tokenText } from "../shared/text";
 import { show } from "../shared/token_text";
 import { type Block, blocks } from "./blocks";
 import type { Split } from "./data";
 
 /** Chips of the text, those of the other tokenizer, and what holds them. */
-export interface Chips extends TokenText {
-  readonly others: readonly HTMLElement[];
+export interface Chips extends Omit<LongText, "dress"> {
+  /** The same for the other's tokens. */
+  markOther(name: string, positions: Iterable<number>): void;
 }
 
 /** Blocks that are laid out together, where there are many. */
@@ -17,18 +19,18 @@ const CHUNK = 128;
 const LONG = 24;
 
 /** One tokenizer: running text, so that scripts keep their direction and their joined letters. */
-export function chips(split: Split): Chips {
+export function chips(split: Split, scroller: Element): Chips {
   const { frame, segments } = split;
   const { texts, gaps } = frame;
   const props = { texts, gaps, special: [], generated: [], write: writeChip };
-  const text = tokenText(props, "position");
-  for (const [i, chip] of text.tokens.entries()) {
+  const text = tokenText(props, "position", scroller);
+  text.dress((chip, i) => {
     dress(chip, split, i);
     // A space is shown as a mark: a line may break there all the same.
     if (/^\s/.test(texts[i] ?? "")) chip.before(h("wbr"));
     if (segments && segments[i] !== segments[i - 1]) chip.before(sentenceMark(segments[i] ?? 0));
-  }
-  return { ...text, others: [] };
+  });
+  return { ...text, markOther: () => {} };
 }
 
 /** Two tokenizers: a column for every stretch of the text that both cut at its ends. */
@@ -46,7 +48,14 @@ export function comparedChips(split: Split, other: Split): Chips {
     }
     element.append(chunk);
   }
-  return { element, tokens, others };
+  return {
+    element,
+    count: tokens.length,
+    token: (i) => tokens[i],
+    mark: createMarks((i) => tokens[i]).mark,
+    markOther: createMarks((i) => others[i]).mark,
+    close: () => {},
+  };
 }
 
 function column(

@@ -4,13 +4,13 @@ import type { Host } from "../shared/host/host";
 import { handled, inField } from "../shared/keys";
 import { toggled } from "../shared/lit";
 import type { Shell } from "../shared/shell";
-import { keyTarget, positionOf } from "../shared/text";
+import { keyTarget, positionOf, type Tokens } from "../shared/text";
 import type { TableState } from "./state";
 
 export interface Places {
   texts: HTMLElement;
   table: HTMLElement;
-  tokens(): readonly HTMLElement[];
+  tokens(): Tokens;
   /** The pointer is at a token of the other tokenizer, or at none. */
   onOther(position: number | null): void;
 }
@@ -57,7 +57,7 @@ export function listen(
 }
 
 /** In the table every token is a row. */
-function rowTarget(key: string, position: number, tokens: readonly HTMLElement[]): number | null {
+function rowTarget(key: string, position: number, tokens: Tokens): number | null {
   const along = { ArrowDown: "ArrowRight", ArrowUp: "ArrowLeft" }[key] ?? key;
   return keyTarget(along, position, tokens);
 }

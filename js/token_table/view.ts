@@ -5,7 +5,7 @@ import type { Host } from "../shared/host/host";
 import { formatCount } from "../shared/numbers";
 import { createShell, type Shell } from "../shared/shell";
 import { hasFrame } from "../shared/state";
-import { moveClass, scrollTo } from "../shared/text";
+import { scrollTo } from "../shared/text";
 import type { View } from "../shared/view";
 import { type Chips, chips, comparedChips } from "./chips";
 import { LOOKS, type Look, readSplit, type Split } from "./data";
@@ -16,6 +16,8 @@ import type { TableState } from "./state";
 import { comparison, summary, tokenWords } from "./words";
 
 const HINT = "Point at a token or a row to see what it is; a click pins it.";
+
+const NO_TOKENS = { count: 0, token: () => undefined };
 
 export class TokenTableView implements View<TableState> {
   static readonly id = "token-table";
@@ -29,8 +31,7 @@ export class TokenTableView implements View<TableState> {
   readonly #rows: Rows;
   #split: Split | null = null;
   #other: Split | null = null;
-  #chips: Chips = { element: h("div"), tokens: [], others: [] };
-  #lit: { hovered: number[]; selected: readonly number[] } = { hovered: [], selected: [] };
+  #chips: Chips | null = null;
   #pointedOther: number | null = null;
 
   constructor(el: HTMLElement, host: Host<TableState>) {
@@ -43,7 +44,7 @@ export class TokenTableView implements View<TableState> {
     listen(this.#shell, host, {
       texts: this.#texts,
       table: this.#rows.element,
-      tokens: () => this.#chips.tokens,
+      tokens: () => this.#chips ?? NO_TOKENS,
       onOther: (position) => this.#pointOther(position),
     });
     this.#drawAll();
@@ -62,6 +63,7 @@ export class TokenTableView implements View<TableState> {
   }
 
   destroy(): void {
+    this.#chips?.close();
     this.#shell.destroy();
   }
 
@@ -73,8 +75,8 @@ export class TokenTableView implements View<TableState> {
     const split = readSplit(frame, frame.kind_names);
     const other = frame.other && readSplit(frame.other, frame.kind_names);
     [this.#split, this.#other] = [split, other];
-    this.#chips = other ? comparedChips(split, other) : chips(split);
-    this.#lit = { hovered: [], selected: [] };
+    this.#chips?.close();
+    this.#chips = other ? comparedChips(split, other) : chips(split, this.#texts);
     fill(this.#texts, this.#chips.element);
     this.#texts.setAttribute("aria-label", `Text of ${formatCount(split.n)} tokens`);
     fill(this.#summary, ...summary(split), ...(other ? [" ", ...comparison(split, other)] : []));
@@ -91,11 +93,8 @@ export class TokenTableView implements View<TableState> {
     const split = this.#split;
     if (!split) return;
     const { hovered, selected } = this.#host.state;
-    const { tokens } = this.#chips;
-    const now = hovered === null ? [] : [hovered];
-    moveClass(tokens, "is-hovered", this.#lit.hovered, now);
-    moveClass(tokens, "is-selected", this.#lit.selected, selected);
-    this.#lit = { hovered: now, selected };
+    this.#chips?.mark("is-hovered", hovered === null ? [] : [hovered]);
+    this.#chips?.mark("is-selected", selected);
     this.#rows.mark(hovered, selected);
     const position = hovered ?? selected.at(-1);
     const words = position === undefined ? "" : tokenWords(split, position);
@@ -109,21 +108,14 @@ export class TokenTableView implements View<TableState> {
     const position = hovered ?? selected.at(-1);
     if (position === undefined) return;
     if (!this.#rows.element.matches(":hover")) this.#rows.reveal(position);
-    if (!this.#texts.matches(":hover")) scrollTo(this.#texts, this.#chips.tokens[position]);
+    if (!this.#texts.matches(":hover")) scrollTo(this.#texts, this.#chips?.token(position));
   }
 
   /** A token of the other tokenizer has no row: it is said in words. */
   #pointOther(position: number | null): void {
-    const { others } = this.#chips;
-    const before = this.#pointedOther;
-    if (position === before) return;
+    if (position === this.#pointedOther) return;
     this.#pointedOther = position;
-    moveClass(
-      others,
-      "is-hovered",
-      before === null ? [] : [before],
-      position === null ? [] : [position],
-    );
+    this.#chips?.markOther("is-hovered", position === null ? [] : [position]);
     if (position === null || !this.#other) this.#mark();
     else this.#shell.setStatus(`${this.#other.frame.name}: ${tokenWords(this.#other, position)}`);
   }

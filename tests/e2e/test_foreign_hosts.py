@@ -85,7 +85,7 @@ ASKING: dict[type[View], str] = {
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("kind", ASKING)
 def test_a_view_is_drawn_and_answered(page: Page, trace: Trace, kind: type[Any], host: str) -> None:
-    # A strip has the alternatives of the first 512 tokens.
+    # A long text comes without alternatives.
     shown = long_trace() if kind is PerplexityStrip else trace
     output = show(page, kind(shown), host)
     _point(output.frame, ASKING[kind])

@@ -17,6 +17,7 @@ from glasshead import (
     PerplexityStrip,
     head_statistics,
 )
+from glasshead.saving import contents
 from glasshead_backend.frames import matrix as matrix_module
 from glasshead_backend.maps import attention_map
 from glasshead_backend.trace import run_of
@@ -231,6 +232,29 @@ def test_the_strip_holds_every_measure_and_the_alternatives(decoder_trace: Trace
     expected = decoder_trace.top_k(4, top["k"])
     assert texts == expected["token"].tolist()
     np.testing.assert_allclose(unpack(top["probability"])[row], expected["probability"], rtol=1e-5)
+
+
+def test_a_long_text_comes_without_alternatives_which_are_asked_for_and_a_saved_page_has_them() -> (
+    None
+):
+    lens = Lens.demo("decoder")
+    trace = lens.score("The keeper saw the whale. " * 60)
+    view = PerplexityStrip(trace)
+    assert len(view.frame["texts"]) > 300
+    assert view.frame["top"] is None
+    result, arrays = ask(view, "top_k", position=250, k=3)
+    # Independently: the model's own logits of the position before.
+    ids = torch.tensor([[token.id for token in trace.sequence("text").tokens]])
+    with torch.no_grad():
+        expected = lens.model(ids).logits[0, 249].float().softmax(-1).topk(3)
+    assert result["result"]["tokens"] == [lens.tokenizer.decode(i) for i in expected.indices]
+    np.testing.assert_allclose(arrays["probability"], expected.values, rtol=1e-4)
+    top = contents.strip(trace)["top"]
+    assert len(unpack(top["index"])) == len(view.frame["texts"]) - top["start"]
+
+
+def test_the_strip_says_which_special_tokens_the_text_does_not_have() -> None:
+    assert PerplexityStrip(Lens.demo("decoder").trace("A boy.")).frame["unwritten"] == [0]
 
 
 def test_the_strip_of_a_translation_lights_the_source_by_cross_attention(

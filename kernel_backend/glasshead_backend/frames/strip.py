@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.trace import Trace
 
-_TOP_TOKENS = 512
-"""Tokens whose alternatives travel with the frame; those of others are asked for."""
+_SHORT = 256
+"""Texts of so many tokens travel with their alternatives; of longer ones they are asked for, since
+each costs the unembedding of its position once more."""
+
+PAGE_TOKENS = 512
+"""Tokens whose alternatives a page without a kernel has."""
 
 _TOP_K = 10
 _NONE = 255
@@ -36,7 +40,9 @@ _CROSS_CELLS = 1 << 15
 """Largest cross-attention map that travels with the frame."""
 
 
-def strip_frame(trace: Trace, cross: Selection | None) -> dict[str, Any]:
+def strip_frame(
+    trace: Trace, cross: Selection | None, *, n_alternatives: int | None = None
+) -> dict[str, Any]:
     """Make the frame of PerplexityStrip.
 
     Parameters
@@ -44,12 +50,14 @@ def strip_frame(trace: Trace, cross: Selection | None) -> dict[str, Any]:
     trace : Trace
     cross : Selection or None
         The cross-attention that lights the source of an encoder-decoder model: its heads, averaged.
+    n_alternatives : int, optional
+        Tokens whose alternatives are told; left out, all of a short text and none of a long one.
 
     Returns
     -------
     dict
         The text in pieces, every measure per token (nats; NaN = the model has no value there; rank
-        -1 and correct 255 likewise), and the alternatives of the first 512 tokens.
+        -1 and correct 255 likewise), and the alternatives of the first tokens.
     """
     predictions = trace.predictions()
     scored = is_scored(predictions)
@@ -62,6 +70,7 @@ def strip_frame(trace: Trace, cross: Selection | None) -> dict[str, Any]:
         "texts": texts,
         "gaps": gaps,
         "split": split_characters(predictions.tokens, target.text),
+        "unwritten": unwritten(predictions.tokens),
         "special": _flags([token.special for token in predictions.tokens]),
         "generated": _flags([token.generated for token in predictions.tokens]),
         "surprisal": pack(predictions.surprisal, torch.float32),
@@ -73,7 +82,7 @@ def strip_frame(trace: Trace, cross: Selection | None) -> dict[str, Any]:
         "perplexity": predictions.mean_perplexity if scored.any() else None,
         "n_scored": int(scored.sum()),
         "words": _words(trace),
-        "top": _alternatives(trace),
+        "top": _alternatives(trace, n_alternatives),
         **_source(trace, cross),
     }
 
@@ -150,6 +159,11 @@ def split_characters(tokens: Sequence[Token], text: str) -> list[tuple[int, str,
     return found
 
 
+def unwritten(tokens: Sequence[Token]) -> list[int]:
+    """Positions of special tokens that the text does not have: the tokenizer put them there."""
+    return [i for i, token in enumerate(tokens) if token.special and token.start == token.end]
+
+
 def _words(trace: Trace) -> dict[str, Any]:
     """The word of every token, and the surprisal of every word: the sum over its tokens."""
     words = run_of(trace).sides.scored.words
@@ -161,9 +175,13 @@ def _words(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _alternatives(trace: Trace) -> dict[str, Any] | None:
+def _alternatives(trace: Trace, n_tokens: int | None) -> dict[str, Any] | None:
+    if n_tokens is None:
+        n_tokens = _SHORT
+        if len(trace.predictions().tokens) > _SHORT:
+            return None
     try:
-        top = first_alternatives(run_of(trace), _TOP_TOKENS, _TOP_K)
+        top = first_alternatives(run_of(trace), n_tokens, _TOP_K)
     except ModelChangedError:
         return None  # the text is shown; whoever asks for alternatives is told why there are none
     if top is None:
@@ -194,6 +212,7 @@ def _source(trace: Trace, cross: Selection | None) -> dict[str, Any]:
             "texts": texts,
             "gaps": gaps,
             "split": split_characters(source.tokens, source.text),
+            "unwritten": unwritten(source.tokens),
             "special": _flags([token.special for token in source.tokens]),
         },
         "cross_layer": cross.layer,

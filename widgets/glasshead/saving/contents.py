@@ -11,7 +11,7 @@ from glasshead_backend.frames import axes
 from glasshead_backend.frames.chart import chart_frame, detail_frame
 from glasshead_backend.frames.heads import measured_heads
 from glasshead_backend.frames.metrics import chosen_metric, metric_state
-from glasshead_backend.frames.strip import strip_frame
+from glasshead_backend.frames.strip import PAGE_TOKENS, strip_frame
 from glasshead_backend.maps.sinks import rule
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def heads(trace: Trace) -> dict[str, Any]:
 def strip(trace: Trace) -> dict[str, Any]:
     """Return the text with its predictions; what lights the source the page makes itself."""
     layers = trace.layers("cross") if "cross" in trace.kinds else []
-    frame = strip_frame(trace, Selection("cross", layers[0]) if layers else None)
+    cross = Selection("cross", layers[0]) if layers else None
+    frame = strip_frame(trace, cross, n_alternatives=PAGE_TOKENS)
     return {**frame, "cross": None}
 
 
