@@ -94,11 +94,7 @@ export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout 
   const list = h("ol", { class: "fm-largest" });
   const bar = h("div", { attrs: { role: "toolbar" }, aria: { label: "Largest cells" } }, list);
   const heading = h("div", { class: "gh-caption" });
-  const hint = h(
-    "div",
-    { class: "gh-caption", data: { "in-picture": "no" } },
-    "Point at a cell for its exact weight; a click pins it.",
-  );
+  const hint = h("div", { class: "gh-caption", data: { "in-picture": "no" } });
   const element = h(
     "aside",
     { class: "fm-readout", aria: { label: "Numbers" } },
@@ -143,6 +139,8 @@ export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout 
       if (listed === matrix) return;
       listed = matrix;
       const { largest, causal, compare, scores } = matrix;
+      const number = scores ? "score" : "weight";
+      hint.textContent = `Point at a cell for its exact ${number}; a click pins it.`;
       const what = scores ? "Largest scores" : compare ? "Largest differences" : "";
       const kind = what || (causal ? "Largest below the first row" : "Largest weights");
       const apart = matrix.sinks.apart.length ? ", without sinks" : "";

@@ -11,6 +11,7 @@ import torch
 import traitlets
 import transformers
 
+from backend.capture.test_local_attention import led
 from glasshead import FusedAttentionMatrix, Lens, explore
 from glasshead.code import named
 from glasshead_backend.frames import drawn as drawn_module
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 def outputs(model: Any, modules: list[Any], *, ids: list[int]) -> list[torch.Tensor]:
     """What some modules give while the model itself runs, of the first sequence."""
     found: dict[Any, torch.Tensor] = {}
-    hooks = [
-        module.register_forward_hook(lambda of, _, out: found.update({of: out[0].detach()}))
-        for module in modules
-    ]
+
+    def keep(of: Any, _: Any, out: torch.Tensor) -> None:
+        found[of] = out[0].detach()
+
+    hooks = [module.register_forward_hook(keep) for module in modules]
     with torch.no_grad():
         model(torch.tensor([ids]))
     for hook in hooks:
@@ -263,6 +265,15 @@ def test_sinks_are_not_set_aside_from_scores(gpt2: tuple[Trace, np.ndarray]) -> 
     trace, _ = gpt2
     view = FusedAttentionMatrix(trace, layer=1, scores=True, sinks="hidden")
     assert view.frame["sinks"]["mode"] == "shown"
+
+
+def test_attention_in_bands_has_no_scores_and_its_picture_stays() -> None:
+    trace = Lens(led(), tokenizer()).trace(TEXT, "the fox")
+    view = FusedAttentionMatrix(trace, kind="encoder", unit="token")
+    before = view.frame
+    view.scores = True
+    assert "its scores before the softmax cannot" in view.error
+    assert view.frame is before
 
 
 # ---- state -------------------------------------------------------------------------------------
