@@ -119,7 +119,7 @@ class FusedAttentionMatrix(MapView):
 
     def __init__(self, trace: Trace, **state: Any) -> None:
         self._other: Trace | None = None
-        if state.get("scores") is True:
+        if state.get("scores"):
             state.setdefault("unit", "token")
         super().__init__(trace, **state)
 
