@@ -17,10 +17,12 @@ export function numberInCell(value: number, signed: boolean): string {
   return size >= 0.995 ? `${sign}>.99` : sign + size.toFixed(2);
 }
 
-/** A score in as few letters as a cell has room for. */
+/** The same of a score, which may be of any size. */
 export function scoreInCell(score: number): string {
   const size = Math.abs(score);
-  return (score < 0 ? "−" : "+") + size.toFixed(size < 9.95 ? 1 : 0);
+  if (size < 0.005) return "";
+  const places = size < 0.995 ? 2 : size < 9.95 ? 1 : 0;
+  return (score < 0 ? "−" : "+") + size.toFixed(places);
 }
 
 /** "+0.31", "−0.0042": what is not zero is not called so. */

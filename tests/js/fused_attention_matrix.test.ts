@@ -3,6 +3,7 @@ import { entryOf, shade, topIn } from "../../js/fused_attention_matrix/colour";
 import { fitPlot, type Plot, WHOLE, xOf, zoomAt } from "../../js/fused_attention_matrix/geometry";
 import { numberAt, readMatrix } from "../../js/fused_attention_matrix/grid";
 import { labelledUnits, thinned } from "../../js/fused_attention_matrix/labels";
+import { scoreInCell } from "../../js/fused_attention_matrix/numbers";
 import type { MatrixFrame, MatrixState } from "../../js/fused_attention_matrix/state";
 import { FusedAttentionMatrixView } from "../../js/fused_attention_matrix/view";
 import type { NdArray } from "../../js/shared/arrays";
@@ -639,4 +640,9 @@ test("scores are of tokens: by words they are switched off", () => {
   host.set({ unit: "token" });
   control.click();
   expect(host.state.scores).toBe(true);
+});
+
+test("a score in a cell has a sign and as many places as there is room for", () => {
+  const said = [-0.043, 0.004, 0.5, -1.46, 9.96, -123.4].map(scoreInCell);
+  expect(said).toEqual(["−0.04", "", "+0.50", "−1.5", "+10", "−123"]);
 });
