@@ -21,7 +21,7 @@ MAX_CELLS = 256
 def depends(_: FusedAttentionMatrix) -> list[str]:
     """Name the traits that need another matrix."""
     shown = ["kind", "layer", "heads", "unit", "aggregate", "sinks"]
-    return [*shown, "normalise", "hide_special", "compare"]
+    return [*shown, "normalise", "hide_special", "scores", "compare"]
 
 
 def questions(
@@ -61,6 +61,12 @@ OWN = [
         name="without-special-tokens",
         shown=of.pair,
         traits={"unit": "token", "hide_special": True, "normalise": True},
+        width=660,
+    ),
+    State(
+        name="scores",
+        shown=of.short,
+        traits={"unit": "token", "layer": 1, "heads": [3], "scores": True},
         width=660,
     ),
     State(

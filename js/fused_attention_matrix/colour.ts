@@ -1,7 +1,7 @@
 /** Numbers → colours: where a number lies on the table, and where the table ends. */
 
 import { endOf } from "../shared/numbers";
-import { type Grid, isMasked, type Matrix } from "./grid";
+import { type Grid, isHidden, isMasked, type Matrix } from "./grid";
 import type { Scale } from "./state";
 
 /** How numbers are coloured. */
@@ -55,7 +55,8 @@ export function colours(matrix: Matrix, grid: Grid, paint: Paint): Uint8ClampedA
     if (grid.factor === 1 && matrix.undefinedRows[query]) continue;
     const unit = grid.rowScale[row] ?? 0;
     for (let byte = 0; byte < 256; byte++) {
-      ofByte[byte] = inks[entryOf((byte - grid.zero) * unit, paint)] ?? 0;
+      const masked = isHidden(grid, byte);
+      ofByte[byte] = masked ? 0 : (inks[entryOf((byte - grid.zero) * unit, paint)] ?? 0);
     }
     // A pixel is seen where any of its cells is.
     const lastQuery = query + grid.factor - 1;
@@ -101,7 +102,8 @@ export function topIn(matrix: Matrix, grid: Grid, part: Part): Top {
     if (isMasked(matrix, query + factor - 1, grid.key + key0 * factor)) continue;
     let largest = 0;
     for (let i = row * width + key0; i < row * width + key1; i++) {
-      largest = Math.max(largest, Math.abs((grid.values[i] ?? zero) - zero));
+      const value = grid.values[i] ?? zero;
+      if (!isHidden(grid, value)) largest = Math.max(largest, Math.abs(value - zero));
     }
     maxima.push(largest * (grid.rowScale[row] ?? 0));
   }

@@ -1,7 +1,7 @@
 /** What the matrix is compared with: another layer or other heads. */
 
 import { type Choice, dropdown } from "../shared/controls";
-import { button, disable, h } from "../shared/dom";
+import { button, disable, h, mark } from "../shared/dom";
 import { type Host, isFixed } from "../shared/host/host";
 import { headsOf, layerNumbers } from "../shared/scene";
 import type { Compare, MatrixState } from "./state";
@@ -11,11 +11,13 @@ export interface CompareControls {
   readonly toggle: HTMLElement;
   /** What it is compared with. */
   readonly element: HTMLElement;
-  update(state: Readonly<MatrixState>): void;
+  /** Why nothing can be compared now; "" = it can. */
+  update(state: Readonly<MatrixState>, why: string): void;
 }
 
 /** The view's own: what is compared follows it. */
 const SAME = "same";
+const TITLE = "Take another layer or other heads away from what is shown";
 const ALL = "all";
 
 export function compareControls(host: Host<MatrixState>): CompareControls {
@@ -23,7 +25,7 @@ export function compareControls(host: Host<MatrixState>): CompareControls {
     "gh-button",
     () => host.set({ compare: host.state.compare ? null : firstOf(host.state) }),
     {
-      attrs: { title: "Take another layer or other heads away from what is shown" },
+      attrs: { title: TITLE },
       data: { action: "compare" },
       aria: { pressed: false },
     },
@@ -53,12 +55,13 @@ export function compareControls(host: Host<MatrixState>): CompareControls {
   return {
     toggle,
     element,
-    update(state) {
+    update(state, why) {
       const { compare } = state;
       toggle.setAttribute("aria-pressed", String(compare !== null));
       element.hidden = compare === null;
       const disabled = isFixed(host, "compare");
-      disable(toggle, disabled);
+      disable(toggle, disabled || why !== "");
+      mark(toggle, "title", why || TITLE);
       if (!compare) return;
       layer.update({ choices: layerChoices(state, compare), value: layerValue(compare), disabled });
       heads.update({ choices: headChoices(state, compare), value: headsValue(compare), disabled });

@@ -1,6 +1,6 @@
 /** The header of FusedAttentionMatrix. */
 
-import { button, disable, h } from "../shared/dom";
+import { button, disable, h, mark } from "../shared/dom";
 import { type Host, isFixed } from "../shared/host/host";
 import { mapHeader, ONE_VALUE } from "../shared/map/header";
 import type { Theme } from "../shared/palette";
@@ -31,6 +31,7 @@ export function createHeader(shell: Shell, host: Host<MatrixState>, zooming: Zoo
   const special = onOff("Hide special", "hide-special", "Leave out special tokens", (on) =>
     host.set({ hide_special: on }),
   );
+  const scores = onOff("Scores", "scores", SCORES, (on) => host.set({ scores: on }));
   const compare = compareControls(host);
   const zoom = zoomButtons(zooming);
   const toggles = h(
@@ -38,6 +39,7 @@ export function createHeader(shell: Shell, host: Host<MatrixState>, zooming: Zoo
     { class: "fm-toggles" },
     normalise.element,
     special.element,
+    scores.element,
     compare.toggle,
   );
   const stops = toolbar(toggles, "What is shown");
@@ -49,14 +51,27 @@ export function createHeader(shell: Shell, host: Host<MatrixState>, zooming: Zoo
     setZoomed: zoom.setZoomed,
     update(state, theme, hasSpecial) {
       map.update(state, theme);
-      normalise.update(state.normalise, isFixed(host, "normalise"));
+      const alone = state.scores ? "Scores are shown as they are: turn Scores off first" : "";
+      normalise.update(state.normalise, isFixed(host, "normalise"), alone);
+      scores.update(state.scores, isFixed(host, "scores"), noScores(host));
       special.update(state.hide_special, isFixed(host, "hide_special"));
       // Where there are none, nothing can be hidden.
       special.element.hidden = !hasSpecial && !state.hide_special;
-      compare.update(state);
+      compare.update(state, alone);
       stops.refresh();
     },
   };
+}
+
+const SCORES = "What enters the softmax, instead of the weights that it becomes";
+
+/** Why scores cannot be shown now; "" = they can. What is on can be turned off. */
+function noScores({ state, can }: Host<MatrixState>): string {
+  if (state.scores) return "";
+  if (can?.("scores") === false) return "Scores need a running kernel: this page has weights only";
+  if (state.unit === "word") return "Scores are of tokens, not of words: choose Token first";
+  if (state.normalise) return "Scores are shown as they are: turn Normalise off first";
+  return state.compare ? "Scores are shown as they are: turn Compare off first" : "";
 }
 
 function onOff(label: string, action: string, title: string, set: (on: boolean) => void) {
@@ -69,9 +84,10 @@ function onOff(label: string, action: string, title: string, set: (on: boolean) 
   );
   return {
     element,
-    update(on: boolean, disabled: boolean): void {
+    update(on: boolean, disabled: boolean, why = ""): void {
       isOn = on;
-      disable(element, disabled);
+      disable(element, disabled || why !== "");
+      mark(element, "title", why || title);
       element.setAttribute("aria-pressed", String(on));
     },
   };

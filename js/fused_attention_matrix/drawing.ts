@@ -5,7 +5,7 @@ import type { Inks } from "../shared/theme";
 import { colours, entryOf, type Paint } from "./colour";
 import { GAP, LANE, NUMBERED, type Plot, unitsInView, xOf, yOf } from "./geometry";
 import { type Grid, isMasked, type Matrix, numberAt } from "./grid";
-import { numberInCell, roomForNumber } from "./numbers";
+import { numberInCell, roomForNumber, scoreInCell } from "./numbers";
 
 export interface Raster {
   readonly grid: Grid;
@@ -41,6 +41,11 @@ export function drawMatrix(
       grid.height * plot.down * grid.factor,
     ];
     if (grid.query || grid.key) context.clearRect(x, y, width, height);
+    if (matrix.scores) {
+      // Cells that are masked are see-through: windows and padding, too, not only what comes later.
+      context.fillStyle = diagonals(context, inks.hairline, false);
+      context.fillRect(x, y, width, height);
+    }
     context.drawImage(canvas, x, y, width, height);
   }
   drawSinks(context, plot, matrix, inks);
@@ -153,6 +158,10 @@ export function drawNumbers(
   context.font = `10px ${inks.font}`;
   context.textAlign = "center";
   context.textBaseline = "middle";
+  const inCell = (value: number): string => {
+    if (!matrix.scores) return numberInCell(value, paint.signed);
+    return value === -Infinity ? "" : scoreInCell(value);
+  };
   const { query0, query1, key0, key1 } = unitsInView(plot);
   for (let query = query0; query < query1; query++) {
     if (matrix.undefinedRows[query]) continue;
@@ -161,7 +170,7 @@ export function drawNumbers(
       const value = isMasked(matrix, query, key)
         ? null
         : (numberAt(exact, query, key)?.weight ?? null);
-      const words = value === null ? "" : numberInCell(value, paint.signed);
+      const words = value === null ? "" : inCell(value);
       if (value === null || !words) continue;
       const apart = matrix.sinks.isApart(key);
       const ground = tableColour(paint.table, entryOf(value, paint) / 255);

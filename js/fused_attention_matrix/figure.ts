@@ -262,10 +262,12 @@ export class Figure {
 
   /** Colours, ending where the part in view does, or at 1. */
   #paint(matrix: Matrix, finest: Grid, plot: Plot): Paint {
-    const { scale, value_range } = this.#drawing();
-    const fixed = value_range === "fixed";
+    const { value_range } = this.#drawing();
+    const { signed, scores } = matrix;
+    // Scores have a scale of their own: they have no end to compare pictures by.
+    const scale = scores ? "linear" : this.#drawing().scale;
+    const fixed = value_range === "fixed" && !scores;
     this.#top ??= fixed ? { top: 1, clipped: false } : topIn(matrix, finest, unitsInView(plot));
-    const signed = matrix.compare !== null;
     return { table: this.#colours(signed), scale, top: this.#top.top, signed };
   }
 

@@ -32,6 +32,10 @@ export interface Matrix {
   /** The strongest cells, exact, strongest first; without the first row of a causal map. */
   readonly largest: readonly { query: number; key: number; weight: number }[];
   readonly compare: Compared | null;
+  /** Scores are drawn, what enters the softmax; -∞ where they are masked. */
+  readonly scores: boolean;
+  /** Numbers have either sign: differences and scores. */
+  readonly signed: boolean;
   readonly sinks: Sunk;
 }
 
@@ -66,6 +70,8 @@ export function readMatrix(frame: MatrixFrame): Matrix {
       rowDistance: unpack(compare.row_distance),
       columnChange: unpack(compare.column_change),
     },
+    scores: frame.scores ?? false,
+    signed: compare !== null || frame.scores === true,
     sinks: sunk(frame.sinks),
   };
 }
@@ -145,8 +151,14 @@ export function numberAt(
   const column = Math.floor((key - grid.key) / grid.factor);
   if (row < 0 || column < 0 || row >= grid.height || column >= grid.width) return null;
   const scale = grid.rowScale[row] ?? 0;
-  const value = (grid.values[row * grid.width + column] ?? grid.zero) - grid.zero;
-  return { weight: value * scale, error: scale / 2 };
+  const value = grid.values[row * grid.width + column] ?? grid.zero;
+  if (isHidden(grid, value)) return { weight: -Infinity, error: 0 };
+  return { weight: (value - grid.zero) * scale, error: scale / 2 };
+}
+
+/** Whether a value of a grid says that its cell is masked: no number of either sign is byte 0. */
+export function isHidden(grid: Grid, value: number): boolean {
+  return grid.zero > 0 ? value === 0 : value === -Infinity;
 }
 
 /** Whether the causal mask hides this cell from its row. */

@@ -7,7 +7,7 @@ import { endOf, formatWeight, percent } from "../shared/numbers";
 import { gradientCss } from "../shared/palette";
 import { DECADES } from "./colour";
 import type { Drawn } from "./figure";
-import type { Matrix } from "./grid";
+import { isHidden, type Matrix } from "./grid";
 import { sideTitles } from "./readout";
 import type { MatrixState, Scale } from "./state";
 import { massName } from "./words";
@@ -40,6 +40,9 @@ export function createLegend(place: HTMLElement, host: Host<MatrixState>): Legen
     update(state) {
       scale.update({ choices: SCALES, value: state.scale });
       range.update({ choices: RANGES, value: state.value_range });
+      // Scores have a scale of their own.
+      scale.element.hidden = state.scores;
+      range.element.hidden = state.scores;
     },
     show(matrix, drawn) {
       const { paint, clipped, pooledBy } = drawn;
@@ -59,7 +62,8 @@ export function createLegend(place: HTMLElement, host: Host<MatrixState>): Legen
   };
 }
 
-function ramp(matrix: Matrix, { paint, clipped }: Drawn): HTMLElement {
+function ramp(matrix: Matrix, drawn: Drawn): HTMLElement {
+  const { paint, clipped } = drawn;
   const { top, scale, table, signed } = paint;
   const low = scale === "log" ? `≤ ${(top / 10 ** DECADES).toPrecision(2)}` : "0";
   const bar = h("span", { class: "gh-ramp" });
@@ -67,15 +71,24 @@ function ramp(matrix: Matrix, { paint, clipped }: Drawn): HTMLElement {
   const end = clipped ? `≥ ${endOf(top)}` : formatWeight(top);
   const number = (words: string): HTMLElement => h("span", { class: "gh-number" }, words);
   const [one, other] = sideTitles(matrix);
-  const parts: Child[] = signed
-    ? [
-        `more in ${other}`,
-        number(`−${endOf(top)}`),
-        bar,
-        number(`+${endOf(top)}`),
-        `more in ${one}`,
-      ]
-    : ["weight", number(low), bar, number(end)];
+  const [least, most] = clipped ? ["≤ ", "≥ "] : ["", ""];
+  const scores = [
+    "score before the softmax",
+    number(`${least}−${endOf(top)}`),
+    bar,
+    number(`${most}+${endOf(top)}`),
+  ];
+  const parts: Child[] = matrix.scores
+    ? scores
+    : signed
+      ? [
+          `more in ${other}`,
+          number(`−${endOf(top)}`),
+          bar,
+          number(`+${endOf(top)}`),
+          `more in ${one}`,
+        ]
+      : ["weight", number(low), bar, number(end)];
   const decades =
     scale === "log" ? `log, ${DECADES} decades` : scale === "sqrt" ? "square root" : null;
   return h("span", { class: "gh-scale fm-ramp" }, ...parts, decades && h("span", {}, decades));
@@ -92,7 +105,9 @@ function swatches(matrix: Matrix): Child[] {
   const { sinks } = matrix;
   const aside = `sinks set aside: ${percent(sinks.share)} of ${massName(matrix.frame)}`;
   return [
-    matrix.causal && swatch("causal", "masked: comes later"),
+    matrix.scores
+      ? hasMasked(matrix) && swatch("causal", "masked: no score (−∞)")
+      : matrix.causal && swatch("causal", "masked: comes later"),
     Array.from(matrix.undefinedRows).some(Boolean) &&
       swatch("undefined", "row fully masked: undefined"),
     sinks.apart.length > 0 &&
@@ -102,6 +117,10 @@ function swatches(matrix: Matrix): Child[] {
         `A sink is ${sinks.words}`,
       ),
   ];
+}
+
+function hasMasked({ causal, grid }: Matrix): boolean {
+  return causal || Array.from(grid.values).some((value) => isHidden(grid, value));
 }
 
 function pooledWords(n: number): HTMLElement {

@@ -1,4 +1,4 @@
-/** How the numbers of a matrix are written: weights, and differences with their sign. */
+/** How the numbers of a matrix are written: weights; differences and scores with their sign. */
 
 import { approximately, formatAmount, formatWeight, isOne, roundUp } from "../shared/numbers";
 import { NUMBERED } from "./geometry";
@@ -17,10 +17,19 @@ export function numberInCell(value: number, signed: boolean): string {
   return size >= 0.995 ? `${sign}>.99` : sign + size.toFixed(2);
 }
 
+/** The same of a score, which may be of any size. */
+export function scoreInCell(score: number): string {
+  const size = Math.abs(score);
+  if (size < 0.005) return "";
+  const places = size < 0.995 ? 2 : size < 9.95 ? 1 : 0;
+  return (score < 0 ? "−" : "+") + size.toFixed(places);
+}
+
 /** "+0.31", "−0.0042": what is not zero is not called so. */
 export function formatDifference(value: number, places = 2): string {
   if (Number.isNaN(value)) return "–";
   if (value === 0) return "0";
+  if (value === -Infinity) return "−∞ (masked)";
   const size = Math.abs(value);
   const text =
     Number(size.toFixed(places)) === 0 ? size.toPrecision(1) : formatAmount(size, places);
@@ -39,6 +48,6 @@ export function withError(value: number, error: number, signed: boolean): string
 }
 
 /** A number of which only is known that it is at most so large. */
-export function atMost(size: number): string {
-  return `≤ ${roundUp(size, 3)} (largest nearby)`;
+export function atMost(value: number): string {
+  return `≤ ${roundUp(value, 3).replace("-", "−")} (largest nearby)`;
 }

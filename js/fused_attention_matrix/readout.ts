@@ -6,7 +6,7 @@ import { formatAmount, formatSum, formatWeight } from "../shared/numbers";
 import { css, headColours, type Theme } from "../shared/palette";
 import { roving } from "../shared/roving";
 import type { Axes } from "../shared/state";
-import { isMasked, type Matrix } from "./grid";
+import { isMasked, type Matrix, numberAt } from "./grid";
 import { atMost, formatNumber, withError } from "./numbers";
 
 export interface Cell {
@@ -40,13 +40,14 @@ export function pairWords(axes: Axes, cell: Cell): string {
 }
 
 /** "0.4123", or "≈ 0.412 ± 0.002" while the exact value is on its way or cannot be had. */
-export function valueWords(value: CellValue, signed: boolean): string {
+export function valueWords(value: CellValue, { signed, scores }: Matrix): string {
   const { weight, error, pooled } = value;
   if (error === 0 && !pooled) return formatNumber(weight, signed, 4);
-  return pooled ? atMost(Math.abs(weight) + error) : withError(weight, error, signed);
+  if (!pooled) return withError(weight, error, signed);
+  return atMost((scores ? weight : Math.abs(weight)) + error);
 }
 
-/** Why a cell has no weight, as a sentence; null when it has one. */
+/** Why a cell has no number, as a sentence; null when it has one. */
 export function noValue(matrix: Matrix, axes: Axes, cell: Cell): string | null {
   const row = rowName(axes.query, cell.query);
   if (matrix.undefinedRows[cell.query]) {
@@ -54,6 +55,12 @@ export function noValue(matrix: Matrix, axes: Axes, cell: Cell): string | null {
   }
   if (isMasked(matrix, cell.query, cell.key)) {
     return `${row} cannot look at ${unitName(axes.key, cell.key)}: it comes later (causal mask)`;
+  }
+  if (matrix.scores) {
+    const known = numberAt(matrix.exact ?? matrix.grid, cell.query, cell.key);
+    if (known?.weight === -Infinity) {
+      return `${row} cannot look at ${unitName(axes.key, cell.key)}: it is masked (score −∞)`;
+    }
   }
   return null;
 }
@@ -87,11 +94,7 @@ export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout 
   const list = h("ol", { class: "fm-largest" });
   const bar = h("div", { attrs: { role: "toolbar" }, aria: { label: "Largest cells" } }, list);
   const heading = h("div", { class: "gh-caption" });
-  const hint = h(
-    "div",
-    { class: "gh-caption", data: { "in-picture": "no" } },
-    "Point at a cell for its exact weight; a click pins it.",
-  );
+  const hint = h("div", { class: "gh-caption", data: { "in-picture": "no" } });
   const element = h(
     "aside",
     { class: "fm-readout", aria: { label: "Numbers" } },
@@ -123,7 +126,7 @@ export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout 
         return;
       }
       const { axes, matrix, cell, value } = pinned;
-      const words = value ? valueWords(value, matrix.compare !== null) : "…";
+      const words = value ? valueWords(value, matrix) : "…";
       fill(
         pinnedPart,
         h("span", { class: "gh-caption" }, "pinned "),
@@ -135,12 +138,11 @@ export function readout(goTo: (cell: Cell) => void, letGo: () => void): Readout 
     showLargest(axes, matrix) {
       if (listed === matrix) return;
       listed = matrix;
-      const { largest, causal, compare } = matrix;
-      const kind = compare
-        ? "Largest differences"
-        : causal
-          ? "Largest below the first row"
-          : "Largest weights";
+      const { largest, causal, compare, scores } = matrix;
+      const number = scores ? "score" : "weight";
+      hint.textContent = `Point at a cell for its exact ${number}; a click pins it.`;
+      const what = scores ? "Largest scores" : compare ? "Largest differences" : "";
+      const kind = what || (causal ? "Largest below the first row" : "Largest weights");
       const apart = matrix.sinks.apart.length ? ", without sinks" : "";
       fill(heading, largest.length ? kind + apart : "");
       fill(list, ...largest.slice(0, LISTED).map((cell) => listItem(axes, cell, matrix, goTo)));
@@ -168,19 +170,19 @@ function listItem(
         attrs: { title: "Go there and pin it" },
         data: { query: cell.query, key: cell.key, "in-picture": "yes" },
       },
-      h("span", { class: "gh-number" }, formatNumber(cell.weight, matrix.compare !== null, 3)),
+      h("span", { class: "gh-number" }, formatNumber(cell.weight, matrix.signed, 3)),
       h("span", { class: "fm-item" }, words),
     ),
   );
 }
 
 function valueParts({ matrix, theme }: Shown, value: CellValue): Child[] {
-  const signed = matrix.compare !== null;
-  const facts = signed ? differenceFacts(matrix, value) : weightFacts(matrix, value);
+  const { compare } = matrix;
+  const facts = compare ? differenceFacts(matrix, value) : weightFacts(matrix, value);
   return [
-    h("div", { class: "fm-value" }, valueWords(value, signed)),
+    h("div", { class: "fm-value" }, valueWords(value, matrix)),
     ...facts.map((fact) => h("div", { class: "gh-caption" }, fact)),
-    value.heads.length > 1 && !signed ? headBars(value, theme) : null,
+    value.heads.length > 1 && !compare ? headBars(value, theme) : null,
   ];
 }
 
@@ -191,8 +193,9 @@ function weightFacts(matrix: Matrix, value: CellValue): string[] {
   const rank = rankWords(value);
   const changed = share !== undefined && Math.abs(share - value.weight) > 1e-6;
   return [
-    matrix.frame.title,
-    changed ? `${formatWeight(share, 4)} of all its attention` : "",
+    titleOf(matrix),
+    matrix.scores ? becomesWords(matrix, share) : "",
+    changed && !matrix.scores ? `${formatWeight(share, 4)} of all its attention` : "",
     rank ? `${rank} in its row` : "",
     rowSum === undefined ? "" : `row sums to ${formatSum(rowSum)}`,
     matrix.sinks.apart.length && given !== undefined && !Number.isNaN(given)
@@ -202,6 +205,19 @@ function weightFacts(matrix: Matrix, value: CellValue): string[] {
       ? ""
       : `row entropy ${formatAmount(entropy)} bits`,
   ].filter(Boolean);
+}
+
+/** What is drawn, in words: "head 3", "scores before the softmax, head 3". */
+export function titleOf({ frame, scores }: Matrix): string {
+  return scores ? `scores before the softmax, ${frame.title}` : frame.title;
+}
+
+/** The weight that a score becomes; of several heads their weights, as the scores are combined. */
+function becomesWords({ frame }: Matrix, weight: number | undefined): string {
+  if (weight === undefined) return "";
+  const [how] = frame.title.split(" ");
+  const what = how === "head" ? "becomes a weight of" : `${how} of the weights that they become:`;
+  return `${what} ${formatWeight(weight, 4)}`;
 }
 
 function differenceFacts(matrix: Matrix, value: CellValue): string[] {
@@ -218,8 +234,9 @@ function differenceFacts(matrix: Matrix, value: CellValue): string[] {
 }
 
 /** What the two compared maps are called; the layer where it differs, the trace where it does. */
-export function sideTitles({ frame, compare }: Matrix): [string, string] {
-  if (!compare) return [frame.title, ""];
+export function sideTitles(matrix: Matrix): [string, string] {
+  const { frame, compare } = matrix;
+  if (!compare) return [titleOf(matrix), ""];
   const layers = compare.layer !== frame.key.layer;
   const trace = compare.trace ? ` of ${compare.trace}` : "";
   return [
@@ -263,7 +280,7 @@ function headBars(value: CellValue, theme: Theme): Element {
   return svg(
     "svg",
     { ...attrs, "aria-label": `Weight of this cell in each head; largest ${label}` },
-    svg("text", { x: 0, y: 9 }, `largest: ${label}`),
+    svg("text", { x: 0, y: 9 }, `largest weight: ${label}`),
     ...bars,
   );
 }

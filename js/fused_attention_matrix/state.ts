@@ -7,6 +7,7 @@ import type {
   MapState,
   MaybeFrame,
   Packed,
+  Sinks,
   SinksPart,
   Unit,
 } from "../shared/state";
@@ -31,6 +32,8 @@ export interface MatrixState extends MapState {
   normalise: boolean;
   /** Rows and columns of special tokens left out. */
   hide_special: boolean;
+  /** What enters the softmax, instead of the weights that it becomes; of tokens only. */
+  scores: boolean;
   compare: Compare | null;
   /** Token positions of the pinned cell's row and column; empty = none. */
   pinned: number[];
@@ -45,15 +48,17 @@ export interface MatrixFrame {
     heads: number[];
     unit: Unit;
     aggregate: Aggregate;
+    sinks: Sinks;
     normalise: boolean;
     hide_special: boolean;
+    scores: boolean;
     compare: Compare | null;
   };
   rows: number;
   cols: number;
   pooled: "exact" | "max";
   cells_per_pixel: number;
-  /** number = (value - zero) * row_scale[row]; |error| ≤ row_scale / 2. */
+  /** number = (value - zero) * row_scale[row]; |error| ≤ row_scale / 2. Of scores 0 = masked. */
   values: Packed;
   row_scale: Packed;
   zero: number;
@@ -73,6 +78,8 @@ export interface MatrixFrame {
   /** What is taken away; null where nothing is. */
   compare: ComparePart | null;
   sinks: SinksPart;
+  /** Picture, `exact`, `max` and `largest` are of scores, all else of weights. */
+  scores: boolean;
   /** How many rows and columns are left out. */
   hidden: { rows: number; cols: number };
   /** Rows and columns whose cells come together in an answer. */

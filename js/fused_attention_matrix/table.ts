@@ -14,7 +14,8 @@ export function strongestTable(): {
   return {
     element,
     fill({ query, key }, matrix) {
-      const signed = matrix.compare !== null;
+      const { signed, scores } = matrix;
+      const one = scores ? "score" : signed ? "difference" : "weight";
       const row = (cell: Matrix["largest"][number]): HTMLElement =>
         h(
           "tr",
@@ -26,18 +27,8 @@ export function strongestTable(): {
       const heading = (words: string): HTMLElement => h("th", { attrs: { scope: "col" } }, words);
       fill(
         element,
-        h("caption", {}, signed ? "Largest differences" : "Largest weights"),
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            heading("row"),
-            heading("looks at"),
-            heading(signed ? "difference" : "weight"),
-          ),
-        ),
+        h("caption", {}, `Largest ${one}s`),
+        h("thead", {}, h("tr", {}, heading("row"), heading("looks at"), heading(one))),
         h("tbody", {}, ...matrix.largest.map(row)),
       );
     },

@@ -50,7 +50,7 @@ export function createTiles(
     get exact() {
       return all ?? cells.current;
     },
-    want(plot, { grid, exact, frame }) {
+    want(plot, { grid, exact, frame, signed }) {
       [all, shown] = [exact, frame.key];
       const view = unitsInView(plot);
       const smallest = Math.min(plot.across, plot.down);
@@ -59,7 +59,7 @@ export function createTiles(
       if (!sharp(grid) && !(known && covers(known, view) && sharp(known))) {
         tiles.want(around(view, plot, STEP, LARGEST));
       }
-      if (exact || smallest < roomForNumber(frame.compare !== null)) return;
+      if (exact || smallest < roomForNumber(signed)) return;
       if (!cells.current || !covers(cells.current, view)) {
         cells.want(around(view, plot, EXACT_STEP, MOST_EXACT));
       }

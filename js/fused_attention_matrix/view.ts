@@ -33,6 +33,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     value_range: true,
     normalise: true,
     hide_special: true,
+    scores: true,
     compare: true,
     pinned: true,
   } as const;

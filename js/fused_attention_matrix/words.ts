@@ -38,15 +38,15 @@ export function wholeWords(matrix: Matrix): string {
   return [sizeWords(matrix), ...leftOutWords(matrix)].filter(Boolean).join("; ");
 }
 
-function sizeWords({ frame, causal, largest, compare, sinks }: Matrix): string {
+function sizeWords({ frame, causal, largest, compare, sinks, scores, signed }: Matrix): string {
   const { rows, cols, max, key } = frame;
   const size = `${rows} × ${cols} ${key.unit}s`;
   if (compare && max === 0) return `${size}; no difference: both sides are the same`;
-  const [first] = compare || causal ? largest : [];
+  const [first] = signed || causal ? largest : [];
   const below = causal && !compare ? " below the first row, which sees only itself" : "";
-  const what = compare ? "largest difference" : "largest weight";
+  const what = scores ? "largest score" : compare ? "largest difference" : "largest weight";
   const apart = sinks.apart.length ? " beside sinks" : "";
-  const largestWords = formatNumber(first?.weight ?? max, compare !== null);
+  const largestWords = formatNumber(first?.weight ?? max, signed);
   return `${size}; ${what}${apart} ${largestWords}${first ? below : ""}`;
 }
 
@@ -55,7 +55,7 @@ export function massName({ title }: MatrixFrame): string {
   return title.startsWith("maximum") ? "the mass of the largest weights" : "the attention";
 }
 
-function leftOutWords({ frame, sinks, compare }: Matrix): string[] {
+function leftOutWords({ frame, sinks, compare, scores }: Matrix): string[] {
   const { hidden, key, pooled } = frame;
   const n = sinks.apart.length;
   const columns = n === 1 ? "1 sink column" : `${n} sink columns`;
@@ -71,6 +71,7 @@ function leftOutWords({ frame, sinks, compare }: Matrix): string[] {
     hidden.rows || hidden.cols
       ? `special tokens hidden (rows: ${hidden.rows}, columns: ${hidden.cols})`
       : "",
+    scores && ["aside", "hidden"].includes(key.sinks) ? "sinks are drawn as any column" : "",
     key.normalise ? "rows divided by their sum" : "",
     pooled === "exact" ? "" : "beyond the screen's resolution, the largest of several cells",
   ];
@@ -81,20 +82,18 @@ export function cellWords(axes: Axes, matrix: Matrix, cell: Cell, value: CellVal
   if (none) return none;
   const pair = pairWords(axes, cell);
   if (!value) return `${pair}: …`;
-  const signed = matrix.compare !== null;
   const [one, other] = sideTitles(matrix);
-  const what = signed ? `${one} − ${other}` : one;
+  const what = matrix.compare ? `${one} − ${other}` : one;
   const rank = rankWords(value);
   const place = rank ? `, ${rank} in its row` : "";
-  return `${pair}: ${valueWords(value, signed)}${place} (${what})`;
+  return `${pair}: ${valueWords(value, matrix)}${place} (${what})`;
 }
 
 /** The same beside the crosshair, as short as it goes; null where there is no number. */
 export function tagWords(axes: Axes, matrix: Matrix, cell: Cell, value: CellValue | null): Child[] {
   const none = noValue(matrix, axes, cell);
   if (none) return [none];
-  const signed = matrix.compare !== null;
-  const number = h("b", {}, value ? valueWords(value, signed) : "…");
+  const number = h("b", {}, value ? valueWords(value, matrix) : "…");
   const rank = value ? rankWords(value) : "";
   return [`${pairWords(axes, cell)} `, number, rank && ` · ${rank}`];
 }

@@ -20,7 +20,10 @@ export function followed(state: State, before: Json, contents: Contents, prefix:
   }
   const now = { ...state, ...changes } as State;
   const matrix = prefix("matrix");
-  if (matrix !== null) Object.assign(changes, pinning(now, before, matrix), comparing(now, matrix));
+  if (matrix !== null) {
+    const scores = lettingScoresGo(now, before, matrix);
+    Object.assign(changes, pinning(now, before, matrix), comparing(now, matrix), scores);
+  }
   const finder = prefix("finder");
   if (finder !== null && "kind" in before) Object.assign(changes, measuring(now, contents, finder));
   return changes;
@@ -65,6 +68,14 @@ function comparing(state: State, prefix: string): Changes {
   const layer = layers.find(({ number }) => number === (compare.layer ?? state.layer));
   const fits = layer && (compare.heads ?? []).every((head) => head < layer.heads);
   return fits ? {} : { [`${prefix}compare`]: null };
+}
+
+/** A page carries the weights of every map, but the scores of only the one it was saved with. */
+function lettingScoresGo(state: State, before: Json, prefix: string): Changes {
+  const name = `${prefix}scores`;
+  const drawn = ["kind", "layer", "heads", "unit", "aggregate", "sinks", `${prefix}hide_special`];
+  const others = !(name in before) && drawn.some((one) => one in before);
+  return state[name] && others ? { [name]: false } : {};
 }
 
 /** Metrics that heads of another kind of attention do not have are others. */

@@ -49,6 +49,7 @@ const NEEDS_KERNEL = new Set([
   "written",
   "layer_readings",
   "distribution",
+  "scores",
 ]);
 
 export class SavedPage implements InsteadOfKernel {
@@ -171,8 +172,9 @@ export class SavedPage implements InsteadOfKernel {
       case "lines":
         return { ...linesKey(this.#map(state)) };
       case "matrix": {
-        const beside = { normalise: own("normalise"), hide_special: own("hide_special") };
-        return { kind, layer, heads, unit, aggregate, sinks, ...beside, compare: own("compare") };
+        const names = ["normalise", "hide_special", "scores", "compare"];
+        const beside = Object.fromEntries(names.map((name) => [name, own(name)]));
+        return { kind, layer, heads, unit, aggregate, sinks, ...beside };
       }
       case "strip":
         return stripKey(state);
@@ -208,7 +210,8 @@ export class SavedPage implements InsteadOfKernel {
   async #matrix(state: State): Promise<MatrixAsked> {
     const own = (name: string): unknown => this.#own(state, "matrix", name);
     const compare = own("compare") as Compare | null;
-    if (compare?.trace) throw new Error(this.#contents.refusal);
+    // A page carries weights, not the scores that became them.
+    if (compare?.trace || own("scores")) throw new Error(this.#contents.refusal);
     const of = this.#map(state);
     const asked = { ...of.asked, aggregate: of.asked.aggregate ?? "mean" } as const;
     await this.#weights.ready(asked.kind, asked.layer);

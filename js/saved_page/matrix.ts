@@ -38,6 +38,7 @@ export function matrixFrame(of: MatrixAsked, key: Json, drawn: Drawn): MatrixFra
     sinks: sinks(of, drawn),
     hidden: drawn.hidden,
     together: cellsTogether(drawn, headsOf(of).length),
+    scores: false,
   };
 }
 

@@ -3,6 +3,7 @@ import { entryOf, shade, topIn } from "../../js/fused_attention_matrix/colour";
 import { fitPlot, type Plot, WHOLE, xOf, zoomAt } from "../../js/fused_attention_matrix/geometry";
 import { numberAt, readMatrix } from "../../js/fused_attention_matrix/grid";
 import { labelledUnits, thinned } from "../../js/fused_attention_matrix/labels";
+import { scoreInCell } from "../../js/fused_attention_matrix/numbers";
 import type { MatrixFrame, MatrixState } from "../../js/fused_attention_matrix/state";
 import { FusedAttentionMatrixView } from "../../js/fused_attention_matrix/view";
 import type { NdArray } from "../../js/shared/arrays";
@@ -28,7 +29,7 @@ const FRAME: MatrixFrame = {
   kind: "matrix",
   key: {
     ...{ kind: "self", layer: 1, heads: [], unit: "word", aggregate: "mean" },
-    ...{ normalise: false, hide_special: false, compare: null },
+    ...{ sinks: "auto", normalise: false, hide_special: false, scores: false, compare: null },
   },
   rows: 3,
   cols: 3,
@@ -58,6 +59,7 @@ const FRAME: MatrixFrame = {
   },
   hidden: { rows: 0, cols: 0 },
   together: { query: 1, key: 1 },
+  scores: false,
 };
 
 /** The arrays of an answer about one cell. */
@@ -93,6 +95,7 @@ function show(
     value_range: "data",
     normalise: false,
     hide_special: false,
+    scores: false,
     compare: null,
     pinned: [],
     frame: FRAME,
@@ -558,4 +561,88 @@ test("lit labels are always there, and keep others clear of their ground", () =>
   expect(units).toContain(17);
   const near = units.filter((unit) => unit !== 50 && Math.abs(unit - 50) < 4);
   expect(near).toEqual([]);
+});
+
+// ── Scores ──────────────────────────────────────────────────────────────────────────────────────
+
+const SCORE_STATE: Partial<MatrixState> = {
+  axes: selfAxes(WORDS, "token"),
+  unit: "token",
+  scores: true,
+  frame: {
+    ...FRAME,
+    key: { ...FRAME.key, unit: "token", scores: true },
+    scores: true,
+    // Row 2 does not see column 0: a window, no causal mask.
+    values: pack([255, 0, 0, 255, 1, 0, 0, 255, 65], "uint8", [3, 3]),
+    row_scale: pack([2 / 127, 8 / 127, 4 / 127], "float32"),
+    zero: 128,
+    max: 8,
+    largest: {
+      query: pack([1, 2], "uint32"),
+      key: pack([0, 1], "uint32"),
+      weight: pack([8, 4], "float32"),
+    },
+  },
+};
+
+test("scores are named as such, with their sign, and with the weight that they become", async () => {
+  const { root } = show(SCORE_STATE, ({ question }) =>
+    question === "cell"
+      ? {
+          result: { about: (SCORE_STATE.frame as MatrixFrame).key as never },
+          arrays: oneCell({ weight: -7.9876, share: 0.0021, rank: 2, n: 2 }, [0.0001, 0.0041]),
+        }
+      : null,
+  );
+  await settle();
+  for (const key of ["ArrowDown", "ArrowDown", "ArrowRight"]) press(root, key);
+  expect(find(root, ".fm-value").textContent).toMatch(/^− ≈ 8\.000/);
+  await settle();
+  const readout = find(root, ".fm-readout").textContent ?? "";
+  expect(find(root, ".fm-value").textContent).toBe("−7.9876");
+  expect(readout).toContain("scores before the softmax, mean of 2 heads");
+  expect(readout).toContain("mean of the weights that they become: 0.002");
+  expect(readout).toContain("rank 2 of 2 in its row");
+  expect(readout).not.toContain("row sums");
+  expect(readout).toContain("Largest scores");
+  expect(find(root, ".gh-legend").textContent).toContain("score before the softmax");
+  expect(find(root, ".fm-caption").textContent).toContain("scores before the softmax");
+});
+
+test("a cell that a window masks has no score, and says so", async () => {
+  const { root } = show(SCORE_STATE);
+  await settle();
+  for (const key of ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowLeft"]) press(root, key);
+  expect(find(root, ".fm-cell").textContent).toContain("it is masked (score −∞)");
+});
+
+test("what does not go with scores is switched off, and says why", () => {
+  const { host, root } = show(SCORE_STATE);
+  for (const action of ["normalise", "compare"]) {
+    const control = find(root, `[data-action="${action}"]`);
+    expect(control.getAttribute("aria-disabled")).toBe("true");
+    expect(control.title).toContain("turn Scores off first");
+    control.click();
+  }
+  expect(host.state.normalise).toBe(false);
+  expect(host.state.compare).toBeNull();
+  find(root, '[data-action="scores"]').click();
+  expect(host.state.scores).toBe(false);
+});
+
+test("scores are of tokens: by words they are switched off", () => {
+  const { host, root } = show();
+  const control = find(root, '[data-action="scores"]');
+  expect(control.title).toContain("choose Token first");
+  control.click();
+  expect(host.state.scores).toBe(false);
+  host.set({ unit: "token" });
+  control.click();
+  expect(host.state.scores).toBe(true);
+});
+
+test("a score in a cell has a sign and as many places as there is room for", () => {
+  const said = [-0.043, 0.004, 0.5, -1.46, 9.96, -123.4].map(scoreInCell);
+  expect(said).toEqual(["−0.04", "", "+0.50", "−1.5", "+10", "−123"]);
 });

@@ -84,6 +84,7 @@ OWN: list[tuple[str, str, object, str]] = [
     ("matrix", "value_range", 1, 'value_range is "data" or "fixed"; got 1.'),
     ("matrix", "normalise", 3, "normalise is True or False; got 3."),
     ("matrix", "hide_special", "x", "hide_special is True or False; got 'x'."),
+    ("matrix", "scores", "x", "scores is True or False; got 'x'."),
     ("matrix", "compare", "x", "compare is a dict, or None; got 'x'."),
     ("matrix", "compare", {"foo": 1}, "compare has no 'foo'. It takes: layer, heads"),
     ("matrix", "compare", {"layer": "x"}, "compare: layer 'x' is out of range"),

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
 _SIDES: tuple[Side, Side] = ("query", "key")
 
+_ALONE = (
+    "scores=True and {name} do not go together: a softmax sees no more of a row's scores than how "
+    "far they are apart. Set scores=False or leave {name} out."
+)
+
 
 class FusedAttentionMatrix(MapView):
     """A heat map of one head, of the mean or maximum of several, or of a difference.
@@ -84,6 +89,11 @@ class FusedAttentionMatrix(MapView):
     hide_special = traitlets.Bool(
         False, help="Leave out the rows and columns of special tokens; nothing is renormalised."
     ).tag(sync=True)
+    scores = traitlets.Bool(
+        False,
+        help="Show scores, what enters the softmax, instead of the weights that they become; only "
+        "of tokens, not with `normalise` or `compare`.",
+    ).tag(sync=True)
     compare = traitlets.Dict(
         default_value=None,
         allow_none=True,
@@ -102,7 +112,7 @@ class FusedAttentionMatrix(MapView):
 
     _frame_traits: ClassVar[tuple[str, ...]] = (
         *("kind", "layer", "heads", "unit", "aggregate", "sinks"),
-        *("normalise", "hide_special", "compare"),
+        *("normalise", "hide_special", "scores", "compare"),
     )
     _label_traits: ClassVar[tuple[str, ...]] = ("kind", "unit", "hide_special")
 
@@ -110,6 +120,8 @@ class FusedAttentionMatrix(MapView):
 
     def __init__(self, trace: Trace, **state: Any) -> None:
         self._other: Trace | None = None
+        if state.get("scores"):
+            state.setdefault("unit", "token")
         super().__init__(trace, **state)
 
     def compare_to(
@@ -165,7 +177,8 @@ class FusedAttentionMatrix(MapView):
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers drawn, with their words (or tokens) as index and columns.
 
-        They are what is on screen: normalised, without special tokens, or the difference.
+        They are what is on screen: normalised, without special tokens, scores (of what is masked
+        -inf), or the difference.
         """
         return matrix_table(*self._shown)
 
@@ -178,7 +191,8 @@ class FusedAttentionMatrix(MapView):
             np.frombuffer(part["data"], part["dtype"]) for part in drawn["largest"].values()
         )
         largest = zip(query, key, weight, strict=True)
-        return look_sentences(self._make_axes(), largest)[:N_SENTENCES]
+        what = "a score of " if drawn["scores"] else ""
+        return look_sentences(self._make_axes(), largest, what=what)[:N_SENTENCES]
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture.
@@ -198,10 +212,12 @@ class FusedAttentionMatrix(MapView):
         """What is drawn, as the functions that compute it take it."""
         asked = MatrixAsked(
             self._selection,
-            sinks=self._sinks,
+            # They are found by their weights; a picture of scores has nothing to set aside for.
+            sinks="shown" if self.scores else self._sinks,
             normalise=self.normalise,
             hide_special=self.hide_special,
             other=self._taken_away,
+            scores=self.scores,
         )
         named = self.compare is not None and "trace" in self.compare
         return self.trace, asked, self._other if named else None
@@ -228,7 +244,36 @@ class FusedAttentionMatrix(MapView):
 
     @traitlets.validate("compare")
     def _valid_compare(self, proposal: dict[str, Any]) -> dict[str, Any] | None:
-        return self._checked(proposal["value"], self._other)
+        value = self._checked(proposal["value"], self._other)
+        if value is not None and self.scores:
+            raise traitlets.TraitError(_ALONE.format(name="compare"))
+        return value
+
+    @traitlets.validate("normalise")
+    def _valid_normalise(self, proposal: dict[str, Any]) -> bool:
+        if proposal["value"] and self.scores:
+            raise traitlets.TraitError(_ALONE.format(name="normalise"))
+        return proposal["value"]
+
+    @traitlets.validate("scores")
+    def _valid_scores(self, proposal: dict[str, Any]) -> bool:
+        if not proposal["value"]:
+            return False
+        if self.unit == "word":
+            raise traitlets.TraitError(
+                "scores=True is for tokens: scores before the softmax have no meaning summed over "
+                'words. Set unit="token" first.'
+            )
+        if self.normalise or self.compare is not None:
+            name = "normalise" if self.normalise else "compare"
+            raise traitlets.TraitError(_ALONE.format(name=name))
+        return True
+
+    @traitlets.observe("unit")
+    def _on_unit(self, _: dict[str, Any]) -> None:
+        """Words have weights only."""
+        if self.unit == "word" and self.scores:
+            self.scores = False
 
     def _checked(self, value: dict[str, Any] | None, other: Trace | None) -> dict[str, Any] | None:
         """Return what is to be compared, if it is there."""

@@ -25,7 +25,7 @@ def matrix_code(trace: Trace, asked: MatrixAsked, other: Trace | None) -> str:
     other : Trace or None
         Called ``other`` there.
     """
-    first = asking(trace, "attention", asked.selection)
+    first = asking(trace, "attention", asked.selection, scores=asked.scores or None)
     second = None
     if asked.other is not None:
         second = asking(trace, "attention", asked.other)

@@ -43,13 +43,19 @@ def names(axis: dict[str, Any]) -> list[str]:
 
 
 def look_sentences(
-    axes: dict[str, Any], places: Iterable[tuple[int, int, float]], of: Iterable[str] = repeat("")
+    axes: dict[str, Any],
+    places: Iterable[tuple[int, int, float]],
+    of: Iterable[str] = repeat(""),
+    what: str = "",
 ) -> list[str]:
-    """Say how much rows look at columns: row, column and weight each; then ``of`` which head."""
+    """Say how much rows look at columns: row, column and weight each; then ``of`` which head.
+
+    Before the number stands `what` it is, where it is no weight.
+    """
     rows, columns = names(axes["query"]), names(axes["key"])
     start = "To write “{}” the model" if is_written(axes["query"]) else "“{}”"
     return [
-        f"{start.format(rows[row])} looks at “{columns[column]}” with {weight:.2f}{head}"
+        f"{start.format(rows[row])} looks at “{columns[column]}” with {what}{weight:.2f}{head}"
         for (row, column, weight), head in zip(places, of, strict=False)
     ]
 

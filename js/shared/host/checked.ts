@@ -50,6 +50,7 @@ const TRAITS: Readonly<Record<string, readonly [Check, unknown]>> = {
   blank: [flag, false],
   normalise: [flag, false],
   hide_special: [flag, false],
+  scores: [flag, false],
 };
 
 /** A value that can be drawn, and what was wrong with the one that came; "" = nothing. */

@@ -12,13 +12,11 @@ from glasshead_backend.checks import positions
 from glasshead_backend.frames.drawn import Drawn
 from glasshead_backend.frames.fans import ANSWER_BYTES
 from glasshead_backend.frames.pack import pack
+from glasshead_backend.frames.scores import Scores, ranks
 from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
-    from torch import Tensor
-
     from glasshead_backend.asking import Side
     from glasshead_backend.frames.drawn import MatrixAsked
     from glasshead_backend.frames.pack import Packed
@@ -52,6 +50,9 @@ def matrix_cell(
         size); of a comparison ``first`` and ``second``, what is compared. ``[rows]``: ``row_sum``
         of the model's row, and ``n``, how many of its drawn cells are not zero. Of weights:
         ``weights`` ``[rows, columns, heads]`` and ``heads``, the model's own weight in every head.
+        Of scores: ``weight``, ``rank`` and ``n`` are theirs
+        (:meth:`~glasshead_backend.frames.scores.Scores.of_cells`), ``share`` and ``weights`` what
+        they become, and there is no ``row_sum``.
     """
     drawn = Drawn(trace, asked, other)
     together = cells_together(drawn)
@@ -70,7 +71,7 @@ def matrix_cell(
     arrays = {
         "weight": pack(said[:, columns], torch.float32),
         "share": pack(true[:, columns], torch.float32),
-        "rank": pack(_ranks(ranked, columns), torch.uint32),
+        "rank": pack(ranks(ranked, columns), torch.uint32),
         "n": pack((ranked > 0).sum(dim=1), torch.uint32),
         "row_sum": pack(rows.sum(dim=1), torch.float32),
         "weights": pack(of_heads[:, :, at].permute(1, 2, 0), torch.float32),
@@ -79,11 +80,7 @@ def matrix_cell(
     if drawn.away is not None:
         arrays["first"] = pack(first[:, columns], torch.float32)
         arrays["second"] = pack((first - said)[:, columns], torch.float32)
+    if asked.scores:
+        del arrays["row_sum"]  # a sum of scores says nothing
+        arrays |= Scores(trace, drawn).of_cells(row, column, together)
     return {"query": row, "key": column}, arrays
-
-
-def _ranks(values: Float[Tensor, "row column"], columns: slice) -> Int[Tensor, "row column"]:
-    """Return the places of some columns in their rows, 1 = no other is larger."""
-    ascending = values.sort(dim=1).values
-    not_larger = torch.searchsorted(ascending, values[:, columns].contiguous(), right=True)
-    return 1 + values.shape[1] - not_larger

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from glasshead_backend.trace import Trace
 
 
+TILE = 512
+"""Most cells on an axis of a frame or tile."""
+
+
 @dataclass(frozen=True)
 class MatrixAsked:
     """What FusedAttentionMatrix shows, as a value.
@@ -42,6 +46,8 @@ class MatrixAsked:
         Rows and columns of special tokens are left out.
     other : Selection or None
         The map that is taken away from it; None = nothing is.
+    scores : bool
+        What enters the softmax is drawn: of tokens, all columns, as it is.
     """
 
     selection: Selection
@@ -49,6 +55,7 @@ class MatrixAsked:
     normalise: bool = False
     hide_special: bool = False
     other: Selection | None = None
+    scores: bool = False
 
     @property
     def key(self) -> dict[str, Any]:
@@ -58,6 +65,7 @@ class MatrixAsked:
             "sinks": self.sinks,
             "normalise": self.normalise,
             "hide_special": self.hide_special,
+            "scores": self.scores,
         }
 
 
@@ -132,7 +140,7 @@ class Drawn:
     @property
     def sink_columns(self) -> Bool[Tensor, " column"]:
         """Which of the drawn columns are sinks, of either map."""
-        return self._narrowed(self._sunk.columns)[0]
+        return self.narrowed(self._sunk.columns)[0]
 
     @property
     def device(self) -> torch.device:
@@ -156,7 +164,7 @@ class Drawn:
 
     def dressed(self, weights: Float[Tensor, "row visible"], units: Sequence[int]) -> Block:
         """Turn rows of the map, of the units given, into what is drawn of them."""
-        true, first = self._narrowed(weights), self._made(weights)
+        true, first = self.narrowed(weights), self._made(weights)
         said = first
         if self.away is not None:
             others = [self._made(part[0]) for _, part in self.away.blocks(units)]
@@ -168,23 +176,23 @@ class Drawn:
             shown = said.masked_fill(self.sink_columns[: said.shape[1]], 0.0)
         return Block(true, first, said, shown, weights.sum(dim=1))
 
+    def narrowed(self, weights: Float[Tensor, "row visible"]) -> Float[Tensor, "row kept"]:
+        """Leave out the columns that are not drawn."""
+        if self._kept is None:
+            return weights
+        return weights[:, self._kept[self._kept < weights.shape[1]]]
+
     # ---- blocks ----------------------------------------------------------------------------------
 
     def _made(self, weights: Float[Tensor, "row visible"]) -> Float[Tensor, "row kept"]:
         """Leave out what is not drawn, and renormalise."""
         if self.mode == "hidden":
             weights = self._sunk.without(weights[None], renormalised=True)[0]
-        kept = self._narrowed(weights)
+        kept = self.narrowed(weights)
         if not self.asked.normalise:
             return kept
         # A row that looks at nothing of what is shown stays at zero.
         return kept / kept.sum(dim=1, keepdim=True).clamp_min(1e-30)
-
-    def _narrowed(self, weights: Float[Tensor, "row visible"]) -> Float[Tensor, "row kept"]:
-        """Leave out the columns that are not drawn."""
-        if self._kept is None:
-            return weights
-        return weights[:, self._kept[self._kept < weights.shape[1]]]
 
     # ---- units -----------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from glasshead_backend.frames.cells import cells_together
-from glasshead_backend.frames.drawn import Drawn, map_title
-from glasshead_backend.frames.margins import Margins
+from glasshead_backend.frames.drawn import TILE, Drawn, map_title
+from glasshead_backend.frames.margins import N_LARGEST, Margins
 from glasshead_backend.frames.pack import SIGNED_ZERO, pack, quantise_rows, quantise_signed_rows
+from glasshead_backend.frames.scores import Scores
 from glasshead_backend.maps.pooling import Pooling
 from glasshead_backend.maps.sinks import rule
 from glasshead_backend.running.threads import undisturbed
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from glasshead_backend.frames.drawn import MatrixAsked
     from glasshead_backend.frames.pack import Packed
     from glasshead_backend.trace import Trace
-
-TILE = 512
-"""Most cells on an axis of a frame or tile."""
 
 _EXACT_CELLS = 64 * 64
 """A matrix with at most so many cells travels with all its numbers."""
@@ -59,7 +57,9 @@ def matrix_frame(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -
         how far the rows are apart; None where nothing is. ``sinks``: as in
         :meth:`~glasshead_backend.frames.sinks.SinksPart.part`, by drawn rows and columns.
         ``hidden``: how many rows and columns are left out. ``together``: of how many rows and
-        columns an answer has the cells.
+        columns an answer has the cells. ``scores``: picture, ``exact``, ``max`` and ``largest`` are
+        of what enters the softmax (see :class:`~glasshead_backend.frames.scores.Scores`), all else
+        of the weights that it becomes.
     """
     drawn = Drawn(trace, asked, other)
     picture, margins = _Picture(drawn), Margins(drawn)
@@ -70,13 +70,13 @@ def matrix_frame(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -
     # What is hatched as masked has no weight, whatever kind of model this is.
     causal = run_of(trace).is_causal(asked.selection.kind) and not margins.looks_ahead
     rows, columns = drawn.n_hidden
-    return {
+    frame = {
         "key": asked.key,
         "kind": "matrix",
         "rows": drawn.n_rows,
         "cols": drawn.n_columns,
         **picture.packed(),
-        "exact": _exact(drawn),
+        "exact": _exact(trace, drawn),
         "max": float(margins.max),
         "causal": causal,
         "largest": margins.largest_cells(first_row=int(causal)),
@@ -88,7 +88,11 @@ def matrix_frame(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -
         "sinks": _sinks(drawn, margins, rule(causal=run_of(trace).is_causal(asked.selection.kind))),
         "hidden": {"rows": rows, "cols": columns},
         "together": cells_together(drawn),
+        "scores": False,
     }
+    if not asked.scores:
+        return frame
+    return {**frame, **Scores(trace, drawn).frame_part(N_LARGEST, first_row=int(causal))}
 
 
 def matrix_tile(
@@ -113,6 +117,8 @@ def matrix_tile(
     """
     drawn = Drawn(trace, asked, other)
     rows, columns = range(*queries), range(*keys)
+    if asked.scores:
+        return Scores(trace, drawn).picture(rows, columns)
     picture = _Picture(drawn, rows, columns)
     with undisturbed(drawn.device):
         for place, block in drawn.blocks(rows):
@@ -133,7 +139,7 @@ def matrix_table(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -
         return [said[unit] for unit in units]
 
     return pd.DataFrame(
-        drawn.part(range(drawn.n_rows), range(drawn.n_columns)).cpu().numpy(),
+        _part(trace, drawn, range(drawn.n_rows), range(drawn.n_columns)).cpu().numpy(),
         index=pd.Index(labels("query", drawn.rows), name="looks"),
         columns=pd.Index(labels("key", drawn.columns), name="at"),
     )
@@ -159,7 +165,7 @@ def matrix_cells(
             f"{len(rows)} x {len(columns)} cells are too many at once: at most {MOST_EXACT} of "
             "each side. Zoom in further."
         )
-    return Drawn(trace, asked, other).part(rows, columns)
+    return _part(trace, Drawn(trace, asked, other), rows, columns)
 
 
 class _Picture:
@@ -199,10 +205,17 @@ class _Picture:
         }
 
 
-def _exact(drawn: Drawn) -> Packed | None:
+def _part(trace: Trace, drawn: Drawn, rows: range, columns: range) -> Float[Tensor, "row column"]:
+    """Return some cells exactly: weights, or the scores that become them."""
+    of = Scores(trace, drawn) if drawn.asked.scores else drawn
+    return of.part(rows, columns)
+
+
+def _exact(trace: Trace, drawn: Drawn) -> Packed | None:
     if drawn.n_rows * drawn.n_columns > _EXACT_CELLS:
         return None
-    return pack(drawn.part(range(drawn.n_rows), range(drawn.n_columns)), torch.float32)
+    whole = range(drawn.n_rows), range(drawn.n_columns)
+    return pack(_part(trace, drawn, *whole), torch.float32)
 
 
 def _sinks(drawn: Drawn, margins: Margins, words: str) -> dict[str, Any]:
