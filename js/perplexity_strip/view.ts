@@ -12,6 +12,7 @@ import { moveClass, paintToken, type TokenText, tokenText } from "../shared/text
 import { TRACE_TRAITS, type View } from "../shared/view";
 import { createCard, type TokenCard } from "./card";
 import { comparedCount, comparedWords, differenceScale } from "./compare";
+import { type Continuation, createContinuation } from "./continuation";
 import { type StripData, sameText, stripData } from "./data";
 import { createGestures, type Gestures } from "./gestures";
 import { HELP } from "./help";
@@ -39,6 +40,7 @@ export class PerplexityStripView implements View<StripState> {
     sample_p: true,
     by_id: true,
     compared: true,
+    continued: true,
   } as const;
 
   readonly #host: Host<StripState>;
@@ -57,6 +59,7 @@ export class PerplexityStripView implements View<StripState> {
   readonly #questions;
   readonly #gestures: Gestures;
   readonly #readings: Readings;
+  readonly #continuation: Continuation;
   #data: StripData | null = null;
   #span: Span | null = null;
   #text: TokenText = { element: h("div"), tokens: [] };
@@ -86,9 +89,10 @@ export class PerplexityStripView implements View<StripState> {
     controls.append(...(host.pane ? [] : [this.#layers.element]), this.#measures.element);
     const main = h("div", { class: "gh-strip-main" }, this.#texts, this.#profile.element);
     this.#strip = h("div", { class: "gh-strip" }, main, this.#card.element);
-    this.#readings = createReadings(host, this.#shell);
+    this.#continuation = createContinuation(host, this.#shell);
+    this.#readings = createReadings(host, this.#shell, this.#continuation);
     controls.append(this.#readings.choice);
-    body.append(this.#strip, this.#readings.panel);
+    body.append(this.#continuation.element, this.#strip, this.#readings.panel);
     this.#drawAll();
   }
 
@@ -121,6 +125,7 @@ export class PerplexityStripView implements View<StripState> {
     this.#layers.element.hidden = this.#data?.frame.source == null;
     const disabled = isFixed(this.#host, "layer");
     this.#layers.update({ layers: layerNumbers(state), layer: state.layer, disabled });
+    this.#continuation.update(state);
   }
 
   /** A new frame: its text, colours and marks. */
