@@ -19,6 +19,7 @@ export interface Continuation {
 export function createContinuation(host: Host<StripState>, shell: Shell): Continuation {
   const words = h("span", { class: "gh-strip-continued-words" });
   const ask = (question: string, args: Record<string, unknown>): void => {
+    isOurs = true;
     host.ask(question, args, shell.signal).catch((error: unknown) => {
       if (!isAbort(error)) shell.setStatus(error instanceof Error ? error.message : String(error));
     });
@@ -30,6 +31,9 @@ export function createContinuation(host: Host<StripState>, shell: Shell): Contin
     "Back",
   );
   const element = h("div", { class: "gh-strip-continued", attrs: { hidden: true } }, words, back);
+  /** Whether it was asked for on this page: then the focus goes along. */
+  let isOurs = false;
+  let steps = 0;
   const isThere = host.can?.("continue_with") !== false;
   const mark = (): void => {
     const isGone = host.status === "no kernel";
@@ -40,9 +44,14 @@ export function createContinuation(host: Host<StripState>, shell: Shell): Contin
     element,
     update({ continued }) {
       const last = continued.at(-1);
+      const isNew = continued.length !== steps;
+      steps = continued.length;
       hide(element, !last);
       hide(back, !isThere);
       mark();
+      // The word that was pressed is gone with the text that it was of.
+      if (isNew && isOurs) (last ? back : shell.root).focus();
+      if (isNew) isOurs = false;
       if (!last) return;
       const times = continued.length > 1 ? `, the ${ordinal(continued.length)} time` : "";
       fill(

@@ -211,7 +211,8 @@ export function wordRows(
   );
   if (onContinue) roving(list).refresh();
   else list.tabIndex = 0; // it scrolls
-  return list;
+  const words = onContinue && h("p", { class: "gh-caption" }, "Click a word: the model goes on.");
+  return h("div", {}, words, list);
 }
 
 function continuing(
