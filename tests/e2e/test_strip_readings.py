@@ -260,7 +260,7 @@ def test_a_saved_page_says_what_it_cannot_ask(browser: Browser, tmp_path: Path) 
         panel = found.page.locator(".gh-strip-reading-content")
         expect(panel).to_contain_text("This page has no model to run")
     compared = PerplexityStrip(trace, compare=lens.trace(BEFORE + TEXT))
-    compared.save_html(path, overwrite=True)
+    compared.save_html(path)
     with opened(browser, path) as found:
         legend = found.page.locator(".gh-legend")
         expect(legend).to_contain_text("the other text")

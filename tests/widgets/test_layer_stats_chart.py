@@ -83,6 +83,7 @@ class Gate:
 
 def test_the_picture_holds_the_numbers_of_the_statistic(trace: Trace) -> None:
     chart = LayerStatsChart(trace, MutualInformation(target=" the"))
+    assert chart.result is not None  # waits for it
     expected = mutual_information(trace, " the")
     np.testing.assert_allclose(unpack(chart.frame["mean"]), expected.mi.numpy(), rtol=1e-6)
     np.testing.assert_array_equal(unpack(chart.frame["layers"]), expected.layers)
