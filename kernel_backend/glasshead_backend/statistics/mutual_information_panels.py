@@ -24,7 +24,7 @@ _MOST_POINTS = 1000
 """Components that are drawn of two activations; a picture of more says no more."""
 
 _NOT_KEPT = (
-    " The activations of two places are not drawn: together they take more than 64 MB; take fewer "
+    "The activations of two places are not drawn: together they take more than 64 MB; take fewer "
     "places."
 )
 
@@ -86,7 +86,7 @@ def _against_distance(found: PairInformation, layer: int, there: list[int]) -> S
         points_x=found.distance[pair],
         points_y=found.pairs[there, at][row, pair],
         points_series=row,
-        words=_tests(found, words) + ("" if found.vectors else _NOT_KEPT),
+        words=" ".join(filter(None, [_tests(found, words), "" if found.vectors else _NOT_KEPT])),
     )
 
 
