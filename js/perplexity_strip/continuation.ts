@@ -42,7 +42,9 @@ export function createContinuation(host: Host<StripState>, shell: Shell): Contin
   };
   return {
     element,
-    update({ continued }) {
+    update(state) {
+      // A page that was saved before there was this has none.
+      const continued = state.continued ?? [];
       const last = continued.at(-1);
       const isNew = continued.length !== steps;
       steps = continued.length;
