@@ -20,6 +20,11 @@ def after_others(trace: Trace) -> Trace:
     return trace.lens.trace(f"Stubb saw the boat. {trace.text}")
 
 
+def gone_on(trace: Trace) -> Trace:
+    """Return the text as the model goes on from another word."""
+    return trace.continue_with(3, trace.top_k(3, 3)["id"].iloc[-1], max_new_tokens=12)
+
+
 STATES = [
     State(name="tokens", shown=of.short),
     State(name="hovered", shown=of.short, traits={"hovered": 3}, watched=("light",)),
@@ -104,6 +109,18 @@ STATES = [
         shown=of.short,
         traits={"reading": "distribution", "selected": [3], "sample_k": 10},
         width=420,
+    ),
+    State(
+        name="continued",
+        shown=lambda: gone_on(of.short()),
+        traits={"reading": "distribution", "selected": [3], "temperature": 1.4, "sample_p": 0.5},
+        set={"continued": [{"position": 3, "token": " sea"}]},
+    ),
+    State(
+        name="fixed-height",
+        shown=of.short,
+        traits={"reading": "layers", "selected": [3], "height": 420},
+        width=700,
     ),
     State(
         name="compared",

@@ -30,7 +30,7 @@ export interface Room {
 
 const DIRECT_FROM = 520;
 /** More lines than that are named in the legend: their ends would be a heap of names. */
-const DIRECT_MOST = 6;
+const DIRECT_MOST = 9;
 const MAX_STEP = 260;
 /** Room before the first and after the last layer. */
 const MAX_PAD = 28;

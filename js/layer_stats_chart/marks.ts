@@ -1,7 +1,14 @@
 /** Colours and marks: blocks differ in shape as well as in colour. */
 
 import { h, svg } from "../shared/dom";
-import { css, headColour, type Theme } from "../shared/palette";
+import {
+  css,
+  HEAD_COLOURS,
+  headColour,
+  headColours,
+  type Rgb,
+  type Theme,
+} from "../shared/palette";
 import type { Named } from "../shared/state";
 import type { Significance } from "./data";
 
@@ -42,8 +49,15 @@ export type Colours = (name: string) => string;
 /** What stands for all heads is ink: each colour belongs to a head. */
 export const INK: Colours = () => "var(--gh-ink)";
 
-/** A colour for each series, none repeated; beyond the palette ink, told apart by mark and name. */
+/**
+ * A colour for each series, none repeated; beyond the palette ink, told apart by mark and name.
+ * Where there are more than the palette has, and none is a block (one statistic with ever more
+ * bins, say), their order is a way between two colours that can be read as text, too.
+ */
 export function coloursOf(series: readonly Named[], theme: Theme): Colours {
+  if (series.length > HEAD_COLOURS && series.every(({ name }) => !(name in COLOUR_OF))) {
+    return onTheWay(series, theme);
+  }
   const taken = new Set<number>();
   const numbers = new Map<string, number>();
   for (const { name } of series) {
@@ -62,6 +76,16 @@ export function coloursOf(series: readonly Named[], theme: Theme): Colours {
     theme,
   );
   return (name) => css(colour(numbers.get(name) ?? 0));
+}
+
+function onTheWay(series: readonly Named[], theme: Theme): Colours {
+  const [, from, , to] = headColours([0, 1, 2, 3], theme);
+  const places = new Map(series.map(({ name }, i) => [name, i / (series.length - 1)]));
+  return (name) => {
+    const share = places.get(name) ?? 0;
+    const mixed = [0, 1, 2].map((i) => (from?.[i] ?? 0) * (1 - share) + (to?.[i] ?? 0) * share);
+    return css(mixed as unknown as Rgb);
+  };
 }
 
 /** A mark of radius r at (0, 0). */

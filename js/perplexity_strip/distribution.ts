@@ -1,8 +1,9 @@
 /** What could have stood where the pinned token stands, and what sampling would keep of it. */
 
-import { type Child, h, svg } from "../shared/dom";
+import { button, type Child, h, svg } from "../shared/dom";
 import type { Answer } from "../shared/host/host";
 import { formatCount, percent } from "../shared/numbers";
+import { roving } from "../shared/roving";
 import { quote, show } from "../shared/token_text";
 import { type Axis, axes, boxOf, chart, HEIGHT, logAxis, pathThrough } from "./log_chart";
 
@@ -186,28 +187,48 @@ export function massWords({ masses }: DistributionReading): string {
   return `The first ${parts.join(" · ")}`;
 }
 
-/** The first choices; what sampling cuts off is crossed by a line, and comes behind it. */
-export function wordRows(reading: DistributionReading): HTMLElement {
+/** The first choices, those struck out that sampling cuts off; a click goes on from one. */
+export function wordRows(
+  reading: DistributionReading,
+  onContinue: ((id: number) => void) | null,
+): HTMLElement {
   const row = (one: DistributionReading["tokens"][number], i: number): HTMLElement => {
     const isTrue = one.id === reading.true?.id;
-    const word = h("bdi", { class: "gh-strip-bar-text", attrs: { dir: "auto" } }, show(one.text));
+    const text = h("bdi", { class: "gh-strip-bar-text", attrs: { dir: "auto" } }, show(one.text));
     const classes = ["gh-strip-choice", isTrue ? "is-true" : "", one.kept ? "" : "is-cut"];
     return h(
       "li",
       { class: classes.filter(Boolean).join(" "), data: { id: one.id } },
       h("span", { class: "gh-strip-bar-rank" }, i + 1),
-      word,
+      onContinue ? continuing(one, text, onContinue) : text,
       h("span", { class: "gh-strip-bar-value" }, percent(one.probability)),
     );
   };
-  return h(
+  const list = h(
     "ol",
-    {
-      class: "gh-strip-choices",
-      attrs: { tabindex: 0 },
-      aria: { label: "The most probable tokens here" },
-    },
+    { class: "gh-strip-choices", aria: { label: "The most probable tokens here" } },
     ...reading.tokens.map(row),
+  );
+  if (onContinue) roving(list).refresh();
+  else list.tabIndex = 0; // it scrolls
+  const words = onContinue && h("p", { class: "gh-caption" }, "Click a word: the model goes on.");
+  return h("div", {}, words, list);
+}
+
+function continuing(
+  { id, text }: { id: number; text: string },
+  word: HTMLElement,
+  onContinue: (id: number) => void,
+): HTMLElement {
+  return button(
+    "gh-strip-word",
+    () => onContinue(id),
+    {
+      attrs: { title: "Put it here, and let the model go on" },
+      aria: { label: `Go on from ${quote(text)}` },
+      data: { action: "continue", id },
+    },
+    word,
   );
 }
 

@@ -11,6 +11,8 @@ export const HELP: readonly string[] = [
     "was. The perplexity of the whole text is that of its mean surprisal.",
   "Rank is the token’s place among all tokens of the vocabulary, 1 = none is more probable. " +
     "Entropy is how undecided the model was, whatever came then.",
+  "Layers and Distribution read the pinned token closely, under the text. Click a word of the " +
+    "distribution: it is put there, and the model goes on from it.",
   "A hatched token has no value, and its card says why. The numbers say how well this model " +
     "predicts, not whether the text is good or true.",
 ];

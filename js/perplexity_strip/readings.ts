@@ -9,6 +9,7 @@ import { formatCount } from "../shared/numbers";
 import { css, headColours } from "../shared/palette";
 import type { Shell } from "../shared/shell";
 import { slider } from "../shared/slider";
+import type { Continuation } from "./continuation";
 import type { StripData } from "./data";
 import {
   type DistributionRoom,
@@ -44,7 +45,11 @@ const NO_MODEL = "This page has no model to run: in a notebook it can be asked."
 /** What the slider for top-k steps through; 0 = all. */
 const KS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 0] as const;
 
-export function createReadings(host: Host<StripState>, shell: Shell): Readings {
+export function createReadings(
+  host: Host<StripState>,
+  shell: Shell,
+  continuation: Continuation,
+): Readings {
   const { signal } = shell;
   let data: StripData | null = null;
   const redraw = (): void => {
@@ -128,9 +133,10 @@ export function createReadings(host: Host<StripState>, shell: Shell): Readings {
     distribution.ask(args);
     const wide = width < 620 ? width : Math.max(260, width - 284);
     const room: DistributionRoom = { width: wide, byId, temperature };
+    const canContinue = continuation.can();
     shown(distribution.reply(args), (value) => [
       h("div", {}, distributionChart(value, room), ...distributionWords(value)),
-      wordRows(value),
+      wordRows(value, canContinue ? (id) => continuation.from(position, id) : null),
     ]);
   }
 

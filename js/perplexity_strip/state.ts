@@ -23,6 +23,8 @@ export interface StripState extends TraceState {
   by_id: boolean;
   /** What the trace is called that is compared with; "" = none. */
   compared: string;
+  /** What was put in place of other tokens to let the model go on, oldest first. */
+  continued: readonly { position: number; token: string }[];
   frame: MaybeFrame<StripFrame>;
 }
 

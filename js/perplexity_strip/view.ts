@@ -13,6 +13,7 @@ import { paintToken, type Tokens, type TokenText, tokenText } from "../shared/te
 import { TRACE_TRAITS, type View } from "../shared/view";
 import { createCard, type TokenCard } from "./card";
 import { comparedCount, comparedWords, differenceScale } from "./compare";
+import { type Continuation, createContinuation } from "./continuation";
 import { type StripData, sameText, stripData } from "./data";
 import { createGestures, type Gestures } from "./gestures";
 import { HELP } from "./help";
@@ -42,6 +43,7 @@ export class PerplexityStripView implements View<StripState> {
     sample_p: true,
     by_id: true,
     compared: true,
+    continued: true,
   } as const;
 
   readonly #host: Host<StripState>;
@@ -60,6 +62,7 @@ export class PerplexityStripView implements View<StripState> {
   readonly #questions;
   readonly #gestures: Gestures;
   readonly #readings: Readings;
+  readonly #continuation: Continuation;
   #data: StripData | null = null;
   #span: Span | null = null;
   #text: TokenText | null = null;
@@ -93,9 +96,10 @@ export class PerplexityStripView implements View<StripState> {
     controls.append(...(host.pane ? [] : [this.#layers.element]), this.#measures.element);
     const main = h("div", { class: "gh-strip-main" }, this.#texts, this.#profile.element);
     this.#strip = h("div", { class: "gh-strip" }, main, this.#card.element);
-    this.#readings = createReadings(host, this.#shell);
+    this.#continuation = createContinuation(host, this.#shell);
+    this.#readings = createReadings(host, this.#shell, this.#continuation);
     controls.append(this.#readings.choice);
-    body.append(this.#strip, this.#readings.panel);
+    body.append(this.#continuation.element, this.#strip, this.#readings.panel);
     this.#drawAll();
   }
 
@@ -134,6 +138,7 @@ export class PerplexityStripView implements View<StripState> {
     this.#layers.element.hidden = this.#data?.frame.source == null;
     const disabled = isFixed(this.#host, "layer");
     this.#layers.update({ layers: layerNumbers(state), layer: state.layer, disabled });
+    this.#continuation.update(state);
   }
 
   /** A new frame: its text, colours and marks. */

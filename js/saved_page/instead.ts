@@ -43,13 +43,8 @@ type Load = (element: string) => Promise<Uint8Array<ArrayBuffer>>;
 const PANES: readonly PaneName[] = ["lines", "matrix", "strip", "chart", "finder"];
 
 const NEEDS_KERNEL = new Set([
-  "pairs",
-  "span",
-  "retrace",
-  "written",
-  "layer_readings",
-  "distribution",
-  "scores",
+  ...["pairs", "span", "scores", "retrace", "written", "layer_readings", "distribution"],
+  ...["continue_with", "step_back"],
 ]);
 
 export class SavedPage implements InsteadOfKernel {

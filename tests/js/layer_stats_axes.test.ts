@@ -3,6 +3,7 @@ import { chartData, runs } from "../../js/layer_stats_chart/data";
 import { coloursOf } from "../../js/layer_stats_chart/marks";
 import { allowsLog, formatValue, linearScale, valueScale } from "../../js/layer_stats_chart/scales";
 import type { ChartFrame } from "../../js/layer_stats_chart/state";
+import { luminance, type Rgb } from "../../js/shared/palette";
 import {
   chartFrame,
   count,
@@ -247,13 +248,37 @@ test("six series have colours of their own, further ones ink, and a block the sa
   expect(coloursOf(named("mlp"), "light")("mlp")).toBe(colours("mlp"));
 });
 
+test("lines of one statistic with ever more bins are told apart, and named at their ends", () => {
+  const series = [10, 15, 20, 25, 30, 35, 40, 45, 50].map((n) => ({
+    name: `bins ${n}`,
+    label: `${n} bins`,
+  }));
+  for (const theme of ["light", "dark"] as const) {
+    const colours = series.map(({ name }) => coloursOf(series, theme)(name));
+    expect(new Set(colours).size).toBe(9);
+    const paper = luminance(theme === "light" ? [255, 255, 255] : [17, 17, 17]);
+    for (const colour of colours) {
+      const own = luminance((colour.match(/[\d.]+/g) ?? []).map(Number) as unknown as Rgb);
+      const [low = 0, high = 0] = [own, paper].sort((a, b) => a - b);
+      expect((high + 0.05) / (low + 0.05)).toBeGreaterThanOrEqual(4.5);
+    }
+  }
+  const mean = rows(...series.map((_, i) => [i, i, i, i]));
+  const nothing = rows(...series.map(() => [NONE, NONE, NONE, NONE]));
+  const { el } = mountChart({
+    frame: lineFrame([], { series, mean, low: nothing, high: nothing }),
+  });
+  const labels = [...el.querySelectorAll(".gh-chart-label")];
+  expect(labels.map(({ textContent }) => textContent)).toEqual(series.map(({ label }) => label));
+});
+
 test("more lines than can be named at their ends are named in the legend", () => {
-  const series = Array.from({ length: 8 }, (_, i) => ({ name: `s${i}`, label: `line ${i}` }));
+  const series = Array.from({ length: 12 }, (_, i) => ({ name: `s${i}`, label: `line ${i}` }));
   const all = rows(...series.map((_, i) => [i, i, i, i]));
   const nothing = rows(...series.map(() => [NONE, NONE, NONE, NONE]));
   const { el } = mountChart({
     frame: lineFrame([], { series, mean: all, low: nothing, high: nothing }),
   });
   expect(count(el, ".gh-chart-label")).toBe(0);
-  expect(find(el, ".gh-legend").textContent).toContain("line 7");
+  expect(find(el, ".gh-legend").textContent).toContain("line 11");
 });

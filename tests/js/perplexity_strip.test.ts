@@ -85,6 +85,7 @@ function mount(more: Partial<StripState> = {}, answer?: (asked: Asked) => never)
     sample_p: 1,
     by_id: false,
     compared: "",
+    continued: [],
     frame: stripFrame(),
     ...more,
   };
@@ -398,6 +399,81 @@ test("an encoder says in words that it predicts no next token", () => {
   expect(el.querySelector(".is-unscored")).toBeNull();
   expect(find(el, ".gh-strip-card").textContent).not.toContain("100 %");
 });
+
+describe("going on from a word of the distribution", () => {
+  const reading = { reading: "distribution", selected: [3] } as const;
+  const open = (more: Partial<StripState> = {}) =>
+    mount({ ...reading, selected: [3], ...more }, ((asked: Asked) =>
+      asked.question === "distribution" ? distribution() : answers()) as never);
+  const words = (el: HTMLElement): HTMLButtonElement[] => [
+    ...el.querySelectorAll<HTMLButtonElement>('[data-action="continue"]'),
+  ];
+
+  test("a click on a word asks for it to be put there, and the arrows reach all", async () => {
+    const { host, el } = open();
+    await settle();
+    expect(words(el).map((word) => word.textContent)).toEqual([
+      "·sea",
+      HOSTILE.replaceAll(" ", "·"),
+    ]);
+    expect(el.querySelector("img")).toBeNull();
+    expect(words(el).map((word) => word.tabIndex)).toEqual([0, -1]);
+    words(el)[0]?.focus();
+    press(words(el)[0] as HTMLElement, "ArrowDown");
+    expect(document.activeElement).toBe(words(el)[1]);
+    words(el)[1]?.click();
+    expect(host.asked.at(-1)).toEqual({
+      question: "continue_with",
+      args: { position: 3, token: 9 },
+    });
+  });
+
+  test("what was put where is said above the text, and a click leads back", () => {
+    const { host, el } = open();
+    const bar = find(el, ".gh-strip-continued");
+    expect(bar.hidden).toBe(true);
+    host.set({ continued: [{ position: 3, token: " sea" }] });
+    expect(bar.hidden).toBe(false);
+    expect(bar.textContent).toMatch(/goes on from .*sea.* at token 3\./);
+    host.set({
+      continued: [
+        { position: 3, token: " sea" },
+        { position: 7, token: HOSTILE },
+      ],
+    });
+    expect(bar.textContent).toContain("at token 7, the second time.");
+    find(bar, "button").click();
+    expect(host.asked.at(-1)).toEqual({ question: "step_back", args: {} });
+  });
+
+  test("without a kernel, or a model that writes, the words are words", async () => {
+    const { host, el } = open();
+    host.set({ continued: [{ position: 3, token: " sea" }] });
+    await settle();
+    host.turn("no kernel");
+    host.view?.update({});
+    expect(find(el, '[data-action="step-back"]').getAttribute("aria-disabled")).toBe("true");
+    expect(words(el)).toEqual([]);
+    expect(el.querySelectorAll(".gh-strip-choice")).toHaveLength(2);
+    const encoder = open({ scene: { ...common(selfAxes(TEXTS)).scene, family: "encoder" } });
+    await settle();
+    expect(encoder.el.querySelectorAll(".gh-strip-choice")).toHaveLength(2);
+    expect(words(encoder.el)).toEqual([]);
+  });
+});
+
+function distribution() {
+  const result = {
+    ...{ true: null, n_vocabulary: 10, n_kept: 10, kept_mass: 1, entropy: 1 },
+    ...{ masses: [[1, 0.6]], tokens: [" sea", HOSTILE], per_bin: 1 },
+  };
+  const arrays = {
+    ...{ ids: integers([4, 9]), probability: floats([0.6, 0.2]), kept: integers([1, 1]) },
+    ...{ curve_rank: integers([1, 2]), curve: floats([0.6, 0.2]), plain: floats([0.6, 0.2]) },
+    ...{ by_id: floats([0.6, 0.2]), kept_by_id: integers([1, 1]) },
+  };
+  return { result, arrays };
+}
 
 describe("the scale", () => {
   const values = Float32Array.from({ length: 101 }, (_, i) => i);

@@ -24,10 +24,9 @@ from glasshead.prompt import prompt_of, trace_again
 from glasshead.trace_view import require_trace
 from glasshead.values import required
 from glasshead.view import View, bundle, require_names
-from glasshead_backend import Cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
 
@@ -116,7 +115,7 @@ class Explorer(_Carrier):
 
     def __init__(self, trace: Trace, **state: Any) -> None:
         self._views: dict[str, Any] = {}
-        self._drawing, self._tracing = LongWork(self._tell), LongWork(self._tell)
+        self._drawing = LongWork(self._tell)
         require_trace(type(self), trace)
         require_names(type(self), state)
         state = {name: self._required(name, value) for name, value in state.items()}
@@ -237,8 +236,7 @@ class Explorer(_Carrier):
     def close(self) -> None:
         """Close the explorer and its panes."""
         super().close()
-        for work in (self._drawing, self._tracing):
-            work.end()
+        self._drawing.end()
         for view in self.views:
             view.close()
 
@@ -386,25 +384,7 @@ class Explorer(_Carrier):
     def retrace(self, text: str, target: str | None = None) -> Answer:
         """Trace another text with the same model, beside the kernel's own thread."""
         trace = self.trace
-
-        def work(is_wanted: Callable[[], bool]) -> None:
-            self._say("tracing the text", is_wanted)
-            try:
-                other = trace_again(trace, text, target)
-            except Cancelled:
-                raise
-            except Exception as error:  # noqa: BLE001  whatever it was, the last picture stays
-                with self._lock:
-                    self._say("", is_wanted)
-                    if is_wanted():
-                        self.error = str(error) or type(error).__name__
-                return
-            with self._lock:
-                self._say("", is_wanted)
-                if is_wanted():
-                    self._show(other)
-
-        self._tracing.start(work)
+        self._trace_anew("tracing the text", lambda: trace_again(trace, text, target))
         return {}, {}
 
     @question
@@ -413,6 +393,10 @@ class Explorer(_Carrier):
         with self._lock:
             self.draw()
         return {}, {}
+
+    def trace_anew(self, words: str, make: Callable[[], Trace], pinned: Sequence[int]) -> None:
+        """Show another trace in all panes, made beside the kernel's own thread."""
+        self._trace_anew(words, make, pinned)
 
     def send_for(self, pane: Any, content: Any) -> None:
         """Send the page a message that is for a pane."""

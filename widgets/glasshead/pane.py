@@ -13,7 +13,7 @@ from glasshead.map_view import MapView
 from glasshead.trace_view import TraceView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from glasshead.trace_view import Picture
     from glasshead_backend import Trace
@@ -33,6 +33,9 @@ class Draws(Protocol):
 
     def draw(self) -> None:
         """Draw what is due, where it is shown."""
+
+    def trace_anew(self, words: str, make: Callable[[], Trace], pinned: Sequence[int]) -> None:
+        """Show another trace in all panes, made beside the kernel's own thread."""
 
     def send_for(self, pane: Any, content: Any) -> None:
         """Send the page a message that is for a pane."""
@@ -127,6 +130,12 @@ class Pane(TraceView):
 
     def _show_first(self) -> None:
         """Draw nothing yet: the explorer says when."""
+
+    def _trace_anew(
+        self, words: str, make: Callable[[], Trace], pinned: Sequence[int] = ()
+    ) -> None:
+        # The trace is the explorer's.
+        self._draws.trace_anew(words, make, pinned)
 
     def _refresh(self) -> None:
         with self._lock:

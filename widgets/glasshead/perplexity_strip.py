@@ -123,6 +123,7 @@ class PerplexityStrip(StripReadings):
         return name
 
     def _on_trace(self) -> None:
+        super()._on_trace()
         if self._other is None:
             return
         try:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import traitlets
 
+from glasshead.continuing import Continuing
 from glasshead.messages import question
-from glasshead.trace_view import TraceView
 from glasshead_backend.frames.readings import distribution_reading, layers_reading
 
 if TYPE_CHECKING:
     from glasshead.messages import Answer
 
 
-class StripReadings(TraceView):
+class StripReadings(Continuing):
     """The panel under the text, and the questions that it asks of the pinned token.
 
     Parameters

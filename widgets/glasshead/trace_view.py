@@ -15,7 +15,7 @@ from glasshead_backend.frames import axes, scene
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sized
+    from collections.abc import Callable, Sequence, Sized
 
     from glasshead_backend import Step
 
@@ -109,7 +109,7 @@ class TraceView(View):
     def __init__(self, trace: Trace, **state: Any) -> None:
         require_trace(type(self), trace, attention=self._needs_attention)
         self._trace: Trace | None = trace
-        self._long_work = LongWork(self._tell)
+        self._long_work, self._tracing = LongWork(self._tell), LongWork(self._tell)
         self._picture: Picture | None = None
         self._failure: Exception | None = None
         self._tried: tuple[Any, ...] | None = None
@@ -146,18 +146,23 @@ class TraceView(View):
         require_trace(type(self), trace, attention=self._needs_attention)
         with self._lock:
             self.trace  # noqa: B018  a closed view says so
-            self._long_work.end()
+            self._end_work()
             self._show(trace)
 
     def close(self) -> None:
         """Close the view and let go of its trace."""
         super().close()
         if hasattr(self, "_trace"):  # a constructor that raised may have none
-            self._long_work.end()
+            self._end_work()
             self._trace = None
 
     def _finish(self) -> None:
-        self._long_work.join()
+        for work in (self._tracing, self._long_work):
+            work.join()
+
+    def _end_work(self) -> None:
+        for work in (self._tracing, self._long_work):
+            work.end()
 
     # ---- for subclasses -----------------------------------------------------------------------
 
@@ -187,8 +192,51 @@ class TraceView(View):
     def _tell(self, step: Step) -> None:
         """Say how far the work is."""
         with self._lock:
-            if self._long_work.is_running:
+            if self._long_work.is_running or self._tracing.is_running:
                 self.busy = str(step)
+
+    def _say(self, words: str, is_wanted: Callable[[], bool]) -> None:
+        """Say what is done beside the pictures, if that is still wanted."""
+        with self._lock:
+            if is_wanted():
+                self.busy = words
+
+    def _trace_anew(
+        self, words: str, make: Callable[[], Trace], pinned: Sequence[int] = ()
+    ) -> None:
+        """Show another trace, made beside the kernel's own thread; till then the last one stays.
+
+        Parameters
+        ----------
+        words : str
+            What is being done.
+        make : callable
+            Returns the trace.
+        pinned : sequence of int
+            Positions that are selected then.
+        """
+
+        def work(is_wanted: Callable[[], bool]) -> None:
+            try:
+                other = make()
+            except Cancelled:
+                raise
+            except Exception as error:  # noqa: BLE001  whatever it was, the last picture stays
+                with self._lock:
+                    self._say("", is_wanted)
+                    if is_wanted():
+                        self.error = str(error) or type(error).__name__
+                return
+            with self._lock, self.hold_sync():
+                self._say("", is_wanted)
+                if is_wanted():
+                    self._show(other)
+                    if pinned:
+                        self.selected = list(pinned)
+
+        self._tracing.end()
+        self._say(words, lambda: True)
+        self._tracing.start(work)
 
     def _on_picture(self) -> None:
         """Bring what stands beside the picture in line with it: it was drawn, or gone back to."""
@@ -319,9 +367,9 @@ class TraceView(View):
     def cancel(self) -> None:
         """End what is being computed, and go back to the state that the picture shows."""
         with self._lock:
-            if not self._long_work.is_running:
+            if not (self._long_work.is_running or self._tracing.is_running):
                 return
-            self._long_work.end()
+            self._end_work()
             self.busy = ""
             if self._picture is not None:
                 self._go_back(self._picture)

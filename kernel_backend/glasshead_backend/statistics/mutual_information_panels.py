@@ -23,6 +23,11 @@ _FEWEST_FOR_MATRIX = 3
 _MOST_POINTS = 1000
 """Components that are drawn of two activations; a picture of more says no more."""
 
+_NOT_KEPT = (
+    "The activations of two places are not drawn: together they take more than 64 MB; take fewer "
+    "places."
+)
+
 
 def pair_panels(
     found: PairInformation, layer: int, chosen: tuple[int, int] | None = None
@@ -81,8 +86,12 @@ def _against_distance(found: PairInformation, layer: int, there: list[int]) -> S
         points_x=found.distance[pair],
         points_y=found.pairs[there, at][row, pair],
         points_series=row,
-        words="; ".join(words) + " (p not adjusted)." if words else too_few(found),
+        words=" ".join(filter(None, [_tests(found, words), "" if found.vectors else _NOT_KEPT])),
     )
+
+
+def _tests(found: PairInformation, words: list[str]) -> str:
+    return "; ".join(words) + " (p not adjusted)." if words else too_few(found)
 
 
 def _strongest(found: PairInformation, at: int) -> tuple[int, int]:
