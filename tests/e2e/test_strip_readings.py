@@ -85,20 +85,17 @@ def own_logs(model: Any, text: str = TEXT) -> np.ndarray:
 def layer_logs(model: Any, position: int) -> np.ndarray:
     """What the model's own last norm and head make of each block's output."""
     outputs: list[torch.Tensor] = []
-    hooks = [
-        block.register_forward_hook(lambda _, __, out: outputs.append(_hidden(out)))
-        for block in model.model.layers
-    ]
+
+    def keep(_module: Any, _given: Any, output: Any) -> None:
+        outputs.append(output[0] if isinstance(output, tuple) else output)
+
+    hooks = [block.register_forward_hook(keep) for block in model.model.layers]
     with torch.no_grad():
         model(torch.tensor([ids_of(TEXT)]))
         logits = [model.lm_head(model.model.norm(out))[0, position - 1] for out in outputs]
     for hook in hooks:
         hook.remove()
     return log_softmax(torch.stack(logits).numpy(), axis=-1)
-
-
-def _hidden(output: Any) -> torch.Tensor:
-    return output[0] if isinstance(output, tuple) else output
 
 
 def share(words: str) -> float:
