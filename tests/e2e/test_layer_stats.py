@@ -100,7 +100,8 @@ def test_mutual_information_of_a_word_and_other_bins(notebook: Notebook, chart: 
     assert notebook.kernel_eval("chart.metric.name") == "norm"
     fill_in(chart, "target", " the")
     expect(chart).to_have_attribute("data-metric", "mutual_information")
-    expect(chart.locator('[data-panel="scatter"]')).to_have_count(1)
+    # Information by distance, and the first two places in both blocks.
+    expect(chart.locator('[data-panel="scatter"]')).to_have_count(3)
     before = notebook.kernel_eval("chart.to_frame().mi.sum()")
     fill_in(chart, "bins", "8")
     notebook.wait_for_kernel("[chart.metric.bins, chart.metric.target]", [8, " the"])
@@ -143,7 +144,7 @@ def test_permutations_show_their_null_and_what_was_observed(
     chart = decoder_chart
     expect(chart.locator(".gh-chart-null")).to_have_count(1)
     expect(chart.locator(".gh-legend")).to_contain_text("shuffled labels")
-    panel = chart.locator('[data-panel="histogram"]').last
+    panel = chart.locator('[data-panel="histogram"]').nth(1)
     p = notebook.kernel_eval("f'{float(decoder.result.p[0]):.3g}'")
     expect(panel.locator(".gh-panel-words")).to_contain_text(f"p = {p}")
     expect(panel.locator(".gh-panel-mark")).to_have_count(1)

@@ -204,6 +204,7 @@ def test_the_statistics_of_the_decoder_are_shown_and_linked(quickstart: Notebook
     chart = view(quickstart.cell_output("decoder-stats"), CHART)
     expect(chart).to_have_attribute("data-metric", "prediction_divergence")
     expect(chart.locator(".gh-chart-null")).to_have_count(1)
-    expect(chart.locator('[data-panel="histogram"]')).to_have_count(2)
+    # Norms of the two groups, the permutations, lengths of tokens.
+    expect(chart.locator('[data-panel="histogram"]')).to_have_count(3)
     chart.locator('[data-layer="0"]').click()
     quickstart.wait_for_kernel("view.lines.layer", 0)

@@ -27,7 +27,9 @@ export function canvasMark(canvas: HTMLCanvasElement, box: Box): SVGElement | nu
   const known = DRAWN.get(canvas);
   const lines = known?.vectors?.(known.draw, width, height);
   if (lines) {
-    lines.setAttribute("transform", `translate(${box.left} ${box.top})`);
+    // On the page a canvas lies on whole pixels, wherever its box begins.
+    const [x, y] = [Math.round(box.left), Math.round(box.top)];
+    lines.setAttribute("transform", `translate(${x} ${y})`);
     return lines;
   }
   const url = known ? redrawn(known.draw, width, height) : dataUrl(canvas);

@@ -96,7 +96,9 @@ def comparison_chart(found: PairInformation, target: Target, of: str) -> LayerCh
         null=None
         if bool(tested.statistic.isnan().all())
         else Null(-even, torch.zeros_like(even), even, "95 % of such values where nothing differs"),
-        test=Test(marks[None].int(), _words(found, "they differ", f"{how}, {_pairs(found)} each")),
+        test=None
+        if bool(tested.p.isnan().all())
+        else Test(marks[None].int(), _words(found, "they differ", f"{how}, {_pairs(found)} each")),
         help=_HELP,
         note=_note(found) or _no_z(found, of),
     )
