@@ -1,8 +1,8 @@
 """What scoring a text costs beside a plain forward and cross entropy on its full logits.
 
 Run with ``python benchmarks/prediction.py [tokens]`` (default 2,048). The model has SmolLM2's
-vocabulary (49,152) and shape, with random weights and fewer layers (``--layers``, default 6: fewer
-make the share of scoring larger). Times are CPU seconds, medians of runs that alternate; memory is
+vocabulary (49,152) and shape, with random weights (``--layers``, default its 30: fewer make the
+share of scoring larger). Times are CPU seconds, medians of runs that alternate; memory is
 the peak of a process of its own above what it took when the model had run over a few tokens
 (Linux).
 """
@@ -74,7 +74,7 @@ def main() -> None:
     """Measure, and say how it compares with the bars."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tokens", nargs="?", type=int, default=2048)
-    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--layers", type=int, default=30)
     parser.add_argument("--peak", choices=["plain", "score"], help=argparse.SUPPRESS)
     asked = parser.parse_args()
     lens = Lens(build(asked.layers, asked.tokens), Lens.demo("decoder").tokenizer)
