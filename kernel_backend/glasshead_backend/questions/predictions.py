@@ -306,14 +306,14 @@ def predicting_row(run: Run, position: int, *, after_last: bool = False) -> int:
     ValueError
         Where nothing predicts; the message says why.
     """
-    found = predictions(run)
-    n_tokens, shift = len(found.tokens), run.shift
+    n_tokens, shift = len(predictions(run).tokens), run.shift
     if after_last and run.scores is not None and whole(position, "position") == n_tokens:
         return _row_after_last(run)
     position = checked_positions([position], n_tokens)[0]
-    _require_kept(run)
-    if run.logits is None or position < shift:
-        raise ValueError(f"There is no prediction at position {position}. {found.reason}")
+    nothing = f"There is no prediction at position {position}."
+    _logits_kept(run, nothing)
+    if position < shift:
+        raise ValueError(f"{nothing} {predictions(run).reason}")
     return position - shift
 
 
@@ -322,14 +322,17 @@ def top_k(run: Run, position: int, k: int) -> pd.DataFrame:
     return _most_probable(run, predicting_row(run, position, after_last=True), k)
 
 
-def _require_kept(run: Run) -> None:
-    """Refuse questions about the logits of a text that was scored, where they took too much."""
-    if run.logits is None and run.scores is not None:
-        raise ValueError(
-            f"The logits of this text were not kept: {run.subject.name} changes them behind its "
-            "unembedding, so all of them would have to be held. Score a shorter text, or allow "
-            "more with lens.memory_budget."
-        )
+def _logits_kept(run: Run, nothing: str) -> NextTokenLogits:
+    """Return the logits of a run; where there are none, say why, behind `nothing`."""
+    if run.logits is not None:
+        return run.logits
+    if run.scores is None:
+        raise ValueError(f"{nothing} {predictions(run).reason}")
+    raise ValueError(
+        f"The logits of this text were not kept: {run.subject.name} changes them behind its "
+        "unembedding, so all of them would have to be held. Score a shorter text, or allow more "
+        "with lens.memory_budget."
+    )
 
 
 def next_token(run: Run, k: int) -> pd.DataFrame:
@@ -338,10 +341,8 @@ def next_token(run: Run, k: int) -> pd.DataFrame:
 
 
 def _row_after_last(run: Run) -> int:
+    _logits_kept(run, "There is no next token.")
     found = predictions(run)
-    _require_kept(run)
-    if run.logits is None:
-        raise ValueError(f"There is no next token. {found.reason}")
     if run.masked:
         raise ValueError(
             f"There is no next token: {run.subject.name} is an encoder. top_k(position) has what "
@@ -377,20 +378,17 @@ def logits(
     run: Run, positions: SupportsIndex | Iterable[SupportsIndex] | None = None
 ) -> Float[Tensor, "position vocabulary"]:
     """Return what the model puts out at some positions; see :meth:`Trace.logits`."""
-    reason = predictions(run).reason
-    _require_kept(run)
-    if run.logits is None:
-        raise ValueError(f"There are no logits. {reason}")
+    kept = _logits_kept(run, "There are no logits.")
     rows = checked_positions(
         positions if positions is None else several(positions, "position"),
         len(run.sides.all[-1].tokens),
     )
-    row_bytes = torch.float32.itemsize * run.logits.n_vocabulary
-    allowed = budget_on(run.logits.device, run.subject.memory_budget)
+    row_bytes = torch.float32.itemsize * kept.n_vocabulary
+    allowed = budget_on(kept.device, run.subject.memory_budget)
     require_room(
         len(rows) * row_bytes,
         allowed,
-        f"The logits of {len(rows):,} positions x {run.logits.n_vocabulary:,} tokens: that",
+        f"The logits of {len(rows):,} positions x {kept.n_vocabulary:,} tokens: that",
         [f"{allowed // row_bytes:,} positions would fit (positions=)."],
     )
     with _logits_of(run) as held:

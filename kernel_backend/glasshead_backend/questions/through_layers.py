@@ -94,8 +94,8 @@ def flow(
 
 def _self_kind(run: Run, kind: Kind | None) -> Kind:
     """Kind of attention within one text; "encoder" where there are two and none is named."""
-    kind = (run.kinds or (None,))[0] if kind is None else kind
-    kind = run.kind(kind)
+    first = run.kinds[:1]
+    kind = run.kind(first[0] if first and kind is None else kind)
     if kind == "cross":
         raise ValueError(
             "Cross attention leads from one text to another: it cannot be followed through the "

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
-from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from glasshead_backend.running.hooks import first_tensor, here
 
@@ -35,6 +34,11 @@ def unembedding_of(model: Any) -> nn.Module | None:
 
 def fills_masks(model: Any) -> bool:
     """Whether a model was made to say what stands at a masked place."""
+    # The list of all models is loaded where it is needed, not with the package.
+    from transformers.models.auto.modeling_auto import (  # noqa: PLC0415
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
     made_for_it = set(MODEL_FOR_MASKED_LM_MAPPING_NAMES.values())
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     return any(one.__name__ in made_for_it for one in type(inner).__mro__)

@@ -6,7 +6,6 @@ once, in a copy of the text of its own, and predicted from all others on both si
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -46,7 +45,7 @@ def score_masked(subject: Subject, sides: Sides) -> Run:
     places = torch.arange(n_tokens, device=inputs["input_ids"].device)
     parts: list[NextTokenLogits] = []
     scores: list[Tensor] = []
-    with scored_run(subject, sides) as finish:
+    with scored_run(subject, sides, masked=True) as finish:
         chunks = places.split(max(1, _TOKENS_AT_ONCE // n_tokens))
         for chunk in steps(chunks, "masking one token after the other", len(chunks)):
             copies = {name: row.repeat(len(chunk), 1) for name, row in inputs.items()}
@@ -58,7 +57,7 @@ def score_masked(subject: Subject, sides: Sides) -> Run:
         special = torch.tensor([token.special for token in text.tokens])
         found = torch.cat(scores, dim=1)
         found = found.masked_fill(special.to(found.device), torch.nan)
-        return replace(finish(joined(parts), found), masked=True)
+        return finish(joined(parts), found)
 
 
 def _mask_token(subject: Subject) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def scored_run(
-    subject: Subject, sides: Sides
+    subject: Subject, sides: Sides, *, masked: bool = False
 ) -> Generator[Callable[[NextTokenLogits | None, Tensor], Run], None, None]:
     """Hold the model while a text is scored; yields what makes a run of logits and scores.
 
@@ -55,6 +55,7 @@ def scored_run(
                 norms={},
                 inputs={},
                 autocast=autocast_now(device_of(model)),
+                masked=masked,
             )
 
         yield finish
