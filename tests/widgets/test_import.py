@@ -8,7 +8,10 @@ import sys
 import glasshead
 from glasshead_backend import statistics
 
-LARGE = ("pandas", "scipy", "sklearn", "transformers.modeling_utils")
+LARGE = (
+    *("pandas", "scipy", "sklearn"),
+    *("transformers.modeling_utils", "transformers.models.auto.modeling_auto"),
+)
 CODE = f"""
 import sys
 import torch, transformers
