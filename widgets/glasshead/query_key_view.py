@@ -71,11 +71,10 @@ class QueryKeyView(TraceView):
     _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "layer", "heads", "query")
     _label_traits: ClassVar[tuple[str, ...]] = ("kind",)
 
+    page_parts: ClassVar[frozenset[str]] = frozenset({"query_key"})
+
     def __init__(self, trace: Trace, **state: Any) -> None:
         self._pinned_before: dict[str, set[int]] = {}
-        state.setdefault("heads", [0])
-        # The last row, where none is named: known once the kind is.
-        state.setdefault("query", -1)
         super().__init__(trace, **state)
         self._note_pins()
 
@@ -86,7 +85,7 @@ class QueryKeyView(TraceView):
         ``capped`` and ``bias`` where the model has such, ``score`` (minus infinity: hidden) and
         ``weight``. The products themselves: ``trace.query_key(...).products``.
         """
-        return shown_query_key(self.trace, self._selection, self.query).to_frame()
+        return shown_query_key(self.trace, self.shown, self.query).to_frame()
 
     def in_words(self) -> list[str]:
         """Return the keys with the largest weights, and what makes their scores."""
@@ -101,18 +100,18 @@ class QueryKeyView(TraceView):
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""
-        asked = self._selection
+        asked = self.shown
         named = asking(self.trace, "query_key", asked)
         layer = f"trace.query_key({asked.layer}"
         return named.replace(layer, f"{layer}, {self.query}", 1)
 
     @property
-    def _selection(self) -> Selection:
+    def shown(self) -> Selection:
         """What is shown; its rows and columns are always tokens."""
         return Selection(self._kind, self.layer, tuple(self.heads))
 
     def _make_frame(self) -> dict[str, Any]:
-        return query_key_frame(self.trace, self._selection, self.query)
+        return query_key_frame(self.trace, self.shown, self.query)
 
     def _make_axes(self) -> dict[str, Any]:
         return axes(self.trace, self._kind, "token")
@@ -162,6 +161,14 @@ class QueryKeyView(TraceView):
         of_source = run_of(self.trace).side(side, self._kind).name == "source"
         return "selected_source" if of_source else "selected"
 
+    @traitlets.default("heads")
+    def _first_head(self) -> list[int]:
+        return [0]
+
+    @traitlets.default("query")
+    def _last_row(self) -> int:
+        return len(self._tokens("query")) - 1
+
     # ---- validation ------------------------------------------------------------------------------
 
     @traitlets.validate("query", "key")
@@ -185,11 +192,11 @@ class QueryKeyView(TraceView):
         n_keys = len(self._tokens("key"))
         if not 0 <= start < stop <= n_keys:
             raise ValueError(f"keys {start} to {stop} are no part of 0 to {n_keys}.")
-        result, arrays = products_of(self.trace, self._selection, self.query, range(start, stop))
+        result, arrays = products_of(self.trace, self.shown, self.query, range(start, stop))
         return {**result, "start": start, "stop": stop}, arrays
 
     @question
     def chosen_products(self, keys: list[int]) -> Answer:
         """Return the products with some keys, at most 256 of them, and their vectors."""
-        result, arrays = products_of(self.trace, self._selection, self.query, keys)
+        result, arrays = products_of(self.trace, self.shown, self.query, keys)
         return {**result, "keys": keys}, arrays

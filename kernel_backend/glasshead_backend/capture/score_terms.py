@@ -149,7 +149,7 @@ def score_terms(scored: Scored, heads: Sequence[int], row: int) -> ScoreTerms:
     query = of_heads(call.query, list(heads))[0, :, rows[0]].to(call.dtype)
     dot = _dots(call, query, heads, keys)
     cap = call.softcap
-    bias, words = _added(call, heads, rows[0], keys, hidden)
+    bias, words = _bias_of(scored, heads, row, hidden)
     sink = call.sinks
     return ScoreTerms(
         query=query,
@@ -174,7 +174,7 @@ def keys_of(
         index = slice(first + keys.start, first + keys.stop)
     else:
         index = torch.as_tensor([first + key for key in keys], device=call.device)
-    return call.key[0, :, index][_groups(call, heads)].to(call.dtype)
+    return call.key[0, :, index][key_heads(call, heads)].to(call.dtype)
 
 
 def spread_of_keys(
@@ -195,7 +195,7 @@ def spread_of_keys(
     return Spread(total / n_visible, largest)
 
 
-def _groups(call: CapturedCall, heads: Sequence[int]) -> list[int]:
+def key_heads(call: CapturedCall, heads: Sequence[int]) -> list[int]:
     """Return the key head of every query head."""
     per_group = call.n_heads // call.key.shape[1]
     return [head // per_group for head in heads]
@@ -207,7 +207,7 @@ def _dots(
     """Scaled dot products with all keys; those that heads share are never repeated."""
     query = query * call.scaling
     found = query.new_empty(len(heads), len(keys))
-    groups = torch.tensor(_groups(call, heads))
+    groups = torch.tensor(key_heads(call, heads))
     for group in groups.unique().tolist():
         of_group = groups == group
         key = call.key[0, group, keys.start : keys.stop].to(call.dtype)
@@ -215,32 +215,40 @@ def _dots(
     return found
 
 
-def _added(
-    call: CapturedCall,
-    heads: Sequence[int],
-    row: int,
-    keys: range,
-    hidden: Bool[Tensor, "head key"],
-) -> tuple[Float[Tensor, "head key"] | None, str]:
-    """Return what a row's scores have beside their products, and what that is in words."""
-    some = slice(keys.start, keys.stop)
-    parts: list[Tensor] = []
-    names: list[str] = []
+def added(
+    scored: Scored, heads: Sequence[int], rows: Sequence[int]
+) -> tuple[Float[Tensor, "head query key"] | None, str]:
+    """Return what some rows' scores have beside their products, and what that is in words.
+
+    Where a key is hidden it has no meaning.
+    """
+    call, some = scored.call, slice(scored.keys.start, scored.keys.stop)
+    rows = [scored.first_query + row for row in rows]
+    parts: dict[str, Tensor] = {}
     bias = call.options.get("position_bias")
     if bias is not None and _is_any(bias):
-        added = option_rows(call, bias, [row], call.n_keys)
-        added = added[:, list(heads)] if added.shape[1] > 1 else added
-        parts.append(added[0, :, 0, some].to(call.dtype))
-        names.append("position bias")
-    if _mask_adds(call, heads, row):
-        parts.append(mask_rows(call, heads, [row])[0, :, 0, some].to(call.dtype))
-        names.append("mask")
+        of_rows = option_rows(call, bias, rows, call.n_keys)
+        parts["position bias"] = of_rows[:, list(heads)] if of_rows.shape[1] > 1 else of_rows
+    if _mask_adds(call, heads, rows):
+        parts["mask"] = mask_rows(call, heads, rows)
     if not parts:
         return None, ""
+    shape = len(heads), len(rows), len(scored.keys)
+    whole = torch.zeros(shape, dtype=call.dtype, device=call.device)
+    for part in parts.values():
+        whole += part[0, ..., some].to(call.dtype)
+    return whole, " and ".join(parts)
+
+
+def _bias_of(
+    scored: Scored, heads: Sequence[int], row: int, hidden: Bool[Tensor, "head key"]
+) -> tuple[Float[Tensor, "head key"] | None, str]:
+    bias, words = added(scored, heads, [row])
+    if bias is None:
+        return None, ""
     # By what hides a key nothing is added: it is not there.
-    whole = torch.stack([part.expand(hidden.shape) for part in parts]).sum(dim=0)
-    whole = whole.masked_fill(hidden, 0.0)
-    return whole, "ALiBi" if _is_straight(whole, hidden) else " and ".join(names)
+    bias = bias[:, 0].masked_fill(hidden, 0.0)
+    return bias, "ALiBi" if _is_straight(bias, hidden) else words
 
 
 def _is_any(bias: Tensor | RelativeBias) -> bool:
@@ -248,12 +256,12 @@ def _is_any(bias: Tensor | RelativeBias) -> bool:
     return bool((bias.by_distance if isinstance(bias, RelativeBias) else bias).any())
 
 
-def _mask_adds(call: CapturedCall, heads: Sequence[int], row: int) -> bool:
-    """Whether a mask does more than to hide keys; by the row asked for, the middle and the last."""
+def _mask_adds(call: CapturedCall, heads: Sequence[int], rows: Sequence[int]) -> bool:
+    """Whether a mask does more than to hide keys; by the rows asked for, the middle, the last."""
     if call.mask is None or call.mask.dtype == torch.bool:
         return False
-    rows = sorted({row, call.n_queries // 2, call.n_queries - 1})
-    mask = mask_rows(call, heads, rows)
+    some = sorted({*rows, call.n_queries // 2, call.n_queries - 1})
+    mask = mask_rows(call, heads, some)
     return bool(((mask != 0) & ~hides(mask)).any())
 
 

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from glasshead_backend.asking import Selection
+    from glasshead_backend.capture.call import AttentionCall
     from glasshead_backend.frames.pack import Packed
-    from glasshead_backend.questions.query_key import Row
     from glasshead_backend.trace import Trace
-    from glasshead_backend.tracing.run import Run
 
 MOST_KEYS = 256
 """Keys whose products travel at once."""
@@ -59,6 +58,7 @@ def query_key_frame(trace: Trace, asked: Selection, query: int) -> dict[str, Any
     n_keys, n_dims = terms.dot.shape[1], terms.query.shape[1]
     window = _window(row.weight, len(row.heads) * n_dims)
     some = query_key(run, asked, query, (window.start, window.stop))
+    blind = "This token may look nowhere. " if row.weight.isnan().any() else ""
     return {
         "kind": "query_key",
         "key": {
@@ -86,7 +86,7 @@ def query_key_frame(trace: Trace, asked: Selection, query: int) -> dict[str, Any
         "stop": window.stop,
         "products": _numbers(some.products),
         "keys_vectors": _numbers(some.key),
-        "note": _note(run, asked, row),
+        "note": blind + note_of(run.call(asked.layer, asked.kind)),
     }
 
 
@@ -148,13 +148,10 @@ def _window(weight: Float[Tensor, "head key"], per_key: int) -> range:
     return range(start, start + length)
 
 
-def _note(run: Run, asked: Selection, row: Row) -> str:
-    """Say what of the numbers is not as one would think; "" = nothing."""
-    call = run.call(asked.layer, asked.kind)
+def note_of(call: AttentionCall) -> str:
+    """Say what of a layer's numbers is not as one would think; "" = nothing."""
     said: list[str] = []
-    if row.weight.isnan().any():
-        said.append("This token may look nowhere.")
-    elif rest := call.remainder:
+    if rest := call.remainder:
         said.append(f"The weights sum to less than 1: {rest} take the rest.")
     if call.computes_all_heads:
         said.append(
