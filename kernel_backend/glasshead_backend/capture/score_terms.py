@@ -132,12 +132,19 @@ def _of_replay(call: ReplayedCall, name: str) -> Scored:
             f"{name} attends in bands or blocks: its weights can be unfolded, the products of its "
             "query and key cannot."
         )
-    result = call.replay.result(*call.n_recorded)
-    if isinstance(result, CapturedCall):
-        return _of_captured(result.of_sequence(call.index, call.queries, call.keys), name)
+    found = call.replay.query_and_key(*call.n_recorded)
+    if found is not None:
+        return _of_captured(found.of_sequence(call.index, call.queries, call.keys), name)
+    if call.replay.dtype.itemsize < torch.float32.itemsize:
+        raise ValueError(
+            f"{name} computes its scores by itself, in {call.replay.dtype}: too coarse to tell the "
+            "products of query and key from what is added to them. Load the model with "
+            "dtype=torch.float32."
+        )
     raise ValueError(
-        f"{name} computes its scores by itself: the query and key that make them are not known. "
-        "trace.attention(layer, scores=True) gives the scores."
+        f"{name} computes its scores by itself, not as products of a query and a key that are "
+        "scaled and added to: there are none to show. trace.attention(layer, scores=True) gives "
+        "the scores."
     )
 
 

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Kind, Selection
     from glasshead_backend.capture.score_terms import Scored, ScoreTerms, Spread
+    from glasshead_backend.maps.attention_map import AttentionMap
     from glasshead_backend.tracing.run import Run
+
+
+_TIMES = 3
+"""Maps of all heads that are there at once while products are looked for in a module."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -212,7 +217,7 @@ def query_key(
     of = attention_map(run, asked)
     row = positions([whole(query, "query")], of.n_rows)[0]
     wanted = stretch(keys, of.n_columns, "keys")
-    scored, heads = scored_by(of.call), tuple(of.heads)
+    scored, heads = _scored(run, of), tuple(of.heads)
     _require_room(run, scored, heads, wanted)
     with undisturbed(of.call.device):
         terms = score_terms(scored, heads, row)
@@ -244,7 +249,7 @@ def query_key(
 def row_of(run: Run, asked: Selection, query: int) -> Row:
     """Return one token's scores with all keys, without the products that make them."""
     of = attention_map(run, asked)
-    scored, heads = scored_by(of.call), tuple(of.heads)
+    scored, heads = _scored(run, of), tuple(of.heads)
     row = positions([query], of.n_rows)[0]
     with undisturbed(of.call.device):
         terms = score_terms(scored, heads, row)
@@ -264,7 +269,18 @@ def keys_asked(
     of = attention_map(run, asked)
     if not isinstance(keys, range):
         keys = positions(several(keys, "key"), of.n_columns)
-    return keys_of(scored_by(of.call), tuple(of.heads), keys)
+    return keys_of(_scored(run, of), tuple(of.heads), keys)
+
+
+def _scored(run: Run, of: AttentionMap) -> Scored:
+    """Return where query and key lie; modules may have to run again for that, whole."""
+    require_room(
+        _TIMES * of.call.working_bytes,
+        budget_on(of.call.device, run.subject.memory_budget),
+        f"Finding the query and key of {of.limits.what} in its module",
+        ["Trace a shorter text."],
+    )
+    return scored_by(of.call)
 
 
 def _require_room(run: Run, scored: Scored, heads: Sequence[int], keys: range) -> None:
