@@ -16,7 +16,7 @@ from glasshead_backend.capture.key_part import KeyPart
 from glasshead_backend.capture.masks import hides
 from glasshead_backend.capture.relative_bias import RelativeBias
 from glasshead_backend.capture.replay import ReplayedCall
-from glasshead_backend.capture.softmax import CapturedCall, mask_rows, of_heads, option_rows
+from glasshead_backend.capture.softmax import CapturedCall, mask_rows, option_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +153,7 @@ def score_terms(scored: Scored, heads: Sequence[int], row: int) -> ScoreTerms:
     call, rows, keys = scored.call, [scored.first_query + row], scored.keys
     score = call.weights(heads, rows, scores=True)[:, 0, keys.start : keys.stop]
     hidden = score.isneginf()
-    query = of_heads(call.query, list(heads))[0, :, rows[0]].to(call.dtype)
+    query = call.query[0, list(heads), rows[0]].to(call.dtype)
     dot = _dots(call, query, heads, keys)
     cap = call.softcap
     bias, words = _bias_of(scored, heads, row, hidden)
