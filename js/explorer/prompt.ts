@@ -61,11 +61,6 @@ export function promptBox(
     target.element,
     actions,
   );
-  if (host.can?.("retrace") === false) {
-    // Nobody is there to run the model: the text can be read, and copied.
-    text.area.readOnly = target.area.readOnly = true;
-    actions.hidden = true;
-  }
   const written = (): Pick<Prompt, "text" | "target"> => ({
     text: text.area.value,
     target: target.element.hidden || target.area.value.trim() === "" ? null : target.area.value,
@@ -107,6 +102,9 @@ export function promptBox(
   return {
     element,
     update(state) {
+      // Nobody is there to run the model: the text can be read, and copied.
+      const fixed = host.can?.("retrace") === false || state.scene.given === true;
+      text.area.readOnly = target.area.readOnly = actions.hidden = fixed;
       const two = state.scene.family === "encoder-decoder";
       text.name.textContent = two ? "Source" : "Text";
       text.area.setAttribute("aria-label", two ? "Source text" : "Text");

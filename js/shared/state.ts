@@ -43,6 +43,8 @@ export interface Heading {
 export interface Scene extends Heading {
   family: "decoder" | "encoder-decoder" | "encoder";
   kinds: KindInfo[];
+  /** Arrays that somebody gave: there is no model to trace another text with. */
+  given?: boolean;
 }
 
 /** One side of an attention map, in the current unit (tokens or words). */

@@ -13,6 +13,7 @@ from glasshead_backend.text.sequences import Sequence
 from glasshead_backend.text.tokens import Token
 from glasshead_backend.text.words import Word
 from glasshead_backend.trace import Trace
+from glasshead_backend.tracing.given_run import ModelNeededError
 
 __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "Cancelled",
@@ -20,6 +21,7 @@ __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "Lens",
     "MemoryBudgetError",
     "ModelChangedError",
+    "ModelNeededError",
     "Predictions",
     "Sequence",
     "Step",

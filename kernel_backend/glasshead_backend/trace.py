@@ -14,17 +14,19 @@ from glasshead_backend.questions import moved as ask_moved
 from glasshead_backend.questions import predictions as ask_predictions
 from glasshead_backend.questions import query_key as ask_query_key
 from glasshead_backend.questions import through_layers as ask_layers
+from glasshead_backend.tracing.given_run import run_of_attentions
 from glasshead_backend.tracing.reading import write_from
 from glasshead_backend.tracing.together import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Literal, SupportsIndex
+    from typing import Any, Literal, SupportsIndex
 
     import pandas as pd
     import torch
     from jaxtyping import Float
     from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
     from typing_extensions import Self
 
     from glasshead_backend.asking import (
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from glasshead_backend.text.sequences import Sequence as TokenSequence
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.text.words import Word
+    from glasshead_backend.tracing.given_arrays import Attentions
     from glasshead_backend.tracing.run import Run
     from glasshead_backend.tracing.subject import Subject
 
@@ -67,6 +70,130 @@ class Trace:
     def __init__(self, run: Run) -> None:
         self._recorded = run
         self._closed = False
+
+    @classmethod
+    def from_attentions(
+        cls,
+        attentions: Attentions | None,
+        tokens: Sequence[str] | Sequence[int] | Tensor,
+        *,
+        cross: Attentions | None = None,
+        encoder: Attentions | None = None,
+        source_tokens: Sequence[str] | Sequence[int] | Tensor | None = None,
+        sentence_b_start: int | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        name: str = "Given attention",
+    ) -> Trace:
+        """Make a trace of attention weights that come from elsewhere, to see and to measure them.
+
+        What only a model could answer (predictions, activations, another text) raises
+        ``ModelNeededError``, and says so.
+
+        Parameters
+        ----------
+        attentions : sequence of array, dict, array or None
+            Weights of each layer, ``[heads, queries, keys]`` or ``[1, heads, queries, keys]``, as
+            ``model(..., output_attentions=True).attentions`` has them: torch, numpy, jax. None for
+            a layer without attention; a dict has layers by their numbers; a single array is
+            ``[layers, heads, queries, keys]``, or one layer. Of an encoder-decoder model the
+            decoder's own (None = not known). Values are used as they are, and not copied.
+        tokens : sequence of str, or ids
+            A token for every row (of an encoder-decoder model, for every decoder row): as the
+            tokenizer calls them (``convert_ids_to_tokens``), as pieces of the text, as words; or
+            their ids, with `tokenizer`.
+        cross, encoder : as attentions, optional
+            Cross-attention, ``[heads, targets, sources]``, and the encoder's attention.
+        source_tokens : sequence of str, or ids, optional
+            The tokens that cross-attention looks at.
+        sentence_b_start : int, optional
+            Of a sentence pair, the first token of the second sentence.
+        tokenizer : PreTrainedTokenizerBase, optional
+            Reads tokens. Without it their strings are read by the marks that they carry.
+        name : str
+            What the views call the model.
+
+        Raises
+        ------
+        ValueError
+            When lengths do not fit (the message names both), for several texts at once, for an
+            empty tuple (a model that ran without eager attention), and for values that are no
+            attention weights.
+        TypeError
+            For what holds no arrays, and for the steps of ``generate(...)``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> one_layer = np.tril(np.ones((1, 2, 3, 3))) / np.arange(1, 4)[:, None]
+        >>> trace = Trace.from_attentions(one_layer, ["The", "Ġwhite", "Ġwhale"])
+        >>> [token.text for token in trace.tokens], trace.kinds, trace.n_heads(0)
+        (['The', ' white', ' whale'], ('self',), 2)
+        """
+        return cls(
+            run_of_attentions(
+                attentions,
+                tokens,
+                cross=cross,
+                encoder=encoder,
+                source_tokens=source_tokens,
+                sentence_b_start=sentence_b_start,
+                tokenizer=tokenizer,
+                name=name,
+            )
+        )
+
+    @classmethod
+    def from_cache(
+        cls,
+        cache: Any,
+        tokens: Sequence[str] | Sequence[int] | Tensor,
+        *,
+        source_tokens: Sequence[str] | Sequence[int] | Tensor | None = None,
+        logits: Tensor | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        name: str | None = None,
+    ) -> Trace:
+        """Make a trace of what TransformerLens recorded: ``model.run_with_cache(tokens)``.
+
+        Attention patterns and scores, the residual stream, what the blocks add to it, and logits
+        keep their numbers, layers and heads; nothing is run. What was not recorded raises
+        ``ModelNeededError`` when it is asked for. To run the model itself: ``Lens(bridge)``.
+
+        Parameters
+        ----------
+        cache : ActivationCache or dict
+            Of one text.
+        tokens : sequence of str, or ids
+            As for :meth:`from_attentions`; of an encoder-decoder model the decoder's.
+        source_tokens : sequence of str, or ids, optional
+            What the encoder reads.
+        logits : Tensor, optional
+            ``[positions, vocabulary]`` or ``[1, positions, vocabulary]``, what ``run_with_cache``
+            returns first; default: those in the cache, where they are final there.
+        tokenizer : PreTrainedTokenizerBase, optional
+            Default: the one of the cache's model.
+        name : str, optional
+            What the views call the model; default its own name.
+
+        Raises
+        ------
+        TypeError
+            For what is no cache.
+        ValueError
+            For a cache without patterns, of several texts, or of other lengths than `tokens`.
+        """
+        from glasshead_backend.compat.transformer_lens import run_of_cache  # noqa: PLC0415  lazy
+
+        return cls(
+            run_of_cache(
+                cache,
+                tokens,
+                source_tokens=source_tokens,
+                logits=logits,
+                tokenizer=tokenizer,
+                name=name,
+            )
+        )
 
     def __repr__(self) -> str:
         name = self._recorded.subject.name
@@ -149,10 +276,11 @@ class Trace:
 
         Returns
         -------
-        {"capture", "eager", "replay", "unfold"}
+        {"capture", "eager", "replay", "unfold", "given"}
             From the recorded query and key, by our own arithmetic or by the model's own eager
             function; or by running the attention module once more, in the last case with values
-            that show where each weight lies (banded attention).
+            that show where each weight lies (banded attention). Or they were given as they are:
+            :meth:`from_attentions`.
         """
         return self._run.call(layer, kind).path
 
@@ -846,6 +974,7 @@ class Trace:
             model cannot generate.
         """
         run = self._run
+        run.require_model()
         with reporting(progress):
             sides = write_from(run.subject, run.sides, position, token, max_new_tokens)
             return Trace(run_together(run.subject, [sides])[0])

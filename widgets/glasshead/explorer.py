@@ -243,6 +243,9 @@ class Explorer(_Carrier):
     def _finish(self) -> None:
         for work in (self._tracing, self._drawing):
             work.join()
+        # Their work takes the lock that whoever makes a page of them holds.
+        for view in self.views:
+            view._finish()  # noqa: SLF001  a view of ours
 
     # ---- panes --------------------------------------------------------------------------------
 

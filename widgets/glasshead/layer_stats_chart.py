@@ -12,7 +12,7 @@ from glasshead.chart_code import chart_code
 from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
-from glasshead_backend import Measured, Metric, Norm
+from glasshead_backend import HeadEntropy, Measured, Metric, Norm, Trace
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.chart import chart_frame, chart_key, detail_frame, token_values
 from glasshead_backend.frames.metrics import catalogue, chosen_metric, metric_state
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from glasshead.messages import Answer
-    from glasshead_backend import Step, Trace
+    from glasshead_backend import Step
 
 _PATIENCE = 1.0
 _SECONDS_BETWEEN = 0.5
@@ -31,6 +31,10 @@ _SECONDS_BETWEEN = 0.5
 
 def _to_json(metric: Metric, view: LayerStatsChart) -> dict[str, Any]:
     return metric_state(metric, view.trace)
+
+
+def _first_metric(trace: Trace) -> Metric:
+    return HeadEntropy() if Norm.lacks(trace) else Norm()
 
 
 def _from_json(state: dict[str, Any], view: LayerStatsChart) -> Metric:
@@ -46,10 +50,11 @@ class LayerStatsChart(TraceView):
     Parameters
     ----------
     trace : Trace
-    metric : str, Metric, Measured or callable
+    metric : str, Metric, Measured or callable, optional
         A name ("norm", "logit_lens", "induction" ...), a metric with its parameters
         (``MutualInformation(target=" coffee")``, ``OverTexts(of="norm", texts=texts)``), a result
         that is there already, or a function ``(trace, layer) -> float or tensor`` of your own.
+        Default: norms, or the entropy of heads where norms are not known.
     **state
         Traits, e.g. ``layer``, ``quantity``, ``scale``.
 
@@ -81,7 +86,9 @@ class LayerStatsChart(TraceView):
 
     page_parts: ClassVar[frozenset[str]] = frozenset({"chart"})
 
-    def __init__(self, trace: Trace, metric: Any = "norm", **state: Any) -> None:
+    def __init__(self, trace: Trace, metric: Any = None, **state: Any) -> None:
+        if metric is None and isinstance(trace, Trace):  # pyright: ignore[reportUnnecessaryIsInstance]
+            metric = _first_metric(trace)
         # What is known, and of what: a change of the quantity or the layer measures nothing anew.
         self._measured: Measured | None = metric if isinstance(metric, Measured) else None
         self._measured_of: tuple[Trace, Metric, str] | None = None
@@ -100,7 +107,7 @@ class LayerStatsChart(TraceView):
     def _on_trace(self) -> None:
         self.set_trait("metrics", catalogue(self.trace))
         if self.metric.lacks(self.trace):
-            self.metric = Norm()
+            self.metric = _first_metric(self.trace)
 
     @property
     def result(self) -> Measured:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from glasshead_backend.trace import run_of
+
 if TYPE_CHECKING:
     from glasshead_backend import Lens, Token, Trace
 
@@ -29,6 +31,7 @@ def prompt_of(trace: Trace) -> dict[str, Any]:
 
 def trace_again(trace: Trace, text: str, target: str | None) -> Trace:
     """Trace another text the way a trace was made: same model, special tokens as there."""
+    run_of(trace).require_model()
     lens = cast("Lens", trace.lens)
     return lens.trace(text, target, add_special_tokens=_adds_special_tokens(lens, trace))
 

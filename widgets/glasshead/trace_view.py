@@ -468,5 +468,5 @@ def require_trace(view: type[View], trace: object, *, attention: bool = True) ->
         trace.default_kind  # noqa: B018  says that there is none
 
 
-def _tokens(trace: Trace) -> list[list[int]]:
-    return [[token.id for token in sequence.tokens] for sequence in trace.sequences]
+def _tokens(trace: Trace) -> list[list[tuple[int, str]]]:
+    return [[(token.id, token.text) for token in sequence.tokens] for sequence in trace.sequences]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Precision
 
-Path = Literal["capture", "eager", "replay", "unfold"]
+Path = Literal["capture", "eager", "replay", "unfold", "given"]
 """How weights come about: by our own arithmetic from query and key; by the model's own eager
 function from the same; by running the attention module once more; by running it once more with
 known values."""

@@ -252,6 +252,8 @@ def _drawn(trace: Trace, asked: Selection, size: int) -> Patterns:
 def _without_attention(trace: Trace, layers: Sequence[int], kind: Kind) -> str:
     """Say which layers have no attention that could be shown; "" = all have."""
     run = run_of(trace)
+    if run.given:
+        return ""
     stack = run.anatomy.structure.stacks[run.stack(kind)]  # noqa: PD013  not pandas'
     missing = sorted(set(range(len(stack))) - set(layers))
     if not missing:

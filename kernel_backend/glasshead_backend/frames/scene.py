@@ -39,7 +39,9 @@ def scene(trace: Trace) -> dict[str, Any]:
         }
         for kind in trace.kinds
     ]
+    given = {"given": True} if run_of(trace).given else {}  # there is no model to trace with
     return {
+        **given,
         "model": f"{trace.lens.name} · {_size(trace)}" if kinds else trace.lens.name,
         "family": trace.family,
         "notice": trace.lens.notice,

@@ -80,6 +80,12 @@ def activations(
     return by_layer[place]
 
 
+def is_known(run: Run, block: ActivationBlock) -> bool:
+    """Whether activations of a block are stored, or can be had of the model."""
+    stack = run.stack(None)
+    return not run.given or run.store.get(("activations", stack, block)) is not None
+
+
 def activations_by_layer(run: Run, block: ActivationBlock, kind: Kind | None = None) -> ByLayer:
     """Return the activations of a block in every layer that has it; stored by this."""
     stack = run.stack(kind)
@@ -99,6 +105,8 @@ def store_activations(
     for block in blocks:
         require(block, get_args(ActivationBlock), "block")
     missing: list[ActivationBlock] = [b for b in blocks if not _has(run, stack, b, dtype)]
+    if missing:
+        run.require_model()
     known = run.anatomy.structure.contributions
     wanted = [
         writer

@@ -279,6 +279,11 @@ def predictions(run: Run) -> Predictions:
 
 
 def _lacks_predictions(run: Run) -> str:
+    if run.given:
+        return (
+            f"{run.subject.name}: this trace is of arrays that were given, and what the model "
+            "predicted is not among them."
+        )
     if run.anatomy.family == "encoder":
         return (
             f"{run.subject.name} is an encoder: it reads the whole text at once and predicts no "

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 def predicting_layers(run: Run) -> tuple[nn.Module, ...]:
     """Return the layers of the stack that predictions come from: the decoder's, if there is one."""
+    run.require_model()
     stacks = run.anatomy.structure.stacks
     return stacks.get("decoder") or next(iter(stacks.values()))
 
@@ -45,6 +46,7 @@ def read_out_layers(run: Run) -> Generator[NextTokenLogits, None, None]:
     ModelChangedError
         When the model has changed since the text was traced, or changes meanwhile.
     """
+    run.require_model()
     if not run.inputs:
         raise ValueError(
             "This text was scored without its layers: trace a part of it to read them out."

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from glasshead_backend.checks import whole
 from glasshead_backend.data_frames import ShownAsTable
+from glasshead_backend.questions.activations import is_known
 from glasshead_backend.statistics.chart import Choice
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from glasshead_backend.asking import Kind
+    from glasshead_backend.asking import ActivationBlock, Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.chart import LayerChart
     from glasshead_backend.statistics.panels import Panel
@@ -71,6 +73,8 @@ class Metric(ABC):
     label: ClassVar[str] = ""
     over_texts: ClassVar[str] = ""
     """What its mean over texts is, in words, where one could take it for something else."""
+    reads: ClassVar[ActivationBlock | None] = None
+    """Whose activations it is made of; None = it takes attention, or what it says itself."""
     is_instant: ClassVar[bool] = False
     """Whether it is known already, so that nobody has to wait for it."""
 
@@ -97,7 +101,9 @@ class Metric(ABC):
     @classmethod
     def lacks(cls, trace: Trace) -> str:
         """Why this model cannot be asked for it, in words; empty when it can."""
-        del trace
+        run = run_of(trace)
+        if cls.reads and not is_known(run, cls.reads):
+            return f"{run.subject.name}: activations of its layers were not given."
         return ""
 
     @classmethod

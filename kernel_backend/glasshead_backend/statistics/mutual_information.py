@@ -86,6 +86,7 @@ class MutualInformation(Metric):
 
     name: ClassVar[str] = "mutual_information"
     label: ClassVar[str] = "Mutual information"
+    reads: ClassVar[ActivationBlock | None] = "attention"
 
     target: Target = parameter(
         None, label="Target", kind="text", help="A word of the text, or positions as [3, 8, 11]"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from glasshead_backend.asking import Kind
+    from glasshead_backend.asking import ActivationBlock, Kind
     from glasshead_backend.progress import Progress
     from glasshead_backend.trace import Trace
 
@@ -50,6 +50,7 @@ class LayerSimilarity(Metric):
 
     name: ClassVar[str] = "layer_similarity"
     label: ClassVar[str] = "Layer similarity"
+    reads: ClassVar[ActivationBlock | None] = "residual"
 
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None

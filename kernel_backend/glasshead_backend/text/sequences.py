@@ -88,8 +88,8 @@ class Sides:
 
     @property
     def scored(self) -> Sequence:
-        """What the model predicts: the text itself, or the labels."""
-        return self.first if self.predicted is None else self.predicted
+        """What the model predicts: the text itself, or the labels (else the decoder's inputs)."""
+        return self.predicted or self.decoder or self.first
 
     def named(self, name: str) -> Sequence:
         """Return the sequence of a name: "text", or "source" and "target"."""

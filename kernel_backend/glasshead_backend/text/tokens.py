@@ -15,9 +15,8 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, cast
 
 from .alignment import UNKNOWN, align, fill_gaps
-from .escapes import unescape
 from .spans import settle
-from .spelling import characters
+from .spelled_out import decode, spell_out
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from .spans import Span
-    from .vocabulary import Piece
 
 PAIR_SEPARATOR = "\n"
 """Stands between the two sentences in the text of a pair; no token covers it."""
@@ -39,7 +37,7 @@ class Token:
     Attributes
     ----------
     id
-        Its number in the vocabulary.
+        Its number in the vocabulary; below 0 where only strings were given, the same for the same.
     text
         What it says: real spaces and line breaks, bytes of a split character as ``⟨F0 9F⟩``, a
         special or unknown token's own name (``[CLS]``). Empty for a space that the tokenizer made
@@ -217,69 +215,16 @@ def tokens_of_ids(
     """
     vocabulary = Vocabulary(tokenizer, source=source)
     pieces = [vocabulary.piece(int(id_)) for id_ in ids]
-    parts = _spell(vocabulary, [b"" if piece.special else piece.data for piece in pieces], pieces)
-    text, spans = _decode(parts, escaped=vocabulary.spelling.escaped)
+    parts = spell_out(
+        vocabulary.spelling, [b"" if piece.special else piece.data for piece in pieces], pieces
+    )
+    text, spans = decode(parts, escaped=vocabulary.spelling.escaped)
     tokens: list[Token] = []
     for position, (piece, part, (start, end)) in enumerate(zip(pieces, parts, spans, strict=True)):
         shown = piece.text if piece.special else vocabulary.spelling.show(part.data)
         generated = generated_from is not None and position >= generated_from
         tokens.append(Token(piece.id, shown, start, end, piece.special, generated))
     return tokens, text
-
-
-# --- texts from pieces ----------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What a token adds to the text: its bytes, behind a separator that no token covers."""
-
-    separator: bytes
-    data: bytes
-
-
-def _spell(vocabulary: Vocabulary, data: Sequence[bytes], pieces: Sequence[Piece]) -> list[_Part]:
-    """Put separators before the bytes of each token; empty bytes add nothing."""
-    separator = vocabulary.spelling.separator.encode()
-    parts: list[_Part] = []
-    before: Piece | None = None
-    for piece, own in zip(pieces, data, strict=True):
-        if not own:
-            parts.append(_Part(b"", b""))
-            continue
-        if before is None:
-            first = vocabulary.spelling.drops_first_space
-            parts.append(_Part(b"", own.removeprefix(b" ") if first else own))
-        else:
-            joined = before.joins_next or piece.joins_previous
-            parts.append(_Part(b"" if joined else separator, own))
-        before = piece
-    return parts
-
-
-def _decode(parts: Sequence[_Part], *, escaped: bool) -> tuple[str, list[Span]]:
-    """Join the parts' bytes to a text, and find the span of each part in it.
-
-    A character whose bytes (or whose escape, where some are `escaped`) lie in several parts belongs
-    to all of them. Bytes that make no character become U+FFFD.
-    """
-    joined = b"".join(part.separator + part.data for part in parts)
-    texts: list[str] = []
-    character_of: list[int] = []
-    for number, (chunk, text) in enumerate(characters(joined)):
-        texts.append(text or "\ufffd")
-        character_of.extend([number] * len(chunk))
-    character_of.append(len(texts))
-    joined_text = "".join(texts)
-    if escaped:
-        joined_text, place = unescape(joined_text)
-        character_of = [place[number] for number in character_of]
-    spans: list[Span] = []
-    at = 0
-    for part in parts:
-        first = at + len(part.separator)
-        at = first + len(part.data)
-        start = character_of[first]
-        spans.append((start, character_of[at - 1] + 1 if part.data else start))
-    return joined_text, spans
 
 
 # --- what a tokenizer says of a given text --------------------------------------------------------
@@ -352,7 +297,7 @@ def _encode_by_alignment(
     pieces = [vocabulary.piece(id_) for id_ in own]
     data = [UNKNOWN.encode() if piece.unknown else piece.data for piece in pieces]
     escaped = vocabulary.spelling.escaped
-    spelled, places = _decode(_spell(vocabulary, data, pieces), escaped=escaped)
+    spelled, places = decode(spell_out(vocabulary.spelling, data, pieces), escaped=escaped)
     found = align(spelled, text)
     spans: list[Span | None] = []
     for start, end in places:

@@ -58,6 +58,8 @@ class Run:
         Makes the state of autocast that the model ran in, for what is computed once more.
     masked : bool
         Whether each token was masked to be scored (an encoder's pseudo-perplexity).
+    given : bool
+        Whether it is of arrays that somebody gave: there is no model.
     store : Store
         What was made of all this, and is kept.
     """
@@ -74,6 +76,7 @@ class Run:
     inputs: dict[str, Tensor]
     autocast: Callable[[], AbstractContextManager[object]]
     masked: bool = False
+    given: bool = False
     store: Store = field(default_factory=Store)
 
     @property
@@ -95,12 +98,19 @@ class Run:
         ------
         ModelChangedError
             When it is another by now.
+        ModelNeededError
+            When there is none.
         """
         model = self.state.require_same(way_out)
         with self.autocast():
             yield model
         # A training loop in another thread, say.
         self.state.require_same(way_out)
+
+    def require_model(self) -> None:
+        """Refuse what takes a model, where there is none."""
+        if self.given:
+            self.state.require_same()
 
     # ---- what there is ------------------------------------------------------------------------
 
