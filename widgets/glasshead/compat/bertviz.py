@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from glasshead.compat.showing import HtmlAction
     from glasshead_backend.tracing.given_arrays import Attentions
 
+_MOST_COLOURS = 6
+
 DisplayMode = Literal["dark", "light", "auto"]
 
 
@@ -59,7 +61,8 @@ def head_view(
     layer : int, optional
         The layer that is shown first; default the first one.
     heads : sequence of int, optional
-        The heads that are shown first; default all.
+        The heads that are shown first; default all. Up to six have colours, of more the mean is
+        drawn; *Each* in the header draws them by themselves.
     encoder_attention, decoder_attention, cross_attention : Attentions, optional
         Of an encoder-decoder model.
     encoder_tokens, decoder_tokens : sequence of str, optional
@@ -91,7 +94,10 @@ def head_view(
     first = there[0] if layer is None else layer
     chosen = [] if heads is None else list(heads)
     state: dict[str, Any] = {"kind": kind, "layer": first, "heads": chosen}
-    return shown(AttentionLines(trace, aggregate="separate", **state), html_action)
+    # More heads than have a colour of their own are told apart by nobody: their mean is drawn.
+    few = (len(chosen) or trace.n_heads(first, kind)) <= _MOST_COLOURS
+    each = "separate" if few else "mean"
+    return shown(AttentionLines(trace, aggregate=each, **state), html_action)
 
 
 def model_view(

@@ -23,7 +23,7 @@ def shown(view: View, html_action: HtmlAction) -> HTML | None:
     if html_action not in ("view", "return"):
         raise ValueError(f"html_action is 'view' or 'return', got {html_action!r}.")
     if html_action == "return":
-        page = HTML(view.to_html())
+        page = HTML(view.to_html(theme=view.theme))
         view.close()
         return page
     display(view)
