@@ -186,13 +186,27 @@ def neuron_view(
     Returns
     -------
     IPython.display.HTML or None
+
+    Raises
+    ------
+    TypeError
+        For BertViz' own copies of models.
     """
     del model_type
+    if type(model).__module__.partition(".")[0] == "bertviz":
+        raise TypeError(
+            f"{type(model).__name__} is BertViz' own copy of a model, which nothing else reads. "
+            "Load it with transformers, AutoModel.from_pretrained(...): any architecture will do."
+        )
     trace = Lens(model, tokenizer).trace(sentence_a, sentence_b)
     state: dict[str, Any] = {"theme": display_mode, "heads": [head or 0]}
     if layer is not None:
         state["layer"] = layer
     return shown(QueryKeyView(trace, **state), html_action)
+
+
+show = neuron_view
+"""What BertViz calls it: ``from bertviz.neuron_view import show``."""
 
 
 @dataclass(frozen=True)

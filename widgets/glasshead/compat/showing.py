@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from IPython.display import HTML, display
+
+from glasshead.saving.document import in_a_frame
 
 if TYPE_CHECKING:
     from glasshead.view import View
 
 HtmlAction = Literal["view", "return"]
+
+_HEIGHT = 600
+
+
+class Page(HTML):
+    """A saved page: ``data`` is the file; as the output of a cell it is shown in a frame."""
+
+    def _repr_html_(self, *args: Any, **options: Any) -> str:  # noqa: ARG002  IPython's own
+        return in_a_frame(str(self.data), "Glasshead", _HEIGHT)
 
 
 def shown(view: View, html_action: HtmlAction) -> HTML | None:
@@ -23,7 +34,8 @@ def shown(view: View, html_action: HtmlAction) -> HTML | None:
     if html_action not in ("view", "return"):
         raise ValueError(f"html_action is 'view' or 'return', got {html_action!r}.")
     if html_action == "return":
-        page = HTML(view.to_html(theme=view.theme))
+        theme: Any = view.theme
+        page = Page(view.to_html(theme=theme))
         view.close()
         return page
     display(view)

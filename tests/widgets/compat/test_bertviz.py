@@ -181,6 +181,7 @@ def test_returned_html_is_a_page_of_its_own(displayed: list[Any]) -> None:
     outputs, ids = outputs_of("gpt2", TEXT)
     for function in (ours.head_view, ours.model_view):
         page: Any = function(outputs.attentions, names(ids), html_action="return")
+        assert page._repr_html_().startswith("<iframe")  # a page within a page would break it
         assert page.data.startswith("<!doctype html>")
         assert "https://" not in re.sub(r"<!--.*?-->", "", page.data[:2000])
     page = ours.neuron_view(build("gpt2"), "gpt2", tokenizer(), TEXT, html_action="return")
@@ -221,6 +222,15 @@ def test_what_fits_not_is_named(what: str) -> None:
     call, words = WRONG[what]
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_bertviz_own_copies_of_models_are_refused() -> None:
+    class BertModel:
+        """As it comes with BertViz."""
+
+    BertModel.__module__ = "bertviz.transformers_neuron_view.modeling_bert"
+    with pytest.raises(TypeError, match="BertModel is BertViz' own copy of a model"):
+        ours.show(BertModel(), "bert", tokenizer(), TEXT)
 
 
 def test_strings_can_stay_as_they_are(displayed: list[Any]) -> None:
