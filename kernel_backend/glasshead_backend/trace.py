@@ -12,6 +12,7 @@ from glasshead_backend.questions import distribution as ask_distribution
 from glasshead_backend.questions import layer_readings as ask_readings
 from glasshead_backend.questions import moved as ask_moved
 from glasshead_backend.questions import predictions as ask_predictions
+from glasshead_backend.questions import query_key as ask_query_key
 from glasshead_backend.questions import through_layers as ask_layers
 from glasshead_backend.tracing.given_run import run_of_attentions
 from glasshead_backend.tracing.reading import write_from
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from glasshead_backend.questions.distribution import Distribution
     from glasshead_backend.questions.layer_readings import LayerReadings
     from glasshead_backend.questions.predictions import Predictions
+    from glasshead_backend.questions.query_key import QueryKey
     from glasshead_backend.text.sequences import Sequence as TokenSequence
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.text.words import Word
@@ -668,6 +670,51 @@ class Trace:
         asked = ask_attention.select(run, layer, heads, kind=kind, unit=unit)
         with reporting(progress):
             return ask_moved.moved_norms(run, asked, rows, aggregate=aggregate)
+
+    def query_key(
+        self,
+        layer: int,
+        query: int,
+        heads: int | Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        keys: tuple[int, int] | None = None,
+    ) -> QueryKey:
+        """What one token's scores are made of: products of query and key, by dimension.
+
+        ``products = scaling * query * key`` sum to the dot product; a soft-cap, a position bias
+        and the mask make the score of it, and the softmax over all keys the weight.
+
+        Parameters
+        ----------
+        layer : int
+            The model's own layer number.
+        query : int
+            Position of the token that looks; negative ones count from the end.
+        heads : int or sequence of int, optional
+            Heads wanted; default all.
+        kind : str, optional
+            One of :attr:`kinds`, as for :meth:`attention`.
+        keys : (int, int), optional
+            A stretch of the tokens that are looked at, ``(first, end)``; default all.
+
+        Returns
+        -------
+        QueryKey
+            On the trace's device, float32 (float64 of a model in float64), with ``.to_frame()``
+            and ``.largest(k)``.
+
+        Raises
+        ------
+        ValueError
+            For what is not there, and where the scores are not made of a query and a key that are
+            known: modules that compute attention in a way of their own; the message names them.
+        MemoryBudgetError
+            When the products take more memory than they may; the message says what would fit.
+        """
+        run = self._run
+        asked = ask_attention.select(run, layer, heads, kind=kind)
+        return ask_query_key.query_key(run, asked, query, keys)
 
     # ---- the residual stream --------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from glasshead.head_finder import HeadFinder
 from glasshead.layer_stats_chart import LayerStatsChart
 from glasshead.links import link_views
 from glasshead.perplexity_strip import PerplexityStrip
+from glasshead.query_key_view import QueryKeyView
 from glasshead.saving.options import options
 from glasshead.story import StoryStep, story
 from glasshead.token_table import TokenTable
@@ -44,6 +45,7 @@ __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "ModelNeededError",
     "PerplexityStrip",
     "Predictions",
+    "QueryKeyView",
     "Step",
     "StoryStep",
     "Token",

@@ -430,7 +430,10 @@ class TraceView(View):
         heads = sorted(set(proposal["value"]))
         if not (heads or self.trace.kinds):
             return []
-        n_heads = self.trace.n_heads(self.layer, self._kind)
+        try:
+            n_heads = self.trace.n_heads(self.layer, self._kind)
+        except ValueError as error:  # the layer may be as wrong, and is validated later
+            raise traitlets.TraitError(str(error)) from None
         wrong = [head for head in heads if not 0 <= head < n_heads]
         if wrong:
             raise traitlets.TraitError(

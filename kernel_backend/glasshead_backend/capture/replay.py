@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from glasshead_backend.capture.call import AttentionCall, answer_dtype
+from glasshead_backend.capture.seen_products import Inside, seen_products
 from glasshead_backend.capture.softmax import CapturedCall
 from glasshead_backend.capture.tap import (
     FusedAttention,
@@ -34,7 +35,7 @@ from glasshead_backend.running.transformers_versions import is_cache
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Iterator, Sequence
 
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
     from typing_extensions import Self
 
     from glasshead_backend.asking import Precision
@@ -92,6 +93,8 @@ class Replays:
     state: ModelState | None = None
     # Of the replay only a weak reference: it holds this, and both should go at once.
     last: tuple[weakref.ref[Replay], CapturedCall | tuple[Tensor | None, Tensor]] | None = None
+    # The same of the last module whose query and key were looked for.
+    last_products: tuple[weakref.ref[Replay], CapturedCall | None] | None = None
 
 
 @dataclass(eq=False)
@@ -145,6 +148,9 @@ class Replay:
         last = self.shared.last
         result = last[1] if last is not None and last[0]() is self else ()
         made = result.nbytes if isinstance(result, CapturedCall) else _bytes_in(result)
+        seen = self.shared.last_products
+        if seen is not None and seen[0]() is self and seen[1] is not None:
+            made += seen[1].nbytes + _bytes_in((seen[1].mask, seen[1].options))
         return _bytes_in((self.args, self.kwargs)) + made
 
     def result(self, n_queries: int, n_keys: int) -> CapturedCall | tuple[Tensor | None, Tensor]:
@@ -164,6 +170,29 @@ class Replay:
                 if self.shared.state is not None:
                     self.shared.state.require_same()
                 self.shared.last = last = (this, self._run(n_queries, n_keys))
+            return last[1]
+
+    def query_and_key(self, n_queries: int, n_keys: int) -> CapturedCall | None:
+        """Return the query and key that make the scores of the module; None where none do.
+
+        Runs it a few times more, unless it was the last one that was looked into.
+        """
+        result = self.result(n_queries, n_keys)
+        if isinstance(result, CapturedCall):
+            return result
+        if result[0] is None:
+            return None
+        with lock_of(self.shared.model):
+            last = self.shared.last_products
+            if last is None or last[0]() is not self:
+                self.shared.last_products = None
+                this: weakref.ref[Replay] = weakref.ref(self)
+                size = self.shared.batch, n_queries * self.reader.n_streams, n_keys
+                hidden = hidden_of(result[0], result[1])
+                with for_a_trace(self.shared.model):
+                    inside = Inside(self.module, self.again, *size)
+                    found = seen_products(inside, result[0], hidden)
+                self.shared.last_products = last = (this, found)
             return last[1]
 
     def again(self) -> Any:
@@ -317,10 +346,9 @@ class ReplayedCall(AttentionCall):
         picked = picked[:, list(rows), self.keys.start : self.keys.stop].to(self.dtype)
         if not scores:
             return picked
-        # Models hide keys by scores of -10,000 and below, some of which they scale afterwards.
         weights = result[1][self.index, list(heads), self.queries.start : self.queries.stop]
         weights = weights[:, list(rows), self.keys.start : self.keys.stop]
-        return picked.masked_fill((weights == 0) & (picked <= _HIDDEN), -torch.inf)
+        return picked.masked_fill(hidden_of(picked, weights), -torch.inf)
 
     def of_sequence(self, index: int, queries: range, keys: range) -> Self:
         """Return the part of a batched call that belongs to one sequence, without its padding."""
@@ -360,6 +388,11 @@ def keep_inputs(
             handle = reader.module.register_forward_pre_hook(here(hook), with_kwargs=True)
             stack.callback(handle.remove)
         yield
+
+
+def hidden_of(scores: Tensor, weights: Tensor) -> Bool[Tensor, "*map"]:
+    """Which keys are hidden: by scores of -10,000 and below, some of which are scaled later."""
+    return (weights == 0) & (scores <= _HIDDEN)
 
 
 def _tensors_in(value: Any) -> Iterator[Tensor]:

@@ -224,7 +224,7 @@ def attend_again(
 ) -> tuple[Float[Tensor, "batch query head size"], Float[Tensor, "batch head query key"]]:
     """Call an attention function as the model did, for some query rows: its output and weights."""
     options = {
-        name: _option_rows(call, option, rows) if _is_map(call, option) else option
+        name: option_rows(call, option, rows) if _is_map(call, option) else option
         for name, option in call.options.items()
     }
     query = call.query[:, :, row_index(rows, call.device)]
@@ -288,7 +288,7 @@ def _scores(
         scores.div_(call.softcap).tanh_().mul_(call.softcap)
     bias = call.options.get("position_bias")
     if bias is not None:
-        bias = _option_rows(call, bias, rows, n_visible)
+        bias = option_rows(call, bias, rows, n_visible)
         scores += bias[:, list(heads)] if bias.shape[1] > 1 else bias
     if call.mask is None:
         if call.causal:
@@ -297,7 +297,7 @@ def _scores(
                 later_keys(rows, n_visible, dtype=call.dtype, device=call.device)
             )
         return scores
-    mask = _mask_rows(call, heads, rows)
+    mask = mask_rows(call, heads, rows)
     if mask.dtype == torch.bool:
         return scores.masked_fill_(~mask, -torch.inf)
     # Models write the dtype's minimum for "hidden"; as -inf a row that sees nothing becomes NaN
@@ -325,12 +325,12 @@ def _products(
         products = query @ call.key[:, :, :n_visible].to(call.dtype).transpose(-1, -2)
         return products.unflatten(2, (per_group, len(rows))).flatten(1, 2)
     groups = [head // per_group for head in chosen]
-    query = _of_heads(call.query, chosen)[:, :, index]
-    key = _of_heads(call.key, groups if len(set(groups)) > 1 else groups[:1])[:, :, :n_visible]
+    query = of_heads(call.query, chosen)[:, :, index]
+    key = of_heads(call.key, groups if len(set(groups)) > 1 else groups[:1])[:, :, :n_visible]
     return (query.to(call.dtype) * call.scaling) @ key.to(call.dtype).transpose(-1, -2)
 
 
-def _of_heads(
+def of_heads(
     tensor: Float[Tensor, "batch head token size"], heads: list[int]
 ) -> Float[Tensor, "batch chosen token size"]:
     """Some heads; of a single one a view."""
@@ -354,9 +354,10 @@ def _additive_mask(call: CapturedCall, rows: Sequence[int]) -> Tensor | None:
     return nothing.masked_fill(~seen, torch.finfo(query.dtype).min)
 
 
-def _mask_rows(
+def mask_rows(
     call: CapturedCall, heads: Sequence[int], rows: Sequence[int]
 ) -> Bool[Tensor, "#batch #head #query key"] | Float[Tensor, "#batch #head #query key"]:
+    """Rows of a call's mask, as the model gave it, for its own keys."""
     assert call.mask is not None
     mask = call.mask[..., : call.n_keys]
     mask = mask[:, list(heads)] if mask.shape[1] > 1 else mask
@@ -369,7 +370,7 @@ def blind_rows(
     """Rows whose mask hides every key; None when no mask is given."""
     if call.mask is None:
         return None
-    mask = _mask_rows(call, heads, rows)
+    mask = mask_rows(call, heads, rows)
     hidden = ~mask if mask.dtype == torch.bool else hides(mask)
     return hidden.all(dim=-1)
 
@@ -386,7 +387,7 @@ def _is_map(call: CapturedCall, option: object) -> bool:
     )
 
 
-def _option_rows(
+def option_rows(
     call: CapturedCall,
     option: Tensor | RelativeBias,
     rows: Sequence[int],

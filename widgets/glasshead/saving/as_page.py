@@ -23,7 +23,8 @@ class AsPage:
     """The part of a view that makes pages of it."""
 
     page_parts: ClassVar[frozenset[str]] = frozenset()
-    """What a saved page of it needs of its trace: "weights", "heads", "strip", "chart"."""
+    """What a saved page of it needs of its trace: "weights", "heads", "strip", "chart",
+    "query_key"."""
 
     _lock: ClassVar[Any]
     _drawings: Drawings

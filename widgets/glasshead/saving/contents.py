@@ -54,6 +54,7 @@ def no_parts() -> dict[str, Any]:
         "charts": [],
         "details": [],
         "heads": {},
+        "query_key": [],
         "strip": None,
         "sinks": {"causal": rule(causal=True), "other": rule(causal=False)},
         "refusal": REFUSAL,

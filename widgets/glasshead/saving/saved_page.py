@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from glasshead.built import built_file
 from glasshead.saving import contents as parts
 from glasshead.saving.document import Document, PageTheme
+from glasshead.saving.query_keys import stored_query_keys
 from glasshead.saving.weights import squeezed, stored_weights
 from glasshead.saving.words import (
     Said,
@@ -24,7 +25,7 @@ from glasshead.saving.words import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from glasshead.saving.weights import StoredWeights
+    from glasshead.saving.weights import Stored
     from glasshead.view import View
 
 MOST_BYTES = 10_000_000
@@ -65,24 +66,24 @@ class SavedPage:
 
 @dataclass(frozen=True)
 class Page:
-    """A page as text, and the attention that is in it."""
+    """A page as text, and what of layers is in it."""
 
     html: str
-    weights: StoredWeights | None
+    stored: Stored | None
 
     def saved(self, path: Path) -> SavedPage:
         """Write it to a file."""
         data = self.html.encode("utf-8")
         path.write_bytes(data)
-        weights = self.weights
+        stored = self.stored
         return SavedPage(
             path,
             len(data),
-            layers=_layers(weights),
-            left_out=left_out_words(weights.left_out) if weights else (),
-            relative_error=weights.coding.relative_error if weights else 0.0,
-            least=weights.coding.least if weights else 0.0,
-            error=error_words(weights),
+            layers=_layers(stored),
+            left_out=left_out_words(stored),
+            relative_error=stored.relative_error if stored else 0.0,
+            least=stored.least if stored else 0.0,
+            error=error_words(stored),
         )
 
 
@@ -127,17 +128,17 @@ class _Maker:
         bare = len(self._html(rest, None).encode("utf-8"))
         room = most - bare
         while True:
-            weights = self._weights(room)
-            if isinstance(weights, int) or (weights is None and bare > most):
-                least = bare + (weights if isinstance(weights, int) else 0)
+            stored = self._stored(room)
+            if isinstance(stored, int) or (stored is None and bare > most):
+                least = bare + (stored if isinstance(stored, int) else 0)
                 raise ValueError(
                     f"max_bytes={most:,} is too small for this page of {self._name}: the least "
                     f"possible is about {least:,}."
                 )
-            html = self._html(rest, weights)
+            html = self._html(rest, stored)
             excess = len(html.encode("utf-8")) - most
             if excess <= 0:
-                return Page(html, weights)
+                return Page(html, stored)
             room -= excess  # what is said of the layers was estimated before it was written
 
     def _rest(self) -> dict[str, Any]:
@@ -159,7 +160,11 @@ class _Maker:
             self._state[f"{name}s"] = parts.statistics(chart, told)
         return found
 
-    def _weights(self, room: int) -> StoredWeights | int | None:
+    def _stored(self, room: int) -> Stored | int | None:
+        """Return what of layers the page carries; bytes where not even the least fits."""
+        if "query_key" in self._parts:
+            view: Any = self._view
+            return stored_query_keys(self._trace, view.shown, room)
         if not self._parts & {"weights", "strip"}:
             return None
         kinds: list[Any] = self._trace.kinds
@@ -172,21 +177,14 @@ class _Maker:
         layer = min(layers, key=lambda one: abs(one - self._state["layer"]))
         return stored_weights(self._trace, kinds, room, (kind, layer))
 
-    def _html(self, rest: dict[str, Any], weights: StoredWeights | None) -> str:
+    def _html(self, rest: dict[str, Any], stored: Stored | None) -> str:
         whole = {**rest, "state": self._state}
         code = f"saved_page_{_file(self._name)}.js"
         data = {"gh-code": _squeezed_bundle(code)}
-        if weights is not None:
-            coding = weights.coding
-            whole["coding"] = {
-                "bits": coding.bits,
-                "least": coding.least,
-                "relative_error": coding.relative_error,
-                "coarse": coding.is_coarse,
-            }
-            whole["layers"] = [layer.about for layer in weights.layers]
-            whole["state"] = {**self._state, "scene": _scene_of(self._state["scene"], weights)}
-            data |= {str(layer.about["element"]): layer.text for layer in weights.layers}
+        if stored is not None:
+            whole |= stored.contents()
+            whole["state"] = {**self._state, "scene": _scene_of(self._state["scene"], stored)}
+            data |= {str(layer.about["element"]): layer.text for layer in stored.layers}
         data["gh-contents"] = squeezed(parts.as_json(whole))
         said = self._said
         return Document(
@@ -199,8 +197,8 @@ class _Maker:
             text=text_html(self._title, said),
             foot=foot_html(
                 said,
-                error=error_words(weights),
-                left_out=left_out_words(weights.left_out) if weights else (),
+                error=error_words(stored),
+                left_out=left_out_words(stored),
                 live=live_code(self._state, self._name, demo_of(self._model)),
                 version=_version(),
             ),
@@ -217,17 +215,17 @@ class _Maker:
         return Said(self._name, self._model, notice, texts, lines, self._poster)
 
 
-def _layers(weights: StoredWeights | None) -> dict[str, tuple[int, ...]]:
-    places = [layer.place for layer in weights.layers] if weights else []
+def _layers(stored: Stored | None) -> dict[str, tuple[int, ...]]:
+    places = [layer.place for layer in stored.layers] if stored else []
     kinds = dict.fromkeys(kind for kind, _ in places)
     return {kind: tuple(n for k, n in places if k == kind) for kind in kinds}
 
 
-def _scene_of(scene: dict[str, Any], weights: StoredWeights) -> dict[str, Any]:
+def _scene_of(scene: dict[str, Any], stored: Stored) -> dict[str, Any]:
     """Leave out what the page does not have: its controls offer nothing else."""
-    if not weights.left_out:
+    if not stored.left_out:
         return scene
-    there = _layers(weights)
+    there = _layers(stored)
     kinds = [
         {**kind, "layers": [one for one in kind["layers"] if one["number"] in there[kind["name"]]]}
         for kind in scene["kinds"]

@@ -6,7 +6,7 @@ import base64
 import gzip
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from glasshead_backend.frames.codes import COARSER, FINEST, coded_layer, entropies
 from glasshead_backend.progress import steps
@@ -25,9 +25,9 @@ Place = tuple["Kind", int]
 
 _SAMPLE = 8
 """Layers by which the bytes of all are estimated."""
-_SQUEEZED = 1.4
+SQUEEZED = 1.4
 """Bytes of a page for one of an array among its contents, at most."""
-_ELEMENT_BYTES = 300
+ELEMENT_BYTES = 300
 """Of the element around a layer's codes, and of what the contents say of it."""
 
 
@@ -58,10 +58,48 @@ class StoredLayer:
         """Bytes that it takes of a page."""
         beside = [self.about["row_sums"], *self.about["entropy"].values()]
         packed = sum(len(one["data"]) for one in beside if one)
-        return len(self.text) + _ELEMENT_BYTES + int(_SQUEEZED * packed)
+        return len(self.text) + ELEMENT_BYTES + int(SQUEEZED * packed)
 
 
-@dataclass(frozen=True)
+class Stored(Protocol):
+    """What a page carries of layers, and what it cost.
+
+    Attributes
+    ----------
+    layers : list of StoredLayer
+    left_out : list of tuple
+        The layers for which there was no room.
+    """
+
+    layers: list[StoredLayer]
+    left_out: list[Place]
+
+    @property
+    def relative_error(self) -> float:
+        """Most that a number is off, as a share of itself."""
+        ...
+
+    @property
+    def least(self) -> float:
+        """Smaller numbers are read as 0."""
+        ...
+
+    @property
+    def error(self) -> str:
+        """The same in words."""
+        ...
+
+    @property
+    def also_left_out(self) -> tuple[str, ...]:
+        """What else there was no room for, in words."""
+        ...
+
+    def contents(self) -> dict[str, Any]:
+        """Return what the page must know to read it."""
+        ...
+
+
+@dataclass
 class StoredWeights:
     """The attention that a page carries.
 
@@ -76,6 +114,41 @@ class StoredWeights:
     coding: Coding
     layers: list[StoredLayer]
     left_out: list[Place] = field(default_factory=list[Place])
+    also_left_out: tuple[str, ...] = ()
+
+    @property
+    def relative_error(self) -> float:
+        """Most that a weight is off, as a share of itself."""
+        return self.coding.relative_error
+
+    @property
+    def least(self) -> float:
+        """Smaller weights are read as 0."""
+        return self.coding.least
+
+    @property
+    def error(self) -> str:
+        """The same in words."""
+        share = f"{100 * self.coding.relative_error:.2g} %"
+        if not self.coding.is_coarse:
+            return f"Attention weights are true to {share} of themselves."
+        return (
+            f"Attention weights are true to {share} of themselves, ± {self.coding.least:g}: "
+            "smaller ones are read as 0."
+        )
+
+    def contents(self) -> dict[str, Any]:
+        """Return what the page must know to read them."""
+        coding = self.coding
+        return {
+            "coding": {
+                "bits": coding.bits,
+                "least": coding.least,
+                "relative_error": coding.relative_error,
+                "coarse": coding.is_coarse,
+            },
+            "layers": [layer.about for layer in self.layers],
+        }
 
 
 def stored_weights(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glasshead.saving.weights import Place, StoredWeights
+    from glasshead.saving.weights import Stored
 
 
 @dataclass(frozen=True)
@@ -40,27 +40,22 @@ class Said:
     poster: str = ""
 
 
-def error_words(weights: StoredWeights | None) -> str:
+def error_words(stored: Stored | None) -> str:
     """Say how far the page's numbers are from the model's."""
-    if weights is None:
-        return "Numbers are those of the model."
-    coding = weights.coding
-    share = f"{100 * coding.relative_error:.2g} %"
-    if not coding.is_coarse:
-        return f"Attention weights are true to {share} of themselves."
-    return (
-        f"Attention weights are true to {share} of themselves, ± {coding.least:g}: smaller ones "
-        "are read as 0."
-    )
+    return "Numbers are those of the model." if stored is None else stored.error
 
 
-def left_out_words(places: Sequence[Place]) -> tuple[str, ...]:
-    """Say which layers a page does not have."""
+def left_out_words(stored: Stored | None) -> tuple[str, ...]:
+    """Say what a page does not have: layers, and what else there was no room for."""
+    if stored is None:
+        return ()
+    places = stored.left_out
     kinds = dict.fromkeys(kind for kind, _ in places)
-    return tuple(
+    layers = [
         f"{kind} attention of layers {', '.join(str(n) for k, n in places if k == kind)}"
         for kind in kinds
-    )
+    ]
+    return (*layers, *stored.also_left_out)
 
 
 def text_html(title: str, said: Said) -> str:
@@ -119,6 +114,7 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
     several = len(state["scene"].get("kinds", [])) > 1
     names = ("kind", "layer", "heads") if several else ("layer", "heads")
     named = [f"{name}={state[name]!r}" for name in names if state.get(name)]
+    named += [f"{name}={state[name]!r}" for name in ("query",) if name in state]
     arguments = ", ".join([f"{lens}.trace(text)", *named]).replace("'", '"')
     return f"from glasshead import Lens, {call}; {call}({arguments})"
 
