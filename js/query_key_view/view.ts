@@ -13,7 +13,7 @@ export interface QueryKeyState extends TraceState {
 }
 
 export class QueryKeyViewView implements View<QueryKeyState> {
-  static readonly id = "query-key";
+  static readonly id = "query-key-view";
   static readonly title = "Query and key";
   static readonly traits = {
     ...TRACE_TRAITS,

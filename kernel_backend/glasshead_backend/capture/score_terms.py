@@ -255,7 +255,16 @@ def _bias_of(
         return None, ""
     # By what hides a key nothing is added: it is not there.
     bias = bias[:, 0].masked_fill(hidden, 0.0)
-    return bias, "ALiBi" if _is_straight(bias, hidden) else words
+    return bias, "ALiBi" if _is_alibi(scored, heads) else words
+
+
+def _is_alibi(scored: Scored, heads: Sequence[int]) -> bool:
+    """Whether a bias is ALiBi's: by the last row, which sees most keys."""
+    call, keys = scored.call, scored.keys
+    last = call.n_queries - 1
+    bias, _ = added(scored, heads, [last - scored.first_query])
+    hidden = call.weights(heads, [last], scores=True)[:, 0, keys.start : keys.stop].isneginf()
+    return bias is not None and _is_straight(bias[:, 0], hidden)
 
 
 def _is_any(bias: Tensor | RelativeBias) -> bool:
