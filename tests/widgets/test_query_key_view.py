@@ -415,6 +415,19 @@ def test_where_there_is_little_room_numbers_are_halved_and_then_layers_left_out(
     assert contents["query_key"][0]["heads"] == [0]
 
 
+def test_what_a_model_has_in_half_precision_is_written_in_half_as_it_is(tmp_path: Path) -> None:
+    trace = Lens(build("llama").half(), tokenizer()).trace(TEXT)
+    saved = QueryKeyView(trace, layer=1).save_html(tmp_path / "page.html")
+    assert (saved.relative_error, saved.left_out) == (0.0, ())
+    assert saved.error == "Queries and keys are those of the model, in half precision."
+    page, contents = contents_of(saved.path.read_text("utf-8"))
+    stored = contents["query_key"][1]
+    assert stored["dtype"] == "float16"
+    assert stored["note"].startswith("Weights are rounded as the model rounds them")
+    found = trace.query_key(1, 7)
+    assert np.allclose(made_of(page, stored, 7)["products"], found.products, rtol=1e-5, atol=1e-6)
+
+
 def _least(view: QueryKeyView, folder: Path) -> int:
     with pytest.raises(ValueError, match="too small for this page of QueryKeyView") as error:
         view.save_html(folder / "none.html", max_bytes=30_000)

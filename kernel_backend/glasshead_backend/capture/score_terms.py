@@ -284,7 +284,7 @@ def _mask_adds(call: CapturedCall, heads: Sequence[int], rows: Sequence[int]) ->
 def _is_straight(bias: Float[Tensor, "head key"], hidden: Bool[Tensor, "head key"]) -> bool:
     """Whether a bias grows with the distance alike from key to key, as ALiBi's does."""
     seen = ~hidden.any(dim=0)
-    line = bias[:, seen].double()
+    line = bias[:, seen].cpu().double()  # MPS has no float64
     if line.shape[1] < _LINE:
         return False
     steps = line.diff(dim=1)

@@ -58,6 +58,10 @@ class Layer:
         """Return the vectors: those of the queries, then those of the keys."""
         return b"".join(pack(part, dtype)["data"] for part in (self.query, self.key))
 
+    def is_exact(self, dtype: torch.dtype) -> bool:
+        """Whether a type holds every number as it is: float16 those of a model in float16."""
+        return all(bool((part.to(dtype) == part).all()) for part in (self.query, self.key))
+
     def fits(self, dtype: torch.dtype) -> bool:
         """Whether no number is too large for a type."""
         largest = max(float(part.abs().amax()) for part in (self.query, self.key))
