@@ -19,11 +19,11 @@ BACKEND = Path(__file__).parents[1] / "kernel_backend" / "glasshead_backend"
 
 LAYERS = (
     "__init__",
-    "other_libraries",  # comes with the first of other libraries' objects
     "frames",
     "statistics",
     "lens",
     "trace",
+    "compat",
     "questions",
     "tracing",
     "anatomy",

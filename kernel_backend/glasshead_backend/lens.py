@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
+from glasshead_backend.compat.objects import inside
 from glasshead_backend.demo import TOY_NOTICE, demo_path
 from glasshead_backend.progress import reporting
 from glasshead_backend.questions.continuations import score_continuations
@@ -43,10 +44,12 @@ class Lens(Subject):
 
     Parameters
     ----------
-    model : PreTrainedModel
-        A decoder-only, encoder-decoder or encoder model.
-    tokenizer : PreTrainedTokenizerBase
-        Its tokenizer.
+    model : PreTrainedModel, TransformerBridge, LanguageModel or PeftModel
+        A decoder-only, encoder-decoder or encoder model; also wrapped by TransformerLens (4),
+        nnsight or peft: the transformers model inside is used, with what hooks and adapters make of
+        it.
+    tokenizer : PreTrainedTokenizerBase, optional
+        Its tokenizer. May be left out where the wrapper has it (TransformerLens, nnsight).
     words : callable, optional
         Cuts a text into words, for ``unit="word"``: returns them in order, as pieces of the text or
         as ``(start, end)`` spans (``jieba.cut`` for Chinese, say). Default: Unicode's boundaries.
@@ -57,6 +60,8 @@ class Lens(Subject):
         When the two are not a transformers model and tokenizer.
     ValueError
         When the tokenizer has more tokens than the model has embeddings.
+    UnsupportedModelError
+        For a wrapper whose model says something else without it (learnt prompts).
 
     Examples
     --------
@@ -68,12 +73,14 @@ class Lens(Subject):
 
     def __init__(
         self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        model: PreTrainedModel | Any,
+        tokenizer: PreTrainedTokenizerBase | None = None,
         *,
         words: Cut | None = None,
     ) -> None:
-        super().__init__(model, tokenizer, words=words)
+        found = inside(model)
+        its: Any = found.tokenizer if tokenizer is None else tokenizer
+        super().__init__(found.model, its, words=words)
 
     @classmethod
     def from_pretrained(

@@ -20,7 +20,7 @@ from glasshead_backend.tracing.together import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Literal, SupportsIndex
+    from typing import Any, Literal, SupportsIndex
 
     import pandas as pd
     import torch
@@ -137,6 +137,59 @@ class Trace:
                 encoder=encoder,
                 source_tokens=source_tokens,
                 sentence_b_start=sentence_b_start,
+                tokenizer=tokenizer,
+                name=name,
+            )
+        )
+
+    @classmethod
+    def from_cache(
+        cls,
+        cache: Any,
+        tokens: Sequence[str] | Sequence[int] | Tensor,
+        *,
+        source_tokens: Sequence[str] | Sequence[int] | Tensor | None = None,
+        logits: Tensor | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        name: str | None = None,
+    ) -> Trace:
+        """Make a trace of what TransformerLens recorded: ``model.run_with_cache(tokens)``.
+
+        Attention patterns and scores, the residual stream, what the blocks add to it, and logits
+        keep their numbers, layers and heads; nothing is run. What was not recorded raises
+        ``ModelNeededError`` when it is asked for. To run the model itself: ``Lens(bridge)``.
+
+        Parameters
+        ----------
+        cache : ActivationCache or dict
+            Of one text.
+        tokens : sequence of str, or ids
+            As for :meth:`from_attentions`; of an encoder-decoder model the decoder's.
+        source_tokens : sequence of str, or ids, optional
+            What the encoder reads.
+        logits : Tensor, optional
+            ``[positions, vocabulary]`` or ``[1, positions, vocabulary]``, what ``run_with_cache``
+            returns first; default: those in the cache, where they are final there.
+        tokenizer : PreTrainedTokenizerBase, optional
+            Default: the one of the cache's model.
+        name : str, optional
+            What the views call the model; default its own name.
+
+        Raises
+        ------
+        TypeError
+            For what is no cache.
+        ValueError
+            For a cache without patterns, of several texts, or of other lengths than `tokens`.
+        """
+        from glasshead_backend.compat.transformer_lens import run_of_cache  # noqa: PLC0415  lazy
+
+        return cls(
+            run_of_cache(
+                cache,
+                tokens,
+                source_tokens=source_tokens,
+                logits=logits,
                 tokenizer=tokenizer,
                 name=name,
             )

@@ -16,7 +16,7 @@ from glasshead_backend.capture.key_part import KeyPart
 from glasshead_backend.capture.masks import hides
 from glasshead_backend.capture.relative_bias import RelativeBias
 from glasshead_backend.capture.replay import ReplayedCall
-from glasshead_backend.capture.softmax import CapturedCall, mask_rows, of_heads, option_rows
+from glasshead_backend.capture.softmax import CapturedCall, mask_rows, option_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +153,7 @@ def score_terms(scored: Scored, heads: Sequence[int], row: int) -> ScoreTerms:
     call, rows, keys = scored.call, [scored.first_query + row], scored.keys
     score = call.weights(heads, rows, scores=True)[:, 0, keys.start : keys.stop]
     hidden = score.isneginf()
-    query = of_heads(call.query, list(heads))[0, :, rows[0]].to(call.dtype)
+    query = call.query[0, list(heads), rows[0]].to(call.dtype)
     dot = _dots(call, query, heads, keys)
     cap = call.softcap
     bias, words = _bias_of(scored, heads, row, hidden)
@@ -255,7 +255,16 @@ def _bias_of(
         return None, ""
     # By what hides a key nothing is added: it is not there.
     bias = bias[:, 0].masked_fill(hidden, 0.0)
-    return bias, "ALiBi" if _is_straight(bias, hidden) else words
+    return bias, "ALiBi" if _is_alibi(scored, heads) else words
+
+
+def _is_alibi(scored: Scored, heads: Sequence[int]) -> bool:
+    """Whether a bias is ALiBi's: by the last row, which sees most keys."""
+    call, keys = scored.call, scored.keys
+    last = call.n_queries - 1
+    bias, _ = added(scored, heads, [last - scored.first_query])
+    hidden = call.weights(heads, [last], scores=True)[:, 0, keys.start : keys.stop].isneginf()
+    return bias is not None and _is_straight(bias[:, 0], hidden)
 
 
 def _is_any(bias: Tensor | RelativeBias) -> bool:
@@ -275,7 +284,7 @@ def _mask_adds(call: CapturedCall, heads: Sequence[int], rows: Sequence[int]) ->
 def _is_straight(bias: Float[Tensor, "head key"], hidden: Bool[Tensor, "head key"]) -> bool:
     """Whether a bias grows with the distance alike from key to key, as ALiBi's does."""
     seen = ~hidden.any(dim=0)
-    line = bias[:, seen].double()
+    line = bias[:, seen].cpu().double()  # MPS has no float64
     if line.shape[1] < _LINE:
         return False
     steps = line.diff(dim=1)

@@ -325,12 +325,12 @@ def _products(
         products = query @ call.key[:, :, :n_visible].to(call.dtype).transpose(-1, -2)
         return products.unflatten(2, (per_group, len(rows))).flatten(1, 2)
     groups = [head // per_group for head in chosen]
-    query = of_heads(call.query, chosen)[:, :, index]
-    key = of_heads(call.key, groups if len(set(groups)) > 1 else groups[:1])[:, :, :n_visible]
+    query = _of_heads(call.query, chosen)[:, :, index]
+    key = _of_heads(call.key, groups if len(set(groups)) > 1 else groups[:1])[:, :, :n_visible]
     return (query.to(call.dtype) * call.scaling) @ key.to(call.dtype).transpose(-1, -2)
 
 
-def of_heads(
+def _of_heads(
     tensor: Float[Tensor, "batch head token size"], heads: list[int]
 ) -> Float[Tensor, "batch chosen token size"]:
     """Some heads; of a single one a view."""

@@ -142,7 +142,7 @@ def _window(weight: Float[Tensor, "head key"], per_key: int) -> range:
     n_keys = weight.shape[1]
     fits = _BYTES // (2 * 4 * per_key)
     length = min(n_keys, MOST_KEYS, max(_FEWEST_KEYS, fits))
-    whole = weight.nan_to_num(0.0).double().sum(dim=0).cumsum(dim=0)
+    whole = weight.nan_to_num(0.0).cpu().double().sum(dim=0).cumsum(dim=0)
     before = torch.nn.functional.pad(whole, (1, 0))
     start = int((before[length:] - before[:-length]).argmax())
     return range(start, start + length)
