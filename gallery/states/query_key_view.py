@@ -10,7 +10,6 @@ from state import Page, State
 from glasshead import QueryKeyView
 
 if TYPE_CHECKING:
-
     from glasshead_backend import Trace
 
 
@@ -68,13 +67,9 @@ STATES = [
         watched=("light",),
     ),
     State(name="narrow-cross", shown=of.translated, traits={"kind": "cross"}, width=420),
-    State(
-        name="fixed-height", shown=of.long, traits={"layer": 1, "heads": [1, 2], "height": 420}
-    ),
+    State(name="fixed-height", shown=of.long, traits={"layer": 1, "heads": [1, 2], "height": 420}),
     State(name="error", shown=of.short, set={"error": of.WRONG_LAYER}, width=600),
-    State(
-        name="first-picture", shown=of.short, set={"busy": "computing scores: 40%", "frame": {}}
-    ),
+    State(name="first-picture", shown=of.short, set={"busy": "computing scores: 40%", "frame": {}}),
     State(name="no-kernel", shown=of.short, status="no kernel", width=600),
 ]
 
