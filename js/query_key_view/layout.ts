@@ -34,7 +34,7 @@ export const NARROW = 560;
 const WIDEST_CELL = 48;
 /** Thinner columns cannot be told apart. */
 const THINNEST = 2;
-const NUMBER = 52;
+const NUMBER = 58;
 /** "< 0.001" in bold. */
 const WEIGHT = 60;
 const BAR = 46;
