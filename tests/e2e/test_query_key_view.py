@@ -18,7 +18,7 @@ import torch
 from playwright.sync_api import expect
 
 from e2e.saved import opened, values
-from e2e.views import view
+from e2e.views import LINES, view
 from glasshead import Lens, QueryKeyView
 from glasshead_backend.demo import SOURCE_TEXT, TARGET_TEXT
 from widgets.test_query_key_view import trace_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Locator
 
+    from e2e.lab import LabServer, Notebook
     from glasshead import Trace
 
 VIEW = "query-key-view"
@@ -323,3 +324,107 @@ def test_a_page_steps_through_queries_and_says_what_it_has_not(
         root.locator('[data-action="layer-previous"]').click()
         expect(root).to_have_attribute("data-frame", "0:0:token:self")
         expect(root.locator(".gh-banner")).to_have_count(0)
+
+
+# ---- a notebook ----------------------------------------------------------------------------------
+
+_NOTEBOOK = f"""
+from glasshead import AttentionLines, Lens, QueryKeyView, link_views
+trace = Lens.demo("decoder").trace({DECODER_TEXT!r})
+shown, lines = QueryKeyView(trace, layer=1, heads=[2]), AttentionLines(trace)
+link_views(shown, lines)
+shown
+"""
+_LONG = """
+long = QueryKeyView(Lens.demo("decoder").trace("The white whale swam away. " * 65), height=460)
+long
+"""
+
+
+@pytest.fixture(scope="module")
+def notebook(lab: LabServer, open_notebook: Callable[[str], Notebook]) -> Notebook:
+    name = lab.add_notebook("query_key_view.ipynb", [_NOTEBOOK, "lines", _LONG])
+    notebook = open_notebook(name)
+    notebook.run_all()
+    assert notebook.errors() == []
+    return notebook
+
+
+@pytest.fixture
+def root(notebook: Notebook) -> Locator:
+    notebook.kernel_run("shown.set(layer=1, heads=[2], query=12, key=None, selected=[])")
+    found = view(notebook.output(0), VIEW)
+    expect(found.locator('[data-action="query"]')).to_have_value("12")
+    expect(found).to_have_attribute("data-frame", "1:2:token:self", timeout=60_000)
+    found.scroll_into_view_if_needed()
+    notebook.page.mouse.move(0, 0)
+    return found
+
+
+def test_with_a_kernel_the_numbers_under_the_pointer_are_the_models_too(root: Locator) -> None:
+    truth = llama_truth(decoder(), 1, 2, 12)
+    expect(root.locator(".qk-row.is-hidden").first).to_be_attached()
+    check_pointing(root, truth, random.Random(4), n=10)  # noqa: S311
+
+
+def test_a_token_pinned_in_linked_lines_is_the_query_here_and_the_other_way_round(
+    notebook: Notebook, root: Locator
+) -> None:
+    lines = view(notebook.output(1), LINES)
+    lines.locator('[data-side="query"][data-unit="7"]').click()
+    notebook.wait_for_kernel("[shown.selected, shown.query]", [[7], 7])
+    expect(root.locator('[data-action="query"]')).to_have_value("7")
+    root.locator('.qk-rows [data-key="3"] .gh-token').click()
+    notebook.wait_for_kernel("[lines.selected, shown.query]", [[3, 7], 3])
+    expect(lines.locator('.is-selected[data-side="query"][data-unit="3"]')).to_have_count(1)
+    assert notebook.kernel_eval("shown.code()") == "trace.query_key(1, 3, heads=[2])"
+
+
+def test_keys_alone_find_a_product_keep_its_key_and_pin_it(
+    notebook: Notebook, root: Locator
+) -> None:
+    keyboard, grid = notebook.page.keyboard, root.locator(".qk-grid")
+    root.locator('[data-action="rows"] [aria-pressed="true"]').focus()
+    keyboard.press("Tab")  # the rows are one stop
+    expect(grid).to_be_focused()
+    expect(grid).to_have_attribute("aria-activedescendant", re.compile("qk-"))
+    keyboard.press("Home")
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight", "ArrowRight"):
+        keyboard.press(key)
+    expect(root.locator(".gh-tooltip")).to_contain_text("dimension 1")
+    expect(root.locator('.qk-rows [data-key="2"]')).to_have_class(re.compile("is-at"))
+    expect(root.locator(".gh-live")).to_contain_text("dimension 1")
+    keyboard.press("Space")
+    notebook.wait_for_kernel("shown.key", 2)
+    keyboard.press("Enter")
+    notebook.wait_for_kernel("[shown.selected, shown.query]", [[2], 2])
+    keyboard.press("[")
+    notebook.wait_for_kernel("shown.layer", 0)
+    keyboard.press("Escape")
+    notebook.wait_for_kernel("[shown.key, shown.selected]", [None, []])
+    expect(root.locator(".gh-tooltip")).to_be_hidden()
+
+
+def test_of_a_long_text_any_key_can_be_reached_and_has_its_products(notebook: Notebook) -> None:
+    found = view(notebook.output(2), VIEW)
+    found.scroll_into_view_if_needed()
+    n_keys = notebook.kernel_eval("len(long.trace.tokens)")
+    assert n_keys > 300
+    assert found.locator(".qk-rows .qk-row").count() < 60
+    grid = found.locator(".qk-grid")
+    for top, key in ((0, 0), (1e6, n_keys - 1)):
+        grid.evaluate("(grid, top) => { grid.scrollTop = top }", top)
+        expect(found.locator(f'.qk-rows [data-key="{key}"]')).to_be_visible()
+        expect(found.locator(".qk-row.is-waiting")).to_have_count(0)
+        product = pointed(found, key, 3, 16)[3]
+        truly = f"float(long.trace.query_key(0, {n_keys - 1}, keys=({key}, {key + 1}))"
+        true = notebook.kernel_eval(f"{truly}.products[0, 0, 3])")
+        assert product == pytest.approx(true, rel=CLOSE)
+    found.locator('[data-action="rows"] [data-value="strongest"]').click()
+    scores = notebook.kernel_eval("long.to_frame().score.nlargest(3).round(6).tolist()")
+    grid.evaluate("(grid) => { grid.scrollTop = 0 }")
+    shown = found.locator(".qk-rows [data-part='score']")
+    expect(shown.first).to_be_visible()
+    numbers = [number(text) for text in shown.all_inner_texts()[:3]]
+    assert numbers == pytest.approx(scores, rel=6e-3)
+    assert notebook.errors() == []

@@ -20,6 +20,7 @@ from glasshead import (
     LayerStatsChart,
     Lens,
     PerplexityStrip,
+    QueryKeyView,
     TokenTable,
 )
 from glasshead_backend.demo import DECODER_TEXT, SOURCE_TEXT, TARGET_TEXT
@@ -60,6 +61,7 @@ def views() -> dict[str, View]:
         "patterns": HeadFinder(translated, layer=1, heads=[1]),
         "metric": HeadFinder(text, mode="metric", layer=1, heads=[1]),
         "scatter": HeadFinder(text, mode="scatter", layer=1, heads=[1]),
+        "products": QueryKeyView(translated, kind="cross", layer=1, heads=[0, 1]),
         "tokens": TokenTable(decoder, DECODER_TEXT, other=translator, hovered=3),
         "hostile strip": PerplexityStrip(decoder.trace(HOSTILE), hovered=5),
         "hostile lines": AttentionLines(decoder.trace(HOSTILE), layer=1, unit="word"),
