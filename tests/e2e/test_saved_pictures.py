@@ -138,7 +138,7 @@ def without_title(svg: bytes) -> bytes:
     "name",
     [
         *("lines", "lines of all heads", "matrix", "strip", "chart", "heat map", "tokens"),
-        *("patterns", "metric", "scatter"),
+        *("patterns", "metric", "scatter", "products"),
     ],
 )
 def test_a_saved_picture_looks_like_the_view(name: str, views: dict[str, View], page: Page) -> None:
@@ -161,7 +161,7 @@ def test_a_saved_picture_looks_like_the_view(name: str, views: dict[str, View], 
     assert found.share < 0.01
 
 
-@pytest.mark.parametrize("name", ["lines", "matrix", "strip", "chart", "tokens"])
+@pytest.mark.parametrize("name", ["lines", "matrix", "strip", "chart", "products", "tokens"])
 def test_a_saved_picture_needs_nothing_but_itself(
     name: str, views: dict[str, View], page: Page
 ) -> None:
