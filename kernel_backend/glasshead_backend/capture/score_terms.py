@@ -180,7 +180,8 @@ def keys_of(
     if isinstance(keys, range) and keys.step == 1:
         index = slice(first + keys.start, first + keys.stop)
     else:
-        index = torch.as_tensor([first + key for key in keys], device=call.device)
+        chosen = [first + key for key in keys]
+        index = torch.tensor(chosen, dtype=torch.long, device=call.device)
     return call.key[0, :, index][key_heads(call, heads)].to(call.dtype)
 
 
