@@ -228,6 +228,7 @@ def test_products_of_a_stretch_and_of_chosen_keys_are_answered(decoder_trace: Tr
     assert answer["result"] == {**shown, "keys": [11, 0, 5]}
     assert np.allclose(arrays["products"], found.products[:, [11, 0, 5]])
     assert np.allclose(arrays["key_vectors"], found.key[:, [11, 0, 5]])
+    assert ask(view, "chosen_products", keys=[])[1]["products"].shape == (2, 0, 8)
 
 
 @pytest.mark.parametrize(
@@ -286,6 +287,18 @@ def test_it_says_which_dimensions_make_the_largest_weights(decoder_trace: Trace)
         in (said[0])
     )
     assert f"dimensions {first} ({float(products[first]):+.2f})" in said[0]
+
+
+def test_a_poster_shows_the_strongest_keys_wherever_they_stand() -> None:
+    model = build("gpt2", n_positions=1024)
+    trace = Lens(model, tokenizer()).trace(torch.arange(700) % 80 + 4)
+    view = QueryKeyView(trace, layer=1, heads=[2])
+    poster = view.static("poster").html
+    (picture,) = re.findall(r"base64,([A-Za-z0-9+/=]+)", poster)
+    drawn = base64.b64decode(picture).decode("utf-8")
+    scores = view.to_frame().sort_values("score", ascending=False)["score"]
+    assert all(f">{score:.2f}</text>" in drawn for score in scores.head(40))
+    assert "the 40 strongest keys" in poster
 
 
 # ---- saved pages ------------------------------------------------------------------------------

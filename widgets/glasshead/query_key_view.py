@@ -13,7 +13,8 @@ from glasshead.trace_view import TraceView
 from glasshead.view import N_SENTENCES, bundle
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import axes
-from glasshead_backend.frames.query_key import products_of, query_key_frame, shown_query_key
+from glasshead_backend.frames.query_key import products_of, query_key_frame
+from glasshead_backend.questions.query_key import scores_table
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class QueryKeyView(TraceView):
         ``capped`` and ``bias`` where the model has such, ``score`` (minus infinity: hidden) and
         ``weight``. The products themselves: ``trace.query_key(...).products``.
         """
-        return shown_query_key(self.trace, self.shown, self.query).to_frame()
+        return scores_table(run_of(self.trace), self.shown, self.query)
 
     def in_words(self) -> list[str]:
         """Return the keys with the largest weights, and the dimensions that count most there."""

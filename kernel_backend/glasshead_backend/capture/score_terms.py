@@ -120,8 +120,9 @@ def _of_captured(call: CapturedCall, name: str) -> Scored:
         raise ValueError(call.unexplained)
     if not call.own_math:
         raise ValueError(
-            f"{name} makes its weights of something else than the products of query and key, "
-            "scaled, with a bias and a mask: its scores are not their sum."
+            f"{name} makes its weights of more than the products of query and key, scaled, with a "
+            "bias and a mask (sinks of a kind of its own, say): what they are summed from is not "
+            "known."
         )
     return Scored(call, 0, range(call.n_keys))
 
@@ -180,7 +181,8 @@ def keys_of(
     if isinstance(keys, range) and keys.step == 1:
         index = slice(first + keys.start, first + keys.stop)
     else:
-        index = torch.as_tensor([first + key for key in keys], device=call.device)
+        chosen = [first + key for key in keys]
+        index = torch.tensor(chosen, dtype=torch.long, device=call.device)
     return call.key[0, :, index][key_heads(call, heads)].to(call.dtype)
 
 

@@ -179,10 +179,10 @@ def _heads(view: Any) -> tuple[str, str]:
 def _products(view: Any) -> tuple[str, str]:
     """Draw the products of the first head with the keys that are strongest, in the text's order."""
     frame = view.frame
-    start, score = frame["start"], _array(frame["score"])[0]
-    near = np.where(np.isfinite(score), score, -np.inf)[start : frame["stop"]]
-    shown = np.sort(np.argsort(-near, kind="stable")[: min(_MOST_ROWS, np.isfinite(near).sum())])
-    numbers = _array(frame["products"])[0, shown]
+    score = _array(frame["score"])[0]
+    seen = np.argsort(-score, kind="stable")[: min(_MOST_ROWS, np.isfinite(score).sum())]
+    shown = np.sort(seen)
+    numbers = _array(view.chosen_products(shown.tolist())[1]["products"])[0]
     if view.sort == "largest":
         numbers = numbers[:, _array(frame["order"])[0]]
     bound = float(_array(frame["bound"])[0]) or 1.0
@@ -195,7 +195,7 @@ def _products(view: Any) -> tuple[str, str]:
     parts = [text(right + 8, 14, "score"), text(right + 78, 14, "weight")]
     if len(shown):
         parts.append(image(left, 20, right - left, len(shown) * _LINE, colours))
-    for row, key in enumerate((start + shown).tolist()):
+    for row, key in enumerate(shown.tolist()):
         y = 20 + row * _LINE
         parts.append(text(left - 4, y + 13, labels[key], anchor="end"))
         parts.append(text(right + 58, y + 13, f"{score[key]:.2f}", anchor="end"))
