@@ -44,7 +44,12 @@ export function queryKeyControls(host: Host<QueryKeyState>): Controls {
   const sort = segmented<Sort>("Dimensions", "sort", (value) => host.set({ sort: value }));
   const rows = segmented<Rows>("Keys", "rows", (value) => host.set({ rows: value }));
   const captioned = (caption: string, element: HTMLElement): HTMLElement =>
-    h("div", { class: "qk-choice" }, h("span", { class: "gh-caption" }, caption), element);
+    h(
+      "div",
+      { class: "qk-choice", data: { "in-picture": "no" } },
+      h("span", { class: "gh-caption" }, caption),
+      element,
+    );
   return {
     header: [kind.element, layer.element, query.element],
     bar: h(

@@ -6,6 +6,7 @@ import type { Cells } from "../../js/query_key_view/products";
 import type { QueryKeyFrame, QueryKeyState } from "../../js/query_key_view/state";
 import { stepsOf } from "../../js/query_key_view/steps";
 import { QueryKeyViewView } from "../../js/query_key_view/view";
+import { isStale } from "../../js/shared/banners";
 import type { Answer } from "../../js/shared/host/host";
 import {
   type Asked,
@@ -446,6 +447,13 @@ describe("without a picture", () => {
     expect(find(el, ".qk-nothing").textContent).toContain("on their way");
     host.turn("no kernel");
     expect(find(el, ".qk-nothing").textContent).toContain("No kernel.");
+  });
+
+  test("what is shown of another query is the last picture", () => {
+    const { host } = mount();
+    expect(isStale(host.state)).toBe(false);
+    host.set({ query: 1 });
+    expect(isStale(host.state)).toBe(true);
   });
 
   test("a frame of another kind of attention waits for its labels", () => {
