@@ -9,7 +9,7 @@ import type { Contents } from "./contents";
 type State = MapState & Readonly<Record<string, unknown>>;
 type Changes = Record<string, unknown>;
 /** What stands before the traits of a view; null = it is not here. */
-type Prefix = (pane: "matrix" | "finder") => string | null;
+type Prefix = (pane: "matrix" | "finder" | "query_key") => string | null;
 
 export function followed(state: State, before: Json, contents: Contents, prefix: Prefix): Json {
   const changes: Changes = {};
@@ -26,7 +26,19 @@ export function followed(state: State, before: Json, contents: Contents, prefix:
   }
   const finder = prefix("finder");
   if (finder !== null && "kind" in before) Object.assign(changes, measuring(now, contents, finder));
+  if (prefix("query_key") !== null && "kind" in before) {
+    Object.assign(changes, withinSides(now, contents));
+  }
   return changes;
+}
+
+/** Query and key stay within what the kind of attention has. */
+function withinSides({ kind, query, key }: State, { axes }: Contents): Changes {
+  const sides = axes.find((one) => one.kind === kind && one.unit === "token" && one.special)?.axes;
+  if (!sides) return {};
+  const [rows, keys] = [sides.query.labels.length, sides.key.labels.length];
+  const isThere = typeof key === "number" && key < keys;
+  return { query: Math.min(Number(query), rows - 1), key: isThere ? key : null };
 }
 
 /** Layer and heads stay within what the kind of attention, and then the layer, has. */

@@ -15,6 +15,7 @@ const ROLES: Readonly<Record<string, Role>> = {
   "perplexity-strip": "strip",
   "layer-stats-chart": "chart",
   "head-finder": "finder",
+  "query-key-view": "query_key",
   explorer: "explorer",
 };
 

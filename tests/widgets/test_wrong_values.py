@@ -18,6 +18,7 @@ from glasshead import (
     LayerStatsChart,
     Lens,
     PerplexityStrip,
+    QueryKeyView,
     TokenTable,
     explore,
     link_views,
@@ -39,6 +40,7 @@ VIEWS: tuple[type[Any], ...] = (
     HeadFinder,
     PerplexityStrip,
     LayerStatsChart,
+    QueryKeyView,
     Explorer,
 )
 WHOLES = "is a list of whole numbers"
