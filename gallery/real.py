@@ -18,7 +18,14 @@ from pathlib import Path
 from record import GALLERY, packed, record
 from state import Page, State
 
-from glasshead import AttentionLines, FusedAttentionMatrix, Lens, PerplexityStrip, Trace
+from glasshead import (
+    AttentionLines,
+    FusedAttentionMatrix,
+    Lens,
+    PerplexityStrip,
+    QueryKeyView,
+    Trace,
+)
 
 FOLDER = Path(
     os.environ.get("GLASSHEAD_SMOLLM2", GALLERY.parent / ".models" / "smollm2-135m-instruct")
@@ -71,6 +78,18 @@ PAGES = [
     Page(
         PerplexityStrip,
         [State(name="smollm2", shown=trace, traits={"hovered": 14}, watched=("light",))],
+    ),
+    Page(
+        QueryKeyView,
+        [
+            State(
+                name="smollm2",
+                shown=trace,
+                traits={"layer": 5, "heads": [2]},
+                watched=("light", "dark"),
+                note="Two of 64 dimensions make this head look where it looks.",
+            )
+        ],
     ),
 ]
 
