@@ -82,10 +82,14 @@ function lettingScoresGo(state: State, before: Json, prefix: string): Changes {
 function measuring(state: State, { heads }: Contents, prefix: string): Changes {
   const metrics = (heads[state.kind]?.metrics ?? []) as { name: string }[];
   const names = metrics.map(({ name }) => name);
-  const layers = kindInfo(state.scene as Scene, state.kind)?.layers.map(({ number }) => number);
+  const there = kindInfo(state.scene as Scene, state.kind)?.layers ?? [];
+  const layers = there.map(({ number }) => number);
+  const most = Math.max(0, ...there.map((layer) => layer.heads));
   const only = state[`${prefix}only_layers`] as number[];
+  const named = state[`${prefix}only_heads`] as number[];
   const changes: Changes = {
-    [`${prefix}only_layers`]: only.filter((layer) => layers?.includes(layer)),
+    [`${prefix}only_layers`]: only.filter((layer) => layers.includes(layer)),
+    [`${prefix}only_heads`]: named.filter((head) => head < most),
   };
   const cross = state.kind === "cross";
   if (!names.includes(String(state[`${prefix}metric`]))) {
