@@ -2,8 +2,8 @@
 
 import type { Host } from "../shared/host/host";
 import { createQuestion, isAbout } from "../shared/host/question";
+import { type Plot, unitsInView } from "../shared/map/plot";
 import type { Part } from "./colour";
-import { type Plot, unitsInView } from "./geometry";
 import { type Grid, type Matrix, readExact, readTile } from "./grid";
 import { roomForNumber } from "./numbers";
 import type { MatrixState } from "./state";

@@ -40,7 +40,7 @@ OPENED = [
     ("attention-lines/sinks-shown", "click", '[data-action="save"]', ".gh-save"),
     ("attention-lines/words", "click", '[data-action="help"]', ".gh-help"),
     ("attention-lines/smollm2", "hover", ".al-gutter-cell, .gh-token", None),
-    ("fused-attention-matrix/tokens", "hover", ".fm-figure canvas >> nth=-1", ".fm-tag"),
+    ("fused-attention-matrix/tokens", "hover", ".gh-map-figure canvas >> nth=-1", ".gh-map-tag"),
     ("head-finder/patterns", "hover", ".hf-grid", ".hf-card"),
     ("head-finder/scatter", "click", '[data-action="help"]', ".gh-help"),
     ("layer-stats-chart/twelve-layers", "hover", "svg.gh-chart", None),
