@@ -3,7 +3,6 @@
 import { type Choice, dropdown, kindChoices, layerStepper, segmented } from "../shared/controls";
 import { type Host, isFixed } from "../shared/host/host";
 import { type Zooming, zoomButtons } from "../shared/map/zoom";
-import { layerNumbers } from "../shared/scene";
 import type { Shell } from "../shared/shell";
 import { hasFrame, type Kind } from "../shared/state";
 import type { ActivationState, Sort } from "./state";
@@ -43,7 +42,10 @@ export function createHeader(shell: Shell, host: Host<ActivationState>, zooming:
       kind.update({ choices: kindChoices(state.scene), value: state.kind, disabled: off("kind") });
       block.update({ choices: names, value: state.block, disabled: off("block") });
       layer.update({
-        ...{ layers: layerNumbers(state), layer: state.layer },
+        ...{
+          layers: hasFrame(state.frame) ? state.frame.layers : [state.layer],
+          layer: state.layer,
+        },
         // There is one embedding.
         disabled: off("layer") || state.block === "embedding",
       });

@@ -20,6 +20,8 @@ export interface ActivationsFrame {
   block: string;
   /** What there is to choose. */
   blocks: string[];
+  /** The layers that have the block: others than have attention. */
+  layers: number[];
   /** Whose tokens the rows are. */
   side: Sequence;
   tokens: number;

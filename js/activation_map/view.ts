@@ -2,11 +2,12 @@
 
 import { fill, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
-import { commonKeys } from "../shared/keys";
+import { commonKeys, handled, inField } from "../shared/keys";
 import { hoverPatch, type Lit, litTokens, onlyLit, selectPatch, toggled } from "../shared/lit";
 import { type Actions, createGestures, type Gestures } from "../shared/map/gestures";
 import { type LitUnits, litUnits } from "../shared/map/pin";
 import { type Cell, sameCell, type Viewport, WHOLE } from "../shared/map/plot";
+import { neighbour } from "../shared/scene";
 import { createShell, type Shell } from "../shared/shell";
 import { hasFrame } from "../shared/state";
 import { changesOf, TRACE_TRAITS, type View } from "../shared/view";
@@ -234,10 +235,22 @@ export class ActivationMapView implements View<ActivationState> {
       this.#column = null;
       this.#host.set({ dimensions: [] });
     }
-    // There is one embedding, whatever the layer.
-    if (/^[[\]]$/.test(event.key) && state.block === "embedding") return;
+    if (event.key === "[" || event.key === "]") {
+      this.#stepLayer(event);
+      return;
+    }
     if (commonKeys(event, this.#host)) this.#showLit();
     else if (event.target === this.#shell.root) this.#gestures.key(event);
+  }
+
+  #stepLayer(event: KeyboardEvent): void {
+    const { state } = this.#host;
+    if (inField(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    handled(event);
+    // There is one embedding, whatever the layer.
+    if (!hasFrame(state.frame) || state.block === "embedding") return;
+    const layer = neighbour(state.frame.layers, state.layer, event.key === "]" ? 1 : -1);
+    if (layer !== null) this.#host.set({ layer });
   }
 
   #look(viewport: Viewport): void {
