@@ -10,7 +10,7 @@ export interface Paint {
 
 export function entryOf(value: number, bound: number): number {
   if (!(bound > 0) || Number.isNaN(value)) return 128;
-  return 128 + Math.round(127 * Math.max(-1, Math.min(1, value / bound)));
+  return 128 + Math.sign(value) * Math.round(127 * Math.min(1, Math.abs(value) / bound));
 }
 
 /** A grid in which `byRow` × `byColumn` pixels are one: the value with the largest size. */

@@ -89,7 +89,9 @@ export function drawNumbers(
 /** Times the end of the colours from which on a value is ringed. */
 export const MASSIVE = 10;
 const MOST_RINGS = 24;
+/** Of these so many have their numbers; fewer where numbers would cover many rows. */
 const MOST_NAMED = 5;
+const MOST_NAMED_THIN = 3;
 const RING = 5;
 
 export interface Massive extends Cell {
@@ -161,7 +163,7 @@ function nameLargest(
   const taken = seen.map(({ x, y }) => ({ x0: x - RING, x1: x + RING, y }));
   let named = 0;
   for (const { x, y, value } of seen) {
-    if (named === MOST_NAMED) break;
+    if (named === (plot.down < THIN ? MOST_NAMED_THIN : MOST_NAMED)) break;
     const words = formatActivation(value);
     const width = context.measureText(words).width + 6;
     const free = [x + RING + 4, x - RING - 4 - width].find(
@@ -188,23 +190,36 @@ export interface Lit {
   columns: Iterable<number>;
 }
 
+/** Below this, lines along all of a row or column would hide its neighbours. */
+const THIN = 6;
+/** How far lines reach into the map from its edges there. */
+const STUB = 12;
+
 /** Lines along both edges of lit rows and columns: what is between them is seen as it was. */
 export function drawLit(context: CanvasRenderingContext2D, plot: Plot, lit: Lit, inks: Inks): void {
   context.save();
   clipToPlot(context, plot, 3);
   context.fillStyle = inks.ink;
+  /** From where to where they go: all along, or at both ends. */
+  const stretches = (size: number, first: number, length: number): [number, number][] =>
+    size < THIN
+      ? [
+          [first, STUB],
+          [first + length - STUB, STUB],
+        ]
+      : [[first, length]];
   // Beside thin ones, not on them.
-  const out = (size: number): number => (size < 8 ? 1.5 : 0.5);
+  const out = (size: number): number => (size < THIN ? 1.5 : 0.5);
   for (const row of lit.rows) {
     const [y, by] = [yOf(plot, row), out(plot.down)];
-    for (const at of [y - by, y + plot.down + by]) {
-      context.fillRect(plot.left, at - 0.5, plot.width, 1);
+    for (const [x, width] of stretches(plot.down, plot.left, plot.width)) {
+      for (const at of [y - by, y + plot.down + by]) context.fillRect(x, at - 0.5, width, 1);
     }
   }
   for (const column of lit.columns) {
     const [x, by] = [xOf(plot, column), out(plot.across)];
-    for (const at of [x - by, x + plot.across + by]) {
-      context.fillRect(at - 0.5, plot.top, 1, plot.height);
+    for (const [y, height] of stretches(plot.across, plot.top, plot.height)) {
+      for (const at of [x - by, x + plot.across + by]) context.fillRect(at - 0.5, y, 1, height);
     }
   }
   context.restore();

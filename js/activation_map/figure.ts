@@ -50,6 +50,9 @@ export interface Drawn {
 
 const NATURAL_HEIGHT = 460;
 const LEAST_HEIGHT = 160;
+const MOST_APART = 6;
+/** Pixels between what stands below each other. */
+const BETWEEN = 6;
 
 export interface HeadActions {
   /** A column pointed at above the map, or none. */
@@ -74,6 +77,7 @@ export class Figure {
   readonly #head = h("div", { class: "am-head", aria: { hidden: true } });
   readonly #crosshair = crosshair();
   readonly #schedule;
+  #apart = "";
   #width = 640;
   #height = 0;
   #margins: Margins | null = null;
@@ -126,7 +130,11 @@ export class Figure {
 
   /** New labels and another map. */
   fill({ tokens, map }: ActivationPicture, sameTokens: boolean): void {
-    if (!sameTokens) this.#labels.fill(tokens, null, []);
+    // Tokens of massive activations have their names, however crowded it is.
+    const massive = massiveIn(map.grid, map.frame.bound).map(({ query }) => query);
+    const apart = [...new Set(massive)].slice(0, MOST_APART);
+    if (!sameTokens || apart.join() !== this.#apart) this.#labels.fill(tokens, null, apart);
+    this.#apart = apart.join();
     this.#rasters = [];
     this.#margins = marginsOf(map);
   }
@@ -190,20 +198,33 @@ export class Figure {
     this.#drawOverlay();
     const grid = this.#rasters.at(-1)?.shown ?? picture.map.grid;
     const hasMassive = massiveIn(this.#finest(picture), paint.bound).length > 0;
+    const below = this.#below();
     this.#onDrawn({ paint, grid, hasMassive });
+    // What has come below the map needs its room.
+    if (this.#drawing().height > 0 && this.#below() !== below) this.draw();
   };
 
   #fit(picture: ActivationPicture): ActivationPlot {
     picture.labels ??= this.#widestLabel(picture);
     const lines = markLines(picture.map);
     const fixed = this.#drawing().height > 0;
-    const room = fixed ? this.#height - headHeight(lines) - 12 : NATURAL_HEIGHT;
+    const room = fixed ? this.#height - headHeight(lines) - this.#below() : NATURAL_HEIGHT;
     const space = {
       ...{ width: this.#width, maxHeight: Math.max(LEAST_HEIGHT, room) },
       ...{ labels: picture.labels, markLines: lines },
     };
     const { tokens, dimensions } = picture.map.frame;
     return fitPlot(tokens, dimensions, space, this.viewport);
+  }
+
+  /** What stands below the map takes its room; half of all at most. */
+  #below(): number {
+    const rest = [...this.#main.children].filter((one) => one !== this.element);
+    const heights = rest.map((one) => (one as HTMLElement).offsetHeight + BETWEEN);
+    return Math.min(
+      this.#height / 2,
+      heights.reduce((sum, one) => sum + one, 12),
+    );
   }
 
   #widestLabel({ tokens }: ActivationPicture): number {

@@ -235,6 +235,9 @@ function drawTicks(
     context.fillStyle = inks.faint;
     if (plot.across < TICK_EVERY / 2) context.fillRect(x - 0.5, plot.top - 4, 1, 3);
     context.fillStyle = inks.soft;
-    context.fillText(String(map.order[column] ?? ""), x, plot.top - 6);
+    const words = String(map.order[column] ?? "");
+    const half = context.measureText(words).width / 2;
+    const [first, last] = [plot.left + half, plot.left + plot.width - half];
+    context.fillText(words, Math.max(first, Math.min(last, x)), plot.top - 6);
   }
 }

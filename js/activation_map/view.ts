@@ -229,7 +229,6 @@ export class ActivationMapView implements View<ActivationState> {
   #key(event: KeyboardEvent): void {
     // There are no heads to be chosen by their digits.
     if (/^[0-9]$/.test(event.key)) return;
-    const { state } = this.#host;
     if (event.key === "Escape") {
       this.#cell = null;
       this.#column = null;
