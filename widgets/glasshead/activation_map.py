@@ -83,6 +83,8 @@ class ActivationMap(TraceView):
     _label_traits: ClassVar[tuple[str, ...]] = ("kind",)
     _patience: ClassVar[float | None] = 1.0
 
+    page_parts: ClassVar[frozenset[str]] = frozenset({"activations"})
+
     def __init__(self, trace: Trace, **state: Any) -> None:
         require_trace(type(self), trace)
         kind = state.get("kind", trace.default_kind)

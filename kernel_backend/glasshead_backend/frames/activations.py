@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from glasshead_backend.asking import ActivationBlock, Kind
+    from glasshead_backend.frames.pack import Packed
     from glasshead_backend.trace import Trace
 
 Sort = Literal["dimension", "largest", "cluster"]
@@ -34,8 +35,8 @@ _NAMED = 3
 """Outliers of a single token that a note names."""
 
 OUTLIERS_WORDS = (
-    f"Outlier dimensions: their root mean square over tokens is at least {_OUTLIER_TIMES} times the "
-    "median of all dimensions."
+    f"Outlier dimensions: their root mean square over tokens is at least {_OUTLIER_TIMES} times "
+    "the median of all dimensions."
 )
 
 
@@ -161,6 +162,36 @@ def activations_tile(
         "key": asked.key,
     }
     return place, {"values": pack(picture, torch.float32)}
+
+
+def activations_stored(
+    trace: Trace, asked: ActivationsAsked, *, most_clustered: int
+) -> tuple[Float[Tensor, "token dim"], dict[str, Any]]:
+    """Return all numbers, by dimension, and what a page must know to draw them in any order.
+
+    Parameters
+    ----------
+    trace : Trace
+    asked : ActivationsAsked
+    most_clustered : int
+        With more dimensions than that, only the order that is asked for is computed: clustering
+        takes long.
+
+    Returns
+    -------
+    values : Tensor
+        float32, on the CPU.
+    about : dict
+        ``orders``, by name; "cluster" may be None. ``frame``: :func:`activations_about`.
+    """
+    values = _values(trace, asked).float().cpu()
+    n_dims = values.shape[1]
+    orders: dict[str, Packed | None] = {"largest": None, "cluster": None}
+    for sort in ("largest", "cluster"):
+        if sort in ("largest", asked.sort) or n_dims <= most_clustered:
+            order, _ = dimension_order(trace, replace(asked, sort=sort))
+            orders[sort] = pack(order, index_dtype(n_dims))
+    return values, {"orders": orders, "frame": activations_about(trace, asked)}
 
 
 def activations_table(trace: Trace, asked: ActivationsAsked) -> pd.DataFrame:
