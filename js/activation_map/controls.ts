@@ -36,7 +36,9 @@ export function createHeader(shell: Shell, host: Host<ActivationState>, zooming:
     zoom: zoom.element,
     setZoomed: zoom.setZoomed,
     update(state) {
-      const off = (name: keyof ActivationState & string): boolean => isFixed(host, name);
+      // A saved page may have this one map.
+      const alone = host.can?.("map") === false;
+      const off = (name: keyof ActivationState & string): boolean => alone || isFixed(host, name);
       const blocks = hasFrame(state.frame) ? state.frame.blocks : [state.block];
       const names = blocks.map((value) => ({ value, label: blockName(value) }));
       kind.update({ choices: kindChoices(state.scene), value: state.kind, disabled: off("kind") });
@@ -49,8 +51,9 @@ export function createHeader(shell: Shell, host: Host<ActivationState>, zooming:
         // There is one embedding.
         disabled: off("layer") || state.block === "embedding",
       });
-      const fixed = off("sort") || host.can?.("sort") === false;
-      sort.update({ choices: SORTS, value: state.sort, disabled: fixed });
+      const clusters = state.sort === "cluster" || host.can?.("cluster") !== false;
+      const sorts = SORTS.filter(({ value }) => value !== "cluster" || clusters);
+      sort.update({ choices: sorts, value: state.sort, disabled: off("sort") });
     },
   };
 }

@@ -1,6 +1,14 @@
-/** How activations are written: four digits, with their sign. */
+/** How activations are written: the digits that are known, with their sign. */
 
 import { formatCount } from "../shared/numbers";
+
+/** Digits that are known. */
+let digits = 4;
+
+/** From now on activations are those of half precision, as a saved page may carry them. */
+export function activationsAreRounded(): void {
+  digits = 3;
+}
 
 export function formatActivation(value: number): string {
   if (Number.isNaN(value)) return "–";
@@ -8,8 +16,9 @@ export function formatActivation(value: number): string {
   const size = Math.abs(value);
   if (size === Number.POSITIVE_INFINITY) return `${sign}∞`;
   if (size === 0) return "0";
-  if (size >= 999.95) return sign + formatCount(size);
-  if (size >= 1e-3) return sign + size.toPrecision(4);
+  if (size >= 999.95)
+    return sign + formatCount(digits < 4 ? Number(size.toPrecision(digits)) : size);
+  if (size >= 1e-3) return sign + size.toPrecision(digits);
   return sign + size.toExponential(2).replace("e-", "e−");
 }
 

@@ -45,6 +45,20 @@ export interface StoredAxes {
   axes: Axes;
 }
 
+/** The activations of a block: see `frames/activations.py`. */
+export interface StoredActivations {
+  kind: Kind;
+  layer: number;
+  block: string;
+  /** Bytes [tokens, dimensions], by dimension. */
+  element: string;
+  dtype: "float32" | "float16";
+  /** [dimensions]: the dimension in each column; null = that order is not here. */
+  orders: { largest: Packed; cluster: Packed | null };
+  /** The frame without what depends on the order. */
+  frame: Json;
+}
+
 /** A picture of a statistic, or one layer of it. */
 export interface StoredChart {
   metric: Json;
@@ -66,6 +80,7 @@ export interface Contents {
   coding: Coding | null;
   layers: StoredLayer[];
   axes: StoredAxes[];
+  activations: StoredActivations[];
   charts: StoredChart[];
   details: StoredDetail[];
   /** By kind: what HeadFinder's frame has beside its patterns. */

@@ -8,6 +8,7 @@ import { same } from "../shared/host/host";
 import { type InsteadOfKernel, type Json, type Reply, refused } from "../shared/host/stand_in";
 import { kindInfo } from "../shared/scene";
 import type { MapState, Packed, Scene } from "../shared/state";
+import { Activations, type ActivationsAsked, keyOf } from "./activations";
 import type { Contents } from "./contents";
 import { drawMatrix, type MatrixAsked, takenAway } from "./drawn";
 import { followed } from "./follow";
@@ -27,7 +28,7 @@ import { sourceAnswer, stripFrame, stripKey } from "./strip";
 import { type Selection, Weights } from "./weights";
 
 /** The views that have pictures of their own, by the names that they have in an explorer. */
-export type PaneName = "lines" | "matrix" | "strip" | "chart" | "finder";
+export type PaneName = "lines" | "matrix" | "strip" | "chart" | "finder" | "activations";
 
 /** Which view it is: "explorer" has all of them under their names. */
 export type Role = PaneName | "explorer" | "none";
@@ -51,17 +52,27 @@ export class SavedPage implements InsteadOfKernel {
   readonly #contents: Contents;
   readonly #role: Role;
   readonly #weights: Weights;
+  readonly #activations: Activations;
   #lines: { key: string; lines: Lines } | null = null;
 
   constructor(contents: Contents, role: Role, load: Load) {
     this.#contents = contents;
     this.#role = role;
     this.#weights = new Weights(contents, load);
+    this.#activations = new Activations(contents, load);
   }
 
   /** Nobody is here who could run the model, or write Python. */
   can(question: string): boolean {
+    if (this.#role === "activations") return this.#canShow(question);
     return !NEEDS_KERNEL.has(question.split(".").at(-1) ?? "");
+  }
+
+  /** Other maps than the one that the page opens with; their clustered dimensions. */
+  #canShow(question: string): boolean {
+    const { activations } = this.#contents;
+    const isClustered = activations.every(({ orders }) => orders.cluster !== null);
+    return activations.length > 0 && (question !== "cluster" || isClustered);
   }
 
   follow(state: Json, before: Json): Json {
@@ -116,7 +127,8 @@ export class SavedPage implements InsteadOfKernel {
 
   #axes(state: State): Record<string, unknown> {
     if (this.#role === "none") return {}; // a table of tokens has none
-    const { axes, kind, unit } = state;
+    const { axes, kind } = state;
+    const unit = this.#role === "activations" ? "token" : state.unit;
     if (!("kind" in axes) || (axes.kind === kind && axes.unit === unit)) return {};
     if (this.#role === "matrix") return {};
     return { axes: this.#weights.axes(kind, unit) };
@@ -156,6 +168,8 @@ export class SavedPage implements InsteadOfKernel {
         return named(this.#chart(state));
       case "finder":
         return named({ frame: await this.#heads(state) });
+      case "activations":
+        return { frame: await this.#activations.frame(key as unknown as ActivationsAsked) };
     }
   }
 
@@ -177,6 +191,8 @@ export class SavedPage implements InsteadOfKernel {
         return {};
       case "finder":
         return { kind, unit };
+      case "activations":
+        return keyOf(state as unknown as ActivationsAsked);
     }
   }
 
@@ -284,6 +300,11 @@ export class SavedPage implements InsteadOfKernel {
         const asked = { kind, unit, layer: n("layer"), heads: [n("head")], aggregate: null };
         await this.#weights.ready(kind, asked.layer);
         return patternAnswer(this.#weights, asked, this.#causal(state));
+      }
+      case "activations.tile": {
+        const rows = { row0: n("row0"), row1: n("row1") };
+        const part = { ...rows, column0: n("column0"), column1: n("column1") };
+        return this.#activations.tile(state as unknown as ActivationsAsked, part);
       }
       default:
         return null;

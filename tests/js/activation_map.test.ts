@@ -347,10 +347,10 @@ test("digits, which choose heads elsewhere, change nothing here", async () => {
   expect(host.state.heads).toEqual([]);
 });
 
-test("an order that cannot be had now is not offered", async () => {
+test("where there is this one map no other order is offered", async () => {
   const own = { block: "residual", sort: "dimension" as const, dimensions: [], frame: frameOf() };
   const host = new FakeHost<ActivationState>({ ...common(AXES), ...own });
-  Object.assign(host, { can: (question: string) => question !== "sort" });
+  Object.assign(host, { can: (question: string) => question !== "map" });
   host.view = new ActivationMapView(document.body, host);
   await settle();
   const buttons = [...document.querySelectorAll('[data-action="sort"] button')];
