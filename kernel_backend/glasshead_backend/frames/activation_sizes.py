@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 _CELLS_AT_ONCE = 1 << 21
 _QUANTILE = 0.99
 _ROUND = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
-_BIN_BITS = 12
-"""Bits of a float32 that a bin of sizes spans: its width is 1/2048 of the number."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,8 @@ class Sizes:
     share_of_largest : Tensor
         ``[dims]``: share of that number's square in the sum of squares.
     bound : float
-        A round number, at least the 0.99 quantile of sizes.
+        A round number: next above the median, over tokens, of the 0.99 quantile of a token's sizes.
+        One token with massive activations does not move it.
     beyond : float
         Share of numbers larger than that.
     largest : float
@@ -65,21 +64,23 @@ def sizes_of(values: Float[Tensor, "token dim"]) -> Sizes:
     step = max(1, _CELLS_AT_ONCE // n_dims)
     squares = torch.zeros(n_dims, dtype=torch.float64)
     most, where = torch.zeros(n_dims), torch.zeros(n_dims, dtype=torch.long)
-    counts = torch.zeros(1 << (32 - _BIN_BITS - 1), dtype=torch.long)
+    beyond_quantile = n_dims - ceil(_QUANTILE * n_dims) + 1
     norms: list[Tensor] = []
+    quantiles: list[Tensor] = []
+    n_defined = 0
     for place in range(0, n_tokens, step):
         part = values[place : place + step].float()
-        # The bits of a size, read as a whole number, are in the order of sizes.
         sizes = part.abs()
-        bits = sizes.view(torch.int32) >> _BIN_BITS
-        counts += bits[sizes.isfinite()].bincount(minlength=len(counts)).cpu()
+        n_defined += int(sizes.isfinite().sum())
+        sizes = sizes.nan_to_num(0.0, 0.0)
+        quantiles.append(sizes.topk(beyond_quantile, dim=1).values[:, -1].cpu())
         norms.append(part.norm(dim=1).cpu())
         squares += part.square().sum(dim=0).cpu().double()
-        top = sizes.nan_to_num(0.0, 0.0).max(dim=0)
+        top = sizes.max(dim=0)
         newest, token = top.values.cpu(), top.indices.cpu() + place
         where = torch.where(newest > most, token, where)
         most = most.maximum(newest)
-    bound = _round_up(_quantile(counts)) or _round_up(float(most.max())) or 1.0
+    bound = _round_up(float(torch.cat(quantiles).median())) or _round_up(float(most.max())) or 1.0
     beyond = sum(int((p.float().abs() > bound).sum()) for p in values.split(step))
     return Sizes(
         rms=(squares / n_tokens).sqrt().float(),
@@ -89,17 +90,8 @@ def sizes_of(values: Float[Tensor, "token dim"]) -> Sizes:
         bound=bound,
         beyond=beyond / values.numel(),
         largest=float(most.max()),
-        n_undefined=values.numel() - int(counts.sum()),
+        n_undefined=values.numel() - n_defined,
     )
-
-
-def _quantile(counts: Int[Tensor, " bin"]) -> float:
-    """Return the quantile of sizes that were counted, to within the width of a bin."""
-    total = int(counts.sum())
-    rank = ceil(_QUANTILE * total)
-    at = int(torch.searchsorted(counts.cumsum(dim=0), rank))
-    bits = torch.tensor([at << _BIN_BITS], dtype=torch.int32)
-    return float(bits.view(torch.float32)) if total else 0.0
 
 
 def _round_up(size: float) -> float:

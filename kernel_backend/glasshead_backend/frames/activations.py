@@ -91,8 +91,8 @@ def activations_about(trace: Trace, asked: ActivationsAsked) -> dict[str, Any]:
         ``block``, ``blocks`` and ``layers`` to choose from; ``side`` that the tokens belong to;
         ``tokens``, ``dimensions``; ``rms`` ``[dims]``, root mean square over tokens; ``norms``
         ``[tokens]``, L2; ``outliers``, dimensions, by the rule that ``outliers_words`` says;
-        ``bound`` where colours end, a round number at the 0.99 quantile of sizes; ``beyond``, the
-        share of numbers beyond it; ``largest`` size; ``note``.
+        ``bound`` where colours end (see :class:`Sizes`); ``beyond``, the share of numbers beyond
+        it; ``largest`` size; ``note``.
     """
     run = run_of(trace)
     there = layers_by_block(run, asked.kind)
