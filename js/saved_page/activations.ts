@@ -43,7 +43,9 @@ export class Activations {
     const order = orderOf(of, asked.sort, this.#contents.refusal);
     const there = this.#contents.activations.filter(({ kind }) => kind === asked.kind);
     const blocks = new Set(there.map(({ block }) => block));
-    const layers = there.filter(({ block }) => block === asked.block).map(({ layer }) => layer);
+    const stored = there.filter(({ block }) => block === asked.block).map(({ layer }) => layer);
+    const isThere = (layer: number): boolean =>
+      asked.block === "embedding" || stored.includes(layer);
     return {
       ...of.frame,
       ...result,
@@ -51,7 +53,7 @@ export class Activations {
       key: keyOf(asked),
       order: pack(indexType(dimensions), [dimensions], order),
       blocks: frameOf(of).blocks.filter((block) => blocks.has(block)),
-      layers: layers.sort((a, b) => a - b),
+      layers: frameOf(of).layers.filter(isThere),
     };
   }
 

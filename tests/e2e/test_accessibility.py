@@ -33,6 +33,8 @@ _FIND = """async ([where, runOnly]) => {
 
 # What is only seen once it is opened or pointed at: the state, and what is clicked or pointed at.
 OPENED = [
+    ("activation-map/pinned", "hover", ".gh-map-figure canvas >> nth=-1", ".gh-map-tag"),
+    ("activation-map/decoder", "click", '[data-action="help"]', ".gh-help"),
     ("explorer/long-800", "click", '[data-action="code"]', ".ex-code"),
     ("explorer/short-800", "click", '[data-action="save"]', ".gh-save"),
     ("explorer/short-800", "click", '[data-action="help"]', ".gh-help"),
