@@ -160,27 +160,59 @@ function nameLargest(
   context.font = `600 11px ${inks.font}`;
   context.textBaseline = "middle";
   context.textAlign = "left";
-  const taken = seen.map(({ x, y }) => ({ x0: x - RING, x1: x + RING, y }));
+  const taken: Box[] = seen.map(({ x, y }) => boxAround(x, y, 2 * RING, 2 * RING));
   let named = 0;
   for (const { x, y, value } of seen) {
     if (named === (plot.down < THIN ? MOST_NAMED_THIN : MOST_NAMED)) break;
     const words = formatActivation(value);
     const width = context.measureText(words).width + 6;
-    const free = [x + RING + 4, x - RING - 4 - width].find(
-      (x0) =>
-        x0 >= plot.left &&
-        x0 + width <= plot.left + plot.width &&
-        taken.every((one) => Math.abs(one.y - y) > 13 || one.x1 <= x0 || one.x0 >= x0 + width),
-    );
-    if (free === undefined) continue;
+    const beside = RING + 4 + width / 2;
+    // Beside its ring; below or above it where there are others.
+    const box = [
+      [x + beside, y],
+      [x - beside, y],
+      [x, y + NAME_HEIGHT],
+      [x, y - NAME_HEIGHT],
+    ]
+      .map(([atX = 0, atY = 0]) => boxAround(atX, atY, width, NAME_HEIGHT - 2))
+      .map((one) => ({ ...one, y: Math.max(one.y, plot.top) }))
+      .find((one) => isWithin(one, plot) && taken.every((other) => isClear(one, other)));
+    if (!box) continue;
     named += 1;
-    taken.push({ x0: free, x1: free + width, y });
-    const middle = Math.max(plot.top + 7, y);
+    taken.push(box);
     context.fillStyle = css(inks.paper, 0.9);
-    context.fillRect(free, middle - 8, width, 16);
+    context.fillRect(box.x, box.y, box.width, box.height);
     context.fillStyle = inks.ink;
-    context.fillText(words, free + 3, middle + 0.5);
+    context.fillText(words, box.x + 3, box.y + box.height / 2 + 0.5);
   }
+}
+
+const NAME_HEIGHT = 17;
+
+interface Box {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+function boxAround(x: number, y: number, width: number, height: number): Box {
+  return { x: x - width / 2, y: y - height / 2, width, height };
+}
+
+function isWithin({ x, y, width, height }: Box, plot: Plot): boolean {
+  return (
+    x >= plot.left && x + width <= plot.left + plot.width && y + height <= plot.top + plot.height
+  );
+}
+
+function isClear(one: Box, other: Box): boolean {
+  return (
+    one.x + one.width <= other.x ||
+    other.x + other.width <= one.x ||
+    one.y + one.height <= other.y ||
+    other.y + other.height <= one.y
+  );
 }
 
 // ── What is lit ─────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,7 @@ import { fill, h } from "../shared/dom";
 import { gradientCss } from "../shared/palette";
 import { MASSIVE } from "./drawing";
 import type { Drawn } from "./figure";
-import { formatActivation, shortly } from "./numbers";
+import { shortly } from "./numbers";
 import type { ActivationsFrame } from "./state";
 import { beyondWords, pooledWords } from "./words";
 
@@ -29,7 +29,7 @@ export function createLegend(place: HTMLElement): Legend {
         const number = shortly(frame.bound);
         return h("span", { class: "gh-number" }, clipped ? sign + number : sign.slice(2) + number);
       };
-      const far = formatActivation(MASSIVE * frame.bound);
+      const far = shortly(MASSIVE * frame.bound);
       fill(
         words,
         h("span", { class: "gh-scale" }, "activation", end("≤ −"), bar, end("≥ ")),
