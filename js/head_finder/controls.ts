@@ -6,7 +6,7 @@ import { type Host, isFixed } from "../shared/host/host";
 import { slider } from "../shared/slider";
 import type { Kind, Unit } from "../shared/state";
 import { type FinderData, type Metric, metricNamed } from "./data";
-import { layersText, readLayers } from "./layer_list";
+import { numbersText, readNumbers } from "./number_list";
 import type { FinderState, Mode, Sort } from "./state";
 import { written } from "./words";
 
@@ -42,11 +42,12 @@ export function finderControls(host: Host<FinderState>): Controls {
     host.set({ second_metric: name }),
   );
   const limits = metricLimits(host);
-  const layers = layerField(host);
+  const numbers = [numbersField(host, "layers"), numbersField(host, "heads")];
   const bar = h(
     "div",
     { class: "hf-bar-row" },
-    ...[metric.element, second.element, sort.element, ...limits.elements, layers.element],
+    ...[metric.element, second.element, sort.element, ...limits.elements],
+    ...numbers.map((field) => field.element),
   );
   return {
     // An explorer has the others in its own header, once for all its panes.
@@ -66,7 +67,7 @@ export function finderControls(host: Host<FinderState>): Controls {
       second.update({ choices: choicesOf(data.metrics), value: state.second_metric });
       second.element.hidden = state.mode !== "scatter";
       limits.update(metricNamed(data, state.metric));
-      layers.update(data);
+      for (const field of numbers) field.update(data);
     },
   };
 }
@@ -109,38 +110,40 @@ function metricLimits(host: Host<FinderState>) {
   };
 }
 
-/** "0-5, 12": which layers are shown. */
-function layerField(host: Host<FinderState>) {
-  let layers: readonly number[] = [];
+/** "0-5, 12": which layers, or which heads, are shown. */
+function numbersField(host: Host<FinderState>, of: "layers" | "heads") {
+  const trait = of === "layers" ? "only_layers" : "only_heads";
+  const name = of === "layers" ? "Layers" : "Heads";
+  let numbers: readonly number[] = [];
   const input = h("input", {
-    class: "gh-input hf-layers",
+    class: "gh-input hf-numbers",
     attrs: {
       type: "text",
       placeholder: "all",
-      size: 8,
-      title: "Layers that are shown, such as 0-5, 12",
+      size: 6,
+      title: `${name} that are shown, such as 0-5, 12`,
     },
-    data: { action: "only-layers" },
+    data: { action: `only-${of}` },
     on: {
       change: () => {
-        const read = readLayers(input.value, layers);
+        const read = readNumbers(input.value, numbers);
         input.classList.toggle("is-wrong", read === null);
         input.setAttribute("aria-invalid", String(read === null));
-        if (read) host.set({ only_layers: read });
+        if (read) host.set({ [trait]: read });
       },
     },
   });
   const element = h(
     "label",
     { class: "hf-field" },
-    h("span", { class: "gh-caption" }, "Layers"),
+    h("span", { class: "gh-caption" }, name),
     input,
   );
   return {
     element,
     update(data: FinderData) {
-      layers = data.layers;
-      const text = layersText(host.state.only_layers);
+      numbers = of === "layers" ? data.layers : Array.from({ length: data.most }, (_, i) => i);
+      const text = numbersText(host.state[trait]);
       // Not while somebody writes.
       if (!input.matches(":focus") || input.value === "") input.value = text;
     },

@@ -1,7 +1,7 @@
 /** The frame unpacked: heads, their numbers, their pictures. */
 
 import { type NumberArray, unpack } from "../shared/arrays";
-import type { FinderState, HeadsFrame } from "./state";
+import type { FinderState, HeadsFrame, WHICH } from "./state";
 
 /** One head of the model. */
 export interface Head {
@@ -87,18 +87,20 @@ export function metricNamed(data: FinderData, name: string): Metric | null {
   return data.metrics.find((metric) => metric.name === name) ?? data.metrics[0] ?? null;
 }
 
-export type Asked = Pick<FinderState, "metric" | "sort" | "at_least" | "at_most" | "only_layers">;
+export type Asked = Pick<FinderState, "metric" | (typeof WHICH)[number]>;
 
 /** Whether a head is among those that are asked for. */
 export function passes(data: FinderData, asked: Asked): (head: Head) => boolean {
-  const { at_least: least, at_most: most, only_layers: layers } = asked;
+  const { at_least: least, at_most: most, only_layers: layers, only_heads: numbers } = asked;
   const metric = metricNamed(data, asked.metric);
   const among = layers.length ? new Set(layers) : null;
+  const named = numbers.length ? new Set(numbers) : null;
   const limited = least !== null || most !== null;
   // A limit that was read off a value holds for it: values are of single precision.
   const [low, high] = [Math.fround(least ?? -Infinity), Math.fround(most ?? Infinity)];
   return (head) => {
     if (among && !among.has(head.layer)) return false;
+    if (named && !named.has(head.head)) return false;
     if (!limited || !metric) return true;
     const value = metric.of(head);
     return value >= low && value <= high;

@@ -75,21 +75,28 @@ function gapOf(tile: number): number {
 }
 
 /** Layers below each other, where there is room in several columns of layers, as in a newspaper. */
-export function gridLayout(data: FinderData, layers: readonly number[], box: Box): Layout {
-  const { columns, step } = fitted(layers.length, Math.max(1, data.most), box);
+export function gridLayout(
+  data: FinderData,
+  layers: readonly number[],
+  box: Box,
+  only: readonly number[] = [],
+): Layout {
+  const heads = only.length ? only : Array.from({ length: data.most }, (_, head) => head);
+  const { columns, step } = fitted(layers.length, Math.max(1, heads.length), box);
   const gap = gapOf(step);
   const tileWidth = step - gap;
   const tileHeight = Math.max(6, Math.round(tileWidth * box.aspect));
   const rowStep = tileHeight + gap;
   const perColumn = Math.ceil(layers.length / columns);
-  const blockWidth = LEFT + data.most * step + BETWEEN;
+  const blockWidth = LEFT + heads.length * step + BETWEEN;
   const places: Place[] = [];
   const labels: Label[] = [];
-  const every = numberedEvery(data.most, step);
+  const every = numberedEvery(heads.length, step);
   for (let column = 0; column < columns; column++) {
     const left = column * blockWidth + LEFT;
-    for (let head = 0; head < data.most; head += every) {
-      const x = left + head * step + tileWidth / 2;
+    for (let n = 0; n < heads.length; n += every) {
+      const head = heads[n] ?? 0;
+      const x = left + n * step + tileWidth / 2;
       labels.push({ text: String(head), x, y: TOP - 9, align: "center", head });
     }
   }
@@ -97,9 +104,9 @@ export function gridLayout(data: FinderData, layers: readonly number[], box: Box
     const left = Math.floor(n / perColumn) * blockWidth + LEFT;
     const y = TOP + (n % perColumn) * rowStep;
     labels.push({ text: String(layer), x: left - 7, y: y + tileHeight / 2, align: "right", layer });
-    for (let head = 0; head < (data.nHeads[data.layers.indexOf(layer)] ?? 0); head++) {
+    for (const [column, head] of heads.entries()) {
       const found = data.at(layer, head);
-      if (found) places.push({ head: found, x: left + head * step, y });
+      if (found) places.push({ head: found, x: left + column * step, y });
     }
   }
   const used = Math.ceil(layers.length / Math.max(1, perColumn));

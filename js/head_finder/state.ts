@@ -6,7 +6,7 @@ export type Mode = "patterns" | "metric" | "scatter";
 export type Sort = "layer" | "highest" | "lowest";
 
 /** Traits that say which heads are shown, and in which order. */
-export const WHICH = ["sort", "at_least", "at_most", "only_layers"] as const;
+export const WHICH = ["sort", "at_least", "at_most", "only_layers", "only_heads"] as const;
 
 export interface FinderState extends TraceState {
   mode: Mode;
@@ -20,6 +20,8 @@ export interface FinderState extends TraceState {
   at_most: number | null;
   /** Only heads of these layers; empty = all. */
   only_layers: number[];
+  /** Only heads with these numbers; empty = all. */
+  only_heads: number[];
   frame: MaybeFrame<HeadsFrame>;
 }
 

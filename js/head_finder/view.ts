@@ -52,6 +52,7 @@ export class HeadFinderView implements View<FinderState> {
     at_least: true,
     at_most: true,
     only_layers: true,
+    only_heads: true,
   } as const;
 
   readonly #host: Host<FinderState>;
@@ -196,7 +197,9 @@ export class HeadFinderView implements View<FinderState> {
     const value = (head: Head): string =>
       of && mode === "patterns" ? shortValue(of, of.of(head)) : "";
     const heads = this.#shown.slice(0, MOST_LISTED);
-    const layout = list ? listLayout(heads, box, value) : gridLayout(data, layers, box);
+    const layout = list
+      ? listLayout(heads, box, value)
+      : gridLayout(data, layers, box, state.only_heads);
     this.#picture = tilesPicture(data, layout, layers);
     const painting = {
       ...{ layout, metric: mode === "metric" ? of : null },

@@ -59,6 +59,37 @@ export interface StoredActivations {
   frame: Json;
 }
 
+/** Queries and keys of a layer, and what else makes its scores: see `frames/query_key_layer.py`. */
+export interface StoredQueryKey {
+  kind: Kind;
+  layer: number;
+  /** Bytes: queries [heads, rows, dims], then keys [key heads, keys, dims]. */
+  element: string;
+  dtype: "float32" | "float16";
+  /** Those that are here, ascending. */
+  heads: number[];
+  /** The place of each one's key head. */
+  of_head: number[];
+  key_heads: number;
+  rows: number;
+  keys: number;
+  dimensions: number;
+  scaling: number;
+  softcap: number | null;
+  bias_words: string;
+  note: string;
+  /** [heads]: scores of attention sinks. */
+  sinks: Packed | null;
+  /** [heads, rows]: log-sum-exp of what takes part in the softmax beside these keys. */
+  rest: Packed | null;
+  /** First axis = heads: at key − query + rows − 1, by key, or by row and key. */
+  bias: { by: "distance" | "key" | "cell"; values: Packed } | null;
+  /** Keys after the row are hidden. */
+  triangular: boolean;
+  /** [1 or heads, rows, bytes]: a bit a key, highest first; 1 = hidden. */
+  hidden: Packed | null;
+}
+
 /** A picture of a statistic, or one layer of it. */
 export interface StoredChart {
   metric: Json;
@@ -81,6 +112,7 @@ export interface Contents {
   layers: StoredLayer[];
   axes: StoredAxes[];
   activations: StoredActivations[];
+  query_key: StoredQueryKey[];
   charts: StoredChart[];
   details: StoredDetail[];
   /** By kind: what HeadFinder's frame has beside its patterns. */

@@ -10,7 +10,7 @@ import type { Contents } from "./contents";
 type State = MapState & Readonly<Record<string, unknown>>;
 type Changes = Record<string, unknown>;
 /** What stands before the traits of a view; null = it is not here. */
-type Prefix = (pane: "matrix" | "finder" | "activations") => string | null;
+type Prefix = (pane: "matrix" | "finder" | "query_key" | "activations") => string | null;
 
 export function followed(state: State, before: Json, contents: Contents, prefix: Prefix): Json {
   const changes: Changes = {};
@@ -31,7 +31,19 @@ export function followed(state: State, before: Json, contents: Contents, prefix:
   }
   const finder = prefix("finder");
   if (finder !== null && "kind" in before) Object.assign(changes, measuring(now, contents, finder));
+  if (prefix("query_key") !== null && "kind" in before) {
+    Object.assign(changes, withinSides(now, contents));
+  }
   return changes;
+}
+
+/** Query and key stay within what the kind of attention has. */
+function withinSides({ kind, query, key }: State, { axes }: Contents): Changes {
+  const sides = axes.find((one) => one.kind === kind && one.unit === "token" && one.special)?.axes;
+  if (!sides) return {};
+  const [rows, keys] = [sides.query.labels.length, sides.key.labels.length];
+  const isThere = typeof key === "number" && key < keys;
+  return { query: Math.min(Number(query), rows - 1), key: isThere ? key : null };
 }
 
 /** Layer and heads stay within what the kind of attention, and then the layer, has. */
@@ -87,10 +99,14 @@ function lettingScoresGo(state: State, before: Json, prefix: string): Changes {
 function measuring(state: State, { heads }: Contents, prefix: string): Changes {
   const metrics = (heads[state.kind]?.metrics ?? []) as { name: string }[];
   const names = metrics.map(({ name }) => name);
-  const layers = kindInfo(state.scene as Scene, state.kind)?.layers.map(({ number }) => number);
+  const there = kindInfo(state.scene as Scene, state.kind)?.layers ?? [];
+  const layers = there.map(({ number }) => number);
+  const most = Math.max(0, ...there.map((layer) => layer.heads));
   const only = state[`${prefix}only_layers`] as number[];
+  const named = state[`${prefix}only_heads`] as number[];
   const changes: Changes = {
-    [`${prefix}only_layers`]: only.filter((layer) => layers?.includes(layer)),
+    [`${prefix}only_layers`]: only.filter((layer) => layers.includes(layer)),
+    [`${prefix}only_heads`]: named.filter((head) => head < most),
   };
   const cross = state.kind === "cross";
   if (!names.includes(String(state[`${prefix}metric`]))) {

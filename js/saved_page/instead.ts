@@ -4,6 +4,7 @@
  */
 
 import type { Compare } from "../fused_attention_matrix/state";
+import type { QueryKeyAsked } from "../query_key_view/state";
 import { same } from "../shared/host/host";
 import { type InsteadOfKernel, type Json, type Reply, refused } from "../shared/host/stand_in";
 import { kindInfo } from "../shared/scene";
@@ -24,11 +25,14 @@ import {
 } from "./lines";
 import { cellAnswer, cellsAnswer, matrixFrame, tileAnswer } from "./matrix";
 import { headPatterns, patternAnswer } from "./pictures";
+import { lanesOf, productsAnswer, queryKeyFrame, type Vectors, vectorsOf } from "./query_key";
 import { sourceAnswer, stripFrame, stripKey } from "./strip";
 import { type Selection, Weights } from "./weights";
 
 /** The views that have pictures of their own, by the names that they have in an explorer. */
-export type PaneName = "lines" | "matrix" | "strip" | "chart" | "finder" | "activations";
+export type PaneName =
+  | ("lines" | "matrix" | "strip" | "chart" | "finder")
+  | ("query_key" | "activations");
 
 /** Which view it is: "explorer" has all of them under their names. */
 export type Role = PaneName | "explorer" | "none";
@@ -53,11 +57,15 @@ export class SavedPage implements InsteadOfKernel {
   readonly #role: Role;
   readonly #weights: Weights;
   readonly #activations: Activations;
+  readonly #load: Load;
   #lines: { key: string; lines: Lines } | null = null;
+  /** Of the layer that was shown last. */
+  #vectors: Vectors | null = null;
 
   constructor(contents: Contents, role: Role, load: Load) {
     this.#contents = contents;
     this.#role = role;
+    this.#load = load;
     this.#weights = new Weights(contents, load);
     this.#activations = new Activations(contents, load);
   }
@@ -128,7 +136,8 @@ export class SavedPage implements InsteadOfKernel {
   #axes(state: State): Record<string, unknown> {
     if (this.#role === "none") return {}; // a table of tokens has none
     const { axes, kind } = state;
-    const unit = this.#role === "activations" ? "token" : state.unit;
+    const ofTokens = this.#role === "query_key" || this.#role === "activations";
+    const unit = ofTokens ? "token" : state.unit;
     if (!("kind" in axes) || (axes.kind === kind && axes.unit === unit)) return {};
     if (this.#role === "matrix") return {};
     return { axes: this.#weights.axes(kind, unit) };
@@ -170,6 +179,11 @@ export class SavedPage implements InsteadOfKernel {
         return named({ frame: await this.#heads(state) });
       case "activations":
         return { frame: await this.#activations.frame(key as unknown as ActivationsAsked) };
+      case "query_key": {
+        const asked = key as unknown as QueryKeyAsked;
+        const { vectors, places } = await this.#queryKey(asked);
+        return { frame: queryKeyFrame(vectors, asked, places) };
+      }
     }
   }
 
@@ -193,6 +207,8 @@ export class SavedPage implements InsteadOfKernel {
         return { kind, unit };
       case "activations":
         return keyOf(state as unknown as ActivationsAsked);
+      case "query_key":
+        return { kind, layer, heads, query: state.query };
     }
   }
 
@@ -262,6 +278,18 @@ export class SavedPage implements InsteadOfKernel {
     };
   }
 
+  /** Queries and keys of a layer, and the places of the heads that are asked for. */
+  async #queryKey({ kind, layer, heads }: QueryKeyAsked) {
+    const { query_key: all, state, refusal } = this.#contents;
+    const of = all.find((one) => one.kind === kind && one.layer === layer);
+    const layers = kindInfo(state.scene as Scene, kind)?.layers ?? [];
+    const nHeads = layers.find(({ number }) => number === layer)?.heads ?? 0;
+    const places = of && lanesOf(of, heads, nHeads);
+    if (!of || !places) throw new Error(refusal);
+    if (this.#vectors?.of !== of) this.#vectors = vectorsOf(of, await this.#load(of.element));
+    return { vectors: this.#vectors, places };
+  }
+
   // ── Answers ───────────────────────────────────────────────────────────────────────────────────
 
   async #answer(state: State, role: Role, name: string, args: Json): Promise<Answer | null> {
@@ -306,8 +334,21 @@ export class SavedPage implements InsteadOfKernel {
         const part = { ...rows, column0: n("column0"), column1: n("column1") };
         return this.#activations.tile(state as unknown as ActivationsAsked, part);
       }
+      case "query_key.products":
+      case "query_key.chosen_products": {
+        const asked = this.#key(state, "query_key") as unknown as QueryKeyAsked;
+        const { vectors, places } = await this.#queryKey(asked);
+        const [start, stop] = [n("start"), n("stop")];
+        const keys = (args.keys ?? range(start, stop)) as number[];
+        const about = args.keys ? { keys } : { start, stop };
+        return productsAnswer(vectors, asked, places, keys, about);
+      }
       default:
         return null;
     }
   }
+}
+
+function range(start: number, stop: number): number[] {
+  return Array.from({ length: Math.max(0, stop - start) }, (_, i) => start + i);
 }

@@ -17,6 +17,7 @@ const ROLES: Readonly<Record<string, Role>> = {
   "layer-stats-chart": "chart",
   "head-finder": "finder",
   "activation-map": "activations",
+  "query-key-view": "query_key",
   explorer: "explorer",
 };
 

@@ -70,7 +70,7 @@ export function isStale(state: ViewState): boolean {
   if (state.error || !hasFrame(frame)) return false;
   const key = frame.key as Readonly<Record<string, unknown>>;
   // Each frame's key names what it depends on; a strip lights by cross attention whatever the kind.
-  if (!("unit" in key)) return false;
+  if (!("unit" in key || "query" in key)) return false;
   const wants = state as TraceState & Readonly<Record<string, unknown>>;
   const names = Object.keys(key).filter((name) => name in state && name !== "heads");
   // Some are small objects, which travel anew with each frame.

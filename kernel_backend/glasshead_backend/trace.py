@@ -82,6 +82,7 @@ class Trace:
         source_tokens: Sequence[str] | Sequence[int] | Tensor | None = None,
         sentence_b_start: int | None = None,
         tokenizer: PreTrainedTokenizerBase | None = None,
+        read_marks: bool = True,
         name: str = "Given attention",
     ) -> Trace:
         """Make a trace of attention weights that come from elsewhere, to see and to measure them.
@@ -109,6 +110,8 @@ class Trace:
             Of a sentence pair, the first token of the second sentence.
         tokenizer : PreTrainedTokenizerBase, optional
             Reads tokens. Without it their strings are read by the marks that they carry.
+        read_marks : bool
+            False shows strings as they are (``Ġwhale``), a word each.
         name : str
             What the views call the model.
 
@@ -138,6 +141,7 @@ class Trace:
                 source_tokens=source_tokens,
                 sentence_b_start=sentence_b_start,
                 tokenizer=tokenizer,
+                read_marks=read_marks,
                 name=name,
             )
         )
@@ -157,7 +161,9 @@ class Trace:
 
         Attention patterns and scores, the residual stream, what the blocks add to it, and logits
         keep their numbers, layers and heads; nothing is run. What was not recorded raises
-        ``ModelNeededError`` when it is asked for. To run the model itself: ``Lens(bridge)``.
+        ``ModelNeededError`` when it is asked for. Blocks are what TransformerLens calls
+        ``hook_attn_out`` and ``hook_mlp_out``: where a norm stands behind a block (BERT), what is
+        there before it. To run the model itself: ``Lens(bridge)``.
 
         Parameters
         ----------
@@ -1133,6 +1139,45 @@ class Trace:
             When the model has changed since the text was traced.
         """
         return ask_predictions.logits(self._run, positions)
+
+    # ---- elsewhere ------------------------------------------------------------------------------
+
+    def to_bertviz(
+        self, view: Literal["head", "model"] = "head", *, kind: Kind | None = None, **options: Any
+    ) -> Any:
+        """Draw attention with BertViz (``pip install "glasshead[bertviz]"``).
+
+        Weights are those of :meth:`attention`, whichever attention function the model runs; layers
+        have the model's own numbers, tokens are text. An encoder and a decoder of different depth
+        are drawn one below the other. BertViz fetches its scripts from the network.
+
+        Parameters
+        ----------
+        view : {"head", "model"}
+            Its head view or its model view.
+        kind : str, optional
+            One of :attr:`kinds`; default all of them.
+        **options
+            BertViz' own: ``layer``, ``heads``, ``include_layers``, ``include_heads``,
+            ``display_mode``, ``html_action="return"`` ...
+
+        Returns
+        -------
+        IPython.display.HTML or None
+            What BertViz returns.
+
+        Raises
+        ------
+        ImportError
+            Where BertViz is not installed.
+        ValueError
+            When the page would take more than 200 MB, or layers have different numbers of heads;
+            the message says what would do.
+        """
+        from glasshead_backend.compat.bertviz import draw  # noqa: PLC0415  lazy
+
+        run = self._run
+        return draw(run, view, run.kinds if kind is None else [run.kind(kind)], options)
 
     # ---- what it holds --------------------------------------------------------------------------
 

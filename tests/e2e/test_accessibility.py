@@ -47,6 +47,8 @@ OPENED = [
     ("head-finder/scatter", "click", '[data-action="help"]', ".gh-help"),
     ("layer-stats-chart/twelve-layers", "hover", "svg.gh-chart", None),
     ("perplexity-strip/tokens", "hover", ".gh-token >> nth=4", ".gh-strip-card"),
+    ("query-key-view/self-attention", "hover", ".qk-rows .qk-cells >> nth=3", ".gh-tooltip"),
+    ("query-key-view/several-heads", "click", '[data-action="help"]', ".gh-help"),
     ("token-table/tokens", "hover", ".gh-token >> nth=4", None),
     ("token-table/tokens", "click", '[data-action="help"]', ".gh-help"),
 ]

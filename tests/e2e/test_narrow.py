@@ -17,6 +17,7 @@ from glasshead import (
     LayerStatsChart,
     Lens,
     PerplexityStrip,
+    QueryKeyView,
     TokenTable,
 )
 from glasshead_backend.demo import DECODER_TEXT, SOURCE_TEXT, TARGET_TEXT
@@ -50,12 +51,16 @@ def views() -> dict[str, View]:
         "strip": PerplexityStrip(trace, hovered=3),
         "chart": LayerStatsChart(Lens.demo("decoder").trace(DECODER_TEXT), "prediction_divergence"),
         "heads": HeadFinder(trace, kind="decoder", metric="previous_token"),
+        "products": QueryKeyView(trace, kind="cross"),
         "tokens": TokenTable(trace.lens, SOURCE_TEXT, other=Lens.demo("decoder"), hovered=3),
     }
 
 
+NAMES = ["lines", "matrix", "strip", "chart", "heads", "products", "tokens"]
+
+
 @pytest.mark.parametrize("width", [420, 300])
-@pytest.mark.parametrize("name", ["lines", "matrix", "strip", "chart", "heads", "tokens"])
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_cut_off_in_a_narrow_cell(
     name: str, width: int, views: dict[str, View], browser: Browser
 ) -> None:

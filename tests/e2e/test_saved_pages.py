@@ -41,6 +41,7 @@ VIEWS = (
     "HeadFinder",
     "LayerStatsChart",
     "PerplexityStrip",
+    "QueryKeyView",
     "explore",
 )
 HOSTILE = "</script><script>alert(1)</script><!-- \u2028\u202e</style><img src=x onerror=alert(1)>"

@@ -20,6 +20,7 @@ from glasshead import (
     LayerStatsChart,
     Lens,
     PerplexityStrip,
+    QueryKeyView,
     TokenTable,
 )
 from glasshead_backend.demo import DECODER_TEXT, SOURCE_TEXT, TARGET_TEXT
@@ -60,6 +61,7 @@ def views() -> dict[str, View]:
         "patterns": HeadFinder(translated, layer=1, heads=[1]),
         "metric": HeadFinder(text, mode="metric", layer=1, heads=[1]),
         "scatter": HeadFinder(text, mode="scatter", layer=1, heads=[1]),
+        "products": QueryKeyView(translated, kind="cross", layer=1, heads=[0, 1]),
         "tokens": TokenTable(decoder, DECODER_TEXT, other=translator, hovered=3),
         "hostile strip": PerplexityStrip(decoder.trace(HOSTILE), hovered=5),
         "hostile lines": AttentionLines(decoder.trace(HOSTILE), layer=1, unit="word"),
@@ -136,7 +138,7 @@ def without_title(svg: bytes) -> bytes:
     "name",
     [
         *("lines", "lines of all heads", "matrix", "strip", "chart", "heat map", "tokens"),
-        *("patterns", "metric", "scatter"),
+        *("patterns", "metric", "scatter", "products"),
     ],
 )
 def test_a_saved_picture_looks_like_the_view(name: str, views: dict[str, View], page: Page) -> None:
@@ -159,7 +161,7 @@ def test_a_saved_picture_looks_like_the_view(name: str, views: dict[str, View], 
     assert found.share < 0.01
 
 
-@pytest.mark.parametrize("name", ["lines", "matrix", "strip", "chart", "tokens"])
+@pytest.mark.parametrize("name", ["lines", "matrix", "strip", "chart", "products", "tokens"])
 def test_a_saved_picture_needs_nothing_but_itself(
     name: str, views: dict[str, View], page: Page
 ) -> None:

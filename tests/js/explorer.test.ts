@@ -36,6 +36,7 @@ function explorerState(more: Partial<ExplorerState> = {}): ExplorerState {
     chart_scale: "linear",
     chart_detail: {},
     finder_only_layers: [],
+    finder_only_heads: [],
     ...more,
   } as unknown as ExplorerState;
 }

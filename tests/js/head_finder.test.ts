@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { finderData, shownHeads } from "../../js/head_finder/data";
-import { layersText, readLayers } from "../../js/head_finder/layer_list";
 import { gridLayout, listLayout } from "../../js/head_finder/layout";
+import { numbersText, readNumbers } from "../../js/head_finder/number_list";
 import type { FinderState, HeadsFrame } from "../../js/head_finder/state";
 import { HeadFinderView } from "../../js/head_finder/view";
 import { shortValue } from "../../js/head_finder/words";
@@ -53,7 +53,7 @@ function heads(more: Partial<HeadsFrame> = {}): HeadsFrame {
 
 const OWN: Omit<FinderState, keyof ReturnType<typeof common>> & { layer: number } = {
   ...{ mode: "patterns", metric: "previous_token", second_metric: "induction", sort: "layer" },
-  ...{ at_least: null, at_most: null, only_layers: [] },
+  ...{ at_least: null, at_most: null, only_layers: [], only_heads: [] },
   layer: 0,
   frame: heads(),
 };
@@ -232,6 +232,7 @@ describe("which heads are shown", () => {
     shownHeads(finderData(heads()), {
       ...{ metric: "previous_token", sort: "layer", at_least: null, at_most: null },
       only_layers: [],
+      only_heads: [],
       ...state,
     }).map(({ layer, head }) => `${layer}.${head}`);
 
@@ -246,6 +247,7 @@ describe("which heads are shown", () => {
     expect(names({ at_least: 0.4, at_most: 0.6 })).toEqual(["2.1", "5.1", "5.2"].slice(0, 3));
     expect(names({ metric: "induction", at_least: 0 })).not.toContain("2.0");
     expect(names({ only_layers: [5] })).toEqual(["5.0", "5.1", "5.2"]);
+    expect(names({ only_layers: [5], only_heads: [0, 2] })).toEqual(["5.0", "5.2"]);
   });
 
   test("is said, with the way out where there are none", () => {
@@ -277,12 +279,12 @@ describe("which heads are shown", () => {
   });
 
   test("layers are written as people write them", () => {
-    expect(readLayers("0-2, 5", LAYERS)).toEqual([]);
-    expect(readLayers("2–5", LAYERS)).toEqual([2, 5]);
-    expect(readLayers("", LAYERS)).toEqual([]);
-    expect(readLayers("7", LAYERS)).toBeNull();
-    expect(readLayers("five", LAYERS)).toBeNull();
-    expect(layersText([0, 1, 2, 5, 7, 8])).toBe("0-2, 5, 7-8");
+    expect(readNumbers("0-2, 5", LAYERS)).toEqual([]);
+    expect(readNumbers("2–5", LAYERS)).toEqual([2, 5]);
+    expect(readNumbers("", LAYERS)).toEqual([]);
+    expect(readNumbers("7", LAYERS)).toBeNull();
+    expect(readNumbers("five", LAYERS)).toBeNull();
+    expect(numbersText([0, 1, 2, 5, 7, 8])).toBe("0-2, 5, 7-8");
     const { el, host } = mount();
     const input = find(el, '[data-action="only-layers"]') as HTMLInputElement;
     input.value = "nine";
@@ -294,6 +296,12 @@ describe("which heads are shown", () => {
     expect(host.state.only_layers).toEqual([2, 5]);
     const labels = [...el.querySelectorAll(".hf-label.is-layer")];
     expect(labels.map((label) => label.textContent)).toEqual(["2", "5"]);
+    const heads = find(el, '[data-action="only-heads"]') as HTMLInputElement;
+    heads.value = "0, 2";
+    heads.dispatchEvent(new Event("change"));
+    expect(host.state.only_heads).toEqual([0, 2]);
+    const columns = [...el.querySelectorAll(".hf-label:not(.is-layer)")];
+    expect(columns.map((label) => label.textContent)).toEqual(["0", "2"]);
   });
 });
 

@@ -157,6 +157,8 @@ def require_finder(found: pd.DataFrame, explorer: Explorer) -> None:
     kept = table[by.ge(finder.at_least if finder.at_least is not None else -np.inf) | by.isna()]
     if finder.only_layers:
         kept = kept[kept["layer"].isin(finder.only_layers)]
+    if finder.only_heads:
+        kept = kept[kept["head"].isin(finder.only_heads)]
     if finder.at_least is not None:
         kept = kept[kept[finder.metric].notna()]
     if finder.sort != "layer":
@@ -218,6 +220,7 @@ def draw(trace: Trace, generator: random.Random) -> dict[str, Any]:
         "finder_sort": pick(["layer", "highest", "lowest"]),
         "finder_at_least": pick([None, 0.1]),
         "finder_only_layers": pick([[], [trace.layers(kind)[-1]]]),
+        "finder_only_heads": pick([[], [0, 2]]),
     }
     return {**state, "finder_second_metric": metric}
 

@@ -18,6 +18,7 @@ from glasshead import (
     LayerStatsChart,
     Lens,
     PerplexityStrip,
+    QueryKeyView,
     TokenTable,
     explore,
 )
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 
 HOSTILE = "</script><script>alert(1)</script><!-- \u2028\u202e</p><img src=x onerror=alert(1)>"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-OF_A_TRACE = (AttentionLines, FusedAttentionMatrix, HeadFinder, LayerStatsChart, PerplexityStrip)
+OF_A_TRACE = (
+    *(AttentionLines, FusedAttentionMatrix, HeadFinder),
+    *(LayerStatsChart, PerplexityStrip, QueryKeyView),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -114,6 +114,8 @@ def test_a_table_holds_the_heads_shown(decoder_trace: Trace) -> None:
     assert frame.entropy.is_monotonic_increasing
     finder.at_most = float(frame.entropy.iloc[2])
     assert len(finder.to_frame()) == 3
+    finder.set(at_most=None, only_heads=[3, 1])
+    assert sorted(set(finder.to_frame()["head"])) == finder.only_heads == [1, 3]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from glasshead import (
     LayerStatsChart,
     Lens,
     PerplexityStrip,
+    QueryKeyView,
     TokenTable,
     explore,
 )
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from glasshead_backend.frames.codes import Coding
 
 HOSTILE = "</script><script>alert(1)</script><!-- \u2028\u202e</style><img src=x onerror=alert(1)>"
-OF_A_TRACE = (AttentionLines, FusedAttentionMatrix, HeadFinder, LayerStatsChart, PerplexityStrip)
+OF_A_TRACE = (
+    *(AttentionLines, FusedAttentionMatrix, HeadFinder),
+    *(LayerStatsChart, PerplexityStrip, QueryKeyView),
+)
 
 
 class Elements(HTMLParser):

@@ -16,6 +16,7 @@ from glasshead import (
     HeadFinder,
     LayerStatsChart,
     PerplexityStrip,
+    QueryKeyView,
     explore,
     link_views,
 )
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from glasshead import Trace
     from glasshead.trace_view import TraceView
 
-VIEWS = (AttentionLines, FusedAttentionMatrix, HeadFinder, PerplexityStrip, LayerStatsChart)
+VIEWS = (
+    *(AttentionLines, FusedAttentionMatrix, HeadFinder),
+    *(PerplexityStrip, LayerStatsChart, QueryKeyView),
+)
 
 
 def state_from_browser(view: TraceView, **state: Any) -> None:

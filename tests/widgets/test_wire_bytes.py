@@ -20,6 +20,7 @@ from glasshead import (
     LayerStatsChart,
     Lens,
     PerplexityStrip,
+    QueryKeyView,
     Trace,
 )
 from support.messages import number_lists
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
 
     from glasshead.trace_view import TraceView
 
-VIEWS = (AttentionLines, FusedAttentionMatrix, HeadFinder, PerplexityStrip, LayerStatsChart)
+VIEWS = (
+    *(AttentionLines, FusedAttentionMatrix, HeadFinder),
+    *(PerplexityStrip, LayerStatsChart, QueryKeyView),
+)
 STATE_LISTS = {
     *(f"/state/{name}" for name in ("heads", "selected", "selected_source")),
-    "/state/frame/key/heads",
+    *("/state/frame/key/heads", "/state/frame/heads"),
 }
 """What a person picked by hand (and a frame repeats); all other numbers are arrays, sent as bytes.
 """

@@ -19,6 +19,7 @@ from glasshead import (
     LayerStatsChart,
     Lens,
     PerplexityStrip,
+    QueryKeyView,
     TokenTable,
     explore,
     link_views,
@@ -41,6 +42,7 @@ VIEWS: tuple[type[Any], ...] = (
     HeadFinder,
     PerplexityStrip,
     LayerStatsChart,
+    QueryKeyView,
     Explorer,
 )
 WHOLES = "is a list of whole numbers"
@@ -103,6 +105,7 @@ OWN: list[tuple[str, str, object, str]] = [
     ("finder", "at_most", float("nan"), "at_most is a number, or None; got nan."),
     ("finder", "only_layers", ["x"], f"only_layers {WHOLES}; got ['x']. 'x' is none of them."),
     ("finder", "only_layers", [99], "layer 99 is out of range"),
+    ("finder", "only_heads", [99], "head 99 is out of range"),
     ("strip", "measure", "x", 'measure is "surprisal", "perplexity", "probability", "rank" or'),
     ("strip", "k", 11, "k is a whole number from 1 to 10; got 11."),
     ("chart", "metric", "x", "metric 'x' is not there: 'norm'"),

@@ -75,6 +75,9 @@ class HeadFinder(TraceView):
     only_layers = traitlets.List(
         traitlets.Int(), help="Only heads of these layers, ascending; empty = all."
     ).tag(sync=True)
+    only_heads = traitlets.List(
+        traitlets.Int(), help="Only heads with these numbers, ascending; empty = all."
+    ).tag(sync=True)
 
     _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "unit")
     _patience: ClassVar[float | None] = 1.0
@@ -115,6 +118,7 @@ class HeadFinder(TraceView):
         """Write which heads are shown; "" = all."""
         limits = [
             f"layer in {self.only_layers}" if self.only_layers else "",
+            f"head in {self.only_heads}" if self.only_heads else "",
             "" if self.at_least is None else f"{self.metric} >= {self.at_least!r}",
             "" if self.at_most is None else f"{self.metric} <= {self.at_most!r}",
         ]
@@ -124,8 +128,8 @@ class HeadFinder(TraceView):
     def _shown(self) -> Shown:
         """Which heads are shown, as the functions that make tables take it."""
         sort: Any = self.sort
-        layers = tuple(self.only_layers)
-        return Shown(self.metric, sort, self.at_least, self.at_most, layers)
+        layers, heads = tuple(self.only_layers), tuple(self.only_heads)
+        return Shown(self.metric, sort, self.at_least, self.at_most, layers, heads)
 
     def _make_frame(self) -> dict[str, Any]:
         return heads_frame(self.trace, self._kind, self._unit)
@@ -146,6 +150,7 @@ class HeadFinder(TraceView):
         layers = self.trace.layers(self._kind)
         with self.hold_trait_notifications():
             self.only_layers = [layer for layer in self.only_layers if layer in layers]
+            self.only_heads = [head for head in self.only_heads if head < self._most_heads]
             if self.metric not in names:
                 # Its limits are of another metric.
                 self.metric, self.at_least, self.at_most = self._first_metric(), None, None
@@ -179,6 +184,21 @@ class HeadFinder(TraceView):
         except ValueError as error:
             raise traitlets.TraitError(str(error)) from None
         return sorted(set(proposal["value"]))
+
+    @traitlets.validate("only_heads")
+    def _valid_only_heads(self, proposal: dict[str, Any]) -> list[int]:
+        heads, most = sorted(set(proposal["value"])), self._most_heads
+        wrong = [head for head in heads if not 0 <= head < most]
+        if wrong:
+            raise traitlets.TraitError(
+                f"head {wrong[0]} is out of range: {self.trace.lens.name} has heads 0-{most - 1}."
+            )
+        return heads
+
+    @property
+    def _most_heads(self) -> int:
+        """How many heads the layer with most of them has."""
+        return max(self.trace.n_heads(i, self._kind) for i in self.trace.layers(self._kind))
 
     @question
     def pattern(self, layer: int, head: int) -> Answer:

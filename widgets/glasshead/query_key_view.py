@@ -8,11 +8,13 @@ import traitlets
 
 from glasshead.code import asking
 from glasshead.messages import question
+from glasshead.saying import names
 from glasshead.trace_view import TraceView
 from glasshead.view import N_SENTENCES, bundle
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import axes
-from glasshead_backend.frames.query_key import products_of, query_key_frame, shown_query_key
+from glasshead_backend.frames.query_key import products_of, query_key_frame
+from glasshead_backend.questions.query_key import scores_table
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from glasshead.messages import Answer
     from glasshead_backend import Trace
     from glasshead_backend.asking import Side
+
+
+_DIMENSIONS = 3
+"""Dimensions that a sentence names."""
 
 
 class QueryKeyView(TraceView):
@@ -85,18 +91,30 @@ class QueryKeyView(TraceView):
         ``capped`` and ``bias`` where the model has such, ``score`` (minus infinity: hidden) and
         ``weight``. The products themselves: ``trace.query_key(...).products``.
         """
-        return shown_query_key(self.trace, self.shown, self.query).to_frame()
+        return scores_table(run_of(self.trace), self.shown, self.query)
 
     def in_words(self) -> list[str]:
-        """Return the keys with the largest weights, and what makes their scores."""
-        found = self.to_frame().sort_values("weight", ascending=False).head(N_SENTENCES)
-        tokens = self._tokens("query")
-        looking = tokens[self.query].text
-        return [
-            f"“{looking}” looks at “{row.token}” in head {row.head} with {row.weight:.2f}: the "
-            f"score is {row.score:.2f}, of it products {row.dot:.2f}"
-            for row in found.itertuples()
-        ]
+        """Return the keys with the largest weights, and the dimensions that count most there."""
+        found = self.to_frame().sort_values("weight", ascending=False, kind="stable")
+        looking = names(self._make_axes()["query"])[self.query]
+        keys = names(self._make_axes()["key"])
+        said: list[str] = []
+        for row in found[found["weight"] > 0].head(N_SENTENCES).itertuples():
+            named: Any = row
+            key = int(named.position)
+            one = self.trace.query_key(
+                self.layer, self.query, int(named.head), kind=self._kind, keys=(key, key + 1)
+            )
+            top = one.largest(_DIMENSIONS)
+            largest = ", ".join(
+                f"{dimension} ({product:+.2f})"
+                for dimension, product in zip(top["dimension"], top["product"], strict=True)
+            )
+            said.append(
+                f"“{looking}” looks at “{keys[key]}” in head {named.head} with {named.weight:.2f}: "
+                f"score {named.score:.2f}, most in dimensions {largest}"
+            )
+        return said
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""

@@ -46,6 +46,7 @@ const TRAITS: Readonly<Record<string, readonly [Check, unknown]>> = {
   at_least: [numberOrNull, null],
   at_most: [numberOrNull, null],
   only_layers: [numbers, []],
+  only_heads: [numbers, []],
   k: [number, 5],
   blank: [flag, false],
   normalise: [flag, false],

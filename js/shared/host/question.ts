@@ -39,7 +39,7 @@ export function blockOf(place: number, size: number): { first: number; within: n
   return { first: place - within, within };
 }
 
-export function createQuestion<A extends Record<string, string | number>, T>(
+export function createQuestion<A extends Record<string, string | number | readonly number[]>, T>(
   host: Pick<Host<never>, "ask" | "onStatus">,
   signal: AbortSignal,
   { name, read, onReply, most = 64 }: QuestionOptions<A, T>,

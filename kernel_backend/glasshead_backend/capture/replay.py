@@ -187,6 +187,8 @@ class Replay:
             if last is None or last[0]() is not self:
                 self.shared.last_products = None
                 this: weakref.ref[Replay] = weakref.ref(self)
+                if self.shared.state is not None:
+                    self.shared.state.require_same()
                 size = self.shared.batch, n_queries * self.reader.n_streams, n_keys
                 hidden = hidden_of(result[0], result[1])
                 with for_a_trace(self.shared.model):

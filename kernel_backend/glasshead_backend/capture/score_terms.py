@@ -120,8 +120,9 @@ def _of_captured(call: CapturedCall, name: str) -> Scored:
         raise ValueError(call.unexplained)
     if not call.own_math:
         raise ValueError(
-            f"{name} makes its weights of something else than the products of query and key, "
-            "scaled, with a bias and a mask: its scores are not their sum."
+            f"{name} makes its weights of more than the products of query and key, scaled, with a "
+            "bias and a mask (sinks of a kind of its own, say): what they are summed from is not "
+            "known."
         )
     return Scored(call, 0, range(call.n_keys))
 
@@ -180,7 +181,8 @@ def keys_of(
     if isinstance(keys, range) and keys.step == 1:
         index = slice(first + keys.start, first + keys.stop)
     else:
-        index = torch.as_tensor([first + key for key in keys], device=call.device)
+        chosen = [first + key for key in keys]
+        index = torch.tensor(chosen, dtype=torch.long, device=call.device)
     return call.key[0, :, index][key_heads(call, heads)].to(call.dtype)
 
 
@@ -255,7 +257,16 @@ def _bias_of(
         return None, ""
     # By what hides a key nothing is added: it is not there.
     bias = bias[:, 0].masked_fill(hidden, 0.0)
-    return bias, "ALiBi" if _is_straight(bias, hidden) else words
+    return bias, "ALiBi" if _is_alibi(scored, heads) else words
+
+
+def _is_alibi(scored: Scored, heads: Sequence[int]) -> bool:
+    """Whether a bias is ALiBi's: by the last row, which sees most keys."""
+    call, keys = scored.call, scored.keys
+    last = call.n_queries - 1
+    bias, _ = added(scored, heads, [last - scored.first_query])
+    hidden = call.weights(heads, [last], scores=True)[:, 0, keys.start : keys.stop].isneginf()
+    return bias is not None and _is_straight(bias[:, 0], hidden)
 
 
 def _is_any(bias: Tensor | RelativeBias) -> bool:
@@ -275,7 +286,7 @@ def _mask_adds(call: CapturedCall, heads: Sequence[int], rows: Sequence[int]) ->
 def _is_straight(bias: Float[Tensor, "head key"], hidden: Bool[Tensor, "head key"]) -> bool:
     """Whether a bias grows with the distance alike from key to key, as ALiBi's does."""
     seen = ~hidden.any(dim=0)
-    line = bias[:, seen].double()
+    line = bias[:, seen].cpu().double()  # MPS has no float64
     if line.shape[1] < _LINE:
         return False
     steps = line.diff(dim=1)

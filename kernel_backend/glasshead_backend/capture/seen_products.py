@@ -120,8 +120,8 @@ def _scaling(
     values = product.values
     if not twice or twice[0].shape != scores.shape or values.shape != scores.shape:
         return None
-    more = (twice[0] - scores).masked_fill(hidden, 0.0).double()
-    once = values.masked_fill(hidden, 0.0).double()
+    more = (twice[0] - scores).masked_fill(hidden, 0.0)
+    once = values.masked_fill(hidden, 0.0)
     factor = float((more * once).sum() / once.square().sum().clamp_min(1e-30))
     off = float((more - factor * once).abs().amax())
     largest = float((factor * once).abs().amax())

@@ -92,6 +92,8 @@ class Shown:
         Only heads whose value is in between; a head without a value is not.
     layers : tuple of int
         Only these layers; empty = all.
+    heads : tuple of int
+        Only heads with these numbers; empty = all.
     """
 
     metric: str
@@ -99,6 +101,7 @@ class Shown:
     at_least: float | None = None
     at_most: float | None = None
     layers: tuple[int, ...] = ()
+    heads: tuple[int, ...] = ()
 
 
 def head_metrics(kind: Kind) -> list[type[HeadMetric]]:
@@ -182,6 +185,8 @@ def heads_table(trace: Trace, kind: Kind, shown: Shown) -> pd.DataFrame:
     heads = measure_heads(trace, kind).to_frame()[["layer", "head", *named]]
     value, layer = heads[shown.metric].to_numpy(), heads["layer"].to_numpy()
     wanted = np.isin(layer, shown.layers) if shown.layers else np.ones(len(layer), dtype=bool)
+    if shown.heads:
+        wanted &= np.isin(heads["head"].to_numpy(), shown.heads)
     # A limit that was read off a value holds for it: values are of single precision.
     if shown.at_least is not None:
         wanted &= value >= np.float32(shown.at_least)

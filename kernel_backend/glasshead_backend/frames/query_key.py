@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from glasshead_backend.frames.pack import index_dtype, pack
-from glasshead_backend.questions.query_key import QueryKey, keys_asked, query_key, row_of
+from glasshead_backend.questions.query_key import keys_asked, query_key, row_of
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -115,24 +114,6 @@ def products_of(
     return result, {"products": _numbers(products), "key_vectors": _numbers(vectors)}
 
 
-def shown_query_key(trace: Trace, asked: Selection, query: int) -> QueryKey:
-    """Return what is drawn, without its products: those of all keys may be very many."""
-    run = run_of(trace)
-    row = row_of(run, asked, query)
-    none = query_key(run, asked, query, (0, 1))
-    return replace(
-        none,
-        keys=range(row.score.shape[1]),
-        tokens=tuple(token.text for token in run.side("key", asked.kind).tokens),
-        dot=row.terms.dot,
-        capped=row.terms.capped,
-        bias=row.terms.bias,
-        hidden=row.terms.hidden,
-        score=row.score,
-        weight=row.weight,
-    )
-
-
 def _numbers(values: Tensor) -> Packed:
     return pack(values, torch.float32)
 
@@ -142,7 +123,7 @@ def _window(weight: Float[Tensor, "head key"], per_key: int) -> range:
     n_keys = weight.shape[1]
     fits = _BYTES // (2 * 4 * per_key)
     length = min(n_keys, MOST_KEYS, max(_FEWEST_KEYS, fits))
-    whole = weight.nan_to_num(0.0).double().sum(dim=0).cumsum(dim=0)
+    whole = weight.nan_to_num(0.0).cpu().double().sum(dim=0).cumsum(dim=0)
     before = torch.nn.functional.pad(whole, (1, 0))
     start = int((before[length:] - before[:-length]).argmax())
     return range(start, start + length)

@@ -33,6 +33,7 @@ _MOST_CELLS = 4_000_000
 """Of a bias that is another in every cell."""
 
 _ROUNDING = 1e-6
+"""Of the largest score: what two numbers for one bias may be apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,10 @@ class Layer:
     def data(self, dtype: torch.dtype) -> bytes:
         """Return the vectors: those of the queries, then those of the keys."""
         return b"".join(pack(part, dtype)["data"] for part in (self.query, self.key))
+
+    def is_exact(self, dtype: torch.dtype) -> bool:
+        """Whether a type holds every number as it is: float16 those of a model in float16."""
+        return all(bool((part.to(dtype) == part).all()) for part in (self.query, self.key))
 
     def fits(self, dtype: torch.dtype) -> bool:
         """Whether no number is too large for a type."""
@@ -162,8 +167,10 @@ class _Seen:
         row = torch.arange(rows.start, rows.stop, device=self._device)[:, None]
         key = torch.arange(self._n_keys, device=self._device)
         places = {"distance": key - row + self._n_rows - 1, "key": key.expand(len(rows), -1)}
+        own = scores[..., keys.start : keys.stop].masked_fill(hidden, 0.0)
+        rounding = _ROUNDING * (1 + float(own.abs().amax()))
         for by, candidate in self._biases.items():
-            candidate.look(bias, places[by], hidden)
+            candidate.look(bias, places[by], hidden, rounding)
 
     def _note_hidden(self, hidden: Bool[Tensor, "head query key"], rows: range) -> None:
         row = torch.arange(rows.start, rows.stop, device=self._device)[:, None]
@@ -212,6 +219,7 @@ class _Candidate:
         bias: Float[Tensor, "head query key"],
         places: Int[Tensor, "query key"],
         hidden: Bool[Tensor, "head query key"],
+        rounding: float,
     ) -> None:
         """Compare with some rows; of keys that are hidden nothing is known."""
         if not self.holds:
@@ -222,7 +230,7 @@ class _Candidate:
         known = self.values[head, place]
         self.values[head, place] = torch.where(known.isnan(), found, known)
         off = (self.values[head, place] - found).abs()
-        self.holds = not bool((off > _ROUNDING * (1 + found.abs())).any())
+        self.holds = not bool((off > rounding).any())
 
 
 def _as_bits(flags: Bool[Tensor, "head query key"]) -> UInt8[Tensor, "head query byte"]:

@@ -120,21 +120,9 @@ class QueryKey(ShownAsTable):
             Columns ``head``, ``position`` and ``token`` of the key, ``dot``, ``capped`` and
             ``bias`` where there are such, ``score`` (minus infinity: hidden) and ``weight``.
         """
-        heads, keys = list(self.heads), list(self.keys)
         terms = {"dot": self.dot, "capped": self.capped, "bias": self.bias}
         terms |= {"score": self.score, "weight": self.weight}
-        return table(
-            {
-                "head": [head for head in heads for _ in keys],
-                "position": keys * len(heads),
-                "token": list(self.tokens) * len(heads),
-                **{
-                    name: values.flatten().cpu().numpy()
-                    for name, values in terms.items()
-                    if values is not None
-                },
-            }
-        )
+        return _table(self.heads, self.keys, self.tokens, terms)
 
     def largest(self, k: int = 3) -> pd.DataFrame:
         """Return the dimensions that add or take away most, for each head and key.
@@ -260,6 +248,33 @@ def row_of(run: Run, asked: Selection, query: int) -> Row:
             weight=of.call.weights(heads, [row])[:, 0],
             spread=spread_of_keys(scored, heads, terms.hidden),
         )
+
+
+def scores_table(run: Run, asked: Selection, query: int) -> pd.DataFrame:
+    """Return what one token's scores are made of, with all keys; see :meth:`QueryKey.to_frame`."""
+    row = row_of(run, asked, query)
+    terms = {"dot": row.terms.dot, "capped": row.terms.capped, "bias": row.terms.bias}
+    terms |= {"score": row.score, "weight": row.weight}
+    tokens = [token.text for token in run.side("key", asked.kind).tokens]
+    return _table(row.heads, range(len(tokens)), tokens, terms)
+
+
+def _table(
+    heads: Sequence[int], keys: range, tokens: Sequence[str], terms: dict[str, Tensor | None]
+) -> pd.DataFrame:
+    """Return a row per head and key, and a column for each of the terms that there are."""
+    return table(
+        {
+            "head": [head for head in heads for _ in keys],
+            "position": list(keys) * len(heads),
+            "token": list(tokens) * len(heads),
+            **{
+                name: values.flatten().cpu().numpy()
+                for name, values in terms.items()
+                if values is not None
+            },
+        }
+    )
 
 
 def keys_asked(

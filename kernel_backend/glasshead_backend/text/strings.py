@@ -25,13 +25,17 @@ _SPECIAL = re.compile(
 _WORDS = Spelling(None, False, "", "", "", "", " ", False)
 
 
-def tokens_of_strings(strings: Sequence[str]) -> tuple[list[Token], str]:
+def tokens_of_strings(
+    strings: Sequence[str], *, read_marks: bool = True
+) -> tuple[list[Token], str]:
     """Return the tokens that strings stand for, and the text that they spell.
 
     Parameters
     ----------
     strings : sequence of str
         As a tokenizer names its tokens, as pieces of a text, spaces included, or as words.
+    read_marks : bool
+        False leaves them as they are, each a word.
 
     Returns
     -------
@@ -43,9 +47,8 @@ def tokens_of_strings(strings: Sequence[str]) -> tuple[list[Token], str]:
         nothing to it.
     """
     special = [_SPECIAL.fullmatch(string) is not None for string in strings]
-    spelling = _guessed(
-        [one for one, is_special in zip(strings, special, strict=True) if not is_special]
-    )
+    own = [one for one, left_out in zip(strings, special, strict=True) if not left_out]
+    spelling = _guessed(own) if read_marks else _WORDS
     surfaces = [spelling.surface(string) for string in strings]
     data = [b"" if left_out else one.data for one, left_out in zip(surfaces, special, strict=True)]
     parts = spell_out(spelling, data, surfaces)

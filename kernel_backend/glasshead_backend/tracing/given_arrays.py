@@ -110,7 +110,9 @@ def array(value: Any, what: str) -> Tensor:
             read = np.asarray(value)
             # numpy has no bfloat16 of its own; jax has.
             known = read.dtype.kind in "fiub"
-            found = torch.as_tensor(read if known else read.astype(np.float32))
+            read = read if known else read.astype(np.float32)
+            # torch shares no memory that nobody may write to (jax).
+            found = torch.as_tensor(read if read.flags.writeable else read.copy())
         except (TypeError, ValueError, RuntimeError) as error:
             raise TypeError(
                 f"{what} is no array of numbers but {type(value).__name__} ({error})."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -100,6 +101,7 @@ def text_of(
     tokenizer: PreTrainedTokenizerBase | None = None,
     *,
     second_from: int | None = None,
+    read_marks: bool = True,
 ) -> Sequence:
     """Return the sequence that somebody's tokens are.
 
@@ -111,6 +113,8 @@ def text_of(
     tokenizer : PreTrainedTokenizerBase, optional
     second_from : int, optional
         Of a sentence pair, the first token of the second sentence.
+    read_marks : bool
+        Whether strings are read by the marks that they carry, or stand as they are.
 
     Raises
     ------
@@ -130,7 +134,8 @@ def text_of(
     if not listed:
         raise ValueError("There are no tokens: give one for every row of the attention weights.")
     if all(isinstance(one, str) for one in listed):
-        found, spelled = _of_strings(listed, tokenizer)
+        known = tokenizer if read_marks else None
+        found, spelled = _of_strings(listed, known, read_marks=read_marks)
     elif tokenizer is None:
         raise ValueError("Token ids say nothing without their tokenizer: give tokenizer=tokenizer.")
     else:
@@ -147,14 +152,16 @@ def text_of(
     return Sequence(name, spelled, tuple(found), segments=segments)
 
 
-def _of_strings(strings: list[str], tokenizer: PreTrainedTokenizerBase | None) -> Any:
+def _of_strings(
+    strings: list[str], tokenizer: PreTrainedTokenizerBase | None, *, read_marks: bool
+) -> Any:
     """Read strings with their tokenizer, where it calls its tokens so; else by their marks."""
     if tokenizer is not None:
         ids = cast("Any", tokenizer).convert_tokens_to_ids(strings)
         known = None not in ids and cast("Any", tokenizer).convert_ids_to_tokens(ids) == strings
         if known:
             return tokens_of_ids(tokenizer, ids)
-    return tokens_of_strings(strings)
+    return tokens_of_strings(strings, read_marks=read_marks)
 
 
 def run_of_attentions(
@@ -166,6 +173,7 @@ def run_of_attentions(
     source_tokens: Any,
     sentence_b_start: int | None,
     tokenizer: PreTrainedTokenizerBase | None,
+    read_marks: bool,
     name: str,
 ) -> Run:
     """Make a run of attention weights alone; see :meth:`Trace.from_attentions`."""
@@ -180,8 +188,9 @@ def run_of_attentions(
         )
     if two and sentence_b_start is not None:
         raise ValueError("A sentence pair is one text: leave source_tokens out.")
-    own = text_of(tokens, "target" if two else "text", tokenizer, second_from=sentence_b_start)
-    source = text_of(source_tokens, "source", tokenizer) if two else None
+    read = partial(text_of, tokenizer=tokenizer, read_marks=read_marks)
+    own = read(tokens, "target" if two else "text", second_from=sentence_b_start)
+    source = read(source_tokens, "source") if two else None
     sides = Sides(own) if source is None else Sides(source, own)
     calls: dict[Kind, dict[int, AttentionCall]] = {
         kind: calls_of(weights_by_layer(arrays, _WHAT[kind]), sides, kind)

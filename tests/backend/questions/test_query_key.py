@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.models.llama import modeling_llama
 
-from glasshead_backend import Lens, MemoryBudgetError, Trace
+from glasshead_backend import Lens, MemoryBudgetError, ModelChangedError, Trace
 from glasshead_backend.capture import score_terms
 from glasshead_backend.questions.attention import select
 from glasshead_backend.questions.query_key import row_of
@@ -459,6 +459,24 @@ def test_half_precision_inside_a_module_is_too_coarse_and_says_so() -> None:
     model = copy.deepcopy(model_of("mpt/MptForCausalLM")).to(torch.bfloat16)
     trace = Lens(model, tokenizer()).trace(TEXT)
     with pytest.raises(ValueError, match=r"MptAttention computes its scores by itself, in torch.b"):
+        trace.query_key(0, 3)
+
+
+def test_a_softmax_with_more_in_it_than_scores_is_refused_with_its_module() -> None:
+    case = case_or_skip("granite_swa/GraniteSWAForCausalLM")
+    trace = Lens(build_case(case), tokenizer()).trace(TEXT)
+    assert trace.path(0) == "eager"
+    with pytest.raises(ValueError, match=r"GraniteSWAAttention makes its weights of more than the"):
+        trace.query_key(0, 3)
+
+
+def test_products_inside_a_module_are_not_looked_for_in_a_model_that_has_changed() -> None:
+    model = copy.deepcopy(model_of("mpt/MptForCausalLM"))
+    trace = Lens(model, tokenizer()).trace(TEXT)
+    trace.attention(0)  # its weights are known from now on, its query and key are not
+    with torch.no_grad():
+        model.transformer.blocks[0].attn.Wqkv.weight.mul_(1.5)
+    with pytest.raises(ModelChangedError):
         trace.query_key(0, 3)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from glasshead_backend import Trace
     from glasshead_backend.frames.query_key_layer import Layer
 
+_PRECISION = {torch.float32: "single", torch.float16: "half"}
 _NAMES = {torch.float32: "float32", torch.float16: "float16"}
 
 
@@ -29,7 +30,9 @@ class StoredQueryKeys:
     Attributes
     ----------
     dtype : torch.dtype
-        float32, or float16 where there is little room.
+        float32; or float16 where the model's own are, and where there is little room.
+    is_exact : bool
+        Whether the numbers are the model's own.
     layers : list of StoredLayer
     left_out : list of tuple
         The layers for which there was no room, or which have no query and key that are known.
@@ -38,6 +41,7 @@ class StoredQueryKeys:
     """
 
     dtype: torch.dtype
+    is_exact: bool
     layers: list[StoredLayer]
     left_out: list[Place] = field(default_factory=list["Place"])
     also_left_out: tuple[str, ...] = ()
@@ -46,13 +50,15 @@ class StoredQueryKeys:
     @property
     def relative_error(self) -> float:
         """Most that an element of a query or key is off, as a share of itself."""
-        return torch.finfo(self.dtype).eps / 2 if self.dtype == torch.float16 else 0.0
+        return 0.0 if self.is_exact else torch.finfo(self.dtype).eps / 2
 
     @property
     def error(self) -> str:
         """The same in words."""
         if not self.relative_error:
-            return "Queries and keys are those of the model, in single precision."
+            return (
+                f"Queries and keys are those of the model, in {_PRECISION[self.dtype]} precision."
+            )
         share = f"{100 * self.relative_error:.2g} %"
         return f"Queries and keys are true to {share} of themselves (half precision)."
 
@@ -82,13 +88,14 @@ def stored_query_keys(trace: Trace, shown: Selection, room: int) -> Stored | int
     nearest = sorted(places, key=lambda p: (p[0] != current[0], abs(p[1] - current[1])))
     whole = Selection(shown.kind, shown.layer)
     first = query_key_layer(trace, whole)  # what cannot be shown has no page
-    for dtype in (torch.float32, torch.float16):
-        if not first.fits(dtype):
-            continue
+    is_half = first.is_exact(torch.float16)
+    dtypes = [torch.float32] * (not is_half) + [torch.float16] * first.fits(torch.float16)
+    for dtype in dtypes:
         found = _as_many(trace, nearest, dtype, room)
-        if len(found) == len(places) or (dtype == torch.float16 and found):
-            return _stored(dtype, found, places)
-    dtype = torch.float16 if first.fits(torch.float16) else torch.float32
+        is_last = dtype == dtypes[-1]
+        if len(found) == len(places) or (is_last and current in found):
+            return _stored(dtype, found, places, is_exact=is_half or dtype == torch.float32)
+    dtype = dtypes[-1]
     part = replace(whole, heads=shown.heads)
     least = _written(query_key_layer(trace, part), current, dtype)
     if least.n_bytes > room:
@@ -96,7 +103,9 @@ def stored_query_keys(trace: Trace, shown: Selection, room: int) -> Stored | int
     heads = ", ".join(map(str, least.about["heads"]))
     n_heads = trace.n_heads(*reversed(current))  # type: ignore[arg-type]
     less = () if len(shown.heads) in (0, n_heads) else (f"heads other than {heads}",)
-    return replace(_stored(dtype, {current: least}, places), also_left_out=less)
+    is_exact = is_half or dtype == torch.float32
+    one = _stored(dtype, {current: least}, places, is_exact=is_exact)
+    return replace(one, also_left_out=less)
 
 
 def _as_many(
@@ -139,10 +148,15 @@ class StoredQueryKey(StoredLayer):
 
 
 def _stored(
-    dtype: torch.dtype, found: dict[Place, StoredLayer], places: Sequence[Place]
+    dtype: torch.dtype,
+    found: dict[Place, StoredLayer],
+    places: Sequence[Place],
+    *,
+    is_exact: bool,
 ) -> StoredQueryKeys:
     return StoredQueryKeys(
         dtype,
+        is_exact,
         [found[place] for place in places if place in found],
         [place for place in places if place not in found],
     )

@@ -176,6 +176,43 @@ def _heads(view: Any) -> tuple[str, str]:
     return "A pattern of every head, each on a scale of its own", sheet(26 + layers * width, *parts)
 
 
+def _products(view: Any) -> tuple[str, str]:
+    """Draw the products of the first head with the keys that are strongest, in the text's order."""
+    frame = view.frame
+    score = _array(frame["score"])[0]
+    seen = np.argsort(-score, kind="stable")[: min(_MOST_ROWS, np.isfinite(score).sum())]
+    shown = np.sort(seen)
+    numbers = _array(view.chosen_products(shown.tolist())[1]["products"])[0]
+    if view.sort == "largest":
+        numbers = numbers[:, _array(frame["order"])[0]]
+    bound = float(_array(frame["bound"])[0]) or 1.0
+    share = np.sqrt(np.abs(_pooled(numbers)) / bound)
+    colours = np.where(
+        (_pooled(numbers) > 0)[..., None], between(share, _ORANGE), between(share, _BLUE)
+    )
+    left, right = 8 + _LABEL * LETTER, WIDTH - 170
+    labels, weight = _labels(view, "key"), _array(frame["weight"])[0]
+    parts = [text(right + 8, 14, "score"), text(right + 78, 14, "weight")]
+    if len(shown):
+        parts.append(image(left, 20, right - left, len(shown) * _LINE, colours))
+    for row, key in enumerate(shown.tolist()):
+        y = 20 + row * _LINE
+        parts.append(text(left - 4, y + 13, labels[key], anchor="end"))
+        parts.append(text(right + 58, y + 13, f"{score[key]:.2f}", anchor="end"))
+        width = 84 * float(np.nan_to_num(weight[key]))
+        parts.append(
+            f'<rect x="{right + 78}" y="{y + 3}" width="{width:.1f}" height="{_LINE - 6}" '
+            'fill="#596069"/>'
+        )
+    some = f"; the {len(shown)} strongest keys" if len(shown) < frame["n_keys"] else ""
+    looking = names(view.axes["query"])[view.query]
+    words = (
+        f"What makes “{looking}” look at each token in head {frame['heads'][0]}: products of query "
+        f"and key by dimension, blue below 0, orange above, full at {bound:.2g}{some}"
+    )
+    return words, sheet(26 + len(shown) * _LINE, *parts)
+
+
 def _chart(view: Any) -> tuple[str, str]:
     frame = view.frame
     mean = _array(frame["mean"]).astype(float)
@@ -263,5 +300,6 @@ _DRAW: dict[str, Callable[[Any], tuple[str, str]]] = {
     "matrix": _matrix,
     "heads": _heads,
     "chart": _chart,
+    "query_key": _products,
 }
 _WRITE: dict[str, Callable[[Any, int], tuple[str, str]]] = {"strip": _strip, "tokens": _tokens}

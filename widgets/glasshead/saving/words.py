@@ -115,8 +115,11 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
     names = ("kind", "layer", "heads") if several else ("layer", "heads")
     named = [f"{name}={state[name]!r}" for name in names if state.get(name)]
     named += [f"{name}={state[name]!r}" for name in ("query", "block") if name in state]
-    arguments = ", ".join([f"{lens}.trace(text)", *named]).replace("'", '"')
-    return f"from glasshead import Lens, {call}; {call}({arguments})"
+    given = bool(state["scene"].get("given"))
+    trace = "Trace.from_attentions(attentions, tokens)" if given else f"{lens}.trace(text)"
+    arguments = ", ".join([trace, *named]).replace("'", '"')
+    names = f"{call}, Trace" if given else f"Lens, {call}"
+    return f"from glasshead import {names}; {call}({arguments})"
 
 
 def demo_of(model: str) -> str:
