@@ -6,7 +6,7 @@ import type { Kind, MaybeFrame, Packed, Sequence, TraceState } from "../shared/s
 export type Sort = "dimension" | "largest" | "cluster";
 
 export interface ActivationState extends TraceState {
-  /** Whose output it is: "embedding", "attention", "mlp" or "residual". */
+  /** Whose output it is: "embedding", "residual", "attention", "mlp" or another block's. */
   block: string;
   sort: Sort;
   /** Pinned dimensions. */

@@ -12,7 +12,10 @@ import type { ActivationsFrame } from "./state";
 const BLOCKS: Readonly<Record<string, string>> = {
   embedding: "Embedding",
   attention: "Attention output",
+  cross: "Cross-attention output",
   mlp: "MLP output",
+  mixer: "Mixer output",
+  other: "Output of other blocks",
   residual: "Residual stream",
 };
 
