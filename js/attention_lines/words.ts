@@ -7,6 +7,7 @@ import type { Axes } from "../shared/state";
 import { type Fan, fanValues, strongest } from "./fan";
 import type { Curve } from "./geometry";
 import { isCombined, type Lines, type Rule, type Shown } from "./lines";
+import type { Sentences } from "./state";
 
 export function count(n: number, noun: string): string {
   return `${formatCount(n)} ${noun}${n === 1 ? "" : "s"}`;
@@ -16,6 +17,11 @@ export function count(n: number, noun: string): string {
 export function thresholdWords(threshold: number): string {
   const rounded = threshold.toFixed(2);
   return Math.abs(Number(rounded) - threshold) < 1e-9 ? rounded : String(threshold);
+}
+
+/** "from sentence A to sentence B". */
+export function sentencesWords(sentences: Sentences): string {
+  return `from sentence ${sentences.charAt(0)} to sentence ${sentences.charAt(1)}`;
 }
 
 /** "the 2 strongest of each word and head, from 0.05 on". */
@@ -52,6 +58,10 @@ export function linesSentence(
   if (rule && isCut(axes, lines, rule)) {
     const of = `${frame.key.unit}${lines.nMaps > 1 ? " and head" : ""}`;
     words.push(`what lies beyond the ${frame.per_row} strongest of each ${of} is left out`);
+  }
+  const { sentences } = frame.key;
+  if (sentences !== "all") {
+    words.push(`${percent(frame.elsewhere)} is not ${sentencesWords(sentences)}`);
   }
   words.push(...sinkWords(axes, lines));
   const undefinedRows = Array.from(lines.undefinedRows).filter(Boolean).length;
@@ -117,10 +127,12 @@ export function fanSentence(axes: Axes, fan: Fan, lines: Lines): Part[] {
       ` ${formatWeight(values[unit] ?? 0)}`,
     ]);
   const toSinks = aside.filter((unit) => (values[unit] ?? 0) > 0).slice(0, 3);
+  const { sentences } = lines.frame.key;
+  const drawn = sentences === "all" ? "" : ` ${sentencesWords(sentences)}`;
   const most = mostOf(values.map((value, i) => (aside.includes(i) ? 0 : value)));
   const verb = fan.side === "query" ? "looks most at" : "is looked at most by";
   if (!most.length && !toSinks.length) {
-    return [`${subject}: ${fan.exact ? "no weight" : "no line in this picture"}`];
+    return [`${subject}: ${fan.exact ? "no weight" : "no line in this picture"}${drawn}`];
   }
   const without = lines.frame.sinks.mode === "hidden" ? ", of what is left without sinks" : "";
   return [
@@ -130,6 +142,7 @@ export function fanSentence(axes: Axes, fan: Fan, lines: Lines): Part[] {
     without,
     toSinks.length ? ", beside the sinks " : "",
     ...named(toSinks),
+    drawn && `,${drawn} only`,
     `, ${headsWords(lines)}`,
   ];
 }
