@@ -24,6 +24,11 @@ export function sentencesWords(sentences: Sentences): string {
   return `from sentence ${sentences.charAt(0)} to sentence ${sentences.charAt(1)}`;
 }
 
+/** The same of what is drawn; "" = all, and in pictures from before there was a choice. */
+function betweenWords({ frame: { key } }: Lines): string {
+  return (key.sentences ?? "all") === "all" ? "" : sentencesWords(key.sentences);
+}
+
 /** "the 2 strongest of each word and head, from 0.05 on". */
 function ruleWords(lines: Lines, { top_k, threshold }: Rule): string {
   const of = `${lines.frame.key.unit}${lines.nMaps > 1 ? " and head" : ""}`;
@@ -59,10 +64,8 @@ export function linesSentence(
     const of = `${frame.key.unit}${lines.nMaps > 1 ? " and head" : ""}`;
     words.push(`what lies beyond the ${frame.per_row} strongest of each ${of} is left out`);
   }
-  const { sentences } = frame.key;
-  if (sentences !== "all") {
-    words.push(`${percent(frame.elsewhere)} is not ${sentencesWords(sentences)}`);
-  }
+  const between = betweenWords(lines);
+  if (between) words.push(`${percent(frame.elsewhere)} is not ${between}`);
   words.push(...sinkWords(axes, lines));
   const undefinedRows = Array.from(lines.undefinedRows).filter(Boolean).length;
   if (undefinedRows) words.push(`${count(undefinedRows, "row")} fully masked: undefined, no lines`);
@@ -127,12 +130,11 @@ export function fanSentence(axes: Axes, fan: Fan, lines: Lines): Part[] {
       ` ${formatWeight(values[unit] ?? 0)}`,
     ]);
   const toSinks = aside.filter((unit) => (values[unit] ?? 0) > 0).slice(0, 3);
-  const { sentences } = lines.frame.key;
-  const drawn = sentences === "all" ? "" : ` ${sentencesWords(sentences)}`;
+  const between = betweenWords(lines);
   const most = mostOf(values.map((value, i) => (aside.includes(i) ? 0 : value)));
   const verb = fan.side === "query" ? "looks most at" : "is looked at most by";
   if (!most.length && !toSinks.length) {
-    return [`${subject}: ${fan.exact ? "no weight" : "no line in this picture"}${drawn}`];
+    return [`${subject}: ${fan.exact ? "no weight" : "no line in this picture"}${between && ` ${between}`}`];
   }
   const without = lines.frame.sinks.mode === "hidden" ? ", of what is left without sinks" : "";
   return [
@@ -142,7 +144,7 @@ export function fanSentence(axes: Axes, fan: Fan, lines: Lines): Part[] {
     without,
     toSinks.length ? ", beside the sinks " : "",
     ...named(toSinks),
-    drawn && `,${drawn} only`,
+    between && `, ${between} only`,
     `, ${headsWords(lines)}`,
   ];
 }
