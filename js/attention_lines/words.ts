@@ -134,7 +134,9 @@ export function fanSentence(axes: Axes, fan: Fan, lines: Lines): Part[] {
   const most = mostOf(values.map((value, i) => (aside.includes(i) ? 0 : value)));
   const verb = fan.side === "query" ? "looks most at" : "is looked at most by";
   if (!most.length && !toSinks.length) {
-    return [`${subject}: ${fan.exact ? "no weight" : "no line in this picture"}${between && ` ${between}`}`];
+    return [
+      `${subject}: ${fan.exact ? "no weight" : "no line in this picture"}${between && ` ${between}`}`,
+    ];
   }
   const without = lines.frame.sinks.mode === "hidden" ? ", of what is left without sinks" : "";
   return [

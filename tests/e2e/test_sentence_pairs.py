@@ -53,8 +53,11 @@ def test_the_lines_that_a_page_makes_of_two_sentences_are_those_of_python(
     with opened(browser, path) as page:
         for i, (sentences, aggregate, sinks) in enumerate(every):
             state: dict[str, Any] = {
-                **{"sentences": sentences, "aggregate": aggregate, "sinks": sinks},
-                **{"unit": "word" if i % 2 else "token", "top_k": 3},
+                "sentences": sentences,
+                "aggregate": aggregate,
+                "sinks": sinks,
+                "unit": "word" if i % 2 else "token",
+                "top_k": 3,
             }
             lines.set(**state)
             mine, theirs = lines.frame, page.draw(state)
