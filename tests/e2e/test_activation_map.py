@@ -359,7 +359,7 @@ def test_the_maps_that_a_page_makes_are_those_of_python(
             np.testing.assert_array_equal(answer["values"], values(arrays["values"]))
 
 
-def controls(root: Locator) -> list[str]:
+def switched_off(root: Locator) -> list[str]:
     disabled = '[aria-disabled="true"], :disabled'
     named = "all => all.map(one => one.closest('[data-action]')?.dataset.action ?? one.className)"
     return root.locator(".gh-controls").locator(disabled).evaluate_all(named)
@@ -368,24 +368,19 @@ def controls(root: Locator) -> list[str]:
 def test_a_page_without_room_shows_its_one_map_and_switches_off_the_others(
     browser: Browser, tmp_path: Path
 ) -> None:
+    true = truth(decoder, "model.layers.1")
     path = tmp_path / "page.html"
     shown = ActivationMap(decoder(), layer=1)
-    whole = tmp_path / "whole.html"
-    shown.save_html(whole)
-    bare = whole.stat().st_size
-    least = None
-    for share in (0.3, 0.4, 0.5, 0.6, 0.7):
-        try:
-            shown.save_html(path, max_bytes=int(bare * share))
-        except ValueError:
-            continue
-        least = share
-        break
-    assert least is not None
-    with opened(browser, path) as page:
-        root = view(page.page.locator("body"), VIEW)
-        held = page.page.evaluate("() => document.querySelectorAll('[id^=gh-activations]').length")
-        if held == 0:
-            assert {"block", "sort", "layer-previous"} <= set(controls(root))
-        root.locator(".am-figure canvas").last.hover()
-        expect(root.locator(".gh-map-tag")).to_contain_text("dimension")
+    with pytest.raises(ValueError, match="least") as error:
+        shown.save_html(path, max_bytes=1000)
+    least = re.search(r"about ([\d,]+)", str(error.value))
+    assert least
+    shown.save_html(path, max_bytes=int(1.02 * number(least[1])))
+    with opened(browser, path, viewport=WINDOW) as page:
+        on = Shown(page.page, true.shape[1])
+        assert page.page.locator('[id^="gh-activations"]').count() == 0
+        assert {"block", "sort", "layer-previous"} <= set(switched_off(on.root))
+        for token in on.named()[:5]:
+            dimension, value = on.point(token, 7)
+            assert dimension == 7
+            assert value == pytest.approx(true[token, 7], rel=CLOSE, abs=2e-6)
