@@ -24,6 +24,7 @@ from glasshead import (
     FusedAttentionMatrix,
     Lens,
     PerplexityStrip,
+    QueryKeyView,
     Trace,
 )
 
@@ -96,6 +97,18 @@ PAGES = [
     Page(
         PerplexityStrip,
         [State(name="smollm2", shown=trace, traits={"hovered": 14}, watched=("light",))],
+    ),
+    Page(
+        QueryKeyView,
+        [
+            State(
+                name="smollm2",
+                shown=trace,
+                traits={"layer": 5, "heads": [2]},
+                watched=("light", "dark"),
+                note="Two of 64 dimensions make this head look where it looks.",
+            )
+        ],
     ),
 ]
 

@@ -1,6 +1,6 @@
 /** QueryKeyView: what the scores of one token are summed from. */
 
-import { h, style, watchSize } from "../shared/dom";
+import { h, mark, style, watchSize } from "../shared/dom";
 import { type Host, whyNoKernel } from "../shared/host/host";
 import { commonKeys, inField } from "../shared/keys";
 import { hoverPatch, litTokens, selectPatch, toggled } from "../shared/lit";
@@ -133,6 +133,8 @@ export class QueryKeyViewView implements View<QueryKeyState> {
       return;
     }
     this.#look = this.#lookOf(picture);
+    // With a fixed height there may be less room than it takes: keys can scroll it.
+    mark(this.#card.element, "tabindex", state.height > 0 ? "0" : null);
     fillHeading(this.#heading, picture, this.#look);
     this.#rows.update(picture, this.#look);
     this.#grid.setAttribute("aria-rowcount", String(picture.data.nKeys + 2));
