@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Locator, Page
 
+    from e2e.lab import LabServer, Notebook
     from glasshead import Trace
 
 VIEW = "activation-map"
@@ -297,6 +298,45 @@ def test_all_can_be_done_by_keyboard(browser: Browser, tmp_path: Path) -> None:
         press("Escape")
         expect(root.locator(".am-profile")).to_have_count(0)
         expect(root.locator(".gh-map-label.is-selected")).to_have_count(0)
+
+
+# ---- in a notebook -------------------------------------------------------------------------------
+
+_LINKED = """
+from glasshead import ActivationMap, FusedAttentionMatrix, Lens, link_views
+trace = Lens.demo("decoder").trace("The white whale, the white whale!")
+shown = ActivationMap(trace, layer=0)
+matrix = FusedAttentionMatrix(trace, layer=0, unit="token")
+link_views(shown, matrix)
+shown
+"""
+
+
+@pytest.fixture(scope="module")
+def notebook(lab: LabServer, open_notebook: Callable[[str], Notebook]) -> Notebook:
+    notebook = open_notebook(lab.add_notebook("activation_map.ipynb", [_LINKED, "matrix"]))
+    notebook.run_all()
+    assert notebook.errors() == []
+    return notebook
+
+
+def test_tokens_and_layers_are_those_of_linked_views_and_python_knows(notebook: Notebook) -> None:
+    root = view(notebook.output(0), VIEW)
+    expect(root).to_have_attribute("data-ready", "true", timeout=60_000)
+    root.locator('.gh-map-label[data-unit="2"]').click()
+    notebook.wait_for_kernel("matrix.selected", [2])
+    matrix = view(notebook.output(1), "fused-attention-matrix")
+    pinned = matrix.locator('.gh-map-label[data-side="query"][data-unit="2"]')
+    expect(pinned).to_have_class(re.compile("is-selected"))
+    root.locator('[data-action="layer-next"]').click()
+    notebook.wait_for_kernel("[shown.layer, matrix.layer]", [1, 1])
+    root.locator("select[data-action=block]").select_option("mlp")
+    notebook.wait_for_kernel("shown.frame['block']", "mlp")
+    expect(root.locator(".am-caption")).to_contain_text("MLP output, layer 1")
+    notebook.kernel_run("shown.dimensions = [5]")
+    expect(root.locator('.am-profile[data-dimension="5"]')).to_be_visible()
+    root.locator('[data-action="unpin"]').click()
+    notebook.wait_for_kernel("shown.dimensions", [])
 
 
 # ---- a saved page --------------------------------------------------------------------------------
