@@ -19,6 +19,7 @@ from record import GALLERY, packed, record
 from state import Page, State
 
 from glasshead import (
+    ActivationMap,
     AttentionLines,
     FusedAttentionMatrix,
     Lens,
@@ -73,6 +74,24 @@ PAGES = [
                 traits={"layer": 12, "unit": "word"},
                 watched=("light",),
             )
+        ],
+    ),
+    Page(
+        ActivationMap,
+        [
+            State(
+                name="smollm2",
+                shown=trace,
+                traits={"layer": 12, "dimensions": [247]},
+                watched=("light", "dark"),
+                note="Massive activations of the first token, outlier dimensions in all others.",
+            ),
+            State(
+                name="smollm2-420",
+                shown=trace,
+                traits={"layer": 20, "sort": "cluster"},
+                width=420,
+            ),
         ],
     ),
     Page(

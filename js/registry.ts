@@ -4,6 +4,7 @@
  * A view is a folder with an `index.ts`, its module for anywidget. What shows more than one view,
  * as the gallery does, takes them from here.
  */
+export { ActivationMapView } from "./activation_map/view";
 export { AttentionLinesView } from "./attention_lines/view";
 export { ExplorerView } from "./explorer/view";
 export { FusedAttentionMatrixView } from "./fused_attention_matrix/view";

@@ -112,7 +112,7 @@ def reading(lab: Lab, case: str) -> list[Figure]:
 def panning(lab: Lab, case: str) -> list[Figure]:
     """Dragging a matrix that is zoomed in: frames for a second of the main thread."""
     figures = [opened(lab, case)]
-    canvas = lab.root.locator(".fm-figure canvas").first
+    canvas = lab.root.locator(".gh-map-figure canvas").first
     for _ in range(4):
         lab.root.locator('[data-action="zoom-in"]').evaluate("(button) => button.click()")
         lab.page.wait_for_timeout(500)

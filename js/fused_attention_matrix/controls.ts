@@ -3,16 +3,12 @@
 import { button, disable, h, mark } from "../shared/dom";
 import { type Host, isFixed } from "../shared/host/host";
 import { mapHeader, ONE_VALUE } from "../shared/map/header";
+import { type Zooming, zoomButtons } from "../shared/map/zoom";
 import type { Theme } from "../shared/palette";
 import { toolbar } from "../shared/roving";
 import type { Shell } from "../shared/shell";
 import { compareControls } from "./compare";
 import type { MatrixState } from "./state";
-
-export interface Zooming {
-  by(factor: number): void;
-  reset(): void;
-}
 
 export interface Header {
   /** All belong above the picture. */
@@ -33,7 +29,7 @@ export function createHeader(shell: Shell, host: Host<MatrixState>, zooming: Zoo
   );
   const scores = onOff("Scores", "scores", SCORES, (on) => host.set({ scores: on }));
   const compare = compareControls(host);
-  const zoom = zoomButtons(zooming);
+  const zoom = zoomButtons("matrix", zooming);
   const toggles = h(
     "div",
     { class: "fm-toggles" },
@@ -89,40 +85,6 @@ function onOff(label: string, action: string, title: string, set: (on: boolean) 
       disable(element, disabled || why !== "");
       mark(element, "title", why || title);
       element.setAttribute("aria-pressed", String(on));
-    },
-  };
-}
-
-function zoomButtons(zooming: Zooming): {
-  element: HTMLElement;
-  setZoomed(zoomed: boolean): void;
-} {
-  const zoom = (sign: string, label: string, action: string, on: () => void): HTMLButtonElement =>
-    button(
-      "gh-button",
-      on,
-      {
-        attrs: { title: label },
-        data: { action },
-        aria: { label },
-      },
-      sign,
-    );
-  const out = zoom("−", "Zoom out", "zoom-out", () => zooming.by(1 / 1.6));
-  const whole = zoom("Whole", "Show the whole matrix", "zoom-reset", zooming.reset);
-  const element = h(
-    "div",
-    { class: "fm-zoom" },
-    out,
-    zoom("+", "Zoom in", "zoom-in", () => zooming.by(1.6)),
-    whole,
-  );
-  toolbar(element, "Zoom");
-  return {
-    element,
-    setZoomed(zoomed) {
-      disable(out, !zoomed);
-      disable(whole, !zoomed);
     },
   };
 }

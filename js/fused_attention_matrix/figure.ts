@@ -2,37 +2,22 @@
 
 import { type Child, h, sizeCanvas, watchSize } from "../shared/dom";
 import { SIDES, type Side } from "../shared/map/axis";
+import { crosshair } from "../shared/map/crosshair";
+import { axisLabels } from "../shared/map/labels";
+import { drawMarks, type Marks } from "../shared/map/marks";
 import { labelWidths } from "../shared/map/measure";
 import type { LitUnits } from "../shared/map/pin";
+import { type Cell, type Plot, unitsInView, type Viewport, WHOLE } from "../shared/map/plot";
 import { divergingTable, sequentialTable } from "../shared/palette";
 import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
 import { type Paint, type Top, topIn } from "./colour";
-import { crosshair } from "./crosshair";
-import {
-  drawMargins,
-  drawMarks,
-  drawMatrix,
-  drawNumbers,
-  type Marks,
-  makeRaster,
-  type Raster,
-} from "./drawing";
-import {
-  fitPlot,
-  labelHeight,
-  type Plot,
-  sizeOf,
-  unitsInView,
-  type Viewport,
-  WHOLE,
-} from "./geometry";
+import { drawMargins, drawMatrix, drawNumbers, makeRaster, type Raster } from "./drawing";
+import { fitPlot, labelHeight, type MatrixPlot, sizeOf } from "./geometry";
 import type { Grid, Matrix } from "./grid";
-import { axisLabels } from "./labels";
 import { type Margins, marginsOf, marginWords } from "./margins";
 import type { MatrixPicture } from "./picture";
-import type { Cell } from "./readout";
 import type { MatrixState } from "./state";
 import { strongestTable } from "./table";
 import type { Tiles } from "./tiles";
@@ -64,11 +49,11 @@ const NARROW = 520;
 const SETTLED = 160;
 
 export class Figure {
-  readonly element = h("div", { class: "fm-figure" });
+  readonly element = h("div", { class: "gh-map-figure" });
   /** The whole matrix, or a part of it. */
   viewport: Viewport = WHOLE;
   /** Where cells are; null before the first drawing. */
-  plot: Plot | null = null;
+  plot: MatrixPlot | null = null;
   readonly #shell: Shell;
   /** What the figure shares with the numbers beside it. */
   readonly #main: HTMLElement;
@@ -92,7 +77,7 @@ export class Figure {
   #sized = "";
   #tableNow: { name: string; table: Uint8ClampedArray } | null = null;
   /** What the overlay shows. */
-  #marked: { plot: Plot; name: string } | null = null;
+  #marked: { plot: MatrixPlot; name: string } | null = null;
   #rasters: { name: string; grid: Grid; raster: Raster | null }[] = [];
 
   constructor(
@@ -207,7 +192,7 @@ export class Figure {
     for (const side of SIDES) this.#labels[side].place(plot, lit(side), side === "query" || flat);
   }
 
-  #fit(picture: MatrixPicture): Plot {
+  #fit(picture: MatrixPicture): MatrixPlot {
     const width = this.#width;
     const font = `600 12px ${this.#shell.inks().font}`;
     picture.widths ??= labelWidths(picture, this.#overlay.getContext("2d"), font);
@@ -227,7 +212,7 @@ export class Figure {
     return fitPlot(picture.query.length, picture.key.length, space, this.viewport);
   }
 
-  #drawMatrix(matrix: Matrix, plot: Plot): void {
+  #drawMatrix(matrix: Matrix, plot: MatrixPlot): void {
     this.#tiles.want(plot, matrix);
     const { width, height } = sizeOf(plot);
     const { paint, finest } = this.#read(matrix, plot);
@@ -249,7 +234,7 @@ export class Figure {
     return { paint, finest };
   }
 
-  #paintBase(context: CanvasRenderingContext2D, matrix: Matrix, plot: Plot): void {
+  #paintBase(context: CanvasRenderingContext2D, matrix: Matrix, plot: MatrixPlot): void {
     const inks = this.#shell.inks();
     const { paint } = this.#read(matrix, plot);
     const rasters = this.#rasters.flatMap(({ raster }) => (raster ? [raster] : []));
@@ -322,7 +307,7 @@ export class Figure {
     return { pinned, rows: band("query"), cols: band("key") };
   }
 
-  #size(plot: Plot): void {
+  #size(plot: MatrixPlot): void {
     this.#sized = frameOf(plot);
     const { width, height } = sizeOf(plot);
     Object.assign(this.element.style, { width: `${width}px`, height: `${height}px` });
@@ -345,7 +330,7 @@ function laneWords(): HTMLElement {
 }
 
 /** What stands around the matrix stays where it is as long as this does. */
-function frameOf({ left, top, right, lanes, width, height }: Plot): string {
+function frameOf({ left, top, right, lanes, width, height }: MatrixPlot): string {
   return [left, top, right, lanes, width, height].join();
 }
 

@@ -3,7 +3,7 @@
 import { fill, h } from "../shared/dom";
 import { endOf } from "../shared/numbers";
 import { largest } from "./drawing";
-import { GAP, LANE, type Plot } from "./geometry";
+import { GAP, LANE, type MatrixPlot } from "./geometry";
 import type { Matrix } from "./grid";
 
 /** A lane of bars with its name, and the unit of its numbers. */
@@ -55,7 +55,12 @@ function withoutSinks(values: ArrayLike<number>, { sinks }: Matrix): ArrayLike<n
 }
 
 /** What the bars are, and what the longest one stands for; where they are, by the lane's number. */
-export function marginWords(element: HTMLElement, lane: Lane, plot: Plot, place: number): void {
+export function marginWords(
+  element: HTMLElement,
+  lane: Lane,
+  plot: MatrixPlot,
+  place: number,
+): void {
   const { name, words, values } = lane;
   const end = `≤ ${endOf(largest(values))}`;
   const below = place < 0;

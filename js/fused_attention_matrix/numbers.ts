@@ -1,7 +1,7 @@
 /** How the numbers of a matrix are written: weights; differences and scores with their sign. */
 
+import { NUMBERED } from "../shared/map/plot";
 import { approximately, formatAmount, formatWeight, isOne, roundUp } from "../shared/numbers";
-import { NUMBERED } from "./geometry";
 
 /** Pixels of a cell from which on its number is written in it. */
 export function roomForNumber(signed: boolean): number {

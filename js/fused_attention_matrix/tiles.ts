@@ -1,9 +1,10 @@
 /** What the part in view needs beyond the frame: sharper tiles, and exact numbers for its cells. */
 
 import type { Host } from "../shared/host/host";
-import { createQuestion, isAbout } from "../shared/host/question";
+import { isAbout } from "../shared/host/question";
+import { createPart } from "../shared/map/part";
+import { type Plot, unitsInView } from "../shared/map/plot";
 import type { Part } from "./colour";
-import { type Plot, unitsInView } from "./geometry";
 import { type Grid, type Matrix, readExact, readTile } from "./grid";
 import { roomForNumber } from "./numbers";
 import type { MatrixState } from "./state";
@@ -39,8 +40,10 @@ export function createTiles(
     (read: typeof readTile): typeof readTile =>
     (answer) =>
       isAbout(answer.result.about, shown) ? read(answer) : null;
-  const tiles = createPart(host, signal, "tile", ofPicture(readTile), onArrival);
-  const cells = createPart(host, signal, "cells", ofPicture(readExact), onArrival);
+  const part = (name: string, read: typeof readTile) =>
+    createPart<Range, Grid>(host, signal, { name, read: ofPicture(read), onArrival, most: MOST });
+  const tiles = part("tile", readTile);
+  const cells = part("cells", readExact);
   let all: Grid | null = null;
   let shown: Matrix["frame"]["key"] | null = null;
   return {
@@ -68,44 +71,6 @@ export function createTiles(
       all = null;
       tiles.clear();
       cells.clear();
-    },
-  };
-}
-
-/** A part of the matrix that is asked for; the last one stays until the next is there. */
-function createPart(
-  host: Host<MatrixState>,
-  signal: AbortSignal,
-  name: string,
-  read: typeof readTile,
-  onArrival: () => void,
-) {
-  let current: Grid | null = null;
-  let wanted: Range | null = null;
-  const question = createQuestion(host, signal, {
-    name,
-    read: (answer, _: Range) => read(answer),
-    onReply() {
-      const next = wanted && question.value(wanted);
-      if (!next) return;
-      current = next;
-      onArrival();
-    },
-    most: MOST,
-  });
-  return {
-    get current() {
-      return current;
-    },
-    want(range: Range) {
-      wanted = range;
-      current = question.value(range) ?? current;
-      question.ask(range);
-    },
-    clear() {
-      current = null;
-      wanted = null;
-      question.forget();
     },
   };
 }

@@ -6,20 +6,20 @@ import { commonKeys } from "../shared/keys";
 import { hoverPatch, type Lit, litTokens, onlyLit, selectPatch } from "../shared/lit";
 import type { Side } from "../shared/map/axis";
 import { mapCaption } from "../shared/map/caption";
+import { type Actions, createGestures, type Gestures } from "../shared/map/gestures";
 import { type At, type LitUnits, litUnits, pinPatch, pointPatch } from "../shared/map/pin";
+import { type Cell, closeTo, sameCell, type Viewport, WHOLE } from "../shared/map/plot";
 import { createShell, type Shell } from "../shared/shell";
 import { changesOf, MAP_TRAITS, type View } from "../shared/view";
 import { type Cells, createCells } from "./cells";
 import { createHeader, type Header } from "./controls";
 import { type Drawing, Figure } from "./figure";
-import { closeTo, type Viewport, WHOLE } from "./geometry";
-import { type Actions, createGestures, type Gestures } from "./gestures";
 import type { Matrix } from "./grid";
 import { HELP } from "./help";
 import { createLegend, type Legend } from "./legend";
 import { type MatrixPicture, matrixPicture } from "./picture";
 import { pinnedCell } from "./pinned";
-import { type Cell, type Readout, readout, type Shown } from "./readout";
+import { type Readout, readout, type Shown } from "./readout";
 import type { MatrixState } from "./state";
 import { createTiles, type Tiles } from "./tiles";
 import { captionWords, cellWords, tagWords, wholeWords } from "./words";
@@ -84,7 +84,7 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
       () => this.#letGo(),
     );
     this.#gestures = createGestures(this.#figure.element, this.#actions(), signal);
-    const scroller = h("div", { class: "fm-scroll" }, this.#figure.element);
+    const scroller = h("div", { class: "gh-map-scroll" }, this.#figure.element);
     main.append(scroller, this.#readout.element);
     const line = h("div", { class: "fm-line" }, this.#caption, this.#header.zoom);
     body.append(this.#header.heads, this.#header.compare, line, main);
@@ -326,8 +326,4 @@ export class FusedAttentionMatrixView implements View<MatrixState> {
     if (!picture) return;
     this.#host.set({ ...pinPatch(this.#host.state, picture, at), pinned: [] });
   }
-}
-
-function sameCell(a: Cell | null, b: Cell | null): boolean {
-  return a?.query === b?.query && a?.key === b?.key;
 }

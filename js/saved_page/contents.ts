@@ -45,6 +45,20 @@ export interface StoredAxes {
   axes: Axes;
 }
 
+/** The activations of a block: see `frames/activations.py`. */
+export interface StoredActivations {
+  kind: Kind;
+  layer: number;
+  block: string;
+  /** Bytes [tokens, dimensions], by dimension. */
+  element: string;
+  dtype: "float32" | "float16";
+  /** [dimensions]: the dimension in each column; null = that order is not here. */
+  orders: { largest: Packed; cluster: Packed | null };
+  /** The frame without what depends on the order. */
+  frame: Json;
+}
+
 /** Queries and keys of a layer, and what else makes its scores: see `frames/query_key_layer.py`. */
 export interface StoredQueryKey {
   kind: Kind;
@@ -97,6 +111,7 @@ export interface Contents {
   coding: Coding | null;
   layers: StoredLayer[];
   axes: StoredAxes[];
+  activations: StoredActivations[];
   query_key: StoredQueryKey[];
   charts: StoredChart[];
   details: StoredDetail[];

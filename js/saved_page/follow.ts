@@ -4,16 +4,21 @@ import type { Compare } from "../fused_attention_matrix/state";
 import type { Json } from "../shared/host/stand_in";
 import { kindInfo } from "../shared/scene";
 import type { MapState, Scene } from "../shared/state";
+import { type ActivationsAsked, fittingActivations } from "./activations";
 import type { Contents } from "./contents";
 
 type State = MapState & Readonly<Record<string, unknown>>;
 type Changes = Record<string, unknown>;
 /** What stands before the traits of a view; null = it is not here. */
-type Prefix = (pane: "matrix" | "finder" | "query_key") => string | null;
+type Prefix = (pane: "matrix" | "finder" | "query_key" | "activations") => string | null;
 
 export function followed(state: State, before: Json, contents: Contents, prefix: Prefix): Json {
   const changes: Changes = {};
-  if ("kind" in before || "layer" in before) Object.assign(changes, fitting(state));
+  if (prefix("activations") !== null) {
+    // Layers without attention have activations, too.
+    const asked = state as unknown as ActivationsAsked;
+    Object.assign(changes, fittingActivations(asked, contents));
+  } else if ("kind" in before || "layer" in before) Object.assign(changes, fitting(state));
   for (const name of ["selected", "selected_source"] as const) {
     const tokens = state[name];
     if (name in before && tokens) changes[name] = [...new Set(tokens)].sort((a, b) => a - b);

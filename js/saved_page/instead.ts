@@ -9,6 +9,7 @@ import { same } from "../shared/host/host";
 import { type InsteadOfKernel, type Json, type Reply, refused } from "../shared/host/stand_in";
 import { kindInfo } from "../shared/scene";
 import type { MapState, Packed, Scene } from "../shared/state";
+import { Activations, type ActivationsAsked, keyOf } from "./activations";
 import type { Contents } from "./contents";
 import { drawMatrix, type MatrixAsked, takenAway } from "./drawn";
 import { followed } from "./follow";
@@ -29,7 +30,9 @@ import { sourceAnswer, stripFrame, stripKey } from "./strip";
 import { type Selection, Weights } from "./weights";
 
 /** The views that have pictures of their own, by the names that they have in an explorer. */
-export type PaneName = "lines" | "matrix" | "strip" | "chart" | "finder" | "query_key";
+export type PaneName =
+  | ("lines" | "matrix" | "strip" | "chart" | "finder")
+  | ("query_key" | "activations");
 
 /** Which view it is: "explorer" has all of them under their names. */
 export type Role = PaneName | "explorer" | "none";
@@ -53,6 +56,7 @@ export class SavedPage implements InsteadOfKernel {
   readonly #contents: Contents;
   readonly #role: Role;
   readonly #weights: Weights;
+  readonly #activations: Activations;
   readonly #load: Load;
   #lines: { key: string; lines: Lines } | null = null;
   /** Of the layer that was shown last. */
@@ -63,11 +67,20 @@ export class SavedPage implements InsteadOfKernel {
     this.#role = role;
     this.#load = load;
     this.#weights = new Weights(contents, load);
+    this.#activations = new Activations(contents, load);
   }
 
   /** Nobody is here who could run the model, or write Python. */
   can(question: string): boolean {
+    if (this.#role === "activations") return this.#canShow(question);
     return !NEEDS_KERNEL.has(question.split(".").at(-1) ?? "");
+  }
+
+  /** Other maps than the one that the page opens with; their clustered dimensions. */
+  #canShow(question: string): boolean {
+    const { activations } = this.#contents;
+    const isClustered = activations.every(({ orders }) => orders.cluster !== null);
+    return activations.length > 0 && (question !== "cluster" || isClustered);
   }
 
   follow(state: Json, before: Json): Json {
@@ -123,7 +136,8 @@ export class SavedPage implements InsteadOfKernel {
   #axes(state: State): Record<string, unknown> {
     if (this.#role === "none") return {}; // a table of tokens has none
     const { axes, kind } = state;
-    const unit = this.#role === "query_key" ? "token" : state.unit;
+    const ofTokens = this.#role === "query_key" || this.#role === "activations";
+    const unit = ofTokens ? "token" : state.unit;
     if (!("kind" in axes) || (axes.kind === kind && axes.unit === unit)) return {};
     if (this.#role === "matrix") return {};
     return { axes: this.#weights.axes(kind, unit) };
@@ -163,6 +177,8 @@ export class SavedPage implements InsteadOfKernel {
         return named(this.#chart(state));
       case "finder":
         return named({ frame: await this.#heads(state) });
+      case "activations":
+        return { frame: await this.#activations.frame(key as unknown as ActivationsAsked) };
       case "query_key": {
         const asked = key as unknown as QueryKeyAsked;
         const { vectors, places } = await this.#queryKey(asked);
@@ -189,6 +205,8 @@ export class SavedPage implements InsteadOfKernel {
         return {};
       case "finder":
         return { kind, unit };
+      case "activations":
+        return keyOf(state as unknown as ActivationsAsked);
       case "query_key":
         return { kind, layer, heads, query: state.query };
     }
@@ -310,6 +328,11 @@ export class SavedPage implements InsteadOfKernel {
         const asked = { kind, unit, layer: n("layer"), heads: [n("head")], aggregate: null };
         await this.#weights.ready(kind, asked.layer);
         return patternAnswer(this.#weights, asked, this.#causal(state));
+      }
+      case "activations.tile": {
+        const rows = { row0: n("row0"), row1: n("row1") };
+        const part = { ...rows, column0: n("column0"), column1: n("column1") };
+        return this.#activations.tile(state as unknown as ActivationsAsked, part);
       }
       case "query_key.products":
       case "query_key.chosen_products": {

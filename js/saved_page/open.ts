@@ -1,5 +1,6 @@
 /** Opens a saved page: the same view as in a notebook, on what the page carries. */
 
+import { activationsAreRounded } from "../activation_map/numbers";
 import { type Model, mount } from "../shared/host/anywidget";
 import { standIn } from "../shared/host/stand_in";
 import { weightsAreKnownWithin } from "../shared/numbers";
@@ -15,6 +16,7 @@ const ROLES: Readonly<Record<string, Role>> = {
   "perplexity-strip": "strip",
   "layer-stats-chart": "chart",
   "head-finder": "finder",
+  "activation-map": "activations",
   "query-key-view": "query_key",
   explorer: "explorer",
 };
@@ -29,6 +31,7 @@ export async function open<S extends ViewState>(view: ViewClass<S>): Promise<voi
   const page = new SavedPage(contents, ROLES[view.id] ?? "none", stored);
   const { coding } = contents;
   if (coding) weightsAreKnownWithin(coding.relative_error, coding.coarse ? coding.least : 0);
+  if (contents.activations.some(({ dtype }) => dtype === "float16")) activationsAreRounded();
   const model = standIn({ ...contents.state }, page);
   place.glasshead = model;
   mount(view, model, place, new AbortController().signal);

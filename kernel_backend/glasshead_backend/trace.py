@@ -161,7 +161,9 @@ class Trace:
 
         Attention patterns and scores, the residual stream, what the blocks add to it, and logits
         keep their numbers, layers and heads; nothing is run. What was not recorded raises
-        ``ModelNeededError`` when it is asked for. To run the model itself: ``Lens(bridge)``.
+        ``ModelNeededError`` when it is asked for. Blocks are what TransformerLens calls
+        ``hook_attn_out`` and ``hook_mlp_out``: where a norm stands behind a block (BERT), what is
+        there before it. To run the model itself: ``Lens(bridge)``.
 
         Parameters
         ----------

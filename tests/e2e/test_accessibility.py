@@ -33,6 +33,8 @@ _FIND = """async ([where, runOnly]) => {
 
 # What is only seen once it is opened or pointed at: the state, and what is clicked or pointed at.
 OPENED = [
+    ("activation-map/pinned", "hover", ".gh-map-figure canvas >> nth=-1", ".gh-map-tag"),
+    ("activation-map/decoder", "click", '[data-action="help"]', ".gh-help"),
     ("explorer/long-800", "click", '[data-action="code"]', ".ex-code"),
     ("explorer/short-800", "click", '[data-action="save"]', ".gh-save"),
     ("explorer/short-800", "click", '[data-action="help"]', ".gh-help"),
@@ -40,7 +42,7 @@ OPENED = [
     ("attention-lines/sinks-shown", "click", '[data-action="save"]', ".gh-save"),
     ("attention-lines/words", "click", '[data-action="help"]', ".gh-help"),
     ("attention-lines/smollm2", "hover", ".al-gutter-cell, .gh-token", None),
-    ("fused-attention-matrix/tokens", "hover", ".fm-figure canvas >> nth=-1", ".fm-tag"),
+    ("fused-attention-matrix/tokens", "hover", ".gh-map-figure canvas >> nth=-1", ".gh-map-tag"),
     ("head-finder/patterns", "hover", ".hf-grid", ".hf-card"),
     ("head-finder/scatter", "click", '[data-action="help"]', ".gh-help"),
     ("layer-stats-chart/twelve-layers", "hover", "svg.gh-chart", None),

@@ -76,7 +76,7 @@ def _wait_for_answer(output: Output) -> None:
 # What is pointed at so that the view asks its kernel.
 ASKING: dict[type[View], str] = {
     AttentionLines: '[data-side="query"][data-unit="5"]',
-    FusedAttentionMatrix: ".fm-figure canvas",
+    FusedAttentionMatrix: ".gh-map-figure canvas",
     PerplexityStrip: '[data-position="530"]',
     HeadFinder: ".gh-body canvas",
 }

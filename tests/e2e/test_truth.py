@@ -104,7 +104,7 @@ _LISTEN = """(root) => {
     return {
       pair: words('.fm-pair')[0] ?? '', value: words('.fm-value')[0] ?? '',
       facts: words('.fm-cell .gh-caption').join('; '), status: words('.gh-status').join(' '),
-      tag: words('.fm-tag')[0] ?? '',
+      tag: words('.gh-map-tag')[0] ?? '',
     };
   };
   window.said = [];
@@ -237,11 +237,11 @@ def assert_true(notebook: Notebook, root: Locator) -> None:
 
 def matrix_pointer(matrix: Locator, picture: Picture) -> Callable[[int, int], None]:
     """Move the pointer to cells, by where the plot is on the page."""
-    figure = matrix.locator(".fm-figure")
+    figure = matrix.locator(".gh-map-figure")
     figure.scroll_into_view_if_needed()
     figure.locator("canvas").last.hover()  # so that the cross is there to be measured
     size = len(picture.names["query"]), len(picture.names["key"])
-    cross = matrix.locator(".fm-cross").bounding_box()
+    cross = matrix.locator(".gh-cross").bounding_box()
     assert cross is not None
     # The cross reaches three pixels beyond the plot.
     left, top = cross["x"] + 3, cross["y"] + 3

@@ -1,13 +1,14 @@
 import { beforeEach, expect, test, vi } from "vitest";
 import { entryOf, shade, topIn } from "../../js/fused_attention_matrix/colour";
-import { fitPlot, type Plot, WHOLE, xOf, zoomAt } from "../../js/fused_attention_matrix/geometry";
+import { fitPlot } from "../../js/fused_attention_matrix/geometry";
 import { numberAt, readMatrix } from "../../js/fused_attention_matrix/grid";
-import { labelledUnits, thinned } from "../../js/fused_attention_matrix/labels";
 import { scoreInCell } from "../../js/fused_attention_matrix/numbers";
 import type { MatrixFrame, MatrixState } from "../../js/fused_attention_matrix/state";
 import { FusedAttentionMatrixView } from "../../js/fused_attention_matrix/view";
 import type { NdArray } from "../../js/shared/arrays";
 import type { Answer } from "../../js/shared/host/host";
+import { labelledUnits, thinned } from "../../js/shared/map/labels";
+import { type Plot, WHOLE, xOf, zoomAt } from "../../js/shared/map/plot";
 import type { Axes } from "../../js/shared/state";
 import {
   type Asked,
@@ -248,7 +249,7 @@ const TO_2_1 = ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight"];
 
 /** Which rows and columns are marked as selected. */
 function marked(root: HTMLElement): string[] {
-  const labels = [...root.querySelectorAll<HTMLElement>(".fm-label.is-selected")];
+  const labels = [...root.querySelectorAll<HTMLElement>(".gh-map-label.is-selected")];
   return labels.map(({ dataset }) => `${dataset.side} ${dataset.unit}`).sort();
 }
 
@@ -271,7 +272,7 @@ test("a pin keeps its value while another cell is looked at, and when nothing is
   await settle();
   expect(find(root, ".fm-pinned").textContent).toContain("0.4987");
   expect(find(root, ".fm-pair").textContent).toContain("‘\u2068animal\u2069’ looks at");
-  find(root, ".fm-figure").dispatchEvent(new Event("pointerleave"));
+  find(root, ".gh-map-figure").dispatchEvent(new Event("pointerleave"));
   expect(find(root, ".fm-value").textContent).toBe("0.4987");
   expect(find(root, ".fm-pinned").textContent).toBe("");
   expect(find(root, ".fm-pin").textContent).toContain("pinned");

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { tokenColumn } from "../../js/attention_lines/columns";
 import { evenTrack, layout } from "../../js/attention_lines/geometry";
-import { axisLabels } from "../../js/fused_attention_matrix/labels";
 import { type Column, column } from "../../js/shared/map/axis";
+import { axisLabels } from "../../js/shared/map/labels";
 import type { Axis } from "../../js/shared/state";
 import { axis } from "./fake_host";
 
@@ -27,7 +27,9 @@ function labelsOfMatrix(of: Column): HTMLElement[] {
   const labels = axisLabels("query");
   labels.fill(of, null, []);
   const place = { query: 0, key: 0, left: 0, top: 0, width: 100, height: 100 };
-  const plot = { ...place, rows: 5, cols: 5, across: 20, down: 20, right: 0, lanes: 1 };
+  const cell = { across: 20, down: 20 };
+  const zoom = { whole: cell, most: cell, largestZoom: 1 };
+  const plot = { ...place, ...cell, ...zoom, rows: 5, cols: 5, right: 0 };
   labels.place(plot, { hovered: null, selected: new Set() }, false);
   return [...labels.element.children] as HTMLElement[];
 }

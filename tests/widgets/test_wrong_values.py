@@ -11,6 +11,7 @@ import torch
 from traitlets import TraitError
 
 from glasshead import (
+    ActivationMap,
     AttentionLines,
     Explorer,
     FusedAttentionMatrix,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from glasshead import Trace
 
 VIEWS: tuple[type[Any], ...] = (
+    ActivationMap,
     AttentionLines,
     FusedAttentionMatrix,
     HeadFinder,

@@ -1,5 +1,6 @@
 """Glasshead: see inside transformer language models from a notebook."""
 
+from glasshead.activation_map import ActivationMap
 from glasshead.attention_lines import AttentionLines
 from glasshead.explore import explore
 from glasshead.explorer import Explorer
@@ -32,6 +33,7 @@ from glasshead_backend.statistics import *  # noqa: F403  its __all__ is in ours
 __version__ = "0.1.0"
 
 __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
+    "ActivationMap",
     "AttentionLines",
     "Cancelled",
     "Continuations",

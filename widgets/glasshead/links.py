@@ -26,6 +26,8 @@ SHARED = (
     "theme",
 )
 """Traits that linked views share, each as far as it has them."""
+_PLACE = ("kind", "layer", "heads")
+"""Those of them that only make sense together; a view may lack the layer of another."""
 
 
 class Links:
@@ -33,7 +35,8 @@ class Links:
 
     Whatever changes in one view is set in the others together: kind, layer and heads are never out
     of step, and of two changes that meet the later one holds in all views. A view that cannot
-    follow (its text is shorter, say) stays as it is and says why.
+    follow (its text is shorter, say) stays as it is and says why; one that lacks a layer (of no
+    attention, say) still follows in all else.
 
     Parameters
     ----------
@@ -44,6 +47,7 @@ class Links:
     def __init__(self, views: Sequence[TraceView]) -> None:
         self._views = views
         self._passing_on = False
+        self._refused: dict[TraceView, str] = {}
         first = views[0]
         for view in views[1:]:
             view.set(**_differing(first, view))
@@ -60,7 +64,7 @@ class Links:
             self._passing_on = False
         first, *others = self._views
         for view in others:
-            _follow(view, first)
+            self._follow(view, first, SHARED)
 
     def agree(self) -> bool:
         """Whether all views are in the state of the first one: not so in the midst of a change."""
@@ -72,29 +76,33 @@ class Links:
         # Comes from within the change of a view, which holds the lock that all of them share.
         if self._passing_on:
             return
+        moves = change["name"] in _PLACE
+        names = SHARED if moves else tuple(name for name in SHARED if name not in _PLACE)
         self._passing_on = True
         try:
             for view in self._views:
                 if view is not change["owner"]:
-                    _follow(view, change["owner"])
+                    self._follow(view, change["owner"], names)
         finally:
             self._passing_on = False
 
+    def _follow(self, view: TraceView, changed: TraceView, names: Sequence[str]) -> None:
+        try:
+            view.trace  # noqa: B018  a closed view says so
+        except ValueError:
+            return
+        try:
+            view.set(**_differing(changed, view, names))
+        except (traitlets.TraitError, ValueError) as error:
+            view.error = self._refused[view] = str(error)
+            return
+        if not _differing(changed, view) and view.error == self._refused.pop(view, None):
+            view.error = ""
 
-def _follow(view: TraceView, changed: TraceView) -> None:
-    try:
-        view.trace  # noqa: B018  a closed view says so
-    except ValueError:
-        return
-    try:
-        view.set(**_differing(changed, view))
-    except (traitlets.TraitError, ValueError) as error:
-        view.error = str(error)
 
-
-def _differing(one: TraceView, other: TraceView) -> dict[str, Any]:
+def _differing(one: TraceView, other: TraceView, names: Sequence[str] = SHARED) -> dict[str, Any]:
     """Return what `other` lacks to be in the state of `one`."""
-    both = [name for name in SHARED if one.has_trait(name) and other.has_trait(name)]
+    both = [name for name in names if one.has_trait(name) and other.has_trait(name)]
     return {n: getattr(one, n) for n in both if getattr(one, n) != getattr(other, n)}
 
 

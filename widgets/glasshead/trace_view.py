@@ -175,6 +175,18 @@ class TraceView(View):
         of_text = "cross" if self.trace.family == "encoder-decoder" else "self"
         return axes(self.trace, self._kind or of_text, self._unit)
 
+    def _layers(self) -> list[int]:
+        """Return the numbers of the layers that can be shown."""
+        return self.trace.layers(self._kind)
+
+    def _require_layer(self, layer: int) -> None:
+        """Refuse a layer that cannot be shown; the words say which there are."""
+        run_of(self.trace).call(layer, self._kind)
+
+    def _n_heads(self) -> int:
+        """Return how many heads there are to choose from in the layer."""
+        return self.trace.n_heads(self.layer, self._kind)
+
     def _state_key(self) -> dict[str, Any]:
         """Return the traits that the current frame should answer."""
         return {name: getattr(self, name) for name in self._frame_traits}
@@ -274,11 +286,11 @@ class TraceView(View):
         """Keep layer and heads within what the kind of attention, and then the layer, has."""
         if not self.trace.kinds:
             return
-        layers = self.trace.layers(self._kind)
+        layers = self._layers()
         with self.hold_trait_notifications():
             if self.layer not in layers:
                 self.layer = min(layers, key=lambda layer: abs(layer - self.layer))
-            n_heads = self.trace.n_heads(self.layer, self._kind)
+            n_heads = self._n_heads()
             self.heads = [head for head in self.heads if head < n_heads]
 
     def _show_first(self) -> None:
@@ -420,7 +432,7 @@ class TraceView(View):
         if not self.trace.kinds and proposal["value"] == 0:
             return 0
         try:
-            run_of(self.trace).call(proposal["value"], self._kind)
+            self._require_layer(proposal["value"])
         except ValueError as error:
             raise traitlets.TraitError(str(error)) from None
         return proposal["value"]
@@ -431,7 +443,7 @@ class TraceView(View):
         if not (heads or self.trace.kinds):
             return []
         try:
-            n_heads = self.trace.n_heads(self.layer, self._kind)
+            n_heads = self._n_heads()
         except ValueError as error:  # the layer may be as wrong, and is validated later
             raise traitlets.TraitError(str(error)) from None
         wrong = [head for head in heads if not 0 <= head < n_heads]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from glasshead_backend.asking import Kind, Stack
+    from glasshead_backend.text.sequences import Sequence as TokenSequence
     from glasshead_backend.tracing.run import Run
 
     ByLayer = dict[int, Float[Tensor, "token hidden"]]
@@ -78,6 +79,38 @@ def activations(
         nothing = f"Layer {layer} has no {block} block: {has} has one."
         raise ValueError(unclear.get((stack, place, block), nothing))
     return by_layer[place]
+
+
+def layers_by_block(run: Run, kind: Kind | None = None) -> dict[ActivationBlock, list[int]]:
+    """Return which layers of a stack have which block; the model does not run for it.
+
+    The embedding belongs to no layer: it has those of the residual stream, or layer 0.
+    """
+    stack = run.stack(kind)
+    known = run.anatomy.structure.contributions
+    found: dict[ActivationBlock, list[int]] = {}
+    for block in get_args(ActivationBlock):
+        stored: ByLayer | None = run.store.get(("activations", stack, block))
+        own = [
+            one.layer
+            for one in (*known.writers, *known.streams)
+            if one.stack == stack and one.block == block
+        ]
+        if layers := sorted(own if stored is None else stored):
+            found[block] = layers
+    if "embedding" in found or stack in known.embeddings:
+        found["embedding"] = found.get("residual", [0])
+    return found
+
+
+def sequence_of(run: Run, kind: Kind | None = None) -> TokenSequence:
+    """Return the sequence whose tokens the rows of a stack's activations are."""
+    return run.sequence_of(run.stack(kind))
+
+
+def stored_activations(run: Run, block: ActivationBlock, kind: Kind | None = None) -> ByLayer:
+    """Return what is stored of a block; empty = the model has to run for it."""
+    return run.store.get(("activations", run.stack(kind), block)) or {}
 
 
 def is_known(run: Run, block: ActivationBlock) -> bool:

@@ -165,19 +165,22 @@ def _replaced(
         for layer, of_layer in outputs.items():
             result = _with_first(of_layer[-1], state) if layer is last else of_layer[-1]
             stack.callback(_restore(layer))
-            layer.forward = _constant(result)
+            vars(layer)["forward"] = _constant(result)
         yield
 
 
 def _restore(layer: nn.Module) -> Callable[[], None]:
-    """Return what puts a layer's forward back: its class's, or its own (accelerate)."""
-    own = layer.__dict__.get("forward")
+    """Return what puts a layer's forward back: its class's, or its own (accelerate).
+
+    Written past ``__setattr__``: wrappers hand what is set over to the module that they wrap.
+    """
+    own = vars(layer).get("forward")
 
     def restore() -> None:
         if own is None:
-            del layer.forward
+            del vars(layer)["forward"]
         else:
-            layer.forward = own
+            vars(layer)["forward"] = own
 
     return restore
 

@@ -184,7 +184,7 @@ class Run:
         if layer not in by_layer:
             raise ValueError(
                 f"layer {layer!r} is out of range: {self.subject.name} has "
-                f"{_layer_names(sorted(by_layer))} with {self.kind(kind)} attention."
+                f"{layer_names(sorted(by_layer))} with {self.kind(kind)} attention."
             )
         return by_layer[layer]
 
@@ -201,7 +201,8 @@ class Run:
         return self.sides.all[0 if stack in ("self", "encoder") else -1]
 
 
-def _layer_names(layers: list[int]) -> str:
+def layer_names(layers: list[int]) -> str:
+    """Write which layers there are: "layers 0-5", "layers 1, 3", "layer 2"."""
     contiguous = layers == list(range(layers[0], layers[-1] + 1))
     if contiguous and len(layers) > 1:
         return f"layers {layers[0]}-{layers[-1]}"

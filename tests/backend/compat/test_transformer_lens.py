@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from glasshead_backend import Lens, ModelNeededError, Trace, UnsupportedModelError
+from glasshead_backend import Lens, ModelNeededError, Trace, UnsupportedModelError, logit_lens
 from support.tiny_models import TEXT, build, tokenizer
 
 if TYPE_CHECKING:
@@ -115,6 +115,24 @@ def test_a_cache_reads_as_a_trace(model_type: str, boot: Callable[[str], Any]) -
     for block, by_layer in traced.norms().items():
         for layer, norm in by_layer.items():
             assert differs(trace.norms()[block][layer], norm) <= TOLERANCE
+
+
+@pytest.mark.parametrize("model_type", ONE_TEXT)
+def test_layers_of_a_bridge_are_read_out_as_those_of_the_model(
+    model_type: str, boot: Callable[[str], Any]
+) -> None:
+    """It failed, and left the bridge with another forward: what is set there goes elsewhere."""
+    bridge = boot(model_type)
+    before = recorded(bridge)[0]
+    trace = Lens(bridge).trace(TEXT)
+    plain = Lens(build(model_type), bridge.tokenizer).trace(TEXT)
+    ours, expected = logit_lens(trace).to_frame(), logit_lens(plain).to_frame()
+    for name in expected.select_dtypes("number"):
+        assert ours[name].to_numpy() == pytest.approx(expected[name].to_numpy(), abs=1e-4)
+    readings = trace.layer_readings(5).to_frame()
+    assert readings["top"].tolist() == plain.layer_readings(5).to_frame()["top"].tolist()
+    assert torch.equal(recorded(bridge)[0], before)
+    require_same_numbers(trace, *recorded(bridge))
 
 
 def test_encoder_decoder_models_too(boot: Callable[[str], Any]) -> None:

@@ -55,6 +55,7 @@ def no_parts() -> dict[str, Any]:
         "details": [],
         "heads": {},
         "query_key": [],
+        "activations": [],
         "strip": None,
         "sinks": {"causal": rule(causal=True), "other": rule(causal=False)},
         "refusal": REFUSAL,

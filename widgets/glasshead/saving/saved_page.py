@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from glasshead.built import built_file
 from glasshead.saving import contents as parts
+from glasshead.saving.activations import stored_activations
 from glasshead.saving.document import Document, PageTheme
 from glasshead.saving.query_keys import stored_query_keys
 from glasshead.saving.weights import squeezed, stored_weights
@@ -165,6 +166,9 @@ class _Maker:
         if "query_key" in self._parts:
             view: Any = self._view
             return stored_query_keys(self._trace, view.shown, room)
+        if "activations" in self._parts:
+            view: Any = self._view
+            return stored_activations(self._trace, view.shown, room)
         if not self._parts & {"weights", "strip"}:
             return None
         kinds: list[Any] = self._trace.kinds
@@ -216,7 +220,8 @@ class _Maker:
 
 
 def _layers(stored: Stored | None) -> dict[str, tuple[int, ...]]:
-    places = [layer.place for layer in stored.layers] if stored else []
+    # Several blocks may be of one layer.
+    places = list(dict.fromkeys(layer.place for layer in stored.layers)) if stored else []
     kinds = dict.fromkeys(kind for kind, _ in places)
     return {kind: tuple(n for k, n in places if k == kind) for kind in kinds}
 

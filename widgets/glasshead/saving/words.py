@@ -114,7 +114,7 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
     several = len(state["scene"].get("kinds", [])) > 1
     names = ("kind", "layer", "heads") if several else ("layer", "heads")
     named = [f"{name}={state[name]!r}" for name in names if state.get(name)]
-    named += [f"{name}={state[name]!r}" for name in ("query",) if name in state]
+    named += [f"{name}={state[name]!r}" for name in ("query", "block") if name in state]
     given = bool(state["scene"].get("given"))
     trace = "Trace.from_attentions(attentions, tokens)" if given else f"{lens}.trace(text)"
     arguments = ", ".join([trace, *named]).replace("'", '"')

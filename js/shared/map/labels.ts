@@ -1,10 +1,10 @@
 /** Labels of rows and columns: as many as there is room for, and always those that are lit. */
 
-import { h } from "../shared/dom";
-import { type Column, labelText, type Side, startsSentence } from "../shared/map/axis";
-import { unitLabel } from "../shared/map/label";
-import type { LitUnits } from "../shared/map/pin";
-import { LINE, type Plot, xOf, yOf } from "./geometry";
+import { h } from "../dom";
+import { type Column, labelText, type Side, startsSentence } from "./axis";
+import { unitLabel } from "./label";
+import type { LitUnits } from "./pin";
+import { LINE, type Plot, xOf, yOf } from "./plot";
 
 export interface AxisLabels {
   readonly element: HTMLElement;
@@ -64,7 +64,7 @@ function lettersOf(text: string): number {
 }
 
 export function axisLabels(side: Side): AxisLabels {
-  const element = h("div", { class: `fm-labels is-${side}` });
+  const element = h("div", { class: `gh-map-labels is-${side}` });
   const labels = new Map<number, HTMLElement>();
   let column: Column | null = null;
   let undefinedRows: ArrayLike<number> | null = null;
@@ -76,7 +76,7 @@ export function axisLabels(side: Side): AxisLabels {
   const build = (unit: number): HTMLElement | null => {
     if (!column) return null;
     const label = unitLabel(column, side, unit, Boolean(undefinedRows?.[unit]));
-    label.classList.add("fm-label");
+    label.classList.add("gh-map-label");
     label.classList.toggle("starts-sentence", startsSentence(column.axis, unit));
     label.classList.toggle("is-apart", apart.has(unit));
     labels.set(unit, label);

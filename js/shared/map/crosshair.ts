@@ -5,9 +5,8 @@
  * pointer moves.
  */
 
-import { type Child, fill, h } from "../shared/dom";
-import { NUMBERED, type Plot, xOf, yOf } from "./geometry";
-import type { Cell } from "./readout";
+import { type Child, fill, h } from "../dom";
+import { type Cell, NUMBERED, type Plot, xOf, yOf } from "./plot";
 
 export interface Crosshair {
   readonly elements: readonly HTMLElement[];
@@ -23,11 +22,11 @@ const TAG = 64;
 
 export function crosshair(): Crosshair {
   const [row, column, frame] = ["row", "column", "frame"].map((name) =>
-    h("i", { class: `fm-cross-${name}` }),
+    h("i", { class: `gh-cross-${name}` }),
   ) as [HTMLElement, HTMLElement, HTMLElement];
   const attrs = { hidden: true };
-  const lines = h("div", { class: "fm-cross", attrs, aria: { hidden: true } }, row, column, frame);
-  const tag = h("div", { class: "gh-tooltip fm-tag", attrs: { ...attrs, role: "tooltip" } });
+  const lines = h("div", { class: "gh-cross", attrs, aria: { hidden: true } }, row, column, frame);
+  const tag = h("div", { class: "gh-tooltip gh-map-tag", attrs: { ...attrs, role: "tooltip" } });
   let of: Plot | null = null;
   const span = (plot: Plot): void => {
     of = plot;

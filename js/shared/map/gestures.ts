@@ -1,9 +1,8 @@
-/** Pointer, wheel and keys of the matrix, as what they mean: hover, pin, zoom, pan. */
+/** Pointer, wheel and keys of a map of cells, as what they mean: hover, pin, zoom, pan. */
 
-import { handled, inField } from "../shared/keys";
-import { type At, labelAt } from "../shared/map/pin";
-import { cellAt, type Plot, pan, reveal, type Viewport, WHOLE, zoomAt } from "./geometry";
-import type { Cell } from "./readout";
+import { handled, inField } from "../keys";
+import { type At, labelAt } from "./pin";
+import { type Cell, cellAt, type Plot, pan, reveal, type Viewport, WHOLE, zoomAt } from "./plot";
 
 export interface Actions {
   plot(): Plot | null;

@@ -1,0 +1,91 @@
+/** The frame and its tiles as numbers that can be looked up. Rows are tokens, columns places in the order. */
+
+import { type NumberArray, unpack } from "../shared/arrays";
+import type { Answer } from "../shared/host/host";
+import type { ActivationsFrame } from "./state";
+
+/** A rectangle of the map, exact or pooled. */
+export interface Grid {
+  readonly values: ArrayLike<number>;
+  readonly height: number;
+  readonly width: number;
+  /** First token and column. */
+  readonly row: number;
+  readonly column: number;
+  /** Where it ends. */
+  readonly row1: number;
+  readonly column1: number;
+  /** Tokens and columns in a pixel. */
+  readonly perRow: number;
+  readonly perColumn: number;
+}
+
+export interface Activations {
+  readonly frame: ActivationsFrame;
+  readonly grid: Grid;
+  /** The dimension in a column, and the column of a dimension. */
+  readonly order: NumberArray;
+  readonly columnOf: NumberArray;
+  /** By dimension. */
+  readonly rms: NumberArray;
+  readonly norms: NumberArray;
+  /** Dimensions; largest RMS first. */
+  readonly outliers: readonly number[];
+  readonly isOutlier: ReadonlySet<number>;
+}
+
+export function readActivations(frame: ActivationsFrame): Activations {
+  const order = unpack(frame.order);
+  const columnOf = new Uint32Array(order.length);
+  for (let column = 0; column < order.length; column++) columnOf[order[column] ?? 0] = column;
+  const rms = unpack(frame.rms);
+  const outliers = Array.from(unpack(frame.outliers));
+  const { row0, row1, column0, column1, per_row, per_column, values } = frame;
+  const [height = 0, width = 0] = values.shape;
+  return {
+    ...{ frame, order, columnOf, rms, norms: unpack(frame.norms) },
+    grid: {
+      ...{ values: unpack(values), height, width, row: row0, column: column0, row1, column1 },
+      ...{ perRow: per_row, perColumn: per_column },
+    },
+    outliers: outliers.sort((a, b) => (rms[b] ?? 0) - (rms[a] ?? 0)),
+    isOutlier: new Set(outliers),
+  };
+}
+
+/** The answer to "tile"; null when it is not one. */
+export function readTile({ arrays, result }: Answer): Grid | null {
+  const { values } = arrays;
+  const numbers = [
+    ...["row0", "row1", "column0", "column1", "per_row", "per_column"].map((name) => result[name]),
+  ];
+  if (!values || !numbers.every((number) => typeof number === "number")) return null;
+  const [row, row1, column, column1, perRow, perColumn] = numbers as [
+    ...[number, number, number, number, number, number],
+  ];
+  const [height = 0, width = 0] = values.shape;
+  return {
+    ...{ values: values.values, height, width, row, row1, column, column1 },
+    ...{ perRow, perColumn },
+  };
+}
+
+export function isExact({ perRow, perColumn }: Grid): boolean {
+  return perRow === 1 && perColumn === 1;
+}
+
+/** What is known of a cell: its value, or of a pixel the value with the largest size. */
+export interface Known {
+  readonly value: number;
+  readonly isExact: boolean;
+}
+
+/** The number of a cell; null outside the grid. */
+export function numberAt(grid: Grid, token: number, column: number): Known | null {
+  const inside =
+    token >= grid.row && token < grid.row1 && column >= grid.column && column < grid.column1;
+  if (!inside) return null;
+  const row = Math.floor((token - grid.row) / grid.perRow);
+  const at = row * grid.width + Math.floor((column - grid.column) / grid.perColumn);
+  return { value: grid.values[at] ?? Number.NaN, isExact: isExact(grid) };
+}
