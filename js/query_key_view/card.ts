@@ -1,6 +1,6 @@
 /** How the score of one key comes about, step by step. */
 
-import { fill, h } from "../shared/dom";
+import { fill, h, style } from "../shared/dom";
 import { formatWeight } from "../shared/numbers";
 import { css } from "../shared/palette";
 import type { Look } from "./heading";
@@ -28,6 +28,8 @@ export interface Card {
 
 /** Dimensions of each sign that have a line of their own. */
 const MOST = { narrow: 4, usual: 6 };
+/** Pixels of a line, as in the style sheet, with the room around totals. */
+const LINE = 20;
 
 export function scoreCard(onDim: (dim: number | null) => void): Card {
   const title = h("div", { class: "qk-card-title" });
@@ -67,18 +69,31 @@ export function scoreCard(onDim: (dim: number | null) => void): Card {
       );
       why.textContent = reason;
       fill(list, ...lines(props));
+      // Another key may have fewer steps: what stands below stays where it is.
+      style(list, "min-height", `${LINE * mostLines(props)}px`);
     },
   };
 }
 
+function mostOf({ look }: CardProps): number {
+  return look.layout.isNarrow ? MOST.narrow : MOST.usual;
+}
+
+/** As many lines as any key may have. */
+function mostLines(props: CardProps): number {
+  const { dims, frame } = props.picture.data;
+  const steps = frame.capped || frame.bias ? [true, frame.capped, frame.bias] : [];
+  const totals = steps.filter(Boolean).length + 2;
+  return Math.min(dims, 2 * (mostOf(props) + 1)) + totals;
+}
+
 function lines(props: CardProps): HTMLElement[] {
-  const { picture, look, lane, key, cells, failure } = props;
+  const { picture, lane, key, cells, failure } = props;
   const { data } = picture;
   if (data.isHidden(lane, key)) return [words("It may not look there: there is no score.")];
   if (!cells) return [words(failure || "The products are on their way.")];
   const parts = data.parts(lane, key);
-  const most = look.layout.isNarrow ? MOST.narrow : MOST.usual;
-  const steps = stepsOf(parts, cells, { lane, dims: data.dims, most });
+  const steps = stepsOf(parts, cells, { lane, dims: data.dims, most: mostOf(props) });
   const ends = steps.flatMap(({ from, to }) => [from, to]);
   const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
   const place = (value: number): number => (100 * (value - low)) / (high - low || 1);

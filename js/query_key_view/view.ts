@@ -8,6 +8,7 @@ import { labelWidths } from "../shared/map/measure";
 import { headColour } from "../shared/palette";
 import { createSchedule } from "../shared/schedule";
 import { createShell, type Shell } from "../shared/shell";
+import type { Axes } from "../shared/state";
 import { changesOf, TRACE_TRAITS, type View } from "../shared/view";
 import { scoreCard } from "./card";
 import { type Controls, queryKeyControls } from "./controls";
@@ -60,6 +61,7 @@ export class QueryKeyViewView implements View<QueryKeyState> {
   /** The head that was pointed at last. */
   #lane = 0;
   #width = 0;
+  #labels: { axes: Axes; width: number } | null = null;
   /** The order of keys that has been scrolled to what matters. */
   #revealed: Order | null = null;
 
@@ -147,7 +149,7 @@ export class QueryKeyViewView implements View<QueryKeyState> {
 
   #lookOf(picture: QueryKeyPicture): Look {
     const { body, root, theme } = this.#shell;
-    const { data, axes, query, key } = picture;
+    const { data } = picture;
     // Taken out of the page (a notebook does so with cells that are far away): the last width holds.
     this.#width = body.clientWidth || this.#width;
     const beside = this.#width >= BESIDE_FROM;
@@ -156,11 +158,8 @@ export class QueryKeyViewView implements View<QueryKeyState> {
     style(body, "--qk-card", `${wide ? CARD.wide : CARD.usual}px`);
     const card = beside ? (wide ? CARD.wide : CARD.usual) + GAP : 0;
     const inks = this.#shell.inks();
-    const measure = document.createElement("canvas").getContext("2d");
-    const sides = { axes, query, key, content: null, widths: null };
-    const widths = labelWidths(sides, measure, `13px ${inks.font}`);
     const room = Math.max(160, this.#width - card - SCROLLBAR);
-    const layout = layoutOf(data, room, widths.key + 4);
+    const layout = layoutOf(data, room, this.#labelWidth(picture, inks.font));
     const paint = createPaint(theme, inks);
     const { up, down } = armsOf(paint);
     style(root, "--qk-up", up);
@@ -176,6 +175,17 @@ export class QueryKeyViewView implements View<QueryKeyState> {
     style(body, "--qk-row", `${layout.row}px`);
     body.classList.toggle("has-lanes", data.heads.length > 1);
     return { layout, paint, colour: headColour(data.heads, theme) };
+  }
+
+  /** Pixels that the widest label takes: a long text has many to look at. */
+  #labelWidth({ axes, query, key }: QueryKeyPicture, font: string): number {
+    if (this.#labels?.axes !== axes) {
+      const context = document.createElement("canvas").getContext("2d");
+      const sides = { axes, query, key, content: null, widths: null };
+      const widths = labelWidths(sides, context, `13px ${font}`);
+      this.#labels = { axes, width: widths.key + 4 };
+    }
+    return this.#labels.width;
   }
 
   readonly #cellsAt = (place: number): Cells | null => {
