@@ -15,6 +15,7 @@ from e2e.test_accessibility import AXE
 from e2e.test_saved_pages import CLOSE, close, drawn_lines
 from e2e.views import EXPLORER, LINES, view
 from glasshead import AttentionLines, Lens, Trace, explore
+from glasshead_backend.demo import SOURCE_TEXT, TARGET_TEXT
 from support.tiny_models import build
 from widgets.frames import ask
 
@@ -119,3 +120,23 @@ def test_a_text_that_is_no_pair_has_nothing_to_choose(browser: Browser, tmp_path
     with opened(browser, path) as page:
         expect(view(page.page.locator("body"), LINES)).to_have_attribute("data-ready", "true")
         expect(page.page.get_by_label("Sentences")).to_be_hidden()
+
+
+def test_another_kind_of_attention_that_is_of_no_pair_has_all_lines_again(
+    browser: Browser, tmp_path: Path
+) -> None:
+    trace = Lens.demo("encoder-decoder").trace(SOURCE_TEXT, TARGET_TEXT)
+    source = trace.sequences[0]
+    pair = tuple(int(i >= 4) for i in range(len(source.tokens)))
+    object.__setattr__(source, "segments", pair)  # as those of an encoder like BERT are
+    lines = AttentionLines(trace, kind="encoder", sentences="AB")
+    path = tmp_path / "page.html"
+    lines.save_html(path)
+    lines.kind = "cross"
+    with opened(browser, path) as page:
+        expect(page.page.get_by_label("Sentences")).to_have_value("AB")
+        drawn = page.draw({"kind": "cross"})
+        expect(page.page.get_by_label("Sentences")).to_be_hidden()
+    assert drawn["key"] == lines.frame["key"]
+    assert lines.sentences == drawn["key"]["sentences"] == "all"
+    assert (lines.frame["elsewhere"], drawn["elsewhere"]) == (0, 0)
