@@ -83,7 +83,7 @@ PAGES = [
                 name="smollm2",
                 shown=trace,
                 traits={"layer": 12, "dimensions": [247]},
-                watched=("light", "dark"),
+                watched=("light",),
                 note="Massive activations of the first token, outlier dimensions in all others.",
             ),
             State(
@@ -105,7 +105,7 @@ PAGES = [
                 name="smollm2",
                 shown=trace,
                 traits={"layer": 5, "heads": [2]},
-                watched=("light", "dark"),
+                watched=("light",),
                 note="Two of 64 dimensions make this head look where it looks.",
             )
         ],

@@ -73,3 +73,29 @@ def test_no_usual_mistake_passes_for_an_answer() -> None:
         assert said == f"{number}: not yet. Think again."
         assert names["check"](number, "a guess", rights[number], hint="").endswith("not yet. ")
         assert names["check"](number, rights[number], rights[number], hint="").endswith("right.")
+
+
+OURS = "from glasshead.compat.bertviz import head_view, model_view\n"
+THEIRS = "from bertviz import head_view, model_view\n"
+
+
+@pytest.mark.parametrize("line", [OURS, THEIRS])
+def test_a_notebook_of_bertviz_runs_with_one_line_changed(line: str) -> None:
+    code = ["".join(c["source"]) for c in cells_of("from-bertviz.ipynb") if "outputs" in c]
+    assert sum(source.count(OURS) for source in code) == 1
+    names: dict[str, Any] = {}
+    for source in code:
+        exec(source.replace(OURS, line), names)  # noqa: S102  our own words
+    assert ("cdnjs" in names["page"].data) == (line == THEIRS)
+    assert names["outputs"].cross_attentions[2].shape[1] == names["config"].num_heads
+
+
+def test_the_model_of_that_notebook_is_built_as_flan_t5_is() -> None:
+    """google/flan-t5-small's config.json: a gated GELU, heads wider than d_model."""
+    names: dict[str, Any] = {}
+    for cell in cells_of("from-bertviz.ipynb")[1:3]:
+        exec("".join(cell["source"]), names)  # noqa: S102  our own words
+    config = names["config"]
+    assert config.is_gated_act
+    assert config.dense_act_fn == "gelu_new"
+    assert config.num_heads * config.d_kv > config.d_model

@@ -34,7 +34,7 @@ STATES = [
         shown=of.short,
         traits={"layer": 1},
         pictures=True,
-        watched=("light", "dark"),
+        watched=("dark",),
         note="Tokens × dimensions of the residual stream; bars above and beside it.",
     ),
     State(
@@ -63,7 +63,6 @@ STATES = [
         shown=of.translated,
         traits={"kind": "encoder", "block": "embedding", "selected_source": [2]},
         width=660,
-        watched=("light",),
         note="Rows are the source's tokens.",
     ),
     State(name="long", shown=of.long, traits={"layer": 0, "dimensions": [3]}, width=900),

@@ -63,6 +63,7 @@ OWN = [
         shown=of.short,
         traits={"layer": 1, "unit": "word", "orientation": "horizontal", "selected": [20]},
     ),
+    State(name="one-sentence-to-one", shown=of.pair, traits={"sentences": "AB"}, width=700),
     State(name="sinks-shown", shown=of.short, traits={"layer": 1, "sinks": "shown"}),
 ]
 

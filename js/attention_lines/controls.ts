@@ -1,7 +1,8 @@
 /** The header of AttentionLines: what all maps have, which lines are drawn; and the legend. */
 
 import { unpack } from "../shared/arrays";
-import { button, h, mark, say } from "../shared/dom";
+import { type Choice, dropdown } from "../shared/controls";
+import { button, h, hide, mark, say } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { type HeadPictures, mapHeader } from "../shared/map/header";
 import { formatWeight, percent } from "../shared/numbers";
@@ -12,8 +13,8 @@ import { slider } from "../shared/slider";
 import { hasFrame } from "../shared/state";
 import { type Fan, strongestLine } from "./fan";
 import { hasGutter, type Lines, type Shown } from "./lines";
-import { type LinesFrame, type LinesState, TOP_K } from "./state";
-import { headsWords, thresholdWords } from "./words";
+import { type LinesFrame, type LinesState, type Sentences, TOP_K } from "./state";
+import { headsWords, sentencesWords, thresholdWords } from "./words";
 
 export interface Header {
   /** Head tiles and rule: what the picture shows of the layer; belongs above it. */
@@ -25,6 +26,16 @@ export interface Header {
 
 /** How many lines of each token: the slider's stops; the last is "all". */
 const STOPS: readonly (number | null)[] = [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, null];
+
+/** Of a sentence pair; the title is for those who want to know what A and B are. */
+const SENTENCES: readonly Choice<Sentences>[] = [
+  { value: "all", label: "all", title: "Lines of both sentences to both" },
+  ...(["AA", "BB", "AB", "BA"] as const).map((value) => ({
+    value,
+    label: [...value].join(" → "),
+    title: `Only lines ${sentencesWords(value)}`,
+  })),
+];
 
 /** The stop for a number that may lie between two. */
 export function stopOf(topK: number | null): number {
@@ -80,6 +91,9 @@ function createRule(host: Host<LinesState>) {
   const threshold = slider("Weights ≥", "threshold", { min: 0, max: 1, step: 0.01 }, (value) =>
     host.set({ threshold: value === 0 ? null : value, blank: false }),
   );
+  const sentences = dropdown<Sentences>("Sentences", "sentences", (value) =>
+    host.set({ sentences: value }),
+  );
   const caption = topK.element.querySelector(".gh-caption");
   // A saved picture says it in its line of words.
   const shows = h("output", { class: "gh-number al-shows", data: { "in-picture": "no" } });
@@ -104,10 +118,12 @@ function createRule(host: Host<LinesState>) {
     "All off",
   );
   return {
-    elements: [topK.element, threshold.element, shows],
+    elements: [sentences.element, topK.element, threshold.element, shows],
     ways: [auto, blank],
     update(state: Readonly<LinesState>, shown: Shown | null): void {
-      const { top_k, threshold: least } = state;
+      const { top_k, threshold: least, axes } = state;
+      hide(sentences.element, !isPair(axes));
+      sentences.update({ choices: SENTENCES, value: state.sentences ?? "all" });
       if (caption) say(caption, `Lines per ${state.unit}`);
       topK.update({ value: stopOf(top_k), text: top_k === null ? "all" : String(top_k) });
       threshold.update({ value: least ?? 0, text: least === null ? "any" : thresholdWords(least) });
@@ -118,6 +134,11 @@ function createRule(host: Host<LinesState>) {
       mark(blank, "aria-pressed", String(state.blank));
     },
   };
+}
+
+/** Whether rows and columns are of a sentence pair. */
+function isPair(axes: Readonly<LinesState>["axes"]): boolean {
+  return "kind" in axes && [axes.query, axes.key].every(({ segments }) => segments?.includes(1));
 }
 
 function createLegend(shell: Shell) {

@@ -186,7 +186,7 @@ export function shownOf(lines: Lines, rule: Rule): Shown | null {
   if (!isWhole(lines)) return null;
   const { weight } = linesBetween(lines, rule, 0, frame.chunk_rows);
   const sum = weight.reduce((a, b) => a + b, 0);
-  const aside = frame.sinks.mode === "aside" && frame.sinks.share > 0;
+  const aside = (frame.sinks.mode === "aside" && frame.sinks.share > 0) || frame.elsewhere > 0;
   if (weight.length === frame.n_total && !aside && sum > 0) return { n: weight.length, mass: 1 };
   return { n: weight.length, mass: lines.mass > 0 ? Math.min(1 - 1e-9, sum / lines.mass) : 0 };
 }

@@ -15,11 +15,15 @@ import type {
 /** Tokens in two columns, or in two rows. */
 export type Orientation = "vertical" | "horizontal";
 
+/** Of a sentence pair: lines of all rows, or only from one sentence to one. */
+export type Sentences = "all" | "AA" | "BB" | "AB" | "BA";
+
 export interface LinesState extends MapState {
   /** So many of each row and map are drawn, the strongest; null = however many. */
   top_k: number | null;
   /** Only lines with at least this weight are drawn (0…1); null = however weak. */
   threshold: number | null;
+  sentences: Sentences;
   /** No lines but those of lit tokens. */
   blank: boolean;
   orientation: Orientation;
@@ -36,6 +40,7 @@ export interface LinesKey {
   unit: Unit;
   aggregate: Aggregate;
   sinks: Sinks;
+  sentences: Sentences;
 }
 
 export const CHUNK_ARRAYS = [
@@ -85,6 +90,8 @@ export interface LinesFrame {
   together: Record<Side, number>;
   /** [maps]: sum of all weights. */
   mass: Packed;
+  /** Share of it that is not between the sentences drawn. */
+  elsewhere: number;
   sinks: SinksPart;
   /** [height, width]: how strong the lines are in each part of the picture. */
   minimap: Packed;

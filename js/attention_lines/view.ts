@@ -39,6 +39,7 @@ export class AttentionLinesView implements View<LinesState> {
     ...MAP_TRAITS,
     top_k: true,
     threshold: true,
+    sentences: true,
     blank: true,
     orientation: true,
   } as const;

@@ -7,6 +7,7 @@ import type { Axes } from "../shared/state";
 import { type Fan, fanValues, strongest } from "./fan";
 import type { Curve } from "./geometry";
 import { isCombined, type Lines, type Rule, type Shown } from "./lines";
+import type { Sentences } from "./state";
 
 export function count(n: number, noun: string): string {
   return `${formatCount(n)} ${noun}${n === 1 ? "" : "s"}`;
@@ -16,6 +17,16 @@ export function count(n: number, noun: string): string {
 export function thresholdWords(threshold: number): string {
   const rounded = threshold.toFixed(2);
   return Math.abs(Number(rounded) - threshold) < 1e-9 ? rounded : String(threshold);
+}
+
+/** "from sentence A to sentence B". */
+export function sentencesWords(sentences: Sentences): string {
+  return `from sentence ${sentences.charAt(0)} to sentence ${sentences.charAt(1)}`;
+}
+
+/** The same of what is drawn; "" = all, and in pictures from before there was a choice. */
+function betweenWords({ frame: { key } }: Lines): string {
+  return (key.sentences ?? "all") === "all" ? "" : sentencesWords(key.sentences);
 }
 
 /** "the 2 strongest of each word and head, from 0.05 on". */
@@ -53,6 +64,8 @@ export function linesSentence(
     const of = `${frame.key.unit}${lines.nMaps > 1 ? " and head" : ""}`;
     words.push(`what lies beyond the ${frame.per_row} strongest of each ${of} is left out`);
   }
+  const between = betweenWords(lines);
+  if (between) words.push(`${percent(frame.elsewhere)} is not ${between}`);
   words.push(...sinkWords(axes, lines));
   const undefinedRows = Array.from(lines.undefinedRows).filter(Boolean).length;
   if (undefinedRows) words.push(`${count(undefinedRows, "row")} fully masked: undefined, no lines`);
@@ -117,10 +130,13 @@ export function fanSentence(axes: Axes, fan: Fan, lines: Lines): Part[] {
       ` ${formatWeight(values[unit] ?? 0)}`,
     ]);
   const toSinks = aside.filter((unit) => (values[unit] ?? 0) > 0).slice(0, 3);
+  const between = betweenWords(lines);
   const most = mostOf(values.map((value, i) => (aside.includes(i) ? 0 : value)));
   const verb = fan.side === "query" ? "looks most at" : "is looked at most by";
   if (!most.length && !toSinks.length) {
-    return [`${subject}: ${fan.exact ? "no weight" : "no line in this picture"}`];
+    return [
+      `${subject}: ${fan.exact ? "no weight" : "no line in this picture"}${between && ` ${between}`}`,
+    ];
   }
   const without = lines.frame.sinks.mode === "hidden" ? ", of what is left without sinks" : "";
   return [
@@ -130,6 +146,7 @@ export function fanSentence(axes: Axes, fan: Fan, lines: Lines): Part[] {
     without,
     toSinks.length ? ", beside the sinks " : "",
     ...named(toSinks),
+    between && `, ${between} only`,
     `, ${headsWords(lines)}`,
   ];
 }

@@ -10,7 +10,7 @@ import type { Contents } from "./contents";
 type State = MapState & Readonly<Record<string, unknown>>;
 type Changes = Record<string, unknown>;
 /** What stands before the traits of a view; null = it is not here. */
-type Prefix = (pane: "matrix" | "finder" | "query_key" | "activations") => string | null;
+type Prefix = (pane: "lines" | "matrix" | "finder" | "query_key" | "activations") => string | null;
 
 export function followed(state: State, before: Json, contents: Contents, prefix: Prefix): Json {
   const changes: Changes = {};
@@ -24,6 +24,8 @@ export function followed(state: State, before: Json, contents: Contents, prefix:
     if (name in before && tokens) changes[name] = [...new Set(tokens)].sort((a, b) => a - b);
   }
   const now = { ...state, ...changes } as State;
+  const lines = prefix("lines");
+  if (lines !== null && "kind" in before) Object.assign(changes, pairing(now, contents, lines));
   const matrix = prefix("matrix");
   if (matrix !== null) {
     const scores = lettingScoresGo(now, before, matrix);
@@ -57,6 +59,14 @@ function fitting({ scene, kind, layer, heads }: State): Changes {
     first,
   );
   return { layer: nearest.number, heads: heads.filter((head) => head < nearest.heads) };
+}
+
+/** Only a sentence pair has sentences to choose from. */
+function pairing({ kind, unit, ...state }: State, { axes }: Contents, prefix: string): Changes {
+  const name = `${prefix}sentences`;
+  const found = axes.find((one) => one.kind === kind && one.unit === unit)?.axes;
+  const isPair = found?.query.segments && found.key.segments;
+  return isPair || !(name in state) || state[name] === "all" ? {} : { [name]: "all" };
 }
 
 /** A pinned cell is selected for all views; it is let go where something else was selected since. */

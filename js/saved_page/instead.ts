@@ -3,6 +3,7 @@
  * carries, and takes from the page what was computed when it was saved.
  */
 
+import type { Sentences } from "../attention_lines/state";
 import type { Compare } from "../fused_attention_matrix/state";
 import type { QueryKeyAsked } from "../query_key_view/state";
 import { same } from "../shared/host/host";
@@ -224,7 +225,9 @@ export class SavedPage implements InsteadOfKernel {
     const causal = this.#causal(state);
     const words = this.#contents.sinks[causal ? "causal" : "other"];
     const { sinks } = state;
-    return { weights: this.#weights, asked: this.#selection(state), sinks, causal, words };
+    const sentences = (this.#own(state, "lines", "sentences") ?? "all") as Sentences;
+    const asked = this.#selection(state);
+    return { weights: this.#weights, asked, sinks, sentences, causal, words };
   }
 
   async #findLines(of: Of): Promise<Lines> {

@@ -1,11 +1,12 @@
 /** The frame of AttentionLines and its answers, as `frames/lines.py` makes them. */
 
-import type { LinesFrame, LinesKey } from "../attention_lines/state";
+import type { LinesFrame, LinesKey, Sentences } from "../attention_lines/state";
 import type { Json } from "../shared/host/stand_in";
 import type { Side } from "../shared/map/axis";
 import type { Packed, Sinks as Wanted } from "../shared/state";
 import { indexType, pack, pooled, quantile, round, sum } from "./numbers";
 import { thumbnails } from "./pictures";
+import { type Between, between, isBetween, onlyBetween } from "./sentences";
 import { type Found, findSinks, type Mode, modeOf, sinksPart, without } from "./sinks";
 import type { Maps, Selection, Weights } from "./weights";
 
@@ -26,6 +27,7 @@ export interface Of {
   weights: Weights;
   asked: Selection;
   sinks: Wanted;
+  sentences: Sentences;
   causal: boolean;
   /** The rule that finds sinks. */
   words: string;
@@ -36,6 +38,8 @@ export interface Lines {
   maps: Maps;
   found: Found;
   mode: Mode;
+  /** The sentences whose attention is drawn; null = all of it is. */
+  pair: Between | null;
   drawn: Float32Array[];
   perRow: number;
   /** [maps × rows × perRow] */
@@ -45,14 +49,17 @@ export interface Lines {
   mass: Float32Array;
   /** Share of its attention that goes to sinks. */
   sunk: number;
+  /** Share that is not between the sentences drawn. */
+  elsewhere: number;
 }
 
-export function findLines({ weights, asked, sinks, causal }: Of): Lines {
+export function findLines({ weights, asked, sinks, sentences, causal }: Of): Lines {
   const maps = weights.maps(asked);
   const found = findSinks(weights, asked, causal);
   const mode = modeOf(found, sinks);
   const none = new Uint8Array(maps.columns);
-  const drawn = maps.values.map((map, i) =>
+  const pair = between(weights.axes(asked.kind, asked.unit), sentences);
+  const whole = maps.values.map((map, i) =>
     mode === "shown"
       ? map
       : without(
@@ -63,20 +70,41 @@ export function findLines({ weights, asked, sinks, causal }: Of): Lines {
           weights.coarse ? maps.sums[i] : null,
         ),
   );
+  const drawn = pair ? whole.map((map) => onlyBetween(map, pair)) : whole;
   const perRow = linesPerRow(maps);
   const n = maps.values.length * maps.rows;
   const lines: Lines = {
-    ...{ maps, found, mode, drawn, perRow, total: 0, sunk: 0 },
+    ...{ maps, found, mode, pair, drawn, perRow, total: 0, sunk: 0, elsewhere: 0 },
     keys: new Uint32Array(n * perRow),
     values: new Float32Array(n * perRow),
-    mass: Float32Array.from(drawn, (map, i) => massOf(maps, i, mode === "hidden" ? map : null)),
+    mass: Float32Array.from(whole, (map, i) => massOf(maps, i, mode === "hidden" ? map : null)),
   };
   for (const [i, map] of drawn.entries()) {
     for (let row = 0; row < maps.rows; row++) takeStrongest(lines, map, i, row);
   }
   // What reads as 0 is there all the same.
-  if (weights.coarse) lines.total = maps.visible * drawn.length;
+  if (weights.coarse) lines.total = visibleOf(maps, pair) * drawn.length;
+  if (pair) lines.elsewhere = elsewhereOf(mode === "hidden" ? whole : maps.values, pair);
   return lines;
+}
+
+function elsewhereOf(maps: readonly Float32Array[], pair: Between): number {
+  const [kept, all] = [maps.map((map) => onlyBetween(map, pair)), maps].map((each) =>
+    sum(each.map((map) => sum(map))),
+  );
+  return Math.min(1, Math.max(0, 1 - (kept ?? 0) / Math.max(1e-30, all ?? 0)));
+}
+
+/** How many keys rows see, of those that are drawn. */
+function visibleOf({ rows, columns, visible }: Maps, pair: Between | null): number {
+  if (!pair) return visible;
+  const triangular = visible < rows * columns;
+  let n = 0;
+  for (let row = 0; row < rows; row++) {
+    const last = triangular ? row + 1 : columns;
+    for (let key = 0; key < last; key++) if (isBetween(pair, row, key)) n++;
+  }
+  return n;
 }
 
 /** What all rows of a map sum to; of one without sinks, of those that have anything left. */
@@ -110,16 +138,21 @@ function takeStrongest(lines: Lines, map: Float32Array, of: number, row: number)
   }
 }
 
-export function linesKey({ asked, sinks }: Pick<Of, "asked" | "sinks">): LinesKey {
+export function linesKey({
+  asked,
+  sinks,
+  sentences,
+}: Pick<Of, "asked" | "sinks" | "sentences">): LinesKey {
   const { kind, layer, heads, unit, aggregate } = asked;
-  return { kind, layer, heads: [...heads], unit, aggregate: aggregate ?? "separate", sinks };
+  const combined = aggregate ?? "separate";
+  return { kind, layer, heads: [...heads], unit, aggregate: combined, sinks, sentences };
 }
 
 export function linesFrame(of: Of, lines: Lines, rule: Rule): LinesFrame {
-  const { maps, found, mode, drawn, perRow } = lines;
+  const { maps, found, mode, pair, drawn, perRow, elsewhere } = lines;
   const { weights, asked, words } = of;
   const at = weights.stored(asked.kind, asked.layer);
-  const sinks = sinksPart(maps, found, mode, words, asked.aggregate === "max");
+  const sinks = sinksPart(maps, found, mode, words, asked.aggregate === "max", pair);
   lines.sunk = sinks.share;
   return {
     key: linesKey(of),
@@ -136,6 +169,7 @@ export function linesFrame(of: Of, lines: Lines, rule: Rule): LinesFrame {
     together: unitsTogether(maps, drawn.length),
     faintest: FAINTEST,
     mass: pack("float32", [lines.mass.length], lines.mass),
+    elsewhere,
     sinks,
     minimap: minimap(maps, drawn),
     thumbnails: thumbnails(weights, asked),
@@ -145,16 +179,21 @@ export function linesFrame(of: Of, lines: Lines, rule: Rule): LinesFrame {
 }
 
 /** The weight that is drawn in full: nineteen of twenty rows have no stronger line. */
-function scaleOf({ values, perRow, mode, sunk }: Lines): number {
+function scaleOf(lines: Lines): number {
+  const { values, perRow } = lines;
   const strongest = values.filter((value, i) => i % perRow === 0 && value > 0);
   if (!strongest.length) return 1;
-  const isAll = mode !== "aside" || sunk === 0;
-  return Math.max(isAll ? 0 : LEAST_BESIDE_SINKS, quantile(strongest, STRONG));
+  return Math.max(massIsDrawn(lines) ? 0 : LEAST_BESIDE_SINKS, quantile(strongest, STRONG));
+}
+
+/** Whether nothing of the mass is set aside. */
+function massIsDrawn({ mode, sunk, elsewhere }: Lines): boolean {
+  return (mode !== "aside" || sunk === 0) && elsewhere === 0;
 }
 
 /** How many lines a rule draws of the whole text, and their share of the mass. */
 export function shownOf(lines: Lines, { top_k, threshold }: Rule): { n: number; mass: number } {
-  const { values, perRow, total, mode, sunk } = lines;
+  const { values, perRow, total } = lines;
   const least = threshold === null ? 0 : Math.fround(threshold);
   let [n, carried] = [0, 0];
   for (let i = 0; i < values.length; i++) {
@@ -164,7 +203,7 @@ export function shownOf(lines: Lines, { top_k, threshold }: Rule): { n: number; 
     carried += weight;
   }
   const mass = sum(lines.mass);
-  const isAll = n === total && (mode !== "aside" || sunk === 0);
+  const isAll = n === total && massIsDrawn(lines);
   return { n, mass: isAll ? 1 : Math.min(1 - 1e-9, mass ? carried / mass : 0) };
 }
 
@@ -268,8 +307,8 @@ export function fanAnswer(of: Of, lines: Lines, position: number, side: Side) {
   return {
     result: result as Json,
     arrays: {
-      weights: fans(every, every.values, units, side),
-      drawn: fans(lines.maps, lines.drawn, units, side),
+      weights: fans(every, every.values, units, side, lines.pair),
+      drawn: fans(lines.maps, lines.drawn, units, side, lines.pair),
       heads: pack("uint16", [heads.length], heads),
     },
   };
@@ -280,6 +319,7 @@ function fans(
   maps: readonly Float32Array[],
   units: readonly number[],
   side: Side,
+  pair: Between | null,
 ): Packed {
   const others = side === "query" ? columns : rows;
   const values = new Float32Array(units.length * maps.length * others);
@@ -288,7 +328,8 @@ function fans(
     for (const map of maps) {
       for (let other = 0; other < others; other++) {
         const [row, column] = side === "query" ? [unit, other] : [other, unit];
-        values[at++] = undefinedRows[row] ? Number.NaN : (map[row * columns + column] ?? 0);
+        const weight = pair && !isBetween(pair, row, column) ? 0 : map[row * columns + column];
+        values[at++] = undefinedRows[row] ? Number.NaN : (weight ?? 0);
       }
     }
   }

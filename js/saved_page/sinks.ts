@@ -6,6 +6,7 @@
 import { unpack } from "../shared/arrays";
 import type { SinksPart, Sinks as Wanted } from "../shared/state";
 import { pack, sum } from "./numbers";
+import { type Between, onlyBetween } from "./sentences";
 import type { Maps, Selection, Weights } from "./weights";
 
 const [MUCH, EVEN, MOST] = [0.05, 2, 0.75];
@@ -135,25 +136,30 @@ export function toSinks(
   });
 }
 
-/** What a frame says of its sinks. */
+/** What a frame says of its sinks: of attention between the sentences that are drawn. */
 export function sinksPart(
   maps: Maps,
   found: Found,
   mode: Mode,
   words: string,
   largest: boolean,
+  pair: Between | null = null,
 ): SinksPart {
   const units: number[] = [];
   for (let column = 0; column < maps.columns; column++) {
-    if (found.columns.some((flags) => flags[column])) units.push(column);
+    const isDrawn = !pair || pair.columns[column] === 1;
+    if (isDrawn && found.columns.some((flags) => flags[column])) units.push(column);
   }
-  const given = maps.values.map((map, i) =>
+  const said = pair ? maps.values.map((map) => onlyBetween(map, pair)) : maps.values;
+  const given = said.map((map, i) =>
     toSinks(map, maps, found.columns[i] ?? new Uint8Array(), largest),
   );
   let [sunk, all] = [0, 0];
   for (const [i, map] of maps.values.entries()) {
     all += sum(map);
-    sunk += sum(toSinks(map, maps, found.columns[i] ?? new Uint8Array(), false).map(orNothing));
+    sunk += sum(
+      toSinks(said[i] ?? map, maps, found.columns[i] ?? new Uint8Array(), false).map(orNothing),
+    );
   }
   return {
     mode,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Locator, Page
 
+    from e2e.lab import LabServer, Notebook
     from glasshead import Trace
 
 VIEW = "activation-map"
@@ -299,6 +300,45 @@ def test_all_can_be_done_by_keyboard(browser: Browser, tmp_path: Path) -> None:
         expect(root.locator(".gh-map-label.is-selected")).to_have_count(0)
 
 
+# ---- in a notebook -------------------------------------------------------------------------------
+
+_LINKED = """
+from glasshead import ActivationMap, FusedAttentionMatrix, Lens, link_views
+trace = Lens.demo("decoder").trace("The white whale, the white whale!")
+shown = ActivationMap(trace, layer=0)
+matrix = FusedAttentionMatrix(trace, layer=0, unit="token")
+link_views(shown, matrix)
+shown
+"""
+
+
+@pytest.fixture(scope="module")
+def notebook(lab: LabServer, open_notebook: Callable[[str], Notebook]) -> Notebook:
+    notebook = open_notebook(lab.add_notebook("activation_map.ipynb", [_LINKED, "matrix"]))
+    notebook.run_all()
+    assert notebook.errors() == []
+    return notebook
+
+
+def test_tokens_and_layers_are_those_of_linked_views_and_python_knows(notebook: Notebook) -> None:
+    root = view(notebook.output(0), VIEW)
+    expect(root).to_have_attribute("data-ready", "true", timeout=60_000)
+    root.locator('.gh-map-label[data-unit="2"]').click()
+    notebook.wait_for_kernel("matrix.selected", [2])
+    matrix = view(notebook.output(1), "fused-attention-matrix")
+    pinned = matrix.locator('.gh-map-label[data-side="query"][data-unit="2"]')
+    expect(pinned).to_have_class(re.compile("is-selected"))
+    root.locator('[data-action="layer-next"]').click()
+    notebook.wait_for_kernel("[shown.layer, matrix.layer]", [1, 1])
+    root.locator("select[data-action=block]").select_option("mlp")
+    notebook.wait_for_kernel("shown.frame['block']", "mlp")
+    expect(root.locator(".am-caption")).to_contain_text("MLP output, layer 1")
+    notebook.kernel_run("shown.dimensions = [5]")
+    expect(root.locator('.am-profile[data-dimension="5"]')).to_be_visible()
+    root.locator('[data-action="unpin"]').click()
+    notebook.wait_for_kernel("shown.dimensions", [])
+
+
 # ---- a saved page --------------------------------------------------------------------------------
 
 _ARRAYS = ("rms", "norms", "outliers", "order", "values")
@@ -359,7 +399,7 @@ def test_the_maps_that_a_page_makes_are_those_of_python(
             np.testing.assert_array_equal(answer["values"], values(arrays["values"]))
 
 
-def controls(root: Locator) -> list[str]:
+def switched_off(root: Locator) -> list[str]:
     disabled = '[aria-disabled="true"], :disabled'
     named = "all => all.map(one => one.closest('[data-action]')?.dataset.action ?? one.className)"
     return root.locator(".gh-controls").locator(disabled).evaluate_all(named)
@@ -368,24 +408,19 @@ def controls(root: Locator) -> list[str]:
 def test_a_page_without_room_shows_its_one_map_and_switches_off_the_others(
     browser: Browser, tmp_path: Path
 ) -> None:
+    true = truth(decoder, "model.layers.1")
     path = tmp_path / "page.html"
     shown = ActivationMap(decoder(), layer=1)
-    whole = tmp_path / "whole.html"
-    shown.save_html(whole)
-    bare = whole.stat().st_size
-    least = None
-    for share in (0.3, 0.4, 0.5, 0.6, 0.7):
-        try:
-            shown.save_html(path, max_bytes=int(bare * share))
-        except ValueError:
-            continue
-        least = share
-        break
-    assert least is not None
-    with opened(browser, path) as page:
-        root = view(page.page.locator("body"), VIEW)
-        held = page.page.evaluate("() => document.querySelectorAll('[id^=gh-activations]').length")
-        if held == 0:
-            assert {"block", "sort", "layer-previous"} <= set(controls(root))
-        root.locator(".am-figure canvas").last.hover()
-        expect(root.locator(".gh-map-tag")).to_contain_text("dimension")
+    with pytest.raises(ValueError, match="least") as error:
+        shown.save_html(path, max_bytes=1000)
+    least = re.search(r"about ([\d,]+)", str(error.value))
+    assert least
+    shown.save_html(path, max_bytes=int(1.02 * number(least[1])))
+    with opened(browser, path, viewport=WINDOW) as page:
+        on = Shown(page.page, true.shape[1])
+        assert page.page.locator('[id^="gh-activations"]').count() == 0
+        assert {"block", "sort", "layer-previous"} <= set(switched_off(on.root))
+        for token in on.named()[:5]:
+            dimension, value = on.point(token, 7)
+            assert dimension == 7
+            assert value == pytest.approx(true[token, 7], rel=CLOSE, abs=2e-6)

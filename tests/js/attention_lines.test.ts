@@ -64,7 +64,8 @@ function show(
 ): { host: FakeHost<LinesState>; root: HTMLElement } {
   const state: LinesState = {
     ...common(axes),
-    ...{ aggregate: "separate", sinks: "auto", top_k: null, threshold: 0.1, blank: false },
+    ...{ aggregate: "separate", sinks: "auto", sentences: "all", blank: false },
+    ...{ top_k: null, threshold: 0.1 },
     orientation: "vertical",
     frame: framed(axes),
     ...more,

@@ -59,7 +59,7 @@ export function linesFrame(axes: Axes, made: Made): LinesFrame {
     kind: "lines",
     key: {
       ...{ kind: axes.kind, layer: 1, heads: [], unit: axes.unit },
-      ...{ aggregate: "separate", sinks: "auto" },
+      ...{ aggregate: "separate", sinks: "auto", sentences: "all" },
       ...key,
     },
     n_heads: 2,
@@ -74,6 +74,7 @@ export function linesFrame(axes: Axes, made: Made): LinesFrame {
     faintest: 0.01,
     together: { query: 1, key: 1 },
     mass: pack(mass, "float32"),
+    elsewhere: 0,
     sinks: {
       ...{ mode: "shown", words: "looked at by nearly all", share: 0 },
       units: pack([], "uint32"),

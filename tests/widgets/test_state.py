@@ -118,7 +118,7 @@ def test_another_kind_keeps_layer_and_heads_within_what_it_has(translation: Trac
     view.kind = "encoder"  # two layers only
     assert view.layer == 1
     shown = {"kind": "encoder", "layer": 1, "heads": [0, 3], "unit": "token"}
-    assert view.frame["key"] == {**shown, "aggregate": "mean", "sinks": "auto"}
+    assert view.frame["key"] == {**shown, "aggregate": "mean", "sinks": "auto", "sentences": "all"}
     assert view.axes["query"]["sequence"] == "source"
 
 

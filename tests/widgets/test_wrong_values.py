@@ -83,6 +83,8 @@ OWN: list[tuple[str, str, object, str]] = [
     ("lines", "threshold", float("nan"), "threshold is a number from 0 to 1, or None; got nan."),
     ("lines", "threshold", "x", "threshold is a number from 0 to 1, or None; got 'x'."),
     ("lines", "blank", "no", "blank is True or False; got 'no'."),
+    ("lines", "sentences", "AC", 'sentences is "all", "AA", "BB", "AB" or "BA"; got \'AC\'.'),
+    ("lines", "sentences", "AB", "sentences='AB' is of sentence pairs, and this trace is not of"),
     ("lines", "orientation", "x", 'orientation is "vertical" or "horizontal"; got \'x\'.'),
     ("matrix", "scale", "x", 'scale is "sqrt", "linear" or "log"; got \'x\'.'),
     ("matrix", "value_range", 1, 'value_range is "data" or "fixed"; got 1.'),

@@ -22,6 +22,7 @@ from glasshead_backend.frames.lines import (
     strongest_lines,
 )
 from glasshead_backend.frames.lines_table import lines_table, lit_lines_table
+from glasshead_backend.frames.sentences import SENTENCES, is_pair, not_a_pair
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class AttentionLines(MapView):
     trace : Trace
     **state
         Traits, e.g. ``layer``, ``heads``, ``kind``, ``unit``, ``aggregate``, ``sinks``, ``top_k``,
-        ``threshold``.
+        ``threshold``, ``sentences``.
 
     Examples
     --------
@@ -74,6 +75,12 @@ class AttentionLines(MapView):
         allow_none=True,
         help="Only lines of at least this weight are drawn; None = however weak.",
     ).tag(sync=True)
+    sentences = traitlets.Enum(
+        SENTENCES,
+        default_value="all",
+        help='Of a sentence pair, only lines from one sentence to one: "AB" = rows of sentence A, '
+        'columns of sentence B, weights as they are; "all" = all lines.',
+    ).tag(sync=True)
     blank = traitlets.Bool(
         False, help="Draw no lines but those of tokens that are pointed at or pinned."
     ).tag(sync=True)
@@ -85,6 +92,10 @@ class AttentionLines(MapView):
     ).tag(sync=True)
 
     page_parts: ClassVar[frozenset[str]] = frozenset({"weights"})
+    _frame_traits: ClassVar[tuple[str, ...]] = (
+        *("kind", "layer", "heads", "unit", "aggregate", "sinks"),
+        "sentences",
+    )
 
     _asked_side: Side = "query"
     """The side of one text that the page last asked for: what is pointed at is on it."""
@@ -101,8 +112,10 @@ class AttentionLines(MapView):
         """
         if self.blank:
             rows, columns = self._lit("query"), self._lit("key")
-            return lit_lines_table(self.trace, self._selection, self._sinks, rows, columns)
-        return lines_table(self.trace, self._selection, self._sinks, self._rule)
+            return lit_lines_table(
+                self.trace, self._selection, self._sinks, rows, columns, self._sentences
+            )
+        return lines_table(self.trace, self._selection, self._sinks, self._rule, self._sentences)
 
     def in_words(self) -> list[str]:
         """Return the strongest lines in words."""
@@ -110,7 +123,7 @@ class AttentionLines(MapView):
         several, lines = len(set(drawn["head"])) > 1, drawn.head(N_SENTENCES)
         of = [f" in head {head}" if several else "" for head in lines["head"]]
         columns = (lines[name] for name in ("source_position", "target_position", "weight"))
-        return look_sentences(self._make_axes(), zip(*columns, strict=True), of)
+        return look_sentences(self._make_axes(), zip(*columns, strict=True), of) + self._elsewhere()
 
     def code(self) -> str:
         """Return the Python that gives the lines drawn, of a ``trace``.
@@ -120,10 +133,12 @@ class AttentionLines(MapView):
         if self.blank:
             return asking(self.trace, "attention", self._selection)
         drawn = self.frame or self._make_frame()  # a pane may not be drawn yet
-        return lines_code(self.trace, self._selection, drawn["sinks"]["mode"], self._rule)
+        return lines_code(
+            self.trace, self._selection, drawn["sinks"]["mode"], self._rule, self._sentences
+        )
 
     def _make_frame(self) -> dict[str, Any]:
-        frame = lines_frame(self.trace, self._selection, self._sinks, self._rule)
+        frame = lines_frame(self.trace, self._selection, self._sinks, self._rule, self._sentences)
         return {**frame, "fans": self._lit_fans()}
 
     def _lit_fans(self) -> list[dict[str, Any]]:
@@ -140,10 +155,36 @@ class AttentionLines(MapView):
         )
         asked, sinks = self._selection, self._sinks
         found = (
-            fans(self.trace, asked, sinks, unit, side, most=1)
+            fans(self.trace, asked, sinks, unit, side, self._sentences, most=1)
             for unit, side in islice(places, _MOST_FANS)
         )
         return [{**result, **arrays} for result, arrays in found]
+
+    def _elsewhere(self) -> list[str]:
+        """Say how much attention is not between the sentences that are drawn."""
+        if self.sentences == "all":
+            return []
+        drawn = self.frame or self._make_frame()  # a pane may not be drawn yet
+        of, to = self.sentences
+        return [
+            f"{drawn['elsewhere']:.1%} of the attention is not from sentence {of} to sentence {to}"
+        ]
+
+    def _fit(self) -> None:
+        super()._fit()
+        if self.sentences != "all" and not is_pair(self.trace, self._kind):
+            self.sentences = "all"
+
+    @property
+    def _sentences(self) -> Any:
+        """Whose attention is drawn as the frame's type; the trait holds a plain string."""
+        return self.sentences
+
+    @traitlets.validate("sentences")
+    def _valid_sentences(self, proposal: dict[str, Any]) -> str:
+        if proposal["value"] != "all" and not is_pair(self.trace, self._kind):
+            raise traitlets.TraitError(not_a_pair(self.trace, self._kind, proposal["value"]))
+        return proposal["value"]
 
     @property
     def _rule(self) -> Rule:
@@ -168,20 +209,20 @@ class AttentionLines(MapView):
         """Exact weights of all that a unit looks at (or that looks at it), and its neighbours."""
         self._asked_side = side
         asked, sinks = self._selection, self._sinks
-        result, arrays = fans(self.trace, asked, sinks, position, side)
-        return {"key": frame_key(asked, sinks), **result}, arrays
+        result, arrays = fans(self.trace, asked, sinks, position, side, self._sentences)
+        return {"key": frame_key(asked, sinks, self._sentences), **result}, arrays
 
     @question
     def lines(self, chunk: int) -> Answer:
         """Answer with the lines of the rows of one part of a long text, and those to its units."""
         asked, sinks = self._selection, self._sinks
-        part, arrays = lines_chunk(self.trace, asked, sinks, chunk)
-        return {"key": frame_key(asked, sinks), **part}, arrays
+        part, arrays = lines_chunk(self.trace, asked, sinks, self._sentences, chunk)
+        return {"key": frame_key(asked, sinks, self._sentences), **part}, arrays
 
     @question
     def shown(self, top_k: int, threshold: float) -> Answer:
         """Answer how many lines of the whole text a rule draws, and their share; 0 = no limit."""
         asked, sinks = self._selection, self._sinks
-        lines = strongest_lines(self.trace, asked, sinks)
+        lines = strongest_lines(self.trace, asked, sinks, self._sentences)
         shown = lines.shown(Rule(top_k or None, threshold or None))
-        return {"key": frame_key(asked, sinks), **shown}, {}
+        return {"key": frame_key(asked, sinks, self._sentences), **shown}, {}

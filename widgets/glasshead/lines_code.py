@@ -6,15 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from glasshead.code import asking
+from glasshead_backend.frames.sentences import segments
 
 if TYPE_CHECKING:
     from glasshead_backend import Trace
     from glasshead_backend.asking import Selection
     from glasshead_backend.frames.lines import Rule
+    from glasshead_backend.frames.sentences import Sentences
     from glasshead_backend.frames.sinks import Mode
 
 
-def lines_code(trace: Trace, asked: Selection, sinks: Mode, rule: Rule) -> str:
+def lines_code(
+    trace: Trace, asked: Selection, sinks: Mode, rule: Rule, sentences: Sentences = "all"
+) -> str:
     """Write the Python that gives the lines drawn: ``torch.topk``, or all weights.
 
     Weights of zero are no lines.
@@ -27,6 +31,7 @@ def lines_code(trace: Trace, asked: Selection, sinks: Mode, rule: Rule) -> str:
     sinks : {"aside", "shown", "hidden"}
         What is done with them.
     rule : Rule
+    sentences : {"all", "AA", "BB", "AB", "BA"}
     """
     # Sinks are of heads by their numbers: heads are picked when these are gone.
     each = asked.aggregate is None
@@ -36,6 +41,8 @@ def lines_code(trace: Trace, asked: Selection, sinks: Mode, rule: Rule) -> str:
         written += _without_sinks(
             asking(trace, "sinks", every), each=each, hidden=sinks == "hidden"
         )
+    if sentences != "all":
+        written += _between(trace, asked, sentences)
     if each and asked.heads:
         written.append(f"weights = weights[{list(asked.heads)}]")
     if rule.threshold is not None:
@@ -45,6 +52,16 @@ def lines_code(trace: Trace, asked: Selection, sinks: Mode, rule: Rule) -> str:
         "weights" if every_key else f"weights.topk(min({rule.top_k}, weights.shape[-1]))"
     )
     return "\n".join(written)
+
+
+def _between(trace: Trace, asked: Selection, sentences: Sentences) -> list[str]:
+    """Rows and columns of the other sentence have no weight."""
+    first = (segments(trace, "query", asked.kind, asked.unit) or [1]).index(1)
+    other = {"A": f"{first}:", "B": f":{first}"}
+    return [
+        f"weights[..., {other[sentences[0]]}, :] = 0  # sentence B begins at {first}",
+        f"weights[..., {other[sentences[1]]}] = 0",
+    ]
 
 
 def _without_sinks(sinks: str, *, each: bool, hidden: bool) -> list[str]:

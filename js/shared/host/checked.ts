@@ -47,6 +47,7 @@ const TRAITS: Readonly<Record<string, readonly [Check, unknown]>> = {
   at_most: [numberOrNull, null],
   only_layers: [numbers, []],
   only_heads: [numbers, []],
+  sentences: [text, "all"],
   k: [number, 5],
   blank: [flag, false],
   normalise: [flag, false],

@@ -13,6 +13,7 @@ import torch
 
 from glasshead_backend.checks import positions
 from glasshead_backend.frames.pack import pack
+from glasshead_backend.frames.sentences import between
 from glasshead_backend.frames.sinks import SinksPart
 from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.trace import run_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Selection, Side
     from glasshead_backend.frames.pack import Packed
+    from glasshead_backend.frames.sentences import Between, Sentences
     from glasshead_backend.frames.sinks import Wanted
     from glasshead_backend.maps.attention_map import AttentionMap
     from glasshead_backend.trace import Trace
@@ -57,6 +59,7 @@ def fans(
     sinks: Wanted,
     position: int,
     side: Side,
+    sentences: Sentences = "all",
     *,
     most: int | None = None,
 ) -> tuple[dict[str, Any], dict[str, Packed]]:
@@ -75,6 +78,8 @@ def fans(
         The first unit.
     side : {"query", "key"}
         Rows, what units look at, or columns, what looks at them.
+    sentences : {"all", "AA", "BB", "AB", "BA"}
+        Of a pair, whose attention to which is drawn; all else has no weight.
     most : int, optional
         Units at most, where fewer are wanted than fit.
 
@@ -88,11 +93,12 @@ def fans(
     """
     heads = attention_map(run_of(trace), replace(asked, aggregate=None))
     drawn = SinksPart(trace, asked, sinks).as_drawn()
+    pair = between(trace, asked.kind, asked.unit, sentences, heads.device)
     (first,) = positions([position], heads.n_rows if side == "query" else heads.n_columns)
     units = _together(heads, drawn, first, side)[:most]
     return {"position": first, "side": side}, {
-        "weights": pack(_fans(heads, units, side), torch.float32),
-        "drawn": pack(_fans(drawn, units, side), torch.float32),
+        "weights": pack(_fans(heads, units, side, pair), torch.float32),
+        "drawn": pack(_fans(drawn, units, side, pair), torch.float32),
         "heads": pack(torch.tensor(list(heads.heads)), torch.uint16),
     }
 
@@ -102,7 +108,14 @@ def _together(heads: AttentionMap, drawn: AttentionMap, first: int, side: Side) 
     return range(first, min(n, first + units_together(heads, drawn.n_maps)[side]))
 
 
-def _fans(of: AttentionMap, units: range, side: Side) -> Float[Tensor, "unit map other"]:
+def _fans(
+    of: AttentionMap, units: range, side: Side, pair: Between | None
+) -> Float[Tensor, "unit map other"]:
     if side == "query":
-        return of.whole(units).transpose(0, 1)
-    return of.columns(units).permute(2, 0, 1)
+        rows = of.whole(units)
+        return (rows if pair is None else pair.of(rows, units)).transpose(0, 1)
+    columns = of.columns(units)
+    if pair is not None:
+        kept = pair.rows[:, None] & pair.columns[units.start : units.stop]
+        columns = columns * kept.to(columns.dtype)
+    return columns.permute(2, 0, 1)

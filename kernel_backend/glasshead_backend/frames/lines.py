@@ -12,6 +12,7 @@ from glasshead_backend.checks import positions
 from glasshead_backend.frames.fans import units_together
 from glasshead_backend.frames.head_pictures import head_pictures
 from glasshead_backend.frames.pack import index_dtype, pack
+from glasshead_backend.frames.sentences import between
 from glasshead_backend.frames.sinks import SinksPart
 from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.running.threads import undisturbed
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from glasshead_backend.asking import Selection
     from glasshead_backend.capture.call import AttentionCall
     from glasshead_backend.frames.pack import Packed
+    from glasshead_backend.frames.sentences import Sentences
     from glasshead_backend.frames.sinks import Wanted
     from glasshead_backend.trace import Trace
 
@@ -89,6 +91,8 @@ class Lines:
         All lines with a weight above zero, kept or not.
     mass : Tensor
         ``[maps]``: sum of all weights of each map, those to its sinks too unless they are hidden.
+    elsewhere : float
+        Share of the mass that is not between the sentences that are drawn; 0 = all of it is.
     undefined : Tensor
         ``[rows]`` bool: rows that may look nowhere.
     sinks : dict
@@ -103,6 +107,7 @@ class Lines:
     weights: Float[Tensor, "map row k"]
     n_total: int
     mass: Float[Tensor, " map"]
+    elsewhere: float
     undefined: Bool[Tensor, " row"]
     sinks: dict[str, Any]
     pooled: Tensor
@@ -115,7 +120,8 @@ class Lines:
     @property
     def mass_is_drawn(self) -> bool:
         """Whether nothing of the mass is set aside."""
-        return self.sinks["mode"] != "aside" or self.sinks["share"] == 0
+        aside = self.sinks["mode"] == "aside" and self.sinks["share"] > 0
+        return not aside and self.elsewhere == 0
 
     @property
     def n_rows(self) -> int:
@@ -125,8 +131,8 @@ class Lines:
     def scale(self) -> float:
         """Weight that is drawn in full: nineteen of twenty rows have no stronger line.
 
-        Where sinks stand aside it is 0.05 or more: what a head that looks at its sinks alone has
-        left must not look like a pattern.
+        Where sinks or sentences stand aside it is 0.05 or more: what a head that looks at its sinks
+        alone has left must not look like a pattern.
         """
         strongest = self.weights[..., 0].flatten()
         strongest = strongest[strongest > 0]
@@ -145,7 +151,9 @@ class Lines:
         return {"n": n, "mass": 1.0 if all_of_it else min(1 - 1e-9, carried)}
 
 
-def lines_frame(trace: Trace, asked: Selection, sinks: Wanted, rule: Rule) -> dict[str, Any]:
+def lines_frame(
+    trace: Trace, asked: Selection, sinks: Wanted, rule: Rule, sentences: Sentences = "all"
+) -> dict[str, Any]:
     """Make the frame of AttentionLines.
 
     Parameters
@@ -157,6 +165,8 @@ def lines_frame(trace: Trace, asked: Selection, sinks: Wanted, rule: Rule) -> di
         What is done with sinks.
     rule : Rule
         What the number and share of lines in the frame are said of.
+    sentences : {"all", "AA", "BB", "AB", "BA"}
+        Of a pair, whose attention to which is drawn.
 
     Returns
     -------
@@ -164,15 +174,16 @@ def lines_frame(trace: Trace, asked: Selection, sinks: Wanted, rule: Rule) -> di
         ``lines``: of every map and row the ``per_row`` strongest, at most about 20,000 in all, with
         exact weights; of texts over 400 units those of the first 128 rows (``lines_chunk`` has the
         rest). ``shown``: how many of all lines the rule draws, and their share. ``scale``: the
-        weight that is drawn in full. ``together``: of how many units an answer has the fans.
+        weight that is drawn in full. ``elsewhere``: share of the attention that is not between the
+        sentences drawn. ``together``: of how many units an answer has the fans.
         Thumbnails show every head of the layer.
     """
-    lines = strongest_lines(trace, asked, sinks)
+    lines = strongest_lines(trace, asked, sinks, sentences)
     call = run_of(trace).call(asked.layer, asked.kind)
     arrays, part = _chunk(lines, 0)
     heads = attention_map(run_of(trace), replace(asked, aggregate=None))
     return {
-        "key": frame_key(asked, sinks),
+        "key": frame_key(asked, sinks, sentences),
         "kind": "lines",
         "n_heads": call.n_heads,
         "heads": pack(lines.heads, torch.uint16),
@@ -186,6 +197,7 @@ def lines_frame(trace: Trace, asked: Selection, sinks: Wanted, rule: Rule) -> di
         "faintest": FAINTEST,
         "together": units_together(heads, lines.weights.shape[0]),
         "mass": pack(lines.mass, torch.float32),
+        "elsewhere": lines.elsewhere,
         "sinks": lines.sinks,
         "minimap": pack(lines.pooled, torch.uint8),
         "thumbnails": pack(head_pictures(trace, asked), torch.uint8),
@@ -194,39 +206,44 @@ def lines_frame(trace: Trace, asked: Selection, sinks: Wanted, rule: Rule) -> di
     }
 
 
-def frame_key(asked: Selection, sinks: Wanted) -> dict[str, Any]:
+def frame_key(asked: Selection, sinks: Wanted, sentences: Sentences) -> dict[str, Any]:
     """Return the state that a frame of lines answers."""
-    return {**asked.key, "aggregate": asked.aggregate or "separate", "sinks": sinks}
+    aggregate = asked.aggregate or "separate"
+    return {**asked.key, "aggregate": aggregate, "sinks": sinks, "sentences": sentences}
 
 
 def lines_chunk(
-    trace: Trace, asked: Selection, sinks: Wanted, chunk: int
+    trace: Trace, asked: Selection, sinks: Wanted, sentences: Sentences, chunk: int
 ) -> tuple[dict[str, Any], dict[str, Packed]]:
     """Return a later part of a frame: the lines of 128 rows, and those that arrive at their units.
 
     Arrivals are lines of rows outside the part to columns within it, the strongest four of each.
     """
-    arrays, part = _chunk(strongest_lines(trace, asked, sinks), chunk)
+    arrays, part = _chunk(strongest_lines(trace, asked, sinks, sentences), chunk)
     return part, arrays
 
 
-def strongest_lines(trace: Trace, asked: Selection, sinks: Wanted) -> Lines:
+def strongest_lines(
+    trace: Trace, asked: Selection, sinks: Wanted, sentences: Sentences = "all"
+) -> Lines:
     """Find of every map and row the keys that it looks at most, its sinks aside."""
     run = run_of(trace)
     return run.store.remember(
-        ("lines", asked, sinks, LINE_BUDGET, WHOLE_ROWS), lambda: _found(trace, asked, sinks)
+        ("lines", asked, sinks, sentences, LINE_BUDGET, WHOLE_ROWS),
+        lambda: _found(trace, asked, sinks, sentences),
     )
 
 
-def _found(trace: Trace, asked: Selection, wanted: Wanted) -> Lines:
+def _found(trace: Trace, asked: Selection, wanted: Wanted, sentences: Sentences) -> Lines:
     heads = attention_map(run_of(trace), asked)
-    sinks = SinksPart(trace, asked, wanted)
+    pair = between(trace, asked.kind, asked.unit, sentences, heads.device)
+    sinks = SinksPart(trace, asked, wanted, pair)
     per_row = _lines_per_row(heads.n_maps, heads.n_rows, heads.n_columns)
     shape = (heads.n_maps, heads.n_rows, per_row)
     keys = torch.zeros(shape, dtype=torch.int32, device=heads.device)
     weights = torch.zeros(shape, dtype=torch.float32, device=heads.device)
     undefined = torch.zeros(heads.n_rows, dtype=torch.bool, device=heads.device)
-    mass = torch.zeros(heads.n_maps, dtype=torch.float32, device=heads.device)
+    mass, kept = torch.zeros(2, heads.n_maps, dtype=torch.float32, device=heads.device)
     n_total = torch.zeros((), dtype=torch.int64, device=heads.device)
     pooling = heads.pooling(size=_MINIMAP, pool="mean")
     with undisturbed(heads.device):
@@ -236,6 +253,9 @@ def _found(trace: Trace, asked: Selection, wanted: Wanted) -> Lines:
             # What is hidden is no part of the whole that shares are of.
             whole = drawn if sinks.mode == "hidden" else block
             mass += whole.nansum(dim=(1, 2))
+            if pair is not None:
+                kept += pair.of(whole, place).nansum(dim=(1, 2))
+                drawn = pair.of(drawn, place)
             pooling.add(place, drawn)
             clean = drawn.nan_to_num_(0.0)
             n_total += torch.count_nonzero(clean)
@@ -249,10 +269,15 @@ def _found(trace: Trace, asked: Selection, wanted: Wanted) -> Lines:
         weights=weights,
         n_total=int(n_total),
         mass=mass,
+        elsewhere=0.0 if pair is None else _elsewhere(kept, mass),
         undefined=undefined,
         sinks=sinks.part(),
         pooled=_as_bytes(pooling.result().values.nan_to_num(0.0).mean(dim=0)),
     )
+
+
+def _elsewhere(kept: Float[Tensor, " map"], mass: Float[Tensor, " map"]) -> float:
+    return float((1 - kept.sum() / mass.sum().clamp_min(1e-30)).clamp(0, 1))
 
 
 def _lines_per_row(n_maps: int, n_rows: int, n_columns: int) -> int:

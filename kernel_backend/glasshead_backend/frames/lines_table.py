@@ -8,6 +8,7 @@ import torch
 
 from glasshead_backend.data_frames import table
 from glasshead_backend.frames.lines import FAINTEST, strongest_lines
+from glasshead_backend.frames.sentences import between
 from glasshead_backend.frames.sinks import SinksPart
 from glasshead_backend.trace import run_of
 
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Selection
     from glasshead_backend.frames.lines import Rule
+    from glasshead_backend.frames.sentences import Sentences
     from glasshead_backend.frames.sinks import Wanted
     from glasshead_backend.trace import Trace
 
 
-def lines_table(trace: Trace, asked: Selection, sinks: Wanted, rule: Rule) -> pd.DataFrame:
+def lines_table(
+    trace: Trace, asked: Selection, sinks: Wanted, rule: Rule, sentences: Sentences = "all"
+) -> pd.DataFrame:
     """Return the lines that are drawn, strongest first: who looks at what, with which weight.
 
     Parameters
@@ -32,6 +36,7 @@ def lines_table(trace: Trace, asked: Selection, sinks: Wanted, rule: Rule) -> pd
     asked : Selection
     sinks : {"auto", "aside", "shown", "hidden"}
     rule : Rule
+    sentences : {"all", "AA", "BB", "AB", "BA"}
 
     Returns
     -------
@@ -39,14 +44,19 @@ def lines_table(trace: Trace, asked: Selection, sinks: Wanted, rule: Rule) -> pd
         ``source``, ``target``, ``head`` (-1 = several, combined), ``weight``, ``source_position``,
         ``target_position``, and where rows predict ``predicted``.
     """
-    lines = strongest_lines(trace, asked, sinks)
+    lines = strongest_lines(trace, asked, sinks, sentences)
     at = torch.nonzero(rule.drawn(lines.weights), as_tuple=True)
     of_map, row, _ = at
     return _table(trace, asked, of_map, row, lines.keys[at].long(), lines.weights[at])
 
 
 def lit_lines_table(
-    trace: Trace, asked: Selection, sinks: Wanted, rows: Sequence[int], columns: Sequence[int]
+    trace: Trace,
+    asked: Selection,
+    sinks: Wanted,
+    rows: Sequence[int],
+    columns: Sequence[int],
+    sentences: Sentences = "all",
 ) -> pd.DataFrame:
     """Return the lines of some units only, of at least the weight that can be seen.
 
@@ -57,16 +67,21 @@ def lit_lines_table(
     sinks : {"auto", "aside", "shown", "hidden"}
     rows, columns : sequence of int
         Units that look, and that are looked at.
+    sentences : {"all", "AA", "BB", "AB", "BA"}
     """
     drawn = SinksPart(trace, asked, sinks).as_drawn()
+    pair = between(trace, asked.kind, asked.unit, sentences, drawn.device)
     shape = (drawn.n_maps, drawn.n_rows, drawn.n_columns)
     parts: list[Tensor] = [torch.zeros(0, 4)]
     for row in rows:
-        weights = drawn.whole([row])[:, 0]
+        whole = drawn.whole([row])
+        weights = (whole if pair is None else pair.of(whole, [row]))[:, 0]
         of_map, key = torch.nonzero(weights >= FAINTEST, as_tuple=True)
         parts.append(_cells(of_map, torch.full_like(key, row), key, weights[of_map, key]))
     for column in columns:
         weights = drawn.column([column])
+        if pair is not None:
+            weights = weights * (pair.rows & pair.columns[column])
         of_map, row = torch.nonzero(weights >= FAINTEST, as_tuple=True)
         parts.append(_cells(of_map, row, torch.full_like(row, column), weights[of_map, row]))
     found = torch.cat([part.cpu() for part in parts])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from glasshead_backend.asking import Selection
+    from glasshead_backend.frames.sentences import Between
     from glasshead_backend.maps.attention_map import AttentionMap
     from glasshead_backend.maps.sinks import Sinks
     from glasshead_backend.trace import Trace
@@ -48,17 +49,21 @@ class SinksPart:
     asked : Selection
         What is drawn.
     wanted : {"auto", "aside", "shown", "hidden"}
+    pair : Between, optional
+        The sentences that are drawn: what is said of sinks is of attention between these.
 
     Attributes
     ----------
     mode : {"aside", "shown", "hidden"}
     """
 
-    def __init__(self, trace: Trace, asked: Selection, wanted: Wanted) -> None:
+    def __init__(
+        self, trace: Trace, asked: Selection, wanted: Wanted, pair: Between | None = None
+    ) -> None:
         self._map = attention_map(run_of(trace), asked)
         self._sinks = sinks(run_of(trace), asked)
         self._words = rule(causal=run_of(trace).is_causal(asked.kind))
-        self._largest = asked.aggregate == "max"
+        self._largest, self._pair = asked.aggregate == "max", pair
         self.mode = mode_of(self._sinks, wanted)
         shape = (self._map.n_maps, self._map.n_rows)
         self._given = torch.zeros(shape, dtype=torch.float32, device=self._map.device)
@@ -69,8 +74,9 @@ class SinksPart:
         self, place: slice, block: Float[Tensor, "map row visible"]
     ) -> Float[Tensor, "map row visible"]:
         """Take in a block of the map as the model computed it, and return it as it is drawn."""
-        self._given[:, place] = self._sinks.weights(block, largest=self._largest).float()
-        self._to_sinks += self._sinks.weights(block).nansum()
+        said = block if self._pair is None else self._pair.of(block, place)
+        self._given[:, place] = self._sinks.weights(said, largest=self._largest).float()
+        self._to_sinks += self._sinks.weights(said).nansum()
         self._mass += block.nansum()
         if self.mode == "shown":
             return block
@@ -94,6 +100,8 @@ class SinksPart:
             heads the largest of it), NaN where it looks nowhere.
         """
         units = self._sinks.units
+        if self._pair is not None:
+            units = units[self._pair.columns[units]]
         return {
             "mode": self.mode,
             "words": self._words,
