@@ -20,7 +20,7 @@ from playwright.sync_api import expect
 from e2e.saved import opened, values
 from e2e.views import LINES, view
 from glasshead import Lens, QueryKeyView
-from glasshead_backend.demo import SOURCE_TEXT, TARGET_TEXT
+from glasshead_backend.demo import DECODER_LONG_TEXT, SOURCE_TEXT, TARGET_TEXT
 from widgets.test_query_key_view import trace_of
 
 if TYPE_CHECKING:
@@ -306,6 +306,31 @@ def test_the_frames_that_a_page_makes_are_those_of_python(
         )
 
 
+def test_a_page_with_little_room_has_half_precision_and_the_layers_that_fit(
+    browser: Browser, tmp_path: Path
+) -> None:
+    trace = Lens.demo("decoder").trace(DECODER_LONG_TEXT)
+    shown = QueryKeyView(trace, layer=1, heads=[1])
+    path = tmp_path / "page.html"
+    shown.save_html(path, max_bytes=300_000)
+    with opened(browser, path) as page:
+        root = view(page.page.locator("body"), VIEW)
+        expect(root.locator('[data-action="layer-previous"]')).to_have_attribute(
+            "aria-disabled", "true"
+        )
+        for state in ({"heads": [1], "query": 60}, {"heads": [4, 7], "query": 129}):
+            shown.set(**state)
+            mine, theirs = shown.frame, page.draw({"layer": 1, **state})
+            # An element is off by half of 2^-10 of itself, a product by two of them.
+            np.testing.assert_allclose(
+                values(theirs["products"]), values(mine["products"]), rtol=1e-3, atol=1e-5
+            )
+            size = np.abs(values(mine["products"])).sum(axis=-1).max()
+            np.testing.assert_allclose(
+                values(theirs["dot"]), values(mine["dot"]), atol=1e-3 * float(size)
+            )
+
+
 def test_a_page_steps_through_queries_and_says_what_it_has_not(
     browser: Browser, tmp_path: Path
 ) -> None:
@@ -404,6 +429,23 @@ def test_keys_alone_find_a_product_keep_its_key_and_pin_it(
     keyboard.press("Escape")
     notebook.wait_for_kernel("[shown.key, shown.selected]", [None, []])
     expect(root.locator(".gh-tooltip")).to_be_hidden()
+
+
+def test_what_stands_below_stays_where_it_is_when_keys_are_pointed_at(
+    notebook: Notebook, root: Locator
+) -> None:
+    footer = "(root) => root.querySelector('.gh-footer').offsetTop"
+    # So narrow that the steps stand below the rows.
+    root.evaluate("(root) => { root.style.width = '420px' }")
+    expect(root.locator(".qk-body.is-beside")).to_have_count(0)
+    root.locator('.qk-rows [data-key="1"] .qk-cells').hover()
+    before = root.evaluate(footer)
+    for key in (0, 4, 9, 12, 13):
+        root.locator(f'.qk-rows [data-key="{key}"] .qk-cells').hover()
+        expect(root.locator(".qk-card")).to_have_attribute("data-key", str(key))
+        assert root.evaluate(footer) == before
+    root.evaluate("(root) => { root.style.width = '' }")
+    assert notebook.errors() == []
 
 
 def test_of_a_long_text_any_key_can_be_reached_and_has_its_products(notebook: Notebook) -> None:
