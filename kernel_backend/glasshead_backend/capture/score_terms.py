@@ -290,5 +290,6 @@ def _is_straight(bias: Float[Tensor, "head key"], hidden: Bool[Tensor, "head key
     if line.shape[1] < _LINE:
         return False
     steps = line.diff(dim=1)
-    bend = (steps - steps[:, :1]).abs().amax()
-    return bool((steps[:, 0] != 0).all()) and bool(bend <= _STRAIGHT * steps.abs().amax())
+    bend = (steps - steps[:, :1]).abs().amax(dim=1)
+    span = line.amax(dim=1) - line.amin(dim=1)
+    return bool((span > 0).all()) and bool((bend <= _STRAIGHT * span).all())

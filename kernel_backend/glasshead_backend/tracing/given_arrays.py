@@ -55,9 +55,10 @@ def arrays_by_layer(arrays: Attentions, what: str) -> dict[int, Tensor]:
     given = {layer: one for layer, one in sorted(named.items()) if one is not None}
     if not given:
         raise ValueError(
-            f"{what} is empty: the model ran with an attention function that returns no weights. "
-            'Load it with attn_implementation="eager", or let Glasshead record them, whichever '
-            "function runs: Lens(model, tokenizer).trace(text)."
+            f"{what} is empty. Give outputs.attentions: outputs[-1] is something else since "
+            "transformers 5. Where that is empty, the model ran with an attention function that "
+            'returns no weights: load it with attn_implementation="eager", or let Glasshead record '
+            "them, whichever function runs: Lens(model, tokenizer).trace(text)."
         )
     return {layer: _of_layer(one, f"{what} of layer {layer}") for layer, one in given.items()}
 

@@ -240,6 +240,14 @@ def test_alibi_is_the_papers_slope_times_the_distance() -> None:
     assert torch.allclose(slopes, expected[:, None].expand_as(slopes), atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["bloom/BloomForCausalLM", "mpt/MptForCausalLM"])
+@pytest.mark.parametrize("head", range(4))
+def test_alibi_is_called_so_in_every_head_alone(name: str, head: int) -> None:
+    """A slope of 2^-8 was lost in the rounding of the scores."""
+    found = trace_of(name).query_key(0, 7, head)
+    assert found.bias_words == "ALiBi"
+
+
 def test_t5_adds_nothing_in_its_cross_attention() -> None:
     assert trace_of("t5").query_key(0, 0, kind="cross").bias is None
     assert trace_of("t5").query_key(0, 3, kind="decoder").bias is not None
