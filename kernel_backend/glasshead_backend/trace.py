@@ -162,8 +162,9 @@ class Trace:
         Attention patterns and scores, the residual stream, what the blocks add to it, and logits
         keep their numbers, layers and heads; nothing is run. What was not recorded raises
         ``ModelNeededError`` when it is asked for. Blocks are what TransformerLens calls
-        ``hook_attn_out`` and ``hook_mlp_out``: where a norm stands behind a block (BERT), what is
-        there before it. To run the model itself: ``Lens(bridge)``.
+        ``hook_attn_out`` and ``hook_mlp_out``; where the former has stream and norm in it (BERT),
+        ``attn.o.hook_out``. Scores that do not make the patterns (what it records for GPT-J or
+        BERT are weights) are left out. To run the model itself: ``Lens(bridge)``.
 
         Parameters
         ----------

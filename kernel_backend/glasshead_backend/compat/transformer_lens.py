@@ -35,6 +35,8 @@ _BLOCKS: dict[str, ActivationBlock] = {
 }
 _STACKS: dict[str, Stack] = {"": "self", "encoder_": "encoder", "decoder_": "decoder"}
 _LOGITS = "unembed.hook_out"
+_WEIGHTY = 1e-3
+"""Weights from here on are compared with their scores: smaller ones are rounded too much."""
 
 
 def inside(model: Any) -> Inside:
@@ -121,8 +123,9 @@ def _sorted(held: Mapping[str, Any]) -> _Recorded:
         stack, layer = _STACKS[part["stack"] or ""], int(part["layer"])
         if part["attention"] is None:
             block = _BLOCKS[part["block"]]
-            if block != "embedding" or layer == 0:
-                rows = _of_one_text(array(value, name), 2, name)
+            of_block = _added(held, name) if block == "attention" else value
+            if of_block is not None and (block != "embedding" or layer == 0):
+                rows = _of_one_text(array(of_block, name), 2, name)
                 found.activations.setdefault((stack, block), {})[layer] = rows
             continue
         kind: Kind = "cross" if part["attention"] == "cross_attn" else stack
@@ -133,7 +136,48 @@ def _sorted(held: Mapping[str, Any]) -> _Recorded:
             # Masks are added as the dtype's minimum.
             seen = scores.masked_fill(hides(scores), -torch.inf)
             found.scores.setdefault(kind, {})[layer] = seen
+    for kind, by_layer in found.scores.items():
+        patterns = found.patterns.get(kind, {})
+        for layer in by_layer.keys() & patterns.keys():
+            entered = _entering(by_layer.pop(layer), patterns[layer])
+            if entered is not None:
+                by_layer[layer] = entered
     return found
+
+
+def _added(held: Mapping[str, Any], name: str) -> Any:
+    """Return what attention adds to the stream; None where only what a norm made of both is known.
+
+    Where the norm comes behind (BERT), ``hook_attn_out`` is the norm's output, stream and all.
+    """
+    place = name.removesuffix("hook_attn_out")
+    behind = held.get(f"{place}ln1.hook_out")
+    if behind is None or not torch.equal(array(held[name], name), array(behind, name)):
+        return held[name]
+    return held.get(f"{place}attn.o.hook_out")
+
+
+def _entering(scores: Tensor, weights: Tensor) -> Tensor | None:
+    """Return what entered the softmax, ``-inf`` where hidden; None where it is something else.
+
+    For some architectures the weights are recorded as scores (GPT-J, BERT), for others scores
+    before the mask (CodeGen). In a row, the logarithm of a weight is its score less a constant;
+    a key without any weight, whose score would give it some, was hidden.
+    """
+    eps = max(torch.finfo(one.dtype).eps for one in (scores, weights))
+    smallest = torch.finfo(weights.dtype).tiny
+    wide, logs = scores.float(), weights.float().log()
+    weighty = weights > _WEIGHTY
+    gaps = (logs - wide).masked_fill(~weighty, torch.nan)
+    constant = gaps.nanmean(dim=-1, keepdim=True)
+    largest = wide.abs().masked_fill(~weighty, 0).amax()
+    allowed = 1e-3 + 2 * eps * (1 + largest)
+    if bool(((gaps - constant).abs().masked_fill(~weighty, 0) > allowed).any()):
+        return None
+    if not bool(constant.nan_to_num(0.0).isfinite().all()):
+        return None  # weight where the score says hidden
+    certain = wide + constant > torch.tensor(smallest).log() + 1
+    return scores.masked_fill((weights == 0) & certain, -torch.inf)
 
 
 def _of_one_text(tensor: Tensor, n_dims: int, what: str) -> Tensor:

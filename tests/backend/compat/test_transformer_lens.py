@@ -135,6 +135,46 @@ def test_layers_of_a_bridge_are_read_out_as_those_of_the_model(
     require_same_numbers(trace, *recorded(bridge))
 
 
+@pytest.mark.parametrize("model_type", ["gptj", "bert"])
+def test_weights_that_a_cache_calls_scores_are_not_taken_for_scores(
+    model_type: str, boot: Callable[[str], Any]
+) -> None:
+    """TransformerLens 4.3 records hook_attn_scores behind the softmax for some architectures."""
+    bridge = boot(model_type)
+    _, cache = recorded(bridge)
+    assert float(cache["attn_scores", 1].min()) >= 0
+    trace = Trace.from_cache(cache, ids_of(bridge))
+    assert differs(trace.attention(1), cache["pattern", 1][0]) <= TOLERANCE
+    with pytest.raises(ValueError, match="without the scores"):
+        trace.attention(1, scores=True)
+
+
+def test_scores_from_before_the_mask_are_shown_masked(boot: Callable[[str], Any]) -> None:
+    """As CodeGen's are recorded: what a later token would have scored decides nothing."""
+    bridge = boot("gpt2")
+    _, cache = recorded(bridge)
+    held = dict(cache.cache_dict)
+    scores = held["blocks.1.attn.hook_attn_scores"]
+    held["blocks.1.attn.hook_attn_scores"] = torch.where(seen(scores), scores, 0.5)
+    trace = Trace.from_cache(held, ids_of(bridge), tokenizer=bridge.tokenizer)
+    ours = trace.attention(1, scores=True)
+    assert torch.equal(ours.isfinite(), seen(scores)[0])
+    assert differs(ours[ours.isfinite()], scores[0][seen(scores)[0]]) <= TOLERANCE
+
+
+def test_what_attention_adds_in_bert_is_not_what_stands_behind_its_norm(
+    boot: Callable[[str], Any],
+) -> None:
+    """There hook_attn_out has the stream and the norm in it."""
+    bridge = boot("bert")
+    _, cache = recorded(bridge)
+    plain = Lens(build("bert"), bridge.tokenizer).trace(TEXT)
+    trace = Trace.from_cache(cache, ids_of(bridge))
+    for layer in trace.layers():
+        expected = plain.activations(layer, "attention")
+        assert differs(trace.activations(layer, "attention"), expected) <= TOLERANCE
+
+
 def test_encoder_decoder_models_too(boot: Callable[[str], Any]) -> None:
     bridge = boot("t5")
     trace = Lens(bridge).trace(TEXT, TARGET)
