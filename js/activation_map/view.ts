@@ -1,5 +1,6 @@
 /** ActivationMap: tokens × dimensions of what a block of the model puts out. */
 
+import { codePanel } from "../shared/code";
 import { fill, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { commonKeys, handled, inField } from "../shared/keys";
@@ -60,6 +61,7 @@ export class ActivationMapView implements View<ActivationState> {
     this.#host = host;
     this.#shell = createShell(el, host, ActivationMapView, {
       help: HELP,
+      code: codePanel,
       picture: () => ({ caption: this.#pictureCaption() }),
       onTheme: () => this.#figure?.draw(),
     });

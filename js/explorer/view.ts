@@ -1,6 +1,7 @@
 /** Explorer: several views of one trace as one instrument. */
 
 import { isStale } from "../shared/banners";
+import { type CodePanel, codePanel } from "../shared/code";
 import { button, disable, h } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { commonKeys } from "../shared/keys";
@@ -9,7 +10,6 @@ import { toolbar } from "../shared/roving";
 import { createShell, type Shell } from "../shared/shell";
 import { hasFrame } from "../shared/state";
 import type { View } from "../shared/view";
-import { type CodePanel, codePanel } from "./code";
 import { createHeader, type Header } from "./header";
 import { HELP } from "./help";
 import { Panes } from "./panes";

@@ -1,5 +1,6 @@
 /** QueryKeyView: what the scores of one token are summed from. */
 
+import { codePanel } from "../shared/code";
 import { h, mark, style, watchSize } from "../shared/dom";
 import { type Host, whyNoKernel } from "../shared/host/host";
 import { commonKeys, inField } from "../shared/keys";
@@ -69,6 +70,7 @@ export class QueryKeyViewView implements View<QueryKeyState> {
     this.#host = host;
     this.#shell = createShell(el, host, QueryKeyViewView, {
       help: HELP,
+      code: codePanel,
       picture: () => ({
         caption: this.#picture ? caption(this.#picture, host.state.scene) : "",
       }),

@@ -1,6 +1,7 @@
 /** What stands around the picture of every view: header, banners, legend, status line, live region. */
 
 import { createBanners } from "./banners";
+import type { CodePanel } from "./code";
 import { menuHelp } from "./controls";
 import { type Child, h, hide, mark, restate, say, style, watchSize } from "./dom";
 import type { Host } from "./host/host";
@@ -19,6 +20,8 @@ export interface ShellOptions {
   help?: readonly string[];
   /** What is said of a saved picture. */
   picture?(): Picture;
+  /** A button shows the Python that gives the numbers, where somebody is there to write it. */
+  code?(host: Host<ViewState>, signal: AbortSignal, look: "round"): CodePanel;
   onTheme(theme: Theme): void;
 }
 
@@ -66,6 +69,8 @@ export function createShell<S extends ViewState>(
   // A pane stands in an explorer, which says once what is shown and what has gone wrong.
   const banners = host.pane ? null : createBanners(host, signal);
   const story = host.pane ? null : createStory(host);
+  const nobody = host.pane || host.can?.("written") === false;
+  const code = nobody ? null : options.code?.(host, signal, "round");
   const own = createWords();
   const words = host.words ?? own;
   const picture = createPicture(host, view, options);
@@ -74,9 +79,11 @@ export function createShell<S extends ViewState>(
     h(
       "header",
       { class: "gh-header" },
-      ...[heading.element, controls, saveMenu({ ...picture, fail: words.setStatus }, signal)],
+      ...[heading.element, controls, code && h("div", { class: "gh-code-anchor" }, code.opener)],
+      saveMenu({ ...picture, fail: words.setStatus }, signal),
       help.element,
     ),
+    code?.element,
     banners?.element,
     story?.element,
     body,
@@ -102,6 +109,7 @@ export function createShell<S extends ViewState>(
       banners?.sync(state);
       story?.sync(state);
       if (!host.pane) heading.sync(state);
+      code?.update();
       root.toggleAttribute("data-fixed-height", state.height > 0);
       style(root, "height", state.height > 0 ? `${state.height}px` : "");
       mark(root, "aria-busy", String(state.busy !== ""));

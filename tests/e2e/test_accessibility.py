@@ -35,7 +35,7 @@ _FIND = """async ([where, runOnly]) => {
 OPENED = [
     ("activation-map/pinned", "hover", ".gh-map-figure canvas >> nth=-1", ".gh-map-tag"),
     ("activation-map/decoder", "click", '[data-action="help"]', ".gh-help"),
-    ("explorer/long-800", "click", '[data-action="code"]', ".ex-code"),
+    ("explorer/long-800", "click", '[data-action="code"]', ".gh-code"),
     ("explorer/short-800", "click", '[data-action="save"]', ".gh-save"),
     ("explorer/short-800", "click", '[data-action="help"]', ".gh-help"),
     ("explorer/translation-420", "hover", '.gh-token[data-side="key"]', None),

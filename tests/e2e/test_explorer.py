@@ -122,7 +122,7 @@ def test_the_code_of_what_is_shown_can_be_read_and_follows(
     notebook: Notebook, explorer: Locator
 ) -> None:
     explorer.locator('[data-action="code"]').click()
-    code = explorer.locator(".ex-code code")
+    code = explorer.locator(".gh-code code")
     expect(code).to_contain_text("trace.attention(0")
     notebook.kernel_run("view.layer = 1")
     expect(code).to_contain_text("trace.attention(1")

@@ -159,7 +159,7 @@ def test_the_code_is_opened_copied_and_closed(page: Page, root: Locator) -> None
     opener = root.locator('[data-action="code"]')
     tab_to(page, root, opener)
     page.keyboard.press("Enter")
-    code = root.locator(".ex-code")
+    code = root.locator(".gh-code")
     expect(code).to_be_visible()
     copy = root.locator('[data-action="copy-code"]')
     tab_to(page, root, copy)

@@ -117,7 +117,7 @@ def test_a_change_of_layer_reaches_the_kernel_and_its_picture_the_page(
 def test_an_explorer_asks_for_its_panes(page: Page, trace: Trace, host: str) -> None:
     output = show(page, explore(trace), host)
     output.frame.locator('[data-action="code"]').click()
-    expect(output.frame.locator(".ex-code code")).to_contain_text("attention")
+    expect(output.frame.locator(".gh-code code")).to_contain_text("attention")
     _wait_for_answer(output)
     assert output.errors() == []
 

@@ -406,6 +406,16 @@ def test_a_token_pinned_in_linked_lines_is_the_query_here_and_the_other_way_roun
     assert notebook.kernel_eval("shown.code()") == "trace.query_key(1, 3, heads=[2])"
 
 
+def test_the_code_button_writes_what_gives_the_numbers(notebook: Notebook, root: Locator) -> None:
+    root.locator('[data-action="code"]').click()
+    code = root.locator(".gh-code code")
+    expect(code).to_have_text(str(notebook.kernel_eval("shown.code()")))
+    notebook.kernel_eval("shown.set(query=5)")
+    expect(code).to_have_text("trace.query_key(1, 5, heads=[2])")
+    root.locator('[data-action="code"]').click()
+    expect(code).to_be_hidden()
+
+
 def test_keys_alone_find_a_product_keep_its_key_and_pin_it(
     notebook: Notebook, root: Locator
 ) -> None:

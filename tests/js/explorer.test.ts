@@ -190,7 +190,7 @@ describe("an explorer", () => {
     host.view = new ExplorerView(el, host);
     find(el, '[data-action="code"]').click();
     await settle();
-    expect(find(el, ".ex-code code").textContent).toBe("trace.attention(1)");
+    expect(find(el, ".gh-code code").textContent).toBe("trace.attention(1)");
     host.set({ layer: 2 });
     expect(host.asked.filter(({ question }) => question === "written")).toHaveLength(2);
   });

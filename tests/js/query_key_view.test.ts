@@ -137,6 +137,17 @@ beforeEach(() => {
   vi.restoreAllMocks();
 });
 
+test("the Python behind the picture is shown while it is asked for", async () => {
+  const { el, host } = mount({}, ({ question }) =>
+    question === "written" ? { result: { code: "trace.query_key(0, 3)" }, arrays: {} } : null,
+  );
+  find(el, '[data-action="code"]').click();
+  await settle();
+  expect(find(el, ".gh-code code").textContent).toBe("trace.query_key(0, 3)");
+  host.set({ sort: "largest" });
+  expect(host.asked.filter(({ question }) => question === "written")).toHaveLength(2);
+});
+
 describe("how a score comes about", () => {
   const cells: Cells = { product: (_, dim) => [3, -1, 0.5, 0.25, -0.125][dim] ?? 0, key: () => 1 };
   const parts = { dot: 2.625, capped: null, bias: null, score: 2.625, weight: 0.5 };

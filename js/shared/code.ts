@@ -1,9 +1,9 @@
 /** The Python that gives the numbers on the page, to be copied. */
 
-import { button, disable, h } from "../shared/dom";
-import { type Host, isAbort, onGone, whyNoKernel } from "../shared/host/host";
-import { handled } from "../shared/keys";
-import type { ExplorerState } from "./state";
+import { button, disable, h } from "./dom";
+import { type Host, isAbort, onGone, whyNoKernel } from "./host/host";
+import { handled } from "./keys";
+import type { ViewState } from "./state";
 
 export interface CodePanel {
   /** Opens and closes it; belongs into the header. */
@@ -15,7 +15,11 @@ export interface CodePanel {
 
 const WHAT = "The Python that gives the numbers on this page";
 
-export function codePanel(host: Host<ExplorerState>, signal: AbortSignal): CodePanel {
+export function codePanel(
+  host: Host<ViewState>,
+  signal: AbortSignal,
+  look: "round" | "word" = "word",
+): CodePanel {
   const code = h("code", {});
   const copied = h("span", { class: "gh-caption", attrs: { role: "status" } });
   const copy = button(
@@ -34,9 +38,9 @@ export function codePanel(host: Host<ExplorerState>, signal: AbortSignal): CodeP
   );
   const element = h(
     "div",
-    { class: "ex-code", attrs: { hidden: true, role: "region" }, aria: { label: "Code" } },
+    { class: "gh-code", attrs: { hidden: true, role: "region" }, aria: { label: "Code" } },
     h("pre", { attrs: { tabindex: 0 }, aria: { label: "Python code" } }, code),
-    h("div", { class: "ex-code-actions" }, copy, copied),
+    h("div", { class: "gh-code-actions" }, copy, copied),
   );
   const ask = (): void => {
     host.ask("written", {}, signal).then(
@@ -67,13 +71,10 @@ export function codePanel(host: Host<ExplorerState>, signal: AbortSignal): CodeP
     { signal },
   );
   const opener = button(
-    "gh-button",
+    look === "round" ? "gh-button gh-round" : "gh-button",
     () => open(element.hidden !== false),
-    {
-      aria: { expanded: false },
-      data: { action: "code" },
-    },
-    "Code",
+    { aria: { expanded: false, label: "Code" }, data: { action: "code" } },
+    look === "round" ? "{ }" : "Code",
   );
   const tell = (): void => {
     const never = host.can?.("written") === false;
