@@ -88,7 +88,7 @@ def test_keys_alone_find_and_pick_a_head(notebook: Notebook, root: Locator) -> N
     before = notebook.page.evaluate(n_cells)
     keyboard = notebook.page.keyboard
     notebook.page.mouse.move(0, 0)
-    root.locator('[data-action="only-layers"]').focus()
+    root.locator('[data-action="only-heads"]').focus()
     keyboard.press("Tab")  # the grid is one stop
     cell = root.locator(".hf-cell.is-shown")
     expect(cell).to_have_attribute("data-head", "0:0")
