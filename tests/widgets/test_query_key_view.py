@@ -168,7 +168,7 @@ def test_attention_without_products_is_said_and_the_picture_stays() -> None:
     with pytest.raises(ValueError, match="attends in bands or blocks"):
         QueryKeyView(trace, kind="encoder")
     given = Trace.from_attentions(np.full((1, 2, 3, 3), 1 / 3), ["a", "b", "c"])
-    with pytest.raises(ValueError, match="given without the query and key"):
+    with pytest.raises(ValueError, match="no queries and keys are read"):
         QueryKeyView(given)
 
 

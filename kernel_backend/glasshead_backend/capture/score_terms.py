@@ -110,8 +110,8 @@ def scored_by(call: AttentionCall) -> Scored:
     if isinstance(call, CapturedCall):
         return _of_captured(call, name)
     raise ValueError(
-        "These attention weights were given without the query and key that made them: there are no "
-        "products to show."
+        "This trace is of arrays that were given, of which no queries and keys are read: there are "
+        "no products to show."
     )
 
 

@@ -20,6 +20,8 @@ torch, numpy, jax, or whatever numpy can read."""
 _MAP_DIMS = 3
 _ROUNDING = 1e-2
 """How far above 1 a weight may lie, in half precision."""
+_ROUNDING_OF_SUMS = 3e-2
+"""How far above 1 a row may sum to, in half precision."""
 
 
 def weights_by_layer(attentions: Attentions, what: str) -> dict[int, Tensor]:
@@ -129,7 +131,16 @@ def _require_weights(weights: Tensor, what: str) -> None:
             f"{what} has values from {low:.3g} to {high:.3g}: attention weights lie from 0 to 1. "
             "Scores become weights by a softmax over the last axis."
         )
+    most_of_a_row = float(weights.sum(dim=-1, dtype=torch.float32).nan_to_num(0.0).max())
+    if most_of_a_row > 1 + _ROUNDING_OF_SUMS:
+        raise ValueError(
+            f"{what} has rows that sum to {most_of_a_row:.3g}: what a token gives to all keys is "
+            "1, or less. Rows are the tokens that look: transpose it if its columns sum to 1, and "
+            "make weights of scores by a softmax over the last axis."
+        )
     undefined = weights.isnan()
+    if bool(undefined.all()):
+        raise ValueError(f"{what} has no number in it: all of it is NaN.")
     if bool((undefined.any(dim=-1) & ~undefined.all(dim=-1)).any()):
         raise ValueError(
             f"{what} has rows in which some weights are NaN: only a row that may look nowhere is, "

@@ -490,7 +490,7 @@ def test_products_inside_a_module_are_not_looked_for_in_a_model_that_has_changed
 
 def test_attention_that_was_given_has_no_products_and_says_so() -> None:
     trace = Trace.from_attentions(np.full((1, 2, 3, 3), 1 / 3), ["a", "b", "c"])
-    with pytest.raises(ValueError, match="were given without the query and key"):
+    with pytest.raises(ValueError, match="no queries and keys are read"):
         trace.query_key(0, 0)
 
 

@@ -204,6 +204,18 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: Trace.from_attentions(weights() * 20 - 3, FIVE),
         *(ValueError, "has values from -.* to .*softmax"),
     ),
+    "columns that sum to 1": (
+        lambda: Trace.from_attentions(weights().swapaxes(-1, -2), FIVE),
+        *(ValueError, "has rows that sum to 1.*transpose it"),
+    ),
+    "scores from 0 to 1": (
+        lambda: Trace.from_attentions(np.ones((2, 4, 5, 5)), FIVE),
+        *(ValueError, "has rows that sum to 5.*softmax"),
+    ),
+    "no number": (
+        lambda: Trace.from_attentions(np.full((2, 4, 5, 5), np.nan), FIVE),
+        *(ValueError, "has no number in it"),
+    ),
     "some NaN": (
         lambda: Trace.from_attentions(np.where(weights() > 0.3, np.nan, weights()), FIVE),
         *(ValueError, "some weights are NaN"),

@@ -99,8 +99,9 @@ def foot_html(said: Said, *, error: str, left_out: Sequence[str], live: str, ver
     ]
     if left_out:
         parts.append(f"Not in this page: {escape('; '.join(left_out))}.")
+    of = "with any text" if "text)" in live else "of such a trace"
     parts.append(
-        f"Live, with any text: <code>pip install glasshead</code>, then <code>{escape(live)}</code>"
+        f"Live, {of}: <code>pip install glasshead</code>, then <code>{escape(live)}</code>"
     )
     return "\n".join(f"<p>{part}</p>" for part in parts)
 
@@ -116,9 +117,9 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
     named = [f"{name}={state[name]!r}" for name in names if state.get(name)]
     named += [f"{name}={state[name]!r}" for name in ("query", "block") if name in state]
     given = bool(state["scene"].get("given"))
-    trace = "Trace.from_attentions(attentions, tokens)" if given else f"{lens}.trace(text)"
+    trace = "trace" if given else f"{lens}.trace(text)"
     arguments = ", ".join([trace, *named]).replace("'", '"')
-    names = f"{call}, Trace" if given else f"Lens, {call}"
+    names = call if given else f"Lens, {call}"
     return f"from glasshead import {names}; {call}({arguments})"
 
 
