@@ -44,7 +44,8 @@ def _lines(name: str, thing: Any) -> list[str]:
 
 def _methods(name: str, owner: type) -> list[str]:
     found: list[str] = []
-    for own in dir(owner):
+    # Not what every object has: nnsight gives it one name more, where it is imported.
+    for own in sorted(set(dir(owner)) - set(dir(object))):
         member: Any = inspect.getattr_static(owner, own)
         if own.startswith("_"):
             continue
