@@ -387,6 +387,31 @@ def root(notebook: Notebook) -> Locator:
     return found
 
 
+def test_of_a_long_text_any_key_can_be_reached_and_has_its_products(notebook: Notebook) -> None:
+    found = view(notebook.output(2), VIEW)
+    found.scroll_into_view_if_needed()
+    n_keys = notebook.kernel_eval("len(long.trace.tokens)")
+    assert n_keys > 300
+    assert found.locator(".qk-rows .qk-row").count() < 60
+    grid = found.locator(".qk-grid")
+    for top, key in ((0, 0), (1e6, n_keys - 1)):
+        grid.evaluate("(grid, top) => { grid.scrollTop = top }", top)
+        expect(found.locator(f'.qk-rows [data-key="{key}"]')).to_be_visible()
+        expect(found.locator(".qk-row.is-waiting")).to_have_count(0)
+        product = pointed(found, key, 3, 16)[3]
+        truly = f"float(long.trace.query_key(0, {n_keys - 1}, keys=({key}, {key + 1}))"
+        true = notebook.kernel_eval(f"{truly}.products[0, 0, 3])")
+        assert product == pytest.approx(true, rel=CLOSE)
+    found.locator('[data-action="rows"] [data-value="strongest"]').click()
+    scores = notebook.kernel_eval("long.to_frame().score.nlargest(3).round(6).tolist()")
+    grid.evaluate("(grid) => { grid.scrollTop = 0 }")
+    shown = found.locator(".qk-rows [data-part='score']")
+    expect(shown.first).to_be_visible()
+    numbers = [number(text) for text in shown.all_inner_texts()[:3]]
+    assert numbers == pytest.approx(scores, rel=6e-3)
+    assert notebook.errors() == []
+
+
 def test_with_a_kernel_the_numbers_under_the_pointer_are_the_models_too(root: Locator) -> None:
     truth = llama_truth(decoder(), 1, 2, 12)
     expect(root.locator(".qk-row.is-hidden").first).to_be_attached()
@@ -455,29 +480,4 @@ def test_what_stands_below_stays_where_it_is_when_keys_are_pointed_at(
         expect(root.locator(".qk-card")).to_have_attribute("data-key", str(key))
         assert root.evaluate(footer) == before
     root.evaluate("(root) => { root.style.width = '' }")
-    assert notebook.errors() == []
-
-
-def test_of_a_long_text_any_key_can_be_reached_and_has_its_products(notebook: Notebook) -> None:
-    found = view(notebook.output(2), VIEW)
-    found.scroll_into_view_if_needed()
-    n_keys = notebook.kernel_eval("len(long.trace.tokens)")
-    assert n_keys > 300
-    assert found.locator(".qk-rows .qk-row").count() < 60
-    grid = found.locator(".qk-grid")
-    for top, key in ((0, 0), (1e6, n_keys - 1)):
-        grid.evaluate("(grid, top) => { grid.scrollTop = top }", top)
-        expect(found.locator(f'.qk-rows [data-key="{key}"]')).to_be_visible()
-        expect(found.locator(".qk-row.is-waiting")).to_have_count(0)
-        product = pointed(found, key, 3, 16)[3]
-        truly = f"float(long.trace.query_key(0, {n_keys - 1}, keys=({key}, {key + 1}))"
-        true = notebook.kernel_eval(f"{truly}.products[0, 0, 3])")
-        assert product == pytest.approx(true, rel=CLOSE)
-    found.locator('[data-action="rows"] [data-value="strongest"]').click()
-    scores = notebook.kernel_eval("long.to_frame().score.nlargest(3).round(6).tolist()")
-    grid.evaluate("(grid) => { grid.scrollTop = 0 }")
-    shown = found.locator(".qk-rows [data-part='score']")
-    expect(shown.first).to_be_visible()
-    numbers = [number(text) for text in shown.all_inner_texts()[:3]]
-    assert numbers == pytest.approx(scores, rel=6e-3)
     assert notebook.errors() == []
