@@ -35,6 +35,8 @@ _BLOCKS: dict[str, ActivationBlock] = {
 }
 _STACKS: dict[str, Stack] = {"": "self", "encoder_": "encoder", "decoder_": "decoder"}
 _LOGITS = "unembed.hook_out"
+_SCALED = 64
+"""What a mask may be divided by with its scores: the root of a head's size."""
 _WEIGHTY = 1e-3
 """Weights from here on are compared with their scores: smaller ones are rounded too much."""
 
@@ -161,8 +163,9 @@ def _entering(scores: Tensor, weights: Tensor) -> Tensor | None:
     """Return what entered the softmax, ``-inf`` where hidden; None where it is something else.
 
     For some architectures the weights are recorded as scores (GPT-J, BERT), for others scores
-    before the mask (CodeGen). In a row, the logarithm of a weight is its score less a constant;
-    a key without any weight, whose score would give it some, was hidden.
+    before the mask (T5's decoder), or scaled after it (CodeGen). In a row, the logarithm of a
+    weight is its score less a constant; a key without any weight was hidden if its score would
+    give it some, or is what scaling leaves of a mask.
     """
     eps = max(torch.finfo(one.dtype).eps for one in (scores, weights))
     smallest = torch.finfo(weights.dtype).tiny
@@ -177,7 +180,8 @@ def _entering(scores: Tensor, weights: Tensor) -> Tensor | None:
     if not bool(constant.nan_to_num(0.0).isfinite().all()):
         return None  # weight where the score says hidden
     certain = wide + constant > torch.tensor(smallest).log() + 1
-    return scores.masked_fill((weights == 0) & certain, -torch.inf)
+    scaled = scores <= torch.finfo(scores.dtype).min / _SCALED
+    return scores.masked_fill((weights == 0) & (certain | scaled), -torch.inf)
 
 
 def _of_one_text(tensor: Tensor, n_dims: int, what: str) -> Tensor:

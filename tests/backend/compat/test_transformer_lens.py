@@ -149,13 +149,16 @@ def test_weights_that_a_cache_calls_scores_are_not_taken_for_scores(
         trace.attention(1, scores=True)
 
 
-def test_scores_from_before_the_mask_are_shown_masked(boot: Callable[[str], Any]) -> None:
-    """As CodeGen's are recorded: what a later token would have scored decides nothing."""
+@pytest.mark.parametrize("there", [0.5, torch.finfo(torch.float32).min / 8**0.5])
+def test_scores_without_a_mask_or_with_a_scaled_one_are_shown_masked(
+    there: float, boot: Callable[[str], Any]
+) -> None:
+    """As those of T5's decoder and of CodeGen are: what a later token scores decides nothing."""
     bridge = boot("gpt2")
     _, cache = recorded(bridge)
     held = dict(cache.cache_dict)
     scores = held["blocks.1.attn.hook_attn_scores"]
-    held["blocks.1.attn.hook_attn_scores"] = torch.where(seen(scores), scores, 0.5)
+    held["blocks.1.attn.hook_attn_scores"] = torch.where(seen(scores), scores, there)
     trace = Trace.from_cache(held, ids_of(bridge), tokenizer=bridge.tokenizer)
     ours = trace.attention(1, scores=True)
     assert torch.equal(ours.isfinite(), seen(scores)[0])
