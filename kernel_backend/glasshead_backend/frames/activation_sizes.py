@@ -73,7 +73,8 @@ def sizes_of(values: Float[Tensor, "token dim"]) -> Sizes:
         sizes = part.abs()
         n_defined += int(sizes.isfinite().sum())
         sizes = sizes.nan_to_num(0.0, 0.0)
-        quantiles.append(sizes.topk(beyond_quantile, dim=1).values[:, -1].cpu())
+        # A copy: a view would keep all that is beyond the quantile.
+        quantiles.append(sizes.topk(beyond_quantile, dim=1).values[:, -1].clone().cpu())
         norms.append(part.norm(dim=1).cpu())
         squares += part.square().sum(dim=0).cpu().double()
         top = sizes.max(dim=0)
