@@ -9,7 +9,7 @@ import traitlets
 
 from glasshead.code import asking
 from glasshead.lines_code import lines_code
-from glasshead.map_view import MapView
+from glasshead.map_view import MAP_TRAITS, MapView
 from glasshead.messages import question
 from glasshead.saying import look_sentences
 from glasshead.view import N_SENTENCES, bundle
@@ -92,10 +92,7 @@ class AttentionLines(MapView):
     ).tag(sync=True)
 
     page_parts: ClassVar[frozenset[str]] = frozenset({"weights"})
-    _frame_traits: ClassVar[tuple[str, ...]] = (
-        *("kind", "layer", "heads", "unit", "aggregate", "sinks"),
-        "sentences",
-    )
+    _frame_traits: ClassVar[tuple[str, ...]] = (*MAP_TRAITS, "sentences")
 
     _asked_side: Side = "query"
     """The side of one text that the page last asked for: what is pointed at is on it."""

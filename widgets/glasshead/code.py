@@ -22,14 +22,18 @@ def named(name: str, code: str) -> str:
     return "\n".join([*before, f"{name} = {last}"])
 
 
-def asking(trace: Trace, method: str, asked: Selection, **more: object) -> str:
-    """Write what a trace is asked for: ``trace.attention(1, heads=[3], unit="word")``."""
+def asking(trace: Trace, method: str, asked: Selection, *given: object, **more: object) -> str:
+    """Write what a trace is asked for: ``trace.attention(1, heads=[3], unit="word")``.
+
+    What is `given` stands behind the layer.
+    """
     kind = asked.kind if asked.kind != trace.default_kind else None
     unit = asked.unit if asked.unit != "token" else None
     heads = list(asked.heads) or None
     return call(
         f"trace.{method}",
         asked.layer,
+        *given,
         heads=heads,
         kind=kind,
         unit=unit,

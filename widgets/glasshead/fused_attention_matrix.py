@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import traitlets
 
-from glasshead.map_view import MapView
+from glasshead.map_view import MAP_TRAITS, MapView
 from glasshead.matrix_code import matrix_code
 from glasshead.messages import question
 from glasshead.saying import look_sentences
@@ -111,7 +111,7 @@ class FusedAttentionMatrix(MapView):
     ).tag(sync=True)
 
     _frame_traits: ClassVar[tuple[str, ...]] = (
-        *("kind", "layer", "heads", "unit", "aggregate", "sinks"),
+        *MAP_TRAITS,
         *("normalise", "hide_special", "scores", "compare"),
     )
     _label_traits: ClassVar[tuple[str, ...]] = ("kind", "unit", "hide_special")

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from glasshead_backend.asking import Selection
 
 
+MAP_TRAITS = ("kind", "layer", "heads", "unit", "aggregate", "sinks")
+"""Traits that the frame of every view of a map depends on."""
+
+
 class MapView(TraceView):
     """A view of an attention map; see :class:`~glasshead.trace_view.TraceView`."""
 
@@ -28,14 +32,7 @@ class MapView(TraceView):
         'renormalised; "auto" sets them aside where they take a tenth of the attention.',
     ).tag(sync=True)
 
-    _frame_traits: ClassVar[tuple[str, ...]] = (
-        "kind",
-        "layer",
-        "heads",
-        "unit",
-        "aggregate",
-        "sinks",
-    )
+    _frame_traits: ClassVar[tuple[str, ...]] = MAP_TRAITS
 
     @property
     def _selection(self) -> Selection:

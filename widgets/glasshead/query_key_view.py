@@ -96,8 +96,8 @@ class QueryKeyView(TraceView):
     def in_words(self) -> list[str]:
         """Return the keys with the largest weights, and the dimensions that count most there."""
         found = self.to_frame().sort_values("weight", ascending=False, kind="stable")
-        looking = names(self._make_axes()["query"])[self.query]
-        keys = names(self._make_axes()["key"])
+        both = self._make_axes()
+        looking, keys = names(both["query"])[self.query], names(both["key"])
         said: list[str] = []
         for row in found[found["weight"] > 0].head(N_SENTENCES).itertuples():
             named: Any = row
@@ -118,10 +118,7 @@ class QueryKeyView(TraceView):
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""
-        asked = self.shown
-        named = asking(self.trace, "query_key", asked)
-        layer = f"trace.query_key({asked.layer}"
-        return named.replace(layer, f"{layer}, {self.query}", 1)
+        return asking(self.trace, "query_key", self.shown, self.query)
 
     @property
     def shown(self) -> Selection:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Path = Literal["capture", "eager", "replay", "unfold", "given"]
 """How weights come about: by our own arithmetic from query and key; by the model's own eager
 function from the same; by running the attention module once more; by running it once more with
-known values."""
+known values; or they were given as they are."""
 
 
 def answer_dtype(computed_in: torch.dtype) -> torch.dtype:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from glasshead_backend.capture.call import AttentionCall, answer_dtype
+from glasshead_backend.capture.softmax import row_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,8 +96,8 @@ class GivenWeights(AttentionCall):
                     "These attention weights were given without the scores before the softmax."
                 )
             of = self.scores
-        index = torch.as_tensor(list(rows), device=of.device)
-        return of[list(heads)][:, index].to(self.dtype, copy=True)
+        # Rows first: a range of them is a view, and picking heads makes the copy.
+        return of[:, row_index(rows, of.device)][list(heads)].to(self.dtype)
 
     def of_sequence(self, index: int, queries: range, keys: range) -> Self:  # noqa: ARG002
         """Return it: weights are given of one text."""

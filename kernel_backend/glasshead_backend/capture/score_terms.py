@@ -154,7 +154,7 @@ def score_terms(scored: Scored, heads: Sequence[int], row: int) -> ScoreTerms:
     call, rows, keys = scored.call, [scored.first_query + row], scored.keys
     score = call.weights(heads, rows, scores=True)[:, 0, keys.start : keys.stop]
     hidden = score.isneginf()
-    query = call.query[0, list(heads), rows[0]].to(call.dtype)
+    query = query_of(scored, heads, row)
     dot = _dots(call, query, heads, keys)
     cap = call.softcap
     bias, words = _bias_of(scored, heads, row, hidden)
@@ -170,6 +170,12 @@ def score_terms(scored: Scored, heads: Sequence[int], row: int) -> ScoreTerms:
         softcap=None if cap is None else float(cap),
         sink=None if sink is None else sink.to(call.dtype).reshape(-1)[list(heads)],
     )
+
+
+def query_of(scored: Scored, heads: Sequence[int], row: int) -> Float[Tensor, "head dim"]:
+    """Return the vector of one query in some heads, before it is scaled."""
+    call = scored.call
+    return call.query[0, list(heads), scored.first_query + row].to(call.dtype)
 
 
 def keys_of(

@@ -35,6 +35,8 @@ _BLOCKS: dict[str, ActivationBlock] = {
 }
 _STACKS: dict[str, Stack] = {"": "self", "encoder_": "encoder", "decoder_": "decoder"}
 _LOGITS = "unembed.hook_out"
+_ROWS_DIMS = 2
+"""Of what there is for every token: residual streams, logits."""
 _SCALED = 64
 """What a mask may be divided by with its scores: the root of a head's size."""
 _WEIGHTY = 1e-3
@@ -127,7 +129,7 @@ def _sorted(held: Mapping[str, Any]) -> _Recorded:
             block = _BLOCKS[part["block"]]
             of_block = _added(held, name) if block == "attention" else value
             if of_block is not None and (block != "embedding" or layer == 0):
-                rows = _of_one_text(array(of_block, name), 2, name)
+                rows = _of_one_text(array(of_block, name), name)
                 found.activations.setdefault((stack, block), {})[layer] = rows
             continue
         kind: Kind = "cross" if part["attention"] == "cross_attn" else stack
@@ -184,10 +186,11 @@ def _entering(scores: Tensor, weights: Tensor) -> Tensor | None:
     return scores.masked_fill((weights == 0) & (certain | scaled), -torch.inf)
 
 
-def _of_one_text(tensor: Tensor, n_dims: int, what: str) -> Tensor:
-    if tensor.dim() == n_dims:
+def _of_one_text(tensor: Tensor, what: str) -> Tensor:
+    """Return the rows of the tokens, without the batch around them."""
+    if tensor.dim() == _ROWS_DIMS:
         return tensor
-    if tensor.dim() != n_dims + 1 or len(tensor) != 1:
+    if tensor.dim() != _ROWS_DIMS + 1 or len(tensor) != 1:
         raise ValueError(
             f"{what} has the shape {list(tensor.shape)}: a trace shows one text. Run the model "
             "over one, or take it out of the cache."
@@ -209,7 +212,7 @@ def _logits(given: Any, held: Mapping[str, Any], sides: Sides, model: Any) -> Te
         raise ValueError(
             "Logits are about ids of tokens: give tokens as ids, or tokenizer=tokenizer."
         )
-    found = _of_one_text(array(given, "logits"), 2, "logits")
+    found = _of_one_text(array(given, "logits"), "logits")
     if len(found) != len(tokens):
         raise ValueError(
             f"logits have {len(found)} rows, but there are {len(tokens)} tokens: a row for each."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from glasshead_backend.frames.pack import index_dtype, pack
-from glasshead_backend.questions.query_key import keys_asked, query_key, row_of
+from glasshead_backend.questions.query_key import products_with, row_of
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -56,16 +56,11 @@ def query_key_frame(trace: Trace, asked: Selection, query: int) -> dict[str, Any
     terms = row.terms
     n_keys, n_dims = terms.dot.shape[1], terms.query.shape[1]
     window = _window(row.weight, len(row.heads) * n_dims)
-    some = query_key(run, asked, query, (window.start, window.stop))
+    products, vectors = products_with(run, asked, query, window)
     blind = "This token may look nowhere. " if row.weight.isnan().any() else ""
     return {
         "kind": "query_key",
-        "key": {
-            "kind": asked.kind,
-            "layer": asked.layer,
-            "heads": list(asked.heads),
-            "query": query,
-        },
+        "key": _about(asked, query),
         "heads": list(row.heads),
         "n_keys": n_keys,
         "dimensions": n_dims,
@@ -83,8 +78,8 @@ def query_key_frame(trace: Trace, asked: Selection, query: int) -> dict[str, Any
         "bound": _numbers(row.largest_product.amax(dim=1)),
         "start": window.start,
         "stop": window.stop,
-        "products": _numbers(some.products),
-        "keys_vectors": _numbers(some.key),
+        "products": _numbers(products),
+        "keys_vectors": _numbers(vectors),
         "note": blind + note_of(run.call(asked.layer, asked.kind)),
     }
 
@@ -101,17 +96,14 @@ def products_of(
     """
     if len(keys) > MOST_KEYS:
         raise ValueError(f"{len(keys):,} keys are too many at once: ask for {MOST_KEYS} at most.")
-    run = run_of(trace)
-    one = query_key(run, asked, query, (0, 1))
-    vectors = keys_asked(run, asked, keys)
-    products = (one.query * one.scaling)[:, None] * vectors
-    result = {
-        "kind": asked.kind,
-        "layer": asked.layer,
-        "heads": list(asked.heads),
-        "query": query,
-    }
-    return result, {"products": _numbers(products), "key_vectors": _numbers(vectors)}
+    products, vectors = products_with(run_of(trace), asked, query, keys)
+    return _about(asked, query), {"products": _numbers(products), "key_vectors": _numbers(vectors)}
+
+
+def _about(asked: Selection, query: int) -> dict[str, Any]:
+    """Say what a frame or an answer is of."""
+    heads = list(asked.heads)
+    return {"kind": asked.kind, "layer": asked.layer, "heads": heads, "query": query}
 
 
 def _numbers(values: Tensor) -> Packed:

@@ -90,7 +90,7 @@ def layers_by_block(run: Run, kind: Kind | None = None) -> dict[ActivationBlock,
     known = run.anatomy.structure.contributions
     found: dict[ActivationBlock, list[int]] = {}
     for block in get_args(ActivationBlock):
-        stored: ByLayer | None = run.store.get(("activations", stack, block))
+        stored = _stored(run, stack, block)
         own = [
             one.layer
             for one in (*known.writers, *known.streams)
@@ -110,19 +110,22 @@ def sequence_of(run: Run, kind: Kind | None = None) -> TokenSequence:
 
 def stored_activations(run: Run, block: ActivationBlock, kind: Kind | None = None) -> ByLayer:
     """Return what is stored of a block; empty = the model has to run for it."""
-    return run.store.get(("activations", run.stack(kind), block)) or {}
+    return _stored(run, run.stack(kind), block) or {}
 
 
 def is_known(run: Run, block: ActivationBlock) -> bool:
     """Whether activations of a block are stored, or can be had of the model."""
-    stack = run.stack(None)
-    return not run.given or run.store.get(("activations", stack, block)) is not None
+    return not run.given or _stored(run, run.stack(None), block) is not None
+
+
+def _stored(run: Run, stack: Stack, block: ActivationBlock) -> ByLayer | None:
+    """Return what was stored of a block; None where nobody has asked for it."""
+    return run.store.get(("activations", stack, block))
 
 
 def activations_by_layer(run: Run, block: ActivationBlock, kind: Kind | None = None) -> ByLayer:
     """Return the activations of a block in every layer that has it; stored by this."""
-    stack = run.stack(kind)
-    known: ByLayer | None = run.store.get(("activations", stack, block))
+    known = _stored(run, run.stack(kind), block)
     return store_activations(run, [block], kind=kind)[block] if known is None else known
 
 
@@ -169,7 +172,7 @@ def store_activations(
 
 
 def _has(run: Run, stack: Stack, block: ActivationBlock, dtype: torch.dtype | None) -> bool:
-    stored: ByLayer | None = run.store.get(("activations", stack, block))
+    stored = _stored(run, stack, block)
     return stored is not None and (
         dtype is None or all(tensor.dtype == dtype for tensor in stored.values())
     )

@@ -9,6 +9,7 @@ import torch
 
 from glasshead_backend.capture.score_terms import (
     keys_of,
+    query_of,
     score_terms,
     scored_by,
     spread_of_keys,
@@ -277,14 +278,20 @@ def _table(
     )
 
 
-def keys_asked(
-    run: Run, asked: Selection, keys: range | Sequence[int]
-) -> Float[Tensor, "head key dim"]:
-    """Return the vectors of some keys, as every head sees them."""
+def products_with(
+    run: Run, asked: Selection, query: int, keys: range | Sequence[int]
+) -> tuple[Float[Tensor, "head key dim"], Float[Tensor, "head key dim"]]:
+    """Return one token's products with some keys, and the keys' vectors as every head sees them."""
     of = attention_map(run, asked)
+    row = positions([query], of.n_rows)[0]
     if not isinstance(keys, range):
         keys = positions(several(keys, "key"), of.n_columns)
-    return keys_of(_scored(run, of), tuple(of.heads), keys)
+    scored, heads = _scored(run, of), tuple(of.heads)
+    _require_room(run, scored, heads, keys)
+    with undisturbed(of.call.device):
+        vectors = keys_of(scored, heads, keys)
+        scaled = query_of(scored, heads, row) * scored.call.scaling
+        return scaled[:, None] * vectors, vectors
 
 
 def _scored(run: Run, of: AttentionMap) -> Scored:
@@ -298,7 +305,7 @@ def _scored(run: Run, of: AttentionMap) -> Scored:
     return scored_by(of.call)
 
 
-def _require_room(run: Run, scored: Scored, heads: Sequence[int], keys: range) -> None:
+def _require_room(run: Run, scored: Scored, heads: Sequence[int], keys: Sequence[int]) -> None:
     call = scored.call
     of_key = 2 * len(heads) * call.key.shape[-1] * call.dtype.itemsize
     allowed = budget_on(call.device, run.subject.memory_budget)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from glasshead_backend.asking import ActivationBlock, Family, Kind, Side, Stack
     from glasshead_backend.capture.call import AttentionCall
     from glasshead_backend.running.same_model import ModelState
+    from glasshead_backend.text.tokens import Token
     from glasshead_backend.tracing.given_arrays import Attentions
 
     Activations = Mapping[tuple[Stack, ActivationBlock], Mapping[int, Tensor]]
@@ -154,12 +155,12 @@ def text_of(
 
 def _of_strings(
     strings: list[str], tokenizer: PreTrainedTokenizerBase | None, *, read_marks: bool
-) -> Any:
+) -> tuple[list[Token], str]:
     """Read strings with their tokenizer, where it calls its tokens so; else by their marks."""
     if tokenizer is not None:
-        ids = cast("Any", tokenizer).convert_tokens_to_ids(strings)
-        known = None not in ids and cast("Any", tokenizer).convert_ids_to_tokens(ids) == strings
-        if known:
+        its = cast("Any", tokenizer)
+        ids = its.convert_tokens_to_ids(strings)
+        if None not in ids and its.convert_ids_to_tokens(ids) == strings:
             return tokens_of_ids(tokenizer, ids)
     return tokens_of_strings(strings, read_marks=read_marks)
 

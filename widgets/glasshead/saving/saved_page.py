@@ -204,6 +204,7 @@ class _Maker:
                 error=error_words(stored),
                 left_out=left_out_words(stored),
                 live=live_code(self._state, self._name, demo_of(self._model)),
+                given=bool(self._state["scene"].get("given")),
                 version=_version(),
             ),
         ).html()

@@ -87,8 +87,10 @@ def _picture(said: Said) -> str:
     return f'<img alt="{escape(words)}" src="data:image/svg+xml;base64,{data}">'
 
 
-def foot_html(said: Said, *, error: str, left_out: Sequence[str], live: str, version: str) -> str:
-    """Write the lines under the view."""
+def foot_html(
+    said: Said, *, error: str, left_out: Sequence[str], live: str, given: bool, version: str
+) -> str:
+    """Write the lines under the view; `given`: of arrays that somebody gave, without a model."""
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
     parts = [
         (
@@ -99,7 +101,7 @@ def foot_html(said: Said, *, error: str, left_out: Sequence[str], live: str, ver
     ]
     if left_out:
         parts.append(f"Not in this page: {escape('; '.join(left_out))}.")
-    of = "with any text" if "text)" in live else "of such a trace"
+    of = "of such a trace" if given else "with any text"
     parts.append(
         f"Live, {of}: <code>pip install glasshead</code>, then <code>{escape(live)}</code>"
     )
@@ -117,10 +119,9 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
     named = [f"{name}={state[name]!r}" for name in names if state.get(name)]
     named += [f"{name}={state[name]!r}" for name in ("query", "block") if name in state]
     given = bool(state["scene"].get("given"))
-    trace = "trace" if given else f"{lens}.trace(text)"
+    trace, imported = ("trace", call) if given else (f"{lens}.trace(text)", f"Lens, {call}")
     arguments = ", ".join([trace, *named]).replace("'", '"')
-    names = call if given else f"Lens, {call}"
-    return f"from glasshead import {names}; {call}({arguments})"
+    return f"from glasshead import {imported}; {call}({arguments})"
 
 
 def demo_of(model: str) -> str:
