@@ -1,9 +1,9 @@
 /** The map with its labels and margins: a canvas for all of it, one above for what is lit. */
 
 import { type Child, h, mark, sizeCanvas, watchSize } from "../shared/dom";
-import { labelText } from "../shared/map/axis";
 import { crosshair } from "../shared/map/crosshair";
 import { axisLabels } from "../shared/map/labels";
+import { labelWidth } from "../shared/map/measure";
 import type { LitUnits } from "../shared/map/pin";
 import { type Cell, type Viewport, WHOLE } from "../shared/map/plot";
 import { divergingTable } from "../shared/palette";
@@ -205,7 +205,8 @@ export class Figure {
   };
 
   #fit(picture: ActivationPicture): ActivationPlot {
-    picture.labels ??= this.#widestLabel(picture);
+    const font = `600 12px ${this.#shell.inks().font}`;
+    picture.labels ??= labelWidth(picture.tokens, this.#overlay.getContext("2d"), font) + 4;
     const lines = markLines(picture.map);
     const fixed = this.#drawing().height > 0;
     const room = fixed ? this.#height - headHeight(lines) - this.#below() : NATURAL_HEIGHT;
@@ -225,16 +226,6 @@ export class Figure {
       this.#height / 2,
       heights.reduce((sum, one) => sum + one, 12),
     );
-  }
-
-  #widestLabel({ tokens }: ActivationPicture): number {
-    const context = this.#overlay.getContext("2d");
-    if (!context) return 80;
-    context.font = `600 12px ${this.#shell.inks().font}`;
-    const labels = tokens.axis.labels.map((_, unit) => labelText(tokens.axis, unit));
-    // Long inputs: the longest strings are the widest, near enough to skip measuring thousands.
-    const longest = labels.sort((a, b) => b.length - a.length).slice(0, 200);
-    return Math.max(0, ...longest.map((label) => context.measureText(label).width)) + 18;
   }
 
   #paint({ map }: ActivationPicture): Paint {

@@ -54,12 +54,18 @@ export function rowList(): RowList {
     if (!shown) return;
     const row = keyRow(shown.picture, shown.look, place, cells);
     row.id = `${name}-${row.dataset.key}`;
-    rows.get(place)?.replaceWith(row);
-    if (!row.isConnected) element.append(row);
+    const old = rows.get(place);
+    // Rows are read in their order, whichever way they were scrolled to.
+    if (old) old.replaceWith(row);
+    else element.insertBefore(row, rowBehind(place));
     rows.set(place, row);
     if (cells) waiting.delete(place);
     else waiting.add(place);
     light(row);
+  };
+  const rowBehind = (place: number): HTMLElement | null => {
+    const behind = [...rows.keys()].filter((other) => other > place);
+    return rows.get(Math.min(...behind)) ?? null;
   };
   const clear = (): void => {
     element.replaceChildren();

@@ -5,7 +5,7 @@ import { h, mark, style, watchSize } from "../shared/dom";
 import { type Host, whyNoKernel } from "../shared/host/host";
 import { commonKeys, inField } from "../shared/keys";
 import { hoverPatch, litTokens, selectPatch, toggled } from "../shared/lit";
-import { labelWidths } from "../shared/map/measure";
+import { labelWidth } from "../shared/map/measure";
 import { headColour } from "../shared/palette";
 import { createSchedule } from "../shared/schedule";
 import { createShell, type Shell } from "../shared/shell";
@@ -180,12 +180,10 @@ export class QueryKeyViewView implements View<QueryKeyState> {
   }
 
   /** Pixels that the widest label takes: a long text has many to look at. */
-  #labelWidth({ axes, query, key }: QueryKeyPicture, font: string): number {
+  #labelWidth({ axes, key }: QueryKeyPicture, font: string): number {
     if (this.#labels?.axes !== axes) {
       const context = document.createElement("canvas").getContext("2d");
-      const sides = { axes, query, key, content: null, widths: null };
-      const widths = labelWidths(sides, context, `13px ${font}`);
-      this.#labels = { axes, width: widths.key + 4 };
+      this.#labels = { axes, width: labelWidth(key, context, `13px ${font}`) + 4 };
     }
     return this.#labels.width;
   }
