@@ -104,7 +104,7 @@ def write_from(
     scored = sides.scored
     first = 1 if sides.decoder is None else 0
     position = _place(position, first, len(scored.tokens))
-    chosen = _chosen(subject, token)
+    chosen = token_id(subject, token)
     kept = scored.tokens[:position]
     types = None if scored.token_types is None else scored.token_types[:position]
     text = scored.text[: max((one.end for one in kept), default=0)]
@@ -168,7 +168,7 @@ def _place(position: int, first: int, n_tokens: int) -> int:
     return place
 
 
-def _chosen(subject: Subject, token: int | str) -> int:
+def token_id(subject: Subject, token: int | str) -> int:
     """Return the id of a token that is given as an id or as its text."""
     known = min(len(subject.tokenizer), n_embeddings(subject.model))
     if not isinstance(token, str):
