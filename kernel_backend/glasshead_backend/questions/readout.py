@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from glasshead_backend.running.as_found import for_a_trace
+from glasshead_backend.running.edits import unedited
 from glasshead_backend.running.forward import forward
-from glasshead_backend.running.hooks import first_tensor, here
+from glasshead_backend.running.hooks import first_tensor, here, with_first_tensor
 from glasshead_backend.running.logits import run_for_logits
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def _read_out(
     outputs = {layer: of_layer for layer, of_layer in outputs.items() if of_layer}
     last = [layer for layer in layers if layer in outputs][-1]
     for state in _states(outputs, layers):
-        with for_a_trace(model), _replaced(outputs, last, state):
+        # What was put in is in these outputs, where it belongs.
+        with for_a_trace(model), unedited(), _replaced(outputs, last, state):
             (logits,) = run_for_logits(
                 model, inputs, [scored], wanted=True, plain_unembedding=plain_unembedding
             )
@@ -163,7 +165,7 @@ def _replaced(
     """Let every layer return what it did before, and the last one the state to be read."""
     with ExitStack() as stack:
         for layer, of_layer in outputs.items():
-            result = _with_first(of_layer[-1], state) if layer is last else of_layer[-1]
+            result = with_first_tensor(of_layer[-1], state) if layer is last else of_layer[-1]
             stack.callback(_restore(layer))
             vars(layer)["forward"] = _constant(result)
         yield
@@ -190,14 +192,3 @@ def _constant(result: Any) -> Callable[..., Any]:
         return result
 
     return forward_again
-
-
-def _with_first(output: Any, state: Tensor) -> Any:
-    """Put another tensor in the place of the first one of a layer's output."""
-    if isinstance(output, Tensor):
-        return state
-    if isinstance(output, dict):
-        first = next(name for name, value in output.items() if isinstance(value, Tensor))
-        return type(output)({**output, first: state})
-    at = next(i for i, value in enumerate(output) if isinstance(value, Tensor))
-    return type(output)([*output[:at], state, *output[at + 1 :]])

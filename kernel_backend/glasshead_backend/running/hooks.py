@@ -6,7 +6,7 @@ import functools
 import threading
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
@@ -41,12 +41,17 @@ def here(hook: Callable[..., Any]) -> Callable[..., Any]:
         ours = _run.get() is run and threading.get_ident() == thread
         return hook(*args, **kwargs) if ours else None
 
-    only_here.__glasshead_hook__ = True  # type: ignore[attr-defined]
-    return only_here
+    return marked_as_own(only_here)
+
+
+def marked_as_own(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """Say of a hook that it changes nothing about the model itself."""
+    hook.__glasshead_hook__ = True  # type: ignore[attr-defined]
+    return hook
 
 
 def is_own_hook(hook: Callable[..., Any]) -> bool:
-    """Whether :func:`here` made a hook: it changes nothing about what the model computes."""
+    """Whether a hook is one of ours: it is not there for anybody else's forward."""
     return getattr(hook, "__glasshead_hook__", False)
 
 
@@ -64,6 +69,18 @@ def first_tensor(value: object) -> Tensor | None:
     if isinstance(value, (tuple, list)):
         return next((item for item in value if isinstance(item, Tensor)), None)
     return None
+
+
+def with_first_tensor(value: Any, tensor: Tensor) -> Any:
+    """Put another tensor in the place of the one that :func:`first_tensor` finds."""
+    if isinstance(value, Tensor):
+        return tensor
+    if isinstance(value, dict):
+        named = cast("dict[str, Any]", value)
+        first = next(name for name, one in named.items() if isinstance(one, Tensor))
+        return type(named)({**named, first: tensor})
+    at = next(i for i, one in enumerate(value) if isinstance(one, Tensor))
+    return type(value)([*value[:at], tensor, *value[at + 1 :]])
 
 
 def hidden_states(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from glasshead_backend.running.edits import edited
 from glasshead_backend.tracing.scores import prediction_shift
 from glasshead_backend.tracing.store import Store, bytes_of
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from glasshead_backend.anatomy.examine import Anatomy
     from glasshead_backend.asking import Kind, Side, Stack
     from glasshead_backend.capture.call import AttentionCall
+    from glasshead_backend.running.edits import Edit
     from glasshead_backend.running.logits import NextTokenLogits
     from glasshead_backend.running.same_model import ModelState
     from glasshead_backend.text.sequences import Sequence, Sides
@@ -60,6 +62,8 @@ class Run:
         Whether each token was masked to be scored (an encoder's pseudo-perplexity).
     given : bool
         Whether it is of arrays that somebody gave: there is no model.
+    edits : tuple of Edit
+        What was replaced while the model ran, and is whenever it runs again.
     store : Store
         What was made of all this, and is kept.
     """
@@ -77,6 +81,7 @@ class Run:
     autocast: Callable[[], AbstractContextManager[object]]
     masked: bool = False
     given: bool = False
+    edits: tuple[Edit, ...] = ()
     store: Store = field(default_factory=Store)
 
     @property
@@ -102,7 +107,7 @@ class Run:
             When there is none.
         """
         model = self.state.require_same(way_out)
-        with self.autocast():
+        with self.autocast(), edited(model, self.edits):
             yield model
         # A training loop in another thread, say.
         self.state.require_same(way_out)

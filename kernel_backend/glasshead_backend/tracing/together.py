@@ -14,6 +14,7 @@ from glasshead_backend.anatomy.structure import Structure, UnsupportedModelError
 from glasshead_backend.capture.recording import record
 from glasshead_backend.running.as_found import autocast_now, for_a_trace, lock_of
 from glasshead_backend.running.body import outcome_of
+from glasshead_backend.running.edits import edited
 from glasshead_backend.running.forward import device_of, inputs_of
 from glasshead_backend.running.logits import run_for_logits
 from glasshead_backend.running.reporting import layers_reported
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from glasshead_backend.asking import Kind
     from glasshead_backend.capture.call import AttentionCall
     from glasshead_backend.running.body import Outcome
+    from glasshead_backend.running.edits import Edit
     from glasshead_backend.running.logits import NextTokenLogits
     from glasshead_backend.text.sequences import Sides
     from glasshead_backend.tracing.subject import Subject
@@ -60,7 +62,12 @@ class Batch:
 
 
 def run_together(
-    subject: Subject, many: Sequence[Sides], side: PadSide = "right", outcome: Outcome | None = None
+    subject: Subject,
+    many: Sequence[Sides],
+    side: PadSide = "right",
+    outcome: Outcome | None = None,
+    *,
+    edits: Sequence[Edit] = (),
 ) -> list[Run]:
     """Run the model once over several sequences and record a run of each.
 
@@ -72,6 +79,8 @@ def run_together(
         Where texts of different length are padded.
     outcome : Outcome, optional
         Gets what the model made of the tokens.
+    edits : sequence of Edit
+        What is replaced while it runs.
 
     Returns
     -------
@@ -86,6 +95,7 @@ def run_together(
         before = ModelState.of(model, values=False)
         with for_a_trace(model):
             with (
+                edited(model, edits),
                 layers_reported(structure.stacks.values()),
                 nullcontext() if outcome is None else outcome_of(model, outcome),
                 norms_of(structure.contributions.writers, batch.size) as norms,
@@ -120,6 +130,7 @@ def run_together(
             norms=_norms_of(norms, batch, i),
             inputs=_inputs_of(model, sides),
             autocast=autocast_now(device_of(model)),
+            edits=tuple(edits),
         )
         for i, sides in enumerate(many)
     ]
