@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +20,8 @@ from glasshead_backend.running.modules import modules_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from glasshead_backend.asking import Family
+    from glasshead_backend.anatomy.projections import HeadSlice, Slices
+    from glasshead_backend.asking import Family, Kind
     from glasshead_backend.capture.call import AttentionCall
 
 _PROBE_TOKENS = 13
@@ -45,6 +46,8 @@ class Anatomy:
         Most tokens that it reads at once; None when its positions have no end.
     padding : Padding
         On which side texts of different length may be padded; found out as they come.
+    head_slices : dict
+        Where the heads of each attention call stand side by side; filled when it is asked for.
     """
 
     structure: Structure
@@ -53,6 +56,7 @@ class Anatomy:
     window: int | None
     target_window: int | None
     padding: Padding
+    head_slices: Slices = field(default_factory=dict["Kind", "dict[int, HeadSlice | str]"])
 
 
 def examine(model: Any) -> Anatomy:

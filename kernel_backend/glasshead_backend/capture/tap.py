@@ -25,10 +25,10 @@ Layout = Literal["bhqk", "bqhk", "qbhk", "(bh)qk"]
 """Order of batch, heads, queries and keys, once the keys are moved to the end."""
 
 # F.softmax has to be listed by itself: while it runs, the mode is off for what it calls.
-_SOFTMAXES = (nn.functional.softmax, torch.softmax, Tensor.softmax)
+SOFTMAXES = (nn.functional.softmax, torch.softmax, Tensor.softmax)
 _SELECTIONS = (torch.topk, Tensor.topk)
-_FUSED, _LOOKUP = nn.functional.scaled_dot_product_attention, nn.functional.embedding
-_HEEDED = frozenset({*_SOFTMAXES, *_SELECTIONS, _FUSED, _LOOKUP})
+FUSED, _LOOKUP = nn.functional.scaled_dot_product_attention, nn.functional.embedding
+_HEEDED = frozenset({*SOFTMAXES, *_SELECTIONS, FUSED, _LOOKUP})
 _MAP_DIMS, _FLAT_DIMS = 4, 3
 
 
@@ -83,12 +83,12 @@ class SoftmaxTap(TorchFunctionMode):
         result = func(*args, **kwargs)
         if func not in _HEEDED:
             return result
-        if func in _SOFTMAXES:
+        if func in SOFTMAXES:
             scores = args[0] if args else kwargs["input"]
             axis = args[1] if len(args) > 1 else kwargs.get("dim")
             axis = -1 if axis is None else axis
             self._on_softmax(scores.movedim(axis, -1), result.movedim(axis, -1))
-        elif func is _FUSED:
+        elif func is FUSED:
             self._on_fused(FusedAttention(*args, **kwargs))
         elif func is _LOOKUP and self._on_lookup is not None:
             given = {**dict(zip(("input", "weight"), args, strict=False)), **kwargs}
