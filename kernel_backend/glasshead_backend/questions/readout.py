@@ -19,6 +19,7 @@ from glasshead_backend.running.edits import unedited
 from glasshead_backend.running.forward import forward
 from glasshead_backend.running.hooks import first_tensor, here, with_first_tensor
 from glasshead_backend.running.logits import run_for_logits
+from glasshead_backend.running.resumed import instead_of_forward
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -166,25 +167,8 @@ def _replaced(
     with ExitStack() as stack:
         for layer, of_layer in outputs.items():
             result = with_first_tensor(of_layer[-1], state) if layer is last else of_layer[-1]
-            stack.callback(_restore(layer))
-            vars(layer)["forward"] = _constant(result)
+            stack.enter_context(instead_of_forward(layer, _constant(result)))
         yield
-
-
-def _restore(layer: nn.Module) -> Callable[[], None]:
-    """Return what puts a layer's forward back: its class's, or its own (accelerate).
-
-    Written past ``__setattr__``: wrappers hand what is set over to the module that they wrap.
-    """
-    own = vars(layer).get("forward")
-
-    def restore() -> None:
-        if own is None:
-            del vars(layer)["forward"]
-        else:
-            vars(layer)["forward"] = own
-
-    return restore
 
 
 def _constant(result: Any) -> Callable[..., Any]:

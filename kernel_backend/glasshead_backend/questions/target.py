@@ -99,10 +99,12 @@ def target_of(
     row = predicting_row(run, position, after_last=True)
     place = position + behind if position < 0 else position
     if token is None:
+        # Of a model that knows more ids than its tokenizer any may be the most probable.
         came = place < behind
-        token = scored[place].id if came else int(logits_row(run, row).argmax())
-    chosen = token_id(run.subject, token)
+        chosen = scored[place].id if came else int(logits_row(run, row).argmax())
+    else:
+        chosen = token_id(run.subject, token)
     other = None if against is None else token_id(run.subject, against)
     if chosen == other:
-        raise ValueError(f"token and against are both {token!r}: their difference is always 0.")
+        raise ValueError(f"token and against are both {against!r}: their difference is always 0.")
     return Target(place, row, chosen, other, "logit" if other is not None else quantity)

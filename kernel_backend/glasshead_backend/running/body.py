@@ -164,13 +164,15 @@ def outcome_of(model: Any, outcome: Outcome | None = None) -> Generator[Outcome,
 
 
 @contextmanager
-def short_unembedding(unembedding: nn.Module) -> Generator[list[Tensor], None, None]:
-    """Keep what the unembedding is given, and let it compute the last position only."""
+def short_unembedding(
+    unembedding: nn.Module, row: int = -1
+) -> Generator[list[Tensor], None, None]:
+    """Keep what the unembedding is given, and let it compute one position only."""
     kept: list[Tensor] = []
 
     def shorten(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         kept.append(args[0].detach())
-        return (args[0][:, -1:], *args[1:])
+        return (args[0][:, row:][:, :1], *args[1:])
 
     handle = unembedding.register_forward_pre_hook(here(shorten))
     try:
