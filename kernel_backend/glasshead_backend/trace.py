@@ -9,6 +9,7 @@ from glasshead_backend.questions import activations as ask_activations
 from glasshead_backend.questions import attention as ask_attention
 from glasshead_backend.questions import compared as ask_compared
 from glasshead_backend.questions import distribution as ask_distribution
+from glasshead_backend.questions import head_effects as ask_head_effects
 from glasshead_backend.questions import interventions as ask_interventions
 from glasshead_backend.questions import layer_readings as ask_readings
 from glasshead_backend.questions import moved as ask_moved
@@ -49,9 +50,11 @@ if TYPE_CHECKING:
     from glasshead_backend.progress import Progress
     from glasshead_backend.questions.compared import ComparedPredictions
     from glasshead_backend.questions.distribution import Distribution
+    from glasshead_backend.questions.head_effects import HeadEffects
     from glasshead_backend.questions.layer_readings import LayerReadings
     from glasshead_backend.questions.predictions import Predictions
     from glasshead_backend.questions.query_key import QueryKey
+    from glasshead_backend.questions.target import Quantity
     from glasshead_backend.text.sequences import Sequence as TokenSequence
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.text.words import Word
@@ -970,6 +973,61 @@ class Trace:
                 ask_interventions.ablated(
                     self._run, heads, blocks, layers, how=how, kind=kind, over=over
                 )
+            )
+
+    def head_effects(
+        self,
+        *,
+        position: int | None = None,
+        token: int | str | None = None,
+        against: int | str | None = None,
+        quantity: Quantity = "log_probability",
+        kind: Kind | None = None,
+        how: Off = "zero",
+        progress: Progress | None = None,
+    ) -> HeadEffects:
+        """Switch every head off, each alone, and return how that changes one number of the output.
+
+        Parameters
+        ----------
+        position : int, optional
+            Place of the predicted token, as for :meth:`top_k`. Default: behind the last token; of
+            an encoder-decoder model the target's last token.
+        token : int or str, optional
+            Which token's log-probability, by id or by its text as :meth:`top_k` writes it.
+            Default: the one that came; behind the last token the most probable.
+        against : int or str, optional
+            Another token: the number is then the difference of the two logits.
+        quantity : {"log_probability", "logit"}
+            Of a single token: nats, or the logit itself.
+        kind : str, optional
+            One of :attr:`kinds`; default :attr:`default_kind`.
+        how : {"zero", "mean"}
+            What stands in the place of a head: zeros, or its mean over the text's positions.
+        progress : callable, optional
+            As for :meth:`glasshead_backend.Lens.trace`; ``step.partial()`` has the layers done.
+
+        Returns
+        -------
+        HeadEffects
+            ``values`` ``[layers, heads]``: below zero where the target is lower without the head.
+
+        Raises
+        ------
+        ValueError
+            Where the model makes no prediction, and when no head can be switched off alone.
+        ModelChangedError
+            When the model has changed since the text was traced.
+        """
+        with reporting(progress):
+            return ask_head_effects.head_effects(
+                self._run,
+                position=position,
+                token=token,
+                against=against,
+                quantity=quantity,
+                kind=kind,
+                how=how,
             )
 
     # ---- predictions ----------------------------------------------------------------------------
