@@ -10,8 +10,10 @@ from glasshead_backend.questions import attention as ask_attention
 from glasshead_backend.questions import compared as ask_compared
 from glasshead_backend.questions import distribution as ask_distribution
 from glasshead_backend.questions import head_effects as ask_head_effects
+from glasshead_backend.questions import head_outputs as ask_heads
 from glasshead_backend.questions import interventions as ask_interventions
 from glasshead_backend.questions import layer_readings as ask_readings
+from glasshead_backend.questions import logit_attribution as ask_logits
 from glasshead_backend.questions import moved as ask_moved
 from glasshead_backend.questions import predictions as ask_predictions
 from glasshead_backend.questions import query_key as ask_query_key
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from glasshead_backend.questions.distribution import Distribution
     from glasshead_backend.questions.head_effects import HeadEffects
     from glasshead_backend.questions.layer_readings import LayerReadings
+    from glasshead_backend.questions.logit_attribution import LogitContributions
     from glasshead_backend.questions.predictions import Predictions
     from glasshead_backend.questions.query_key import QueryKey
     from glasshead_backend.questions.target import Quantity
@@ -1028,6 +1031,95 @@ class Trace:
                 quantity=quantity,
                 kind=kind,
                 how=how,
+            )
+
+    def head_outputs(
+        self,
+        layer: int,
+        heads: int | Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        rows: Sequence[int] | None = None,
+        progress: Progress | None = None,
+    ) -> Float[Tensor, "head token hidden"]:
+        """Return what each head adds to the residual stream: ``sum_k a[q, k] v[k] W_O``.
+
+        Behind the projection comes what the model does with it before it adds it (factors, a
+        root-mean-square norm whose scale is held at what it was). The heads and the projection's
+        bias make the block: ``trace.activations(layer, "attention")``.
+
+        Parameters
+        ----------
+        layer, heads, kind
+            As for :meth:`attention`.
+        rows : sequence of int, optional
+            Query positions wanted; default all.
+        progress : callable, optional
+            As for :meth:`Lens.trace`.
+
+        Returns
+        -------
+        Tensor
+            ``[heads, tokens, hidden]`` in the model's dtype; lengths by ``.norm(dim=-1)``.
+
+        Raises
+        ------
+        ValueError
+            For a layer, head, kind or row that is not there, and when a head's share cannot be
+            told (a gate behind it); the message says why.
+        MemoryBudgetError
+            When the answer takes more memory than it may.
+        ModelChangedError
+            When the model has changed since the text was traced.
+        """
+        run = self._run
+        asked = ask_attention.select(run, layer, heads, kind=kind)
+        with reporting(progress):
+            return ask_heads.head_outputs(run, asked, rows)
+
+    def logit_contributions(
+        self,
+        *,
+        position: int | None = None,
+        token: int | str | None = None,
+        against: int | str | None = None,
+        progress: Progress | bool | None = None,
+    ) -> LogitContributions:
+        """Split a logit into what the embedding, every block and every head add to it.
+
+        Direct logit attribution: what each adds to the residual stream, taken through the norms
+        (their scale held at what it was) and the unembedding. What it did for later layers to use
+        is not in it. The parts sum to the logit. Of logits that are capped in the end (Gemma 2) it
+        is the logit before.
+
+        Parameters
+        ----------
+        position : int, optional
+            Place of the predicted token, as for :meth:`top_k`. Default: behind the last token; of a
+            target of an encoder-decoder model its last token.
+        token : int or str, optional
+            Default: the token that came; behind the last one the most probable.
+        against : int or str, optional
+            A token whose logit is taken off: why this one rather than that?
+        progress : callable or bool, optional
+            As for :meth:`attention`.
+
+        Returns
+        -------
+        LogitContributions
+            With ``.to_frame()`` and ``.heads_frame()``.
+
+        Raises
+        ------
+        ValueError
+            Where the model makes no prediction, where it is not known what a block adds, and where
+            the model makes its logits by more than norms and linear maps.
+        ModelChangedError
+            When the model has changed since the text was traced.
+        """
+        with reporting(progress):
+            return ask_logits.logit_contributions(
+                self._run, position=position, token=token, against=against
             )
 
     # ---- predictions ----------------------------------------------------------------------------
