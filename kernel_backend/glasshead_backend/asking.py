@@ -67,3 +67,51 @@ class Selection:
             "unit": self.unit,
         }
         return named if self.aggregate is None else {**named, "aggregate": self.aggregate}
+
+
+Off = Literal["zero", "mean"]
+"""What stands in the place of what is switched off: nothing, or what it is on average."""
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """What of a model is switched off.
+
+    Attributes
+    ----------
+    heads : tuple
+        ``(kind, layer, head)`` each, in order.
+    blocks : tuple
+        ``(stack, layer, block)`` each, in order.
+    how : {"zero", "mean"}
+        What stands in its place.
+    n_texts : int
+        Texts that the mean is over; 0 = the positions of the text itself.
+    """
+
+    heads: tuple[tuple[Kind, int, int], ...] = ()
+    blocks: tuple[tuple[Stack, int, Block], ...] = ()
+    how: Off = "zero"
+    n_texts: int = 0
+
+    def off_in(self, kind: Kind, layer: int) -> list[int]:
+        """Return the heads of one layer that are off."""
+        return [head for of_kind, at, head in self.heads if (of_kind, at) == (kind, layer)]
+
+    def in_words(self) -> str:
+        """Say what is off: "head 1 of layer 3 and the mlp of layer 0"."""
+        said: list[str] = []
+        for kind, layer in dict.fromkeys(place[:2] for place in self.heads):
+            heads = self.off_in(kind, layer)
+            named = f"head{'s' if len(heads) > 1 else ''} {_listed(heads)}"
+            of = "" if kind == "self" else f" ({kind} attention)"
+            said.append(f"{named} of layer {layer}{of}")
+        for stack, layer, block in self.blocks:
+            name = "cross-attention" if block == "cross" else block
+            said.append(f"the {name} of {'' if stack == 'self' else f'{stack} '}layer {layer}")
+        return _listed(said)
+
+
+def _listed(items: list[Any]) -> str:
+    *first, last = map(str, items)
+    return f"{', '.join(first)} and {last}" if first else last

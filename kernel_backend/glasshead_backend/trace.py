@@ -9,6 +9,7 @@ from glasshead_backend.questions import activations as ask_activations
 from glasshead_backend.questions import attention as ask_attention
 from glasshead_backend.questions import compared as ask_compared
 from glasshead_backend.questions import distribution as ask_distribution
+from glasshead_backend.questions import interventions as ask_interventions
 from glasshead_backend.questions import layer_readings as ask_readings
 from glasshead_backend.questions import moved as ask_moved
 from glasshead_backend.questions import predictions as ask_predictions
@@ -19,7 +20,7 @@ from glasshead_backend.tracing.reading import write_from
 from glasshead_backend.tracing.together import run_together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, Literal, SupportsIndex
 
     import pandas as pd
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from glasshead_backend.asking import (
+        Ablated,
         ActivationBlock,
         Aggregate,
+        Block,
         Family,
         Kind,
+        Off,
         Pool,
         Precision,
         Side,
@@ -208,7 +212,8 @@ class Trace:
             return f"Trace({name}; closed)"
         sizes = ", ".join(f"{s.name}: {len(s.tokens)} tokens" for s in self.sequences)
         kinds = f"{', '.join(self.kinds)} attention" if self.kinds else "scored without attention"
-        return f"Trace({name}; {sizes}; {kinds}; {self.nbytes / 1e6:.1f} MB)"
+        off = f"; without {self.ablated.in_words()}" if self.ablated else ""
+        return f"Trace({name}; {sizes}; {kinds}{off}; {self.nbytes / 1e6:.1f} MB)"
 
     def __enter__(self) -> Self:
         return self
@@ -897,6 +902,75 @@ class Trace:
         Runs the model once more the first time, and stores the block's activations.
         """
         return sorted(ask_activations.activations_by_layer(self._run, block, kind))
+
+    # ---- why ------------------------------------------------------------------------------------
+
+    @property
+    def ablated(self) -> Ablated | None:
+        """What of the model was switched off in this run (:meth:`ablate`); None = nothing."""
+        return self._recorded.ablated
+
+    def ablate(
+        self,
+        heads: Mapping[int, int | Iterable[int]]
+        | Iterable[tuple[int, int] | tuple[Kind, int, int]] = (),
+        *,
+        blocks: Iterable[tuple[int, Block]] = (),
+        layers: int | Iterable[int] = (),
+        how: Off = "zero",
+        kind: Kind | None = None,
+        over: Iterable[Any] | None = None,
+        progress: Progress | None = None,
+    ) -> Trace:
+        """Run the same text with heads, blocks or layers switched off, and trace that.
+
+        The model itself stays as it is. Of a trace that has something switched off already, that
+        stays off.
+
+        Parameters
+        ----------
+        heads : sequence of (layer, head), or dict of layer to heads
+            Of attention of the kind `kind`; ``("cross", layer, head)`` names another.
+        blocks : sequence of (layer, block)
+            "attention", "cross", "mlp", "mixer" or "other" blocks of the stack that `kind` is of:
+            they add nothing to the residual stream.
+        layers : int or sequence of int
+            All blocks of these layers.
+        how : {"zero", "mean"}
+            What stands in the place of what is off: zeros, or its mean over positions.
+        kind : str, optional
+            One of :attr:`kinds`; default :attr:`default_kind`.
+        over : sequence of str, or of (source, target), optional
+            Texts that the mean is over; default the positions of this one.
+        progress : callable, optional
+            As for :meth:`glasshead_backend.Lens.trace`.
+
+        Returns
+        -------
+        Trace
+            Like any other, with :attr:`ablated`.
+
+        Raises
+        ------
+        ValueError
+            For no such layer, head or block; for heads that the model mixes before it projects
+            them, and blocks whose output is not known. The message says which and why.
+        ModelChangedError
+            When the model has changed since the text was traced.
+
+        Examples
+        --------
+        >>> trace = Lens.demo("decoder").trace("The white whale. The white whale")
+        >>> without = trace.ablate([(1, 0)])
+        >>> without.ablated.in_words()
+        'head 0 of layer 1'
+        """
+        with reporting(progress):
+            return Trace(
+                ask_interventions.ablated(
+                    self._run, heads, blocks, layers, how=how, kind=kind, over=over
+                )
+            )
 
     # ---- predictions ----------------------------------------------------------------------------
 

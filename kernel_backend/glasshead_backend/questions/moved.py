@@ -65,6 +65,7 @@ def written_by_heads(run: Run, asked: Selection) -> Float[Tensor, "token hidden"
         for place, weights in of.blocks():
             some = weights.nan_to_num_(0.0) @ own[:, : weights.shape[-1]]
             gathered[place, list(of.heads)] = some.transpose(0, 1)
+    gathered[:, list(values.off)] = 0.0
     flat = gathered.flatten(1).to(values.value.dtype)
     with run.model_again():
         moved = values.moved(flat)
@@ -92,4 +93,5 @@ def values_of(run: Run, layer: int, kind: Kind) -> Values:
     values = of_all[kind][layer]
     if isinstance(values, str):
         raise ValueError(values)  # noqa: TRY004  a model's trait, not a caller's type
-    return values
+    off = () if run.ablated is None else tuple(run.ablated.off_in(kind, layer))
+    return replace(values, off=off) if off else values

@@ -53,12 +53,15 @@ class Values:
         Query heads.
     behind : Behind
         What the model does with the projection's output before it adds it to the stream.
+    off : tuple of int
+        Heads that are switched off: they move nothing.
     """
 
     value: Float[Tensor, "value_head key head_dim"]
     projection: nn.Module
     n_heads: int
     behind: Behind
+    off: tuple[int, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -84,6 +87,7 @@ class Values:
             alone = some.new_zeros(some.shape[1], self.n_heads, self.n_heads, size)
             own = torch.arange(self.n_heads, device=some.device)
             alone[:, own, own] = some.transpose(0, 1)
+            alone[:, list(self.off)] = 0.0
             moved = self.moved(alone.flatten(2)).float()
             with torch.autocast(moved.device.type, enabled=False):
                 grams.append(moved @ moved.transpose(-1, -2))
@@ -189,7 +193,9 @@ class _ProjectionFinder:
         """Follow what goes into and comes out of modules."""
         enter, leave = here(self._enter), here(self._leave)
         for module in modules.values():
-            stack.callback(module.register_forward_pre_hook(enter).remove)
+            # What is given is looked at before a head that is switched off is taken out of it.
+            handle = module.register_forward_pre_hook(enter, prepend=True)
+            stack.callback(handle.remove)
             stack.callback(module.register_forward_hook(leave).remove)
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.anatomy.contributions import Norms
     from glasshead_backend.anatomy.examine import Anatomy
-    from glasshead_backend.asking import Kind, Side, Stack
+    from glasshead_backend.asking import Ablated, Kind, Side, Stack
     from glasshead_backend.capture.call import AttentionCall
     from glasshead_backend.running.edits import Edit
     from glasshead_backend.running.logits import NextTokenLogits
@@ -64,6 +64,8 @@ class Run:
         Whether it is of arrays that somebody gave: there is no model.
     edits : tuple of Edit
         What was replaced while the model ran, and is whenever it runs again.
+    ablated : Ablated or None
+        What of the model was switched off by that.
     store : Store
         What was made of all this, and is kept.
     """
@@ -82,6 +84,7 @@ class Run:
     masked: bool = False
     given: bool = False
     edits: tuple[Edit, ...] = ()
+    ablated: Ablated | None = None
     store: Store = field(default_factory=Store)
 
     @property
