@@ -20,7 +20,12 @@ const AROUND = 3;
 /** Pixels above a cell that its tag needs. */
 const TAG = 64;
 
-export function crosshair(): Crosshair {
+/** Whether cells have room for a number each: lines then run along their edges. */
+type Numbered = (plot: Plot) => boolean;
+
+export function crosshair(
+  isNumbered: Numbered = ({ across, down }) => Math.min(across, down) >= NUMBERED,
+): Crosshair {
   const [row, column, frame] = ["row", "column", "frame"].map((name) =>
     h("i", { class: `gh-cross-${name}` }),
   ) as [HTMLElement, HTMLElement, HTMLElement];
@@ -36,8 +41,7 @@ export function crosshair(): Crosshair {
       width: plot.width + 2 * AROUND,
       height: plot.height + 2 * AROUND,
     });
-    const numbered = Math.min(plot.across, plot.down) >= NUMBERED;
-    lines.classList.toggle("is-numbered", numbered);
+    lines.classList.toggle("is-numbered", isNumbered(plot));
   };
   return {
     elements: [lines, tag],
