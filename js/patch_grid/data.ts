@@ -44,8 +44,8 @@ export function patchData(frame: PatchFrame): PatchData {
   });
   const strongest = known.sort((a, b) => (recovered[b] ?? 0) - (recovered[a] ?? 0)).map(at);
   const index = ({ query, key }: Cell): number => query * places.length + key;
-  const { clean, corrupted } = frame;
-  const differing = clean.texts.flatMap((text, i) => (text === corrupted.texts[i] ? [] : [i]));
+  const differs = unpack(frame.differs);
+  const differing = [...differs.keys()].filter((position) => differs[position]);
   return {
     ...{ frame, layers, places, differing, strongest },
     rows: column(plainAxis(layers.map(String))),
@@ -109,11 +109,11 @@ function tokenAxis(
 }
 
 /** What is patched in a column, in a sentence: "head 3", "‘Paris’ for ‘Rome’". */
-export function placeName({ frame, places }: PatchData, key: number): string {
+export function placeName({ frame, places, differing }: PatchData, key: number): string {
   const place = places[key] ?? 0;
   if (frame.columns === "head") return `head ${place}`;
   const { clean, corrupted } = frame;
-  const other = corrupted.texts[place] ?? "";
   const name = tokenName(clean.texts, place);
-  return clean.texts[place] === other ? name : `${name} for ${nameOf(other, null)}`;
+  if (!differing.includes(place)) return name;
+  return `${name} for ${nameOf(corrupted.texts[place] ?? "", null)}`;
 }

@@ -2,6 +2,7 @@
 
 import { clipToPlot } from "../shared/map/marks";
 import { type Cell, type Plot, unitsInView, xOf, yOf } from "../shared/map/plot";
+import { entryOf } from "../shared/map/signed";
 import { css, inkOn, type Rgb, tableColour } from "../shared/palette";
 import type { Inks } from "../shared/theme";
 import type { PatchData } from "./data";
@@ -10,12 +11,6 @@ import { shortShare } from "./numbers";
 
 /** What is less in size has no number in its cell: it is as good as paper. */
 const TOLD_FROM = 0.05;
-
-/** A share's place in the table of colours, 0…1: zero is its middle, which is paper. */
-export function placeOf(share: number, bound: number): number {
-  const part = Math.max(-1, Math.min(1, share / bound));
-  return (128 + 127 * part) / 255;
-}
 
 export function drawCells(
   context: CanvasRenderingContext2D,
@@ -36,10 +31,11 @@ export function drawCells(
       const cell = { query, key };
       const share = data.recovered(cell);
       if (Number.isNaN(share)) {
-        strike(context, plot, cell, inks);
+        if (data.frame.partial) dot(context, plot, cell, inks);
+        else strike(context, plot, cell, inks);
         continue;
       }
-      const colour = tableColour(table, placeOf(share, data.bound));
+      const colour = tableColour(table, entryOf(share, data.bound) / 255);
       paint(context, plot, cell, colour);
       if (!numbered || Math.abs(share) < TOLD_FROM) continue;
       context.fillStyle = inkOn(colour);
@@ -85,4 +81,16 @@ function strike(
   context.moveTo(x - reach, y + reach);
   context.lineTo(x + reach, y - reach);
   context.stroke();
+}
+
+/** What is on its way. */
+function dot(
+  context: CanvasRenderingContext2D,
+  plot: Plot,
+  { query, key }: Cell,
+  inks: Inks,
+): void {
+  context.fillStyle = inks.hairline;
+  const [x, y] = [xOf(plot, key) + plot.across / 2, yOf(plot, query) + plot.down / 2];
+  context.fillRect(x - 1.5, y - 1.5, 3, 3);
 }

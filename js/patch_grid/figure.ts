@@ -1,20 +1,20 @@
 /** The grid with its labels: a canvas for the cells, one above for what is lit and chosen. */
 
-import { type Child, h, mark, sizeCanvas, watchSize } from "../shared/dom";
+import { type Child, h, hide, mark, sizeCanvas, watchSize } from "../shared/dom";
 import { SIDES, type Side } from "../shared/map/axis";
 import { crosshair } from "../shared/map/crosshair";
 import { axisLabels } from "../shared/map/labels";
 import { drawCell, drawMarks } from "../shared/map/marks";
 import { labelWidth } from "../shared/map/measure";
 import type { LitUnits } from "../shared/map/pin";
-import { type Cell, type Plot, type Viewport, WHOLE } from "../shared/map/plot";
+import { type Cell, type Viewport, WHOLE } from "../shared/map/plot";
 import { divergingTable } from "../shared/palette";
 import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
 import type { PatchData } from "./data";
 import { drawCells } from "./drawing";
-import { fitPlot, isFlat, isNumbered, sizeOf } from "./geometry";
+import { fitPlot, isNumbered, type PatchPlot, sizeOf } from "./geometry";
 import { wholeWords } from "./words";
 
 /** What is to be drawn. */
@@ -35,7 +35,7 @@ export class Figure {
   /** The whole grid, or a part of it. */
   viewport: Viewport = WHOLE;
   /** Where cells are; null before the first drawing. */
-  plot: Plot | null = null;
+  plot: PatchPlot | null = null;
   readonly #shell: Shell;
   readonly #main: HTMLElement;
   readonly #drawing: () => Drawing;
@@ -43,7 +43,8 @@ export class Figure {
   readonly #base = h("canvas", { attrs: { role: "img" }, aria: { label: "Patches" } });
   readonly #overlay = h("canvas", { aria: { hidden: true } });
   readonly #labels = { query: axisLabels("query"), key: axisLabels("key") };
-  readonly #layer = h("span", { class: "pg-axis", aria: { hidden: true } }, "Layer");
+  readonly #layer = h("span", { class: "pg-axis is-row", aria: { hidden: true } }, "Layer");
+  readonly #head = h("span", { class: "pg-axis", aria: { hidden: true } }, "Head");
   readonly #crosshair = crosshair(isNumbered);
   readonly #schedule;
   #width = 640;
@@ -65,7 +66,7 @@ export class Figure {
     this.#schedule = createSchedule(shell.signal);
     this.element.append(
       ...[this.#labels.query.element, this.#base, this.#overlay, this.#labels.key.element],
-      ...[this.#layer, ...this.#crosshair.elements],
+      ...[this.#layer, this.#head, ...this.#crosshair.elements],
     );
     watchSize(shell.body, () => this.#resized(), shell.signal);
     drawnAs(this.#base, (context) => this.#paintBase(context));
@@ -122,8 +123,10 @@ export class Figure {
     const { width, height } = sizeOf(plot);
     Object.assign(this.element.style, { width: `${width}px`, height: `${height}px` });
     Object.assign(this.#layer.style, { top: `${plot.top}px`, width: `${plot.left - 6}px` });
+    hide(this.#head, data.frame.columns !== "head");
+    this.#head.style.left = `${plot.left}px`;
     for (const side of SIDES) {
-      this.#labels[side].place(plot, lit(side), side === "query" || isFlat(plot));
+      this.#labels[side].place(plot, lit(side), side === "query" || plot.isFlat);
     }
     const context = sizeCanvas(this.#base, width, height);
     if (context) this.#paintBase(context);
@@ -132,7 +135,7 @@ export class Figure {
     this.#onDrawn(this.#colours());
   };
 
-  #fit(data: PatchData): Plot {
+  #fit(data: PatchData): PatchPlot {
     if (this.#widest?.of !== data) {
       const font = `600 12px ${this.#shell.inks().font}`;
       const context = this.#overlay.getContext("2d");
@@ -140,7 +143,10 @@ export class Figure {
     }
     const fixed = this.#drawing().height > 0;
     const maxHeight = Math.max(LEAST_HEIGHT, fixed ? this.#height - 4 : NATURAL_HEIGHT);
-    const space = { width: this.#width, maxHeight, labels: this.#widest.width };
+    const space = {
+      ...{ width: this.#width, maxHeight, isFixed: fixed, labels: this.#widest.width },
+      isTitled: data.frame.columns === "head",
+    };
     return fitPlot(data.layers.length, data.places.length, space, this.viewport);
   }
 

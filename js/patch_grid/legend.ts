@@ -3,7 +3,10 @@
 import { fill, h, hide, style } from "../shared/dom";
 import { gradientCss } from "../shared/palette";
 import type { PatchData } from "./data";
-import { formatShare, formatValue } from "./numbers";
+import { valueWords } from "./words";
+
+/** Where the end of the axis has a number of its own, beside the 1. */
+const CLEAR_OF_ONE = 1.25;
 
 export interface Legend {
   show(data: PatchData, table: Uint8ClampedArray): void;
@@ -15,34 +18,35 @@ export function createLegend(place: HTMLElement): Legend {
   const marker = h("i", { class: "pg-marker", attrs: { hidden: true }, aria: { hidden: true } });
   const ramp = h("div", { class: "gh-ramp pg-ramp" });
   const ticks = h("div", { class: "pg-ticks" });
-  const words = h("span", { class: "pg-legend-words" });
   const axis = h("div", { class: "pg-scale" }, marker, ramp, ticks);
-  place.append(h("span", {}, "recovered"), axis, words);
+  place.append(h("span", {}, "recovered"), axis);
   const at = ({ bound }: PatchData, share: number): number =>
     50 + 50 * Math.max(-1, Math.min(1, share / bound));
-  const tick = (data: PatchData, share: number, what: string, value: number): HTMLElement =>
-    h(
+  const tick = (data: PatchData, share: 0 | 1, value: number): HTMLElement => {
+    const run = share ? "clean" : "corrupted";
+    return h(
       "span",
-      { class: "pg-tick", style: { left: `${at(data, share)}%` } },
-      h("b", {}, formatShare(share)),
-      h("span", {}, `${what} ${formatValue(value)}`),
+      { class: `pg-tick is-${run}`, style: { left: `${at(data, share)}%` } },
+      h("i", {}),
+      h("b", {}, share),
+      h("span", {}, `${run} ${valueWords(data.frame, value)}`),
     );
+  };
   return {
     show(data, table) {
       const { frame, bound, isClipped } = data;
       ramp.style.background = gradientCss(table);
       const end = (sign: "−" | ""): string => {
         const beyond = isClipped ? (sign ? "≤ " : "≥ ") : "";
-        return `${beyond}${sign}${formatShare(bound)}`;
+        return `${beyond}${sign}${Number(bound.toFixed(2))}`;
       };
       fill(
         ticks,
         h("span", { class: "pg-end is-low" }, end("−")),
-        tick(data, 0, "corrupted", frame.f_corrupted),
-        tick(data, 1, "clean", frame.f_clean),
-        bound > 1.02 && h("span", { class: "pg-end is-high" }, end("")),
+        tick(data, 0, frame.f_corrupted),
+        tick(data, 1, frame.f_clean),
+        bound > CLEAR_OF_ONE && h("span", { class: "pg-end is-high" }, end("")),
       );
-      fill(words, frame.unit);
     },
     point(data, share) {
       const isThere = share !== null && Number.isFinite(share);

@@ -1,4 +1,4 @@
-/** How the grid writes its numbers: shares with two places, the target's values with their sign. */
+/** How recovered shares are written: with two places, and 0 and 1 only where it is quite that. */
 
 import { formatAmount } from "../shared/numbers";
 
@@ -14,21 +14,11 @@ export function formatShare(value: number): string {
   return formatAmount(value, 2, 1);
 }
 
-/** The same in as few letters as a cell has room for: ".62", "−.31", "1.2". */
+/** The same in as few letters as a cell has room for: ".62", "−.31", ">.99", "1.2". */
 export function shortShare(value: number): string {
   const sign = value < 0 ? "−" : "";
   const size = Math.abs(value);
   if (Math.abs(size - 1) < ROUNDING) return `${sign}1`;
-  return sign + (size < 0.995 ? size.toFixed(2).slice(1) : size.toFixed(1));
-}
-
-/** A value of the target: "−2.70", "0.0031". */
-export function formatValue(value: number): string {
-  if (Number.isNaN(value)) return "–";
-  const size = Math.abs(value);
-  const sign = value < 0 ? "−" : "";
-  if (size === 0) return "0";
-  if (size >= 0.1) return sign + size.toFixed(2);
-  if (size >= 1e-4) return sign + size.toPrecision(2);
-  return sign + size.toExponential(1).replace("e-", "e−");
+  if (size >= 0.995 && size < 1) return value < 0 ? "−1.0" : ">.99";
+  return sign + (size < 1 ? size.toFixed(2).slice(1) : size.toFixed(1));
 }

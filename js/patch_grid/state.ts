@@ -6,10 +6,27 @@ import type { SplitToken } from "../shared/text";
 /** What of the clean run is put into the corrupted one. */
 export type What = "residual" | "attention" | "mlp" | "head";
 
-export interface PatchState extends TraceState {
+export type Quantity = "log_probability" | "logit";
+
+/** What is asked of the model. */
+export interface Target {
+  /** Place of the predicted token; null = where the two runs are to differ, as Python finds it. */
+  position: number | null;
+  /** An id, or a token's text; null = what the clean run expects there. */
+  token: number | string | null;
+  /** Whose logit is taken off; with both null what the corrupted run expects, where it is another. */
+  against: number | string | null;
+  quantity: Quantity;
+}
+
+export interface PatchState extends TraceState, Target {
   what: What;
   /** The chosen cell: layer and position, or where heads are patched layer and head; empty = none. */
   cell: number[];
+  /** Columns of the grid; where heads are patched, the tokens at which they are. Empty = all. */
+  positions: number[];
+  /** Rows; empty = all. */
+  only_layers: number[];
   frame: MaybeFrame<PatchFrame>;
 }
 
@@ -22,10 +39,25 @@ export interface PatchText {
   special: Packed;
 }
 
+/** A token that the target is of, by its id and its text. */
+export interface TargetToken {
+  id: number;
+  text: string;
+}
+
+export interface PatchKey extends Target {
+  what: What;
+  kind: Kind;
+  positions: number[];
+  only_layers: number[];
+}
+
 export interface PatchFrame {
   kind: "patches";
-  key: { what: What; kind: Kind };
+  key: PatchKey;
   what: What;
+  /** What is put in, in words: "residual stream behind the layer". */
+  what_words: string;
   /** [rows]: the model's own numbers, ascending. */
   layers: Packed;
   columns: "position" | "head";
@@ -41,10 +73,19 @@ export interface PatchFrame {
   unit: string;
   /** What is asked of the model, in words. */
   target: string;
+  /** The same, as it was found. */
+  about: {
+    position: number;
+    token: TargetToken;
+    against: TargetToken | null;
+    quantity: Quantity;
+  };
   /** Whose tokens are patched, and compared. */
   side: Sequence;
   clean: PatchText;
   corrupted: PatchText;
+  /** [tokens]: 1 where they differ. */
+  differs: Packed;
   /** All that can be patched in some model; a reason says why it cannot be in this one. */
   whats: { name: What; reason: string }[];
   /** How far it is; "" = complete. */

@@ -27,6 +27,7 @@ import { HELP } from "./help";
 import { createLegend, type Legend } from "./legend";
 import type { PatchState } from "./state";
 import { strongestTable } from "./strongest";
+import { createTargetLine, type TargetLine } from "./target";
 import { createTexts, type Texts } from "./texts";
 import { captionWords, cardWords, cellWords, pictureWords, wholeWords } from "./words";
 
@@ -36,13 +37,24 @@ const NOTHING_LIT: LitUnits = { hovered: null, selected: new Set() };
 export class PatchGridView implements View<PatchState> {
   static readonly id = "patch-grid";
   static readonly title = "Patch grid";
-  static readonly traits = { ...TRACE_TRAITS, what: true, cell: true } as const;
+  static readonly traits = {
+    ...TRACE_TRAITS,
+    what: true,
+    cell: true,
+    position: true,
+    token: true,
+    against: true,
+    quantity: true,
+    positions: true,
+    only_layers: true,
+  } as const;
 
   readonly #host: Host<PatchState>;
   readonly #shell: Shell;
   readonly #header: Header;
   readonly #legend: Legend;
   readonly #texts: Texts;
+  readonly #target: TargetLine;
   readonly #figure: Figure;
   readonly #gestures: Gestures;
   readonly #strongest = strongestTable();
@@ -72,12 +84,13 @@ export class PatchGridView implements View<PatchState> {
       pin: (position: number) => this.#toggleToken(position),
     };
     this.#texts = createTexts(ofTexts, signal);
+    this.#target = createTargetLine(host, signal);
     const drawing = (): Drawing => this.#drawing();
     this.#figure = new Figure(this.#shell, this.#main, drawing, (table) => this.#onDrawn(table));
     this.#gestures = createGestures(this.#figure.element, this.#actions(), signal);
     const line = h("div", { class: "pg-line" }, this.#caption, this.#header.zoom);
     this.#main.append(this.#figure.element, this.#strongest.element);
-    body.append(this.#nothing, line, this.#texts.element, this.#main);
+    body.append(this.#nothing, this.#target.element, this.#texts.element, line, this.#main);
     root.addEventListener("keydown", (event) => this.#key(event), { signal });
     host.onStatus(() => this.#data || this.#sayNothing(), signal);
     this.update({});
@@ -93,6 +106,7 @@ export class PatchGridView implements View<PatchState> {
     const any = changesOf(changed);
     if (any("frame")) this.#takeFrame();
     this.#header.update(state);
+    this.#target.update(this.#data?.frame ?? null);
     if (!this.#data) this.#sayNothing();
     if (any("frame", "height")) this.#figure.draw();
     this.#showLit();

@@ -3,37 +3,31 @@
 import { type Child, h } from "../shared/dom";
 import type { Cell } from "../shared/map/plot";
 import { formatCount } from "../shared/numbers";
+import { plain } from "../shared/signed_numbers";
 import { type PatchData, placeName } from "./data";
-import { formatShare, formatValue } from "./numbers";
+import { formatShare } from "./numbers";
 import type { PatchFrame, What } from "./state";
 
 export const WHATS: Readonly<Record<What, { label: string; title: string }>> = {
-  residual: { label: "Residual stream", title: "The residual stream as it enters a layer" },
-  attention: { label: "Attention", title: "What the attention block of a layer adds" },
-  mlp: { label: "MLP", title: "What the MLP of a layer adds" },
-  head: { label: "Heads", title: "What a head puts out, at all positions" },
-};
-
-const SENTENCE: Readonly<Record<What, string>> = {
-  residual: "Residual stream",
-  attention: "Attention output",
-  mlp: "MLP output",
-  head: "Output of heads",
+  residual: { label: "Residual", title: "The residual stream behind a layer, at a token" },
+  attention: { label: "Attention", title: "What the attention block of a layer adds, at a token" },
+  mlp: { label: "MLP", title: "What the MLP of a layer adds, at a token" },
+  head: { label: "Heads", title: "What a head puts out, at all tokens" },
 };
 
 /** Over the grid: what is patched, and what is asked. */
-export function captionWords({ what, target }: PatchFrame): Child[] {
-  return [h("b", {}, `${SENTENCE[what]} patched`), " · ", target];
+export function captionWords({ what_words: words, target }: PatchFrame): Child[] {
+  return ["Patched: ", h("b", {}, words), ` · asked: ${target}`];
 }
 
 /** The same in a saved picture, whose controls are not there. */
 export function pictureWords({ frame }: PatchData): string {
-  return `${SENTENCE[frame.what]} patched, ${frame.target}`;
+  return `Patched: ${frame.what_words}; asked: ${frame.target}`;
 }
 
 /** "−2.70 nats". */
 export function valueWords({ unit }: PatchFrame, value: number): string {
-  return `${formatValue(value)} ${unit}`;
+  return `${plain(value)} ${unit}`;
 }
 
 /** "Layer 5, ‘Paris’ for ‘Rome’". */
@@ -55,7 +49,7 @@ export function cellWords(data: PatchData, cell: Cell): string {
   const { f_clean: clean, f_corrupted: corrupted, unit } = frame;
   return (
     `${name}: ${formatShare(share)} recovered, ${valueWords(frame, data.patched(cell))} ` +
-    `(corrupted ${formatValue(corrupted)}, clean ${formatValue(clean)} ${unit}).`
+    `(corrupted ${plain(corrupted)}, clean ${plain(clean)} ${unit}).`
   );
 }
 
@@ -86,19 +80,27 @@ const NAMED = 3;
 
 /** All of it in a sentence. */
 export function wholeWords(data: PatchData): string {
-  const { frame, layers, places, strongest } = data;
+  const { frame, layers, places } = data;
   const column = frame.columns === "head" ? "head" : "token";
   const size = `${count(layers.length, "layer")} × ${count(places.length, column)}`;
-  const named = strongest
-    .filter((cell) => data.recovered(cell) > 0)
-    .slice(0, NAMED)
-    .map((cell) => {
-      const name = cellName(data, cell);
-      return `${name.charAt(0).toLowerCase()}${name.slice(1)} ${formatShare(data.recovered(cell))}`;
-    });
+  const named = best(data).map((cell) => {
+    const name = cellName(data, cell);
+    return `${name.charAt(0).toLowerCase()}${name.slice(1)} ${formatShare(data.recovered(cell))}`;
+  });
   const most = named.length ? `recovered most: ${named.join("; ")}` : "no cell recovers anything";
   const far = frame.partial && `So far: ${frame.partial}.`;
   return [far, `${size}; ${most}.`, frame.note].filter(Boolean).join(" ");
+}
+
+/** The cells that recover most; of a token only one, since it recovers about as much layer after layer. */
+function best({ frame, strongest, recovered }: PatchData): Cell[] {
+  const found: Cell[] = [];
+  for (const cell of strongest) {
+    if (found.length === NAMED || !(recovered(cell) > 0)) break;
+    const isOther = found.every(({ key }) => key !== cell.key);
+    if (frame.columns === "head" || isOther) found.push(cell);
+  }
+  return found;
 }
 
 function count(n: number, what: string): string {
