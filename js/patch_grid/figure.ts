@@ -29,6 +29,8 @@ export interface Drawing {
 
 const NATURAL_HEIGHT = 620;
 const LEAST_HEIGHT = 160;
+/** Pixels that the card of a cell is high, about. */
+const CARD = 116;
 
 export class Figure {
   readonly element = h("div", { class: "gh-map-figure pg-figure" });
@@ -45,7 +47,7 @@ export class Figure {
   readonly #labels = { query: axisLabels("query"), key: axisLabels("key") };
   readonly #layer = h("span", { class: "pg-axis is-row", aria: { hidden: true } }, "Layer");
   readonly #head = h("span", { class: "pg-axis", aria: { hidden: true } }, "Head");
-  readonly #crosshair = crosshair(isNumbered);
+  readonly #crosshair = crosshair({ isNumbered, tag: CARD });
   readonly #schedule;
   #width = 640;
   #height = 0;

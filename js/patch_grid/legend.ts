@@ -1,6 +1,6 @@
 /** The legend: an axis of recovered shares, with what the two runs say at 0 and 1, and the cell's place. */
 
-import { fill, h, hide, style } from "../shared/dom";
+import { fill, h, hide, style, svg } from "../shared/dom";
 import { gradientCss } from "../shared/palette";
 import type { PatchData } from "./data";
 import { valueWords } from "./words";
@@ -15,7 +15,9 @@ export interface Legend {
 }
 
 export function createLegend(place: HTMLElement): Legend {
-  const marker = h("i", { class: "pg-marker", attrs: { hidden: true }, aria: { hidden: true } });
+  const triangle = svg("svg", { width: 10, height: 7 }, svg("path", { d: "M0 0H10L5 7Z" }));
+  const hidden = { attrs: { hidden: true }, aria: { hidden: true } };
+  const marker = h("i", { class: "pg-marker", ...hidden }, triangle);
   const ramp = h("div", { class: "gh-ramp pg-ramp" });
   const ticks = h("div", { class: "pg-ticks" });
   const axis = h("div", { class: "pg-scale" }, marker, ramp, ticks);

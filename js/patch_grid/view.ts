@@ -29,7 +29,7 @@ import type { PatchState } from "./state";
 import { strongestTable } from "./strongest";
 import { createTargetLine, type TargetLine } from "./target";
 import { createTexts, type Texts } from "./texts";
-import { captionWords, cardWords, cellWords, pictureWords, wholeWords } from "./words";
+import { captionWords, cardWords, cellWords, wholeWords } from "./words";
 
 const NOBODY: LitTokens = { hovered: null, selected: [] };
 const NOTHING_LIT: LitUnits = { hovered: null, selected: new Set() };
@@ -70,7 +70,6 @@ export class PatchGridView implements View<PatchState> {
     this.#shell = createShell(el, host, PatchGridView, {
       help: HELP,
       code: codePanel,
-      picture: () => ({ caption: this.#data ? pictureWords(this.#data) : "" }),
       onTheme: () => this.#figure?.draw(),
     });
     const { body, root, signal, legend } = this.#shell;

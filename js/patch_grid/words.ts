@@ -20,11 +20,6 @@ export function captionWords({ what_words: words, target }: PatchFrame): Child[]
   return ["Patched: ", h("b", {}, words), ` · asked: ${target}`];
 }
 
-/** The same in a saved picture, whose controls are not there. */
-export function pictureWords({ frame }: PatchData): string {
-  return `Patched: ${frame.what_words}; asked: ${frame.target}`;
-}
-
 /** "−2.70 nats". */
 export function valueWords({ unit }: PatchFrame, value: number): string {
   return `${plain(value)} ${unit}`;
