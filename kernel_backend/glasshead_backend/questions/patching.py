@@ -13,6 +13,7 @@ import torch
 from glasshead_backend.anatomy.projections import find_head_slices
 from glasshead_backend.progress import steps
 from glasshead_backend.questions.edited_copies import Copies
+from glasshead_backend.questions.predictions import logits_row
 from glasshead_backend.running.as_found import for_a_trace
 from glasshead_backend.running.edits import Edit, edited
 from glasshead_backend.running.forward import forward
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.run import Run
 
 What = Literal["residual", "attention", "mlp", "head"]
+WHAT_IN_WORDS: dict[What, str] = {
+    "residual": "the residual stream behind a layer",
+    "attention": "what an attention block adds",
+    "mlp": "what an MLP adds",
+    "head": "what one head gathers",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +95,7 @@ def sites_of(run: Run, what: What, kind: Kind) -> dict[int, Site | str]:
 def _sites_of_heads(run: Run, kind: Kind) -> dict[int, Site | str]:
     slices = run.store.remember(
         ("head slices",),
-        lambda: find_head_slices(
-            run.subject.model, run.anatomy.structure, run.inputs, run.calls
-        ),
+        lambda: find_head_slices(run.subject.model, run.anatomy.structure, run.inputs, run.calls),
     )
     return {
         layer: one
@@ -158,18 +163,25 @@ class Patching:
         By layer.
     given : dict
         What the clean run had at each tap.
+    f_clean, f_corrupted : float
+        The target in the two runs.
     """
 
     copies: Copies
     sites: dict[int, Site]
     given: dict[Tap, Float[Tensor, "row width"]]
+    f_clean: float
+    f_corrupted: float
 
     @classmethod
     def of(cls, clean: Run, corrupted: Run, sites: dict[int, Site], target: Target) -> Patching:
         """Run both texts once more, and keep what is needed of them."""
         copies = Copies.of(corrupted, target)
         copies.at_once  # noqa: B018  says so where there is no room
-        return cls(copies, sites, given_at(clean, sites.values()))
+        f_clean, f_corrupted = (
+            float(target.of(logits_row(run, target.row))) for run in (clean, corrupted)
+        )
+        return cls(copies, sites, given_at(clean, sites.values()), f_clean, f_corrupted)
 
     def row(
         self, layer: int, positions: Sequence[int], heads: Sequence[int] | None = None
