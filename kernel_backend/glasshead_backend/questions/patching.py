@@ -30,12 +30,18 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.run import Run
 
 What = Literal["residual", "attention", "mlp", "head"]
-WHAT_IN_WORDS: dict[What, str] = {
-    "residual": "the residual stream behind a layer",
-    "attention": "what an attention block adds",
-    "mlp": "what an MLP adds",
-    "head": "what one head gathers",
-}
+
+
+def in_words(what: What, kind: Kind) -> str:
+    """Say what is put in."""
+    if what == "attention" and kind == "cross":
+        return "what cross-attention adds"
+    return {
+        "residual": "the residual stream behind the layer",
+        "attention": "what the attention block adds",
+        "mlp": "what the MLP adds",
+        "head": "what one head gathers",
+    }[what]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from glasshead_backend import Cancelled, Lens, MemoryBudgetError, Trace, patch
+from glasshead_backend import Lens, Trace, patch
 from support.architectures.building import all_cases
 from support.architectures.building import build as build_case
 from support.tiny_models import CONFIGS, TEXT, build, tokenizer
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from glasshead_backend import Patched, Step
     from glasshead_backend.asking import Kind
     from glasshead_backend.questions.patching import What
 
@@ -135,9 +134,7 @@ def logits_of(trace: Trace, hooks: dict[str, Callable[..., Any]], *, given: bool
         return model(**inputs, use_cache=False).logits[0]
 
 
-def by_hand(
-    clean: Trace, corrupted: Trace, path: str, where: Any, *, given: bool
-) -> torch.Tensor:
+def by_hand(clean: Trace, corrupted: Trace, path: str, where: Any, *, given: bool) -> torch.Tensor:
     """Run the clean text, then the corrupted one with the clean one's numbers at one place."""
     kept: list[torch.Tensor] = []
 
@@ -191,7 +188,7 @@ def test_every_architecture_says_what_hooks_of_our_own_say(name: str) -> None:
             assert f == pytest.approx(float(expected), abs=1e-5)
 
 
-# ---- against TransformerLens ----------------------------------------------------------------------
+# ---- against TransformerLens ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "gpt_neox", "gemma2"])
