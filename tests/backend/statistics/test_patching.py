@@ -261,7 +261,7 @@ def test_what_is_recovered_is_nothing_before_the_texts_differ_and_all_of_it_at_t
     ]
     assert table[["clean", "corrupted"]].iloc[17].tolist() == ["fox", "dog"]
     assert (found.unit, found.columns) == ("nats", tuple(range(20)))
-    assert "log-probability of “fox” behind the last token" in repr(found)
+    assert repr(found).startswith("log-probability of “brown” behind the last token: -11.3")
 
 
 def test_by_itself_it_compares_what_the_two_runs_expect(traces: tuple[Trace, Trace]) -> None:
@@ -278,14 +278,17 @@ def test_by_itself_it_compares_what_the_two_runs_expect(traces: tuple[Trace, Tra
 
 
 def test_two_targets_are_compared_where_the_runs_first_expect_different_tokens() -> None:
-    clean, corrupted = pair(Lens(build("bart"), tokenizer()), TARGET)
-    firsts = [trace.logits().argmax(-1).tolist() for trace in (clean, corrupted)]
-    place = next(i for i, (one, other) in enumerate(zip(*firsts, strict=True)) if one != other)
+    lens = Lens.demo("encoder-decoder")
+    target = "le chat noir voit le chien"
+    sources = "the black cat sees the dog", "the black dog sees the cat"
+    clean, corrupted = (lens.trace(source, target) for source in sources)
     found = patch(clean, corrupted, kind="encoder")
-    assert (found.target.position, found.target.token) == (place, firsts[0][place])
-    assert found.columns == tuple(range(20))  # tokens of the source
-    # All that the decoder knows of the source is behind the encoder's last layer.
-    assert found.to_frame()["clean"].iloc[17] == "fox"
+    words = "logit of “chat” minus that of “chien” at position 1"
+    assert found.target_in_words == words
+    # What the decoder has to know is where the two sources have another animal, in every layer.
+    best = found.recovered.argmax(dim=1).tolist()
+    assert [found.sequence.tokens[i].text for i in best] == ["cat", "cat"]
+    assert float(found.recovered[-1, 2]) == pytest.approx(1, abs=0.01)
     assert patch(clean, corrupted, "mlp").columns == tuple(range(len(clean.tokens)))
 
 
