@@ -16,3 +16,4 @@ from glasshead_backend.statistics.heads import *
 from glasshead_backend.statistics.logit_contribution import *
 from glasshead_backend.statistics.head_effect import *
 from glasshead_backend.statistics.own_metric import *
+from glasshead_backend.statistics.patching import *
