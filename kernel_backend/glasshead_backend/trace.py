@@ -19,8 +19,6 @@ from glasshead_backend.questions import predictions as ask_predictions
 from glasshead_backend.questions import query_key as ask_query_key
 from glasshead_backend.questions import through_layers as ask_layers
 from glasshead_backend.tracing.given_run import run_of_attentions
-from glasshead_backend.tracing.reading import write_from
-from glasshead_backend.tracing.together import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -1178,8 +1176,9 @@ class Trace:
     ) -> Trace:
         """Put another token at one place, let the model go on from there, and trace that.
 
-        Runs the model as it is now. What it writes are the most probable tokens; they are
-        ``generated``, the text before and the chosen token are not.
+        Runs the model as it is now; what is :attr:`ablated` stays off while it writes. What it
+        writes are the most probable tokens; they are ``generated``, the text before and the chosen
+        token are not.
 
         Parameters
         ----------
@@ -1204,11 +1203,8 @@ class Trace:
             When there is no such position or token, no room in the model's window, and when the
             model cannot generate.
         """
-        run = self._run
-        run.require_model()
         with reporting(progress):
-            sides = write_from(run.subject, run.sides, position, token, max_new_tokens)
-            return Trace(run_together(run.subject, [sides])[0])
+            return Trace(ask_interventions.continued(self._run, position, token, max_new_tokens))
 
     def next_token(self, k: int = 10) -> pd.DataFrame:
         """Return the k most probable tokens after the last one: how the model would go on.
