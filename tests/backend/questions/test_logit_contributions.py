@@ -287,7 +287,7 @@ def test_what_has_no_residual_stream_of_vectors_is_refused_by_name() -> None:
         trace_of(building.build(case)).logit_contributions()
 
 
-# --- of a run with something switched off ----------------------------------------------------------
+# --- of a run with something switched off ---------------------------------------------------------
 def test_a_head_that_is_switched_off_adds_nothing_and_the_rest_still_sums() -> None:
     trace = trace_of(build("llama"))
     before = trace.logit_contributions(position=5, token="fox")
