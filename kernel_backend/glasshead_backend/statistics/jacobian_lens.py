@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +175,8 @@ def _linked(run: Run) -> Generator[_Linked, None, None]:
     with run.model_again() as model, for_a_trace(model), torch.enable_grad(), ExitStack() as stack:
         for layer in dict.fromkeys(layers):
             stack.callback(layer.register_forward_hook(here(link)).remove)
-        with shortened(model):
+        # No logits are wanted; what is cut short has to be the unembedding, and nothing else.
+        with shortened(model) if run.anatomy.plain_unembedding else nullcontext():
             forward(model, run.inputs)
         yield _Linked(
             name=type(model).__name__,
