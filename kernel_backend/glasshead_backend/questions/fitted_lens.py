@@ -124,7 +124,10 @@ class FittedLens(ShownAsTable):
         ------
         ValueError
             The message names both.
+        ModelNeededError
+            For a run without a model.
         """
+        run.require_model()
         now = run.store.remember("fingerprint", lambda: fingerprint(run.subject.model))
         if now != self.fingerprint:
             raise ValueError(
