@@ -146,7 +146,8 @@ def questions(_: PerplexityStrip, synced: dict[str, Any]) -> Iterator[tuple[str,
     position = synced["selected"][-1]
     if synced["reading"] == "layers":
         followed = ",".join(map(str, synced["followed"]))
-        yield "layer_readings", {"position": position, "followed": followed}
+        lens = synced["reading_lens"]
+        yield "layer_readings", {"position": position, "followed": followed, "lens": lens}
     if synced["reading"] == "distribution":
         sampling = {name: synced[name] for name in ("temperature", "sample_k", "sample_p")}
         yield "distribution", {"position": position, **sampling}

@@ -80,6 +80,8 @@ function mount(more: Partial<StripState> = {}, answer?: (asked: Asked) => never)
     reading: "",
     followed: [],
     trajectory: "probability",
+    lenses: [],
+    reading_lens: "",
     temperature: 1,
     sample_k: 0,
     sample_p: 1,
