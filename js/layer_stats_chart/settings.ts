@@ -141,11 +141,9 @@ function parameterFields(
         one.update(metric.parameters[one.name] ?? null);
         one.input.disabled = disabled;
       }
-      const by = metric.fitted && `read by the ${metric.fitted}`;
-      const said = [by, metric.over && `mean over ${metric.over}`].filter(Boolean).join("; ");
-      over.textContent = said;
-      over.hidden = !said;
-      element.hidden = fields.length === 0 && !said;
+      over.textContent = metric.over && `mean over ${metric.over}`;
+      over.hidden = !metric.over;
+      element.hidden = fields.length === 0 && !metric.over;
     },
     focus(label) {
       fields.find((one) => one.label === label)?.input.focus();
