@@ -226,6 +226,11 @@ def _identity(lens: Lens, kind: LensKind, corpus: _Corpus) -> Translators:
     ValueError, MemoryBudgetError
         As :func:`fit_lens`.
     """
+    if any(weight.is_inference() for weight in lens.model.parameters()):
+        raise ValueError(
+            f"{lens.name} was made in torch.inference_mode(): nothing can be differentiated "
+            "through it. Load it outside."
+        )
     with closing(corpus.runs([0])) as runs:
         run = next(runs)
         if run.logits is None:

@@ -367,6 +367,27 @@ def test_an_encoder_has_nothing_that_a_lens_could_read() -> None:
         fit_lens(lens_of("bert"), TEXTS)
 
 
+@pytest.mark.parametrize("kind", ["tuned", "jacobian"])
+def test_inference_mode_is_no_hindrance_but_for_the_model_itself(kind: Any) -> None:
+    expected = fitted_to(lens_of("llama"), kind)
+    with torch.inference_mode():
+        found = fitted_to(lens_of("llama"), kind)
+        made = Lens(build("llama"), tokenizer())
+    assert torch.equal(found.change, expected.change)
+    with pytest.raises(ValueError, match="Load it outside"):
+        fitted_to(made, kind)
+
+
+def test_a_run_with_a_head_off_is_read_by_the_lens_of_the_whole_model() -> None:
+    lens = lens_of("llama")
+    fitted = fitted_to(lens)
+    whole = trace_of(lens)
+    off = whole.ablate(heads=[(0, 1)])
+    read = off.layer_readings(4, fitted=fitted)
+    torch.testing.assert_close(read.surprisal[-1], off.predictions().surprisal[4])
+    assert not torch.equal(read.surprisal, whole.layer_readings(4, fitted=fitted).surprisal)
+
+
 def test_translators_that_do_not_fit_in_memory_are_refused_beforehand() -> None:
     lens = Lens(build("gpt2"), tokenizer())
     lens.memory_budget = 40_000
