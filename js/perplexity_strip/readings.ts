@@ -211,6 +211,7 @@ function measureChoice(
 
 /** The logit lens and the fitted ones; nothing where there are none. */
 function lensChoice(on: boolean, { lenses, reading_lens }: StripState): SegmentedProps<string> {
+  if (!on || !lenses.length) return { choices: [], value: "" };
   const titled = (name: string): string => `${name[0]?.toUpperCase()}${name.slice(1)}`;
   const fitted = lenses.map(({ name, label }) => ({
     value: name,
@@ -222,7 +223,7 @@ function lensChoice(on: boolean, { lenses, reading_lens }: StripState): Segmente
     label: "Logit lens",
     title: "Each layer read as if it were the last one",
   };
-  return { choices: on && fitted.length ? [plain, ...fitted] : [], value: reading_lens };
+  return { choices: [plain, ...fitted], value: reading_lens };
 }
 
 /** Temperature and cuts, and how the vocabulary is laid out. */
