@@ -106,6 +106,17 @@ export interface StoredDetail {
   detail: Json;
 }
 
+/** What the strip was told of a pinned token's layers. */
+export interface StoredReading {
+  position: number;
+  /** Name of the lens; "" = the logit lens. */
+  lens: string;
+  /** Ids, "3,17"; "" = the token that came and the first choices. */
+  followed: string;
+  result: Json;
+  arrays: Record<string, Packed>;
+}
+
 export interface Contents {
   /** The traits as the page opens. */
   state: Json;
@@ -122,6 +133,8 @@ export interface Contents {
   patches: PatchFrame[];
   /** The frame of the strip. */
   strip: Json | null;
+  /** What the layers would predict where a token was pinned, by each lens. */
+  readings: StoredReading[];
   /** The rule that finds sinks, in words. */
   sinks: { causal: string; other: string };
   /** What a view says that is asked for what is not here. */

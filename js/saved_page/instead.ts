@@ -50,8 +50,8 @@ type Load = (element: string) => Promise<Uint8Array<ArrayBuffer>>;
 const PANES: readonly PaneName[] = ["lines", "matrix", "strip", "chart", "finder"];
 
 const NEEDS_KERNEL = new Set([
-  ...["pairs", "span", "scores", "retrace", "written", "layer_readings", "distribution"],
-  ...["continue_with", "step_back", "expected"],
+  ...["pairs", "span", "scores", "retrace", "written", "distribution"],
+  ...["continue_with", "step_back", "follow", "expected"],
 ]);
 
 export class SavedPage implements InsteadOfKernel {
@@ -76,6 +76,7 @@ export class SavedPage implements InsteadOfKernel {
   can(question: string): boolean {
     if (this.#role === "activations") return this.#canShow(question);
     if (question.startsWith("grid")) return hasGrid(this.#contents.patches, question);
+    if (question.endsWith("layer_readings")) return this.#contents.readings.length > 0;
     return !NEEDS_KERNEL.has(question.split(".").at(-1) ?? "");
   }
 
@@ -333,6 +334,13 @@ export class SavedPage implements InsteadOfKernel {
         return cellsAnswer(await this.#matrix(state), about(), place());
       case "matrix.tile":
         return tileAnswer(await this.#matrix(state), about(), place());
+      case "strip.layer_readings":
+        return (
+          this.#contents.readings.find(
+            ({ position, lens, followed }) =>
+              position === n("position") && lens === args.lens && followed === args.followed,
+          ) ?? null
+        );
       case "strip.source_attention":
         return sourceAnswer(this.#weights, state, n("position"));
       case "finder.pattern": {

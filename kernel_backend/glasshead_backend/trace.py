@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from glasshead_backend.progress import Progress
     from glasshead_backend.questions.compared import ComparedPredictions
     from glasshead_backend.questions.distribution import Distribution
+    from glasshead_backend.questions.fitted_lens import FittedLens
     from glasshead_backend.questions.head_effects import HeadEffects
     from glasshead_backend.questions.layer_readings import LayerReadings
     from glasshead_backend.questions.logit_attribution import LogitContributions
@@ -1275,6 +1276,7 @@ class Trace:
         *,
         k: int = 5,
         followed: Sequence[int] | None = None,
+        fitted: FittedLens | None = None,
         progress: Progress | bool | None = None,
     ) -> LayerReadings:
         """Return what the model would predict at one place if it stopped after each layer.
@@ -1291,6 +1293,9 @@ class Trace:
         followed : sequence of int, optional
             Ids of tokens whose probability and rank are wanted behind every layer; default the
             token that came and the model's three first choices.
+        fitted : FittedLens, optional
+            A lens that was fitted to the model (:func:`glasshead.fit_lens`), in place of the logit
+            lens.
         progress : callable or bool, optional
             As for :meth:`attention`.
 
@@ -1302,12 +1307,15 @@ class Trace:
         Raises
         ------
         ValueError
-            Where the model makes no prediction, or predicts from more than its last layer.
+            Where the model makes no prediction, or predicts from more than its last layer; and for
+            a lens that was fitted to another model.
         ModelChangedError
             When the model has changed since the text was traced.
         """
         with reporting(progress):
-            return ask_readings.layer_readings(self._run, position, k=k, followed=followed)
+            return ask_readings.layer_readings(
+                self._run, position, k=k, followed=followed, fitted=fitted
+            )
 
     def compare_predictions(self, other: Trace) -> ComparedPredictions:
         """Compare what was predicted here with what was predicted in another trace.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from glasshead_backend import Metric, OverTexts, OwnMetric
+from glasshead_backend import FittedLens, Metric, OverTexts, OwnMetric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +58,8 @@ class _Written:
     def _argument(self, metric: Metric, name: str, value: Any) -> str:
         if isinstance(value, Metric):
             return self.metric(value)
+        if isinstance(value, FittedLens):
+            return self._named("fitted", "", value.label)
         if isinstance(metric, OwnMetric) and name == "function":
             return self._named("function", getattr(value, "__name__", ""), "the chart's function")
         if isinstance(metric, OverTexts) and name in ("texts", "targets"):

@@ -224,6 +224,11 @@ class LayerStatsChart(TraceView):
                 f"metric was measured over {state['over']}, which a state does not hold: pass "
                 "metric=OverTexts(of=..., texts=texts)."
             )
+        if state.get("fitted"):
+            raise ValueError(
+                f"metric was read by the {state['fitted']}, which a state does not hold: pass "
+                "metric=LogitLens(fitted=FittedLens.load(path))."
+            )
         return chosen_metric(state, Norm(), self.trace)
 
     @question

@@ -23,10 +23,12 @@ from glasshead_backend.frames.strip import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
     from glasshead.messages import Answer
-    from glasshead_backend import Trace
+    from glasshead_backend import FittedLens, Trace
 
 _LEAST_BITS = 0.05
 """What surprises less is not worth a sentence: it would read 0.0 bits."""
@@ -50,6 +52,8 @@ class PerplexityStrip(StripReadings):
     trace : Trace
     compare : Trace, optional
         Show how differently this trace predicted the same words; see :meth:`compare_to`.
+    fitted : FittedLens or list of them, optional
+        Read the layers of a pinned token by lenses of :func:`fit_lens`; see :meth:`read_by`.
     **state
         Traits, e.g. ``measure``, ``k``, ``reading``.
     """
@@ -74,10 +78,17 @@ class PerplexityStrip(StripReadings):
 
     page_parts: ClassVar[frozenset[str]] = frozenset({"strip"})
 
-    def __init__(self, trace: Trace, *, compare: Trace | None = None, **state: Any) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        *,
+        compare: Trace | None = None,
+        fitted: FittedLens | Iterable[FittedLens] | None = None,
+        **state: Any,
+    ) -> None:
         self._other: Trace | None = None
         self._names = ("", "")
-        super().__init__(trace, **state)
+        super().__init__(trace, fitted=fitted, **state)
         if compare is not None:
             try:
                 self.compare_to(compare)

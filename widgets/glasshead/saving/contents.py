@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from glasshead.layer_stats_chart import LayerStatsChart
+    from glasshead.perplexity_strip import PerplexityStrip
     from glasshead.view import View
     from glasshead_backend import Metric, Trace
     from glasshead_backend.asking import Kind
@@ -58,6 +59,7 @@ def no_parts() -> dict[str, Any]:
         "query_key": [],
         "activations": [],
         "strip": None,
+        "readings": [],
         "sinks": {"causal": rule(causal=True), "other": rule(causal=False)},
         "refusal": REFUSAL,
     }
@@ -89,6 +91,32 @@ def strip(trace: Trace) -> dict[str, Any]:
     cross = Selection("cross", layers[0]) if layers else None
     frame = strip_frame(trace, cross, n_alternatives=PAGE_TOKENS)
     return {**frame, "cross": None}
+
+
+def readings(view: PerplexityStrip, told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the layers would predict at pinned tokens, by every lens that there is.
+
+    Parameters
+    ----------
+    view : PerplexityStrip
+    told : sequence of dict
+        States of the view that the page comes to: as it opens, and in the steps of a story.
+    """
+    asked = {
+        (state["selected"][-1], ",".join(map(str, state["followed"])))
+        for state in told
+        if state["reading"] == "layers" and state["selected"]
+    }
+    found: list[dict[str, Any]] = []
+    for position, followed in sorted(asked):
+        for lens in ("", *(one["name"] for one in view.lenses)):
+            try:
+                result, arrays = view.layer_readings(position, followed, lens)
+            except ValueError:
+                continue  # the first token has no prediction
+            about = {"position": position, "followed": followed, "lens": lens}
+            found.append({**about, "result": result, "arrays": arrays})
+    return found
 
 
 def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MOST_BYTES = 10_000_000
 """Of a page for which nobody has said otherwise."""
 
+_READ = ("reading", "followed")
+"""Traits of a strip that say what is read of the pinned token."""
+
 _MOST_POSTER = 400_000
 """Letters of a picture that a page has for readers without scripts."""
 
@@ -153,6 +156,7 @@ class _Maker:
             found["heads"] = parts.heads(self._trace, finder.more_metrics)
         if "strip" in self._parts:
             found["strip"] = parts.strip(self._trace)
+            found["readings"] = parts.readings(*self._strip())
         if "chart" in self._parts:
             chart: Any = getattr(self._view, "chart", self._view)
             prefix = "" if chart is self._view else "chart_"
@@ -161,6 +165,14 @@ class _Maker:
             found |= parts.charts(chart, told)
             self._state[f"{name}s"] = parts.statistics(chart, told)
         return found
+
+    def _strip(self) -> tuple[Any, list[dict[str, Any]]]:
+        """Return the strip, and its states as the page opens and in the steps of its story."""
+        strip: Any = getattr(self._view, "strip", self._view)
+        names = {name: name if strip is self._view else f"strip_{name}" for name in _READ}
+        names["selected"] = "selected"
+        states = [self._state, *({**self._state, **step["state"]} for step in self._view.story)]
+        return strip, [{own: one[name] for own, name in names.items()} for one in states]
 
     def _stored(self, room: int) -> Stored | int | None:
         """Return what of layers the page carries; bytes where not even the least fits."""
