@@ -70,8 +70,9 @@ class Copies:
         known = logits_row(run, target.row)
         stacks = run.anatomy.structure.stacks.values()
         with run.model_again() as model, for_a_trace(model):
-            with layer_calls(layer for stack in stacks for layer in stack) as calls, edited(
-                model, run.edits
+            with (
+                layer_calls(layer for stack in stacks for layer in stack) as calls,
+                edited(model, run.edits),
             ):
                 forward(model, run.inputs)
             plain = cls(run, target, calls)

@@ -88,9 +88,7 @@ def sites_of(run: Run, what: What, kind: Kind) -> dict[int, Site | str]:
 def _sites_of_heads(run: Run, kind: Kind) -> dict[int, Site | str]:
     slices = run.store.remember(
         ("head slices",),
-        lambda: find_head_slices(
-            run.subject.model, run.anatomy.structure, run.inputs, run.calls
-        ),
+        lambda: find_head_slices(run.subject.model, run.anatomy.structure, run.inputs, run.calls),
     )
     return {
         layer: one

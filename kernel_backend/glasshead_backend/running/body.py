@@ -164,9 +164,7 @@ def outcome_of(model: Any, outcome: Outcome | None = None) -> Generator[Outcome,
 
 
 @contextmanager
-def short_unembedding(
-    unembedding: nn.Module, row: int = -1
-) -> Generator[list[Tensor], None, None]:
+def short_unembedding(unembedding: nn.Module, row: int = -1) -> Generator[list[Tensor], None, None]:
     """Keep what the unembedding is given, and let it compute one position only."""
     kept: list[Tensor] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
 
@@ -21,12 +22,8 @@ from glasshead_backend.statistics.probe_chart import (
     layer_panels,
 )
 from glasshead_backend.statistics.probe_fits import classes_of, folds_of, predict_held_out
-from glasshead_backend.statistics.probe_units import (
-    Gathering,
-    ProbedUnit,
-    Take,
-    read_labels,
-)
+from glasshead_backend.statistics.probe_reading import ProbedTexts
+from glasshead_backend.statistics.probe_units import ProbedUnit, Take, read_labels
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -41,14 +38,18 @@ if TYPE_CHECKING:
     from glasshead_backend.progress import Progress
     from glasshead_backend.statistics.chart import LayerChart
     from glasshead_backend.statistics.panels import Panel
-    from glasshead_backend.statistics.probe_units import LabelledUnits
+    from glasshead_backend.statistics.probe_reading import LabelledUnits
     from glasshead_backend.trace import Trace
     from glasshead_backend.tracing.given import TextLike
 
 __all__ = ["Probed", "Probing", "probe"]
 
 _FEWEST_FOLDS = 2
-_STAGES = ("reading texts", "fitting probes")
+_STAGES = ("reading texts", "running the model", "fitting probes")
+
+
+def _stage(done: int) -> str:
+    return _STAGES[min(done, len(_STAGES) - 1)]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -169,7 +170,7 @@ class Probing(Metric):
         """Probe a model."""
         if kind is None and lens.family == "encoder-decoder":
             kind = "encoder"
-        gathering = Gathering(
+        texts = ProbedTexts(
             texts=self.texts,
             targets=self.targets,
             labels=tuple(self.labels),
@@ -179,15 +180,15 @@ class Probing(Metric):
             take=self.take,
             batch_size=self.batch_size,
         )
-        with reporting(progress):
-            units = found = None
-            for stage in steps(range(len(_STAGES)), lambda done: _STAGES[min(done, 1)], 2):
-                if stage == 0:
-                    units = gathering.gather(lens, kind)
-                elif units is not None:
-                    found = self._probe(units)
-        assert found is not None
-        return found
+        with reporting(progress), closing(steps(_STAGES, _stage, len(_STAGES))) as stages:
+            next(stages)
+            many, found = texts.read(lens, kind)
+            next(stages)
+            units = texts.gather(lens, many, found, kind)
+            next(stages)
+            probed = self._probe(units)
+            next(stages, None)  # all is done
+        return probed
 
     def _probe(self, units: LabelledUnits) -> Probed:
         names, classes = classes_of(units.labels)
