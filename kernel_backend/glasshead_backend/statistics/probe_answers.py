@@ -103,7 +103,7 @@ class ProbeAnswers:
         """The most frequent class, and its share: who always says it is right so often."""
         counts = torch.bincount(self.labels)
         most = int(counts.argmax())
-        return self.classes[most], float(counts[most] / counts.sum())
+        return self.classes[most], int(counts[most]) / len(self.labels)
 
     def confusion(self, layer: int) -> Int[Tensor, "label predicted"]:
         """Return how often units of each class (rows) were taken for each class in a layer."""

@@ -117,15 +117,21 @@ class ProbedTexts:
             found.append(labelled(sequence, own, number, self.unit, self.take))
         return many, found
 
-    def _sides(self, lens: Lens, number: int, kind: Kind | None) -> Sides:
-        # An encoder has read its text whatever its decoder writes.
+    def _target(self, lens: Lens, number: int, kind: Kind | None) -> TextLike | None:
+        if self.targets is not None:
+            return self.targets[number]
+        # An encoder has read its text whatever its decoder writes: one token is enough.
         of_encoder = lens.family == "encoder-decoder" and kind == "encoder"
+        end: Any = lens.tokenizer.eos_token_id
+        return [int(end or 0)] if of_encoder else None
 
+    def _sides(self, lens: Lens, number: int, kind: Kind | None) -> Sides:
         def sides_of(text: TextLike, target: TextLike | None) -> Sides:
-            return read(lens, text, target, 1 if of_encoder else None, Reading())
+            return read(lens, text, target, None, Reading())
 
-        target = None if self.targets is None else self.targets[number]
-        return numbered_sides(sides_of, number, self.texts[number], target)
+        return numbered_sides(
+            sides_of, number, self.texts[number], self._target(lens, number, kind)
+        )
 
     def gather(
         self, lens: Lens, many: Sequence[Sides], found: Sequence[LabelledText], kind: Kind | None
@@ -161,9 +167,7 @@ class ProbedTexts:
 
     def _room(self, lens: Lens, number: int, n_units: int, kind: Kind | None) -> _Room:
         """Make room: a trace of the first text says what the model has, or why it has it not."""
-        short = 1 if lens.family == "encoder-decoder" and self.targets is None else None
-        target = None if self.targets is None else self.targets[number]
-        with lens.trace(self.texts[number], target, max_new_tokens=short) as trace:
+        with lens.trace(self.texts[number], self._target(lens, number, kind)) as trace:
             layers = self._layers_of(trace, kind)
             hidden = trace.activations(layers[0], self.block, kind=kind).shape[-1]
             stack = run_of(trace).stack(kind)
