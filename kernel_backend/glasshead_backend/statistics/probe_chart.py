@@ -58,6 +58,7 @@ def accuracy_chart(found: ProbeAnswers) -> LayerChart:
         layers=found.layers,
         series=[_series(found), Choice("majority", f"always {_named(majority)}")],
         mean=torch.cat([found.accuracy.mean[None], flat]),
+        middle="accuracy",
         interval=Range(
             _beside(found.accuracy.low),
             _beside(found.accuracy.high),
@@ -85,6 +86,7 @@ def above_control_chart(found: ProbeAnswers) -> LayerChart:
         layers=found.layers,
         series=[_series(found)],
         mean=(found.accuracy.mean - control.mean)[None],
+        middle="difference",
         help=_HELP,
         note=_note(found),
     )
@@ -110,10 +112,10 @@ def layer_panels(found: ProbeAnswers, layer: int) -> list[Panel]:
         rows = [[name, *map(str, own)] for name, own in zip(names, confusion.tolist(), strict=True)]
         panels.append(
             Table(
-                title=f"Layer {layer}: label, and what a probe said",
-                columns=["", *names],
+                title=f"Layer {layer}: label, and what a probe said it was",
+                columns=["label", *names],
                 rows=rows,
-                words=f"rows: the {found.unit}s that have the label",
+                words=f"a row: the {found.unit}s that have the label",
             )
         )
     return panels

@@ -61,7 +61,7 @@ class LabelledUnits:
 
 
 @dataclass(frozen=True, eq=False)
-class _Room:
+class Room:
     """Where the activations go: ``[layers, units, hidden]``, and what the model was asked for."""
 
     block: ActivationBlock
@@ -133,22 +133,45 @@ class ProbedTexts:
             sides_of, number, self.texts[number], self._target(lens, number, kind)
         )
 
+    def room(self, lens: Lens, found: Sequence[LabelledText], kind: Kind | None) -> Room:
+        """Make room: a trace of the first text says what the model has, or why it has it not.
+
+        Raises
+        ------
+        ValueError
+            When the model does not have the block.
+        MemoryBudgetError
+            When the activations of all units take more memory than they may.
+        """
+        number = found[0].number
+        with lens.trace(self.texts[number], self._target(lens, number, kind)) as trace:
+            layers = self._layers_of(trace, kind)
+            hidden = trace.activations(layers[0], self.block, kind=kind).shape[-1]
+            stack = run_of(trace).stack(kind)
+        n_units = sum(len(own.units) for own in found)
+        shape = torch.Size((len(layers), n_units, hidden))
+        require_room(
+            shape.numel() * torch.float32.itemsize,
+            budget_on(torch.device("cpu"), lens.memory_budget),
+            f"Keeping the {self.block} activations of {n_units:,} labelled units in "
+            f"{len(layers)} layers",
+            ["Probe fewer layers (layers=[...]), or label fewer units (None)."],
+        )
+        return Room(self.block, stack, layers, torch.empty(shape, dtype=torch.float32))
+
     def gather(
-        self, lens: Lens, many: Sequence[Sides], found: Sequence[LabelledText], kind: Kind | None
+        self, lens: Lens, many: Sequence[Sides], found: Sequence[LabelledText], room: Room
     ) -> LabelledUnits:
         """Run the model over the texts, and keep the activations of what has a label.
 
         Raises
         ------
         ValueError
-            When the model does not have the block, or activations are not finite.
-        MemoryBudgetError
-            When they take more memory than they may.
+            When activations are not finite.
         """
         starts = [0]
         for own in found:
             starts.append(starts[-1] + len(own.units))
-        room = self._room(lens, found[0].number, starts[-1], kind)
         batches = batches_of(lens, many, self.block, room.stack, self.batch_size)
         for batch in steps(batches, "running the model", len(batches)):
             texts = [found[i] for i in batch]
@@ -165,22 +188,6 @@ class ProbedTexts:
             texts={own.number: own.text for own in found},
         )
 
-    def _room(self, lens: Lens, number: int, n_units: int, kind: Kind | None) -> _Room:
-        """Make room: a trace of the first text says what the model has, or why it has it not."""
-        with lens.trace(self.texts[number], self._target(lens, number, kind)) as trace:
-            layers = self._layers_of(trace, kind)
-            hidden = trace.activations(layers[0], self.block, kind=kind).shape[-1]
-            stack = run_of(trace).stack(kind)
-        shape = torch.Size((len(layers), n_units, hidden))
-        require_room(
-            shape.numel() * torch.float32.itemsize,
-            budget_on(torch.device("cpu"), lens.memory_budget),
-            f"Keeping the {self.block} activations of {n_units:,} labelled units in "
-            f"{len(layers)} layers",
-            ["Probe fewer layers (layers=[...]), or label fewer units (None)."],
-        )
-        return _Room(self.block, stack, layers, torch.empty(shape, dtype=torch.float32))
-
     def _layers_of(self, trace: Trace, kind: Kind | None) -> tuple[int, ...]:
         if self.block == "embedding":
             return (0,)
@@ -196,7 +203,7 @@ def _keep(
     many: Sequence[Sides],
     texts: Sequence[LabelledText],
     places: Int[Tensor, " unit"],
-    room: _Room,
+    room: Room,
 ) -> None:
     """Run the model over texts of one length, and put what has a label into its places."""
 
@@ -210,7 +217,7 @@ def _keep(
     run_over_texts(lens, many, room.block, room.stack, note)
 
 
-def _require_finite(room: _Room, texts: Sequence[LabelledText], starts: Sequence[int]) -> None:
+def _require_finite(room: Room, texts: Sequence[LabelledText], starts: Sequence[int]) -> None:
     for layer, values in zip(room.layers, room.activations, strict=True):
         wrong = (~values.isfinite().all(dim=-1)).nonzero()
         if len(wrong):

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Probed", "Probing", "probe"]
 
 _FEWEST_FOLDS = 2
-_STAGES = ("reading texts", "running the model", "fitting probes")
+_STAGES = ("reading texts", "looking at the model", "running the model", "fitting probes")
 
 
 def _stage(done: int) -> str:
@@ -184,7 +184,9 @@ class Probing(Metric):
             next(stages)
             many, found = texts.read(lens, kind)
             next(stages)
-            units = texts.gather(lens, many, found, kind)
+            room = texts.room(lens, found, kind)
+            next(stages)
+            units = texts.gather(lens, many, found, room)
             next(stages)
             probed = self._probe(units)
             next(stages, None)  # all is done

@@ -333,6 +333,7 @@ def test_layers_that_are_done_can_be_seen_while_others_are_fitted(tiny: Lens) ->
     found = probe(tiny, texts, ["x", "y"] * 6, unit="text", folds=3, progress=watch)
     assert list(dict.fromkeys(step.what for step in seen)) == [
         "reading texts",
+        "looking at the model",
         "running the model",
         "fitting probes",
     ]
