@@ -10,7 +10,10 @@ from glasshead_backend import Metric, OverTexts, OwnMetric, Probing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LISTED = {OverTexts: ("texts", "targets"), Probing: ("texts", "labels", "groups", "targets")}
+_LISTED: dict[type[Metric], tuple[str, ...]] = {
+    OverTexts: ("texts", "targets"),
+    Probing: ("texts", "labels", "groups", "targets"),
+}
 """What is given as a list for each text."""
 
 _MOST_LETTERS = 2000
