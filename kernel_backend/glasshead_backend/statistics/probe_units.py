@@ -86,7 +86,7 @@ def _iterated(values: object, name: str) -> Iterable[Any]:
 
 def _label(value: Any) -> Hashable:
     """Return a label as a plain value, whatever library it is of; what is missing is None."""
-    plain = value.item() if hasattr(value, "item") and not isinstance(value, str) else value
+    plain = value.item() if hasattr(value, "item") else value
     if plain is None or plain != plain:  # noqa: PLR0124  NaN is what tables have for missing
         return None
     if isinstance(plain, float) and not plain.is_integer():

@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -151,6 +152,16 @@ def test_a_start_token_needs_no_label(demo: Lens) -> None:
     without = probe(demo, texts, [own[1:] for own in labels], folds=3)
     assert len(every.labels) == len(without.labels) + len(texts)
     assert int(without.positions.min()) == 1
+
+
+@pytest.mark.parametrize("array", [np.array, pd.Series, list])
+def test_labels_are_plain_whatever_holds_them(tiny: Lens, array: Callable[..., Any]) -> None:
+    texts = [f"{word} at sea" for word in WORDS[:6]]
+    words = probe(tiny, texts, array(["x", "y"] * 3), unit="text", folds=3)
+    assert [type(one) for one in words.classes] == [str, str]
+    numbers = probe(tiny, texts, array([1.0, 2.0] * 3), unit="text", folds=3)
+    assert numbers.classes == (1, 2)
+    assert numbers.predicted.equal(words.predicted)
 
 
 # --- texts are never split ------------------------------------------------------------------------
