@@ -17,7 +17,7 @@ const MAX_BYTES = 110_000;
 /** An explorer carries the modules of all its panes; a matrix draws weights, differences, scores. */
 const MAX_BYTES_OF = { explorer: 300_000, fused_attention_matrix: 115_000 };
 /** A saved page has beside its view what makes pictures where no kernel does. */
-const MAX_BYTES_OF_PAGE = 40_000;
+const MAX_BYTES_OF_PAGE = 42_000;
 const mostOf = (view) => MAX_BYTES_OF[view] ?? MAX_BYTES;
 
 const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;

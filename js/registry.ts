@@ -10,6 +10,7 @@ export { ExplorerView } from "./explorer/view";
 export { FusedAttentionMatrixView } from "./fused_attention_matrix/view";
 export { HeadFinderView } from "./head_finder/view";
 export { LayerStatsChartView } from "./layer_stats_chart/view";
+export { PatchGridView } from "./patch_grid/view";
 export { PerplexityStripView } from "./perplexity_strip/view";
 export { QueryKeyViewView } from "./query_key_view/view";
 export { TokenTableView } from "./token_table/view";

@@ -1,58 +1,13 @@
 /** The map, what is written in it, and what is lit, on its two canvases. */
 
+import { type Grid, isExact } from "../shared/map/grid";
 import { clipToPlot } from "../shared/map/marks";
 import { type Cell, type Plot, unitsInView, xOf, yOf } from "../shared/map/plot";
+import { entryOf, type Paint } from "../shared/map/signed";
 import { css, inkOn, tableColour } from "../shared/palette";
 import type { Inks } from "../shared/theme";
-import { colours, entryOf, type Paint } from "./colour";
 import { NUMBERED_ACROSS } from "./geometry";
-import { type Grid, isExact } from "./grid";
 import { formatActivation, shortly } from "./numbers";
-
-export interface Raster {
-  readonly grid: Grid;
-  readonly canvas: HTMLCanvasElement;
-}
-
-/** How many pixels of a grid are one on the screen: none may fall between its pixels. */
-export function poolingFor(grid: Grid, plot: Plot): { byRow: number; byColumn: number } {
-  const finest = 1 / Math.min(2, window.devicePixelRatio || 1);
-  const by = (size: number): number => Math.max(1, Math.ceil(finest / size - 0.01));
-  return { byRow: by(plot.down * grid.perRow), byColumn: by(plot.across * grid.perColumn) };
-}
-
-/** A grid as a small canvas, one pixel a value. */
-export function makeRaster(grid: Grid, paint: Paint): Raster | null {
-  const canvas = document.createElement("canvas");
-  canvas.width = grid.width;
-  canvas.height = grid.height;
-  const context = canvas.getContext("2d");
-  if (!context || !grid.width || !grid.height) return null;
-  context.putImageData(new ImageData(colours(grid, paint), grid.width, grid.height), 0, 0);
-  return { grid, canvas };
-}
-
-export function drawMap(
-  context: CanvasRenderingContext2D,
-  plot: Plot,
-  rasters: readonly Raster[],
-  inks: Inks,
-): void {
-  context.save();
-  clipToPlot(context, plot);
-  context.imageSmoothingEnabled = false;
-  for (const { grid, canvas } of rasters) {
-    const [x, y] = [xOf(plot, grid.column), yOf(plot, grid.row)];
-    // The last pixel of a side may stand for fewer cells.
-    const width = grid.width * grid.perColumn * plot.across;
-    const height = grid.height * grid.perRow * plot.down;
-    context.drawImage(canvas, x, y, width, height);
-  }
-  context.restore();
-  context.strokeStyle = inks.hairline;
-  context.lineWidth = 1;
-  context.strokeRect(plot.left - 0.5, plot.top - 0.5, plot.width + 1, plot.height + 1);
-}
 
 /** The number in every cell, where cells have room for it. */
 export function drawNumbers(

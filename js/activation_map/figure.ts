@@ -2,28 +2,19 @@
 
 import { type Child, h, mark, sizeCanvas, watchSize } from "../shared/dom";
 import { crosshair } from "../shared/map/crosshair";
+import type { Grid } from "../shared/map/grid";
 import { axisLabels } from "../shared/map/labels";
 import { labelWidth } from "../shared/map/measure";
 import type { LitUnits } from "../shared/map/pin";
 import { type Cell, type Viewport, WHOLE } from "../shared/map/plot";
+import { drawMap, makeRaster, poolingFor, type Raster } from "../shared/map/raster";
+import { type Paint, pooled } from "../shared/map/signed";
 import { divergingTable } from "../shared/palette";
 import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
-import { type Paint, pooled } from "./colour";
-import {
-  drawLit,
-  drawMap,
-  drawMassive,
-  drawNumbers,
-  type Lit,
-  makeRaster,
-  massiveIn,
-  poolingFor,
-  type Raster,
-} from "./drawing";
+import { drawLit, drawMassive, drawNumbers, type Lit, massiveIn } from "./drawing";
 import { type ActivationPlot, columnAt, fitPlot, headHeight, sizeOf } from "./geometry";
-import type { Grid } from "./grid";
 import { drawMargins, type Margins, marginsOf, markLines } from "./margins";
 import type { ActivationPicture } from "./picture";
 import type { Tiles } from "./tiles";

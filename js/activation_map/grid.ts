@@ -2,23 +2,8 @@
 
 import { type NumberArray, unpack } from "../shared/arrays";
 import type { Answer } from "../shared/host/host";
+import type { Grid } from "../shared/map/grid";
 import type { ActivationsFrame } from "./state";
-
-/** A rectangle of the map, exact or pooled. */
-export interface Grid {
-  readonly values: ArrayLike<number>;
-  readonly height: number;
-  readonly width: number;
-  /** First token and column. */
-  readonly row: number;
-  readonly column: number;
-  /** Where it ends. */
-  readonly row1: number;
-  readonly column1: number;
-  /** Tokens and columns in a pixel. */
-  readonly perRow: number;
-  readonly perColumn: number;
-}
 
 export interface Activations {
   readonly frame: ActivationsFrame;
@@ -68,24 +53,4 @@ export function readTile({ arrays, result }: Answer): Grid | null {
     ...{ values: values.values, height, width, row, row1, column, column1 },
     ...{ perRow, perColumn },
   };
-}
-
-export function isExact({ perRow, perColumn }: Grid): boolean {
-  return perRow === 1 && perColumn === 1;
-}
-
-/** What is known of a cell: its value, or of a pixel the value with the largest size. */
-export interface Known {
-  readonly value: number;
-  readonly isExact: boolean;
-}
-
-/** The number of a cell; null outside the grid. */
-export function numberAt(grid: Grid, token: number, column: number): Known | null {
-  const inside =
-    token >= grid.row && token < grid.row1 && column >= grid.column && column < grid.column1;
-  if (!inside) return null;
-  const row = Math.floor((token - grid.row) / grid.perRow);
-  const at = row * grid.width + Math.floor((column - grid.column) / grid.perColumn);
-  return { value: grid.values[at] ?? Number.NaN, isExact: isExact(grid) };
 }

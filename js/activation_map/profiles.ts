@@ -2,13 +2,13 @@
 
 import { button, fill, h, hide, say, svg } from "../shared/dom";
 import { unitName } from "../shared/map/axis";
+import type { Grid } from "../shared/map/grid";
 import { thinned } from "../shared/map/labels";
 import type { LitUnits } from "../shared/map/pin";
+import type { Paint } from "../shared/map/signed";
 import { css, tableColour } from "../shared/palette";
 import { showPlain } from "../shared/token_text";
-import type { Paint } from "./colour";
 import type { ActivationPlot } from "./geometry";
-import type { Grid } from "./grid";
 import { formatActivation, shortly } from "./numbers";
 import type { ActivationPicture } from "./picture";
 import { type BarScale, barScale } from "./scale";

@@ -2,9 +2,10 @@
 
 import type { Answer, Host } from "../shared/host/host";
 import { createQuestion, isAbout } from "../shared/host/question";
+import { type Grid, isExact, type Known, numberAt } from "../shared/map/grid";
 import { createPart } from "../shared/map/part";
 import { type Cell, type Plot, unitsInView } from "../shared/map/plot";
-import { type Activations, type Grid, isExact, type Known, numberAt, readTile } from "./grid";
+import { type Activations, readTile } from "./grid";
 import type { ActivationState } from "./state";
 
 export interface Tiles {

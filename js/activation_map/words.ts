@@ -2,9 +2,10 @@
 
 import { type Child, h } from "../shared/dom";
 import { unitName } from "../shared/map/axis";
+import type { Grid, Known } from "../shared/map/grid";
 import type { Cell } from "../shared/map/plot";
 import { formatCount, percent } from "../shared/numbers";
-import type { Activations, Grid, Known } from "./grid";
+import type { Activations } from "./grid";
 import { formatActivation } from "./numbers";
 import type { ActivationPicture } from "./picture";
 import type { ActivationsFrame } from "./state";

@@ -1,5 +1,6 @@
 /** How large the cells of the matrix are, and what stands around it. */
 
+import { LONGEST_LABEL, labelHeight } from "../shared/map/measure";
 import { inside, LINE, type Plot, sizeAt, type Viewport } from "../shared/map/plot";
 
 export interface MatrixPlot extends Plot {
@@ -25,14 +26,6 @@ export interface Space {
   /** Bars of rows, one lane for each kind of them. */
   lanes: number;
 }
-
-/** Height of the labels above the columns, which stand at an angle unless cells are wide. */
-export function labelHeight(width: number): number {
-  return Math.round(Math.min(LONGEST_LABEL, width) * 0.87 + 14);
-}
-
-/** Pixels after which a column's label is cut. */
-export const LONGEST_LABEL = 190;
 
 /** Cells as large as the width, the height and good measure allow; square, if they can be. */
 export function fitPlot(rows: number, cols: number, space: Space, viewport: Viewport): MatrixPlot {

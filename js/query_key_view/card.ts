@@ -3,8 +3,8 @@
 import { fill, h, style } from "../shared/dom";
 import { formatWeight } from "../shared/numbers";
 import { css } from "../shared/palette";
+import { exact, signed } from "../shared/signed_numbers";
 import type { Look } from "./heading";
-import { exact, signed } from "./numbers";
 import type { QueryKeyPicture } from "./picture";
 import type { Cells } from "./products";
 import { type Step, stepsOf } from "./steps";

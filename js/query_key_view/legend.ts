@@ -2,8 +2,8 @@
 
 import { h } from "../shared/dom";
 import { formatWeight } from "../shared/numbers";
+import { exact, plain } from "../shared/signed_numbers";
 import type { Look } from "./heading";
-import { exact, plain } from "./numbers";
 import { rampOf } from "./painting";
 import type { QueryKeyPicture } from "./picture";
 import { countWords } from "./words";

@@ -1,10 +1,10 @@
 /** Products as colours: blue lowers the score, orange raises it, in proportion to their size. */
 
 import { css, divergingTable, inkOn, type Rgb, type Theme } from "../shared/palette";
+import { short } from "../shared/signed_numbers";
 import type { Inks } from "../shared/theme";
 import type { QueryKeyData } from "./data";
 import { AROUND, type Layout } from "./layout";
-import { short } from "./numbers";
 import type { Cells } from "./products";
 
 export interface Paint {

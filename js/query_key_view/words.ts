@@ -2,8 +2,8 @@
 
 import { formatCount, formatWeight, percent } from "../shared/numbers";
 import { kindInfo } from "../shared/scene";
+import { exact, plain, signed } from "../shared/signed_numbers";
 import type { Scene } from "../shared/state";
-import { exact, plain, signed } from "./numbers";
 import type { QueryKeyPicture } from "./picture";
 import type { Cells } from "./products";
 import { type Term, termsOf } from "./steps";

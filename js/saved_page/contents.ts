@@ -1,5 +1,6 @@
 /** What a saved page carries, as `widgets/glasshead/saving` writes it. */
 
+import type { PatchFrame } from "../patch_grid/state";
 import { revive } from "../shared/host/recorded";
 import type { Json } from "../shared/host/stand_in";
 import type { Axes, Kind, Packed, Unit } from "../shared/state";
@@ -117,6 +118,8 @@ export interface Contents {
   details: StoredDetail[];
   /** By kind: what HeadFinder's frame has beside its patterns. */
   heads: Partial<Record<Kind, Json>>;
+  /** The grids of patched runs that had been computed. */
+  patches: PatchFrame[];
   /** The frame of the strip. */
   strip: Json | null;
   /** The rule that finds sinks, in words. */

@@ -6,11 +6,14 @@ import { kindInfo } from "../shared/scene";
 import type { MapState, Scene } from "../shared/state";
 import { type ActivationsAsked, fittingActivations } from "./activations";
 import type { Contents } from "./contents";
+import { keepingCell } from "./patches";
 
 type State = MapState & Readonly<Record<string, unknown>>;
 type Changes = Record<string, unknown>;
 /** What stands before the traits of a view; null = it is not here. */
-type Prefix = (pane: "lines" | "matrix" | "finder" | "query_key" | "activations") => string | null;
+type Prefix = (
+  pane: "lines" | "matrix" | "finder" | "query_key" | "activations" | "patches",
+) => string | null;
 
 export function followed(state: State, before: Json, contents: Contents, prefix: Prefix): Json {
   const changes: Changes = {};
@@ -18,6 +21,8 @@ export function followed(state: State, before: Json, contents: Contents, prefix:
     // Layers without attention have activations, too.
     const asked = state as unknown as ActivationsAsked;
     Object.assign(changes, fittingActivations(asked, contents));
+  } else if (prefix("patches") !== null) {
+    Object.assign(changes, keepingCell(contents.patches, state));
   } else if ("kind" in before || "layer" in before) Object.assign(changes, fitting(state));
   for (const name of ["selected", "selected_source"] as const) {
     const tokens = state[name];

@@ -25,6 +25,7 @@ import {
   shownOf,
 } from "./lines";
 import { cellAnswer, cellsAnswer, matrixFrame, tileAnswer } from "./matrix";
+import { hasGrid, patchFrame, patchKey } from "./patches";
 import { headPatterns, patternAnswer } from "./pictures";
 import { lanesOf, productsAnswer, queryKeyFrame, type Vectors, vectorsOf } from "./query_key";
 import { sourceAnswer, stripFrame, stripKey } from "./strip";
@@ -33,7 +34,7 @@ import { type Selection, Weights } from "./weights";
 /** The views that have pictures of their own, by the names that they have in an explorer. */
 export type PaneName =
   | ("lines" | "matrix" | "strip" | "chart" | "finder")
-  | ("query_key" | "activations");
+  | ("query_key" | "activations" | "patches");
 
 /** Which view it is: "explorer" has all of them under their names. */
 export type Role = PaneName | "explorer" | "none";
@@ -50,7 +51,7 @@ const PANES: readonly PaneName[] = ["lines", "matrix", "strip", "chart", "finder
 
 const NEEDS_KERNEL = new Set([
   ...["pairs", "span", "scores", "retrace", "written", "layer_readings", "distribution"],
-  ...["continue_with", "step_back"],
+  ...["continue_with", "step_back", "expected"],
 ]);
 
 export class SavedPage implements InsteadOfKernel {
@@ -74,6 +75,7 @@ export class SavedPage implements InsteadOfKernel {
   /** Nobody is here who could run the model, or write Python. */
   can(question: string): boolean {
     if (this.#role === "activations") return this.#canShow(question);
+    if (question.startsWith("grid")) return hasGrid(this.#contents.patches, question);
     return !NEEDS_KERNEL.has(question.split(".").at(-1) ?? "");
   }
 
@@ -140,7 +142,7 @@ export class SavedPage implements InsteadOfKernel {
     const ofTokens = this.#role === "query_key" || this.#role === "activations";
     const unit = ofTokens ? "token" : state.unit;
     if (!("kind" in axes) || (axes.kind === kind && axes.unit === unit)) return {};
-    if (this.#role === "matrix") return {};
+    if (this.#role === "matrix" || this.#role === "patches") return {};
     return { axes: this.#weights.axes(kind, unit) };
   }
 
@@ -180,6 +182,11 @@ export class SavedPage implements InsteadOfKernel {
         return named({ frame: await this.#heads(state) });
       case "activations":
         return { frame: await this.#activations.frame(key as unknown as ActivationsAsked) };
+      case "patches": {
+        const frame = patchFrame(this.#contents.patches, state);
+        if (!frame) throw new Error(this.#contents.refusal);
+        return { frame };
+      }
       case "query_key": {
         const asked = key as unknown as QueryKeyAsked;
         const { vectors, places } = await this.#queryKey(asked);
@@ -208,6 +215,8 @@ export class SavedPage implements InsteadOfKernel {
         return { kind, unit };
       case "activations":
         return keyOf(state as unknown as ActivationsAsked);
+      case "patches":
+        return { ...patchKey(state) };
       case "query_key":
         return { kind, layer, heads, query: state.query };
     }

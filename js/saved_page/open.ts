@@ -18,6 +18,7 @@ const ROLES: Readonly<Record<string, Role>> = {
   "head-finder": "finder",
   "activation-map": "activations",
   "query-key-view": "query_key",
+  "patch-grid": "patches",
   explorer: "explorer",
 };
 

@@ -1,15 +1,16 @@
 import { beforeEach, expect, test } from "vitest";
-import { colours, entryOf, pooled } from "../../js/activation_map/colour";
 import { massiveIn } from "../../js/activation_map/drawing";
 import { columnAt, fitPlot } from "../../js/activation_map/geometry";
-import { type Grid, numberAt, readActivations } from "../../js/activation_map/grid";
+import { readActivations } from "../../js/activation_map/grid";
 import { bars, markOutliers, ticksOf } from "../../js/activation_map/margins";
 import { formatActivation, shortly } from "../../js/activation_map/numbers";
 import { barScale } from "../../js/activation_map/scale";
 import type { ActivationState, ActivationsFrame } from "../../js/activation_map/state";
 import { ActivationMapView } from "../../js/activation_map/view";
 import type { Answer } from "../../js/shared/host/host";
+import { type Grid, numberAt } from "../../js/shared/map/grid";
 import { WHOLE } from "../../js/shared/map/plot";
+import { colours, entryOf, pooled } from "../../js/shared/map/signed";
 import {
   type Asked,
   axis,

@@ -1,13 +1,13 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { queryKeyData } from "../../js/query_key_view/data";
 import { columnAt, layoutOf } from "../../js/query_key_view/layout";
-import { exact, short, signed } from "../../js/query_key_view/numbers";
 import type { Cells } from "../../js/query_key_view/products";
 import type { QueryKeyFrame, QueryKeyState } from "../../js/query_key_view/state";
 import { stepsOf } from "../../js/query_key_view/steps";
 import { QueryKeyViewView } from "../../js/query_key_view/view";
 import { isStale } from "../../js/shared/banners";
 import type { Answer } from "../../js/shared/host/host";
+import { exact, short, signed } from "../../js/shared/signed_numbers";
 import {
   type Asked,
   axis,

@@ -17,10 +17,17 @@ export interface Crosshair {
 
 /** Pixels around the plot that a frame of its outermost cells may take. */
 const AROUND = 3;
-/** Pixels above a cell that its tag needs. */
-const TAG = 64;
+export interface CrosshairOptions {
+  /** Whether cells have room for a number each: lines then run along their edges. */
+  isNumbered?(plot: Plot): boolean;
+  /** Pixels above a cell that its tag needs. */
+  tag?: number;
+}
 
-export function crosshair(): Crosshair {
+export function crosshair({
+  isNumbered = ({ across, down }) => Math.min(across, down) >= NUMBERED,
+  tag: tagHeight = 64,
+}: CrosshairOptions = {}): Crosshair {
   const [row, column, frame] = ["row", "column", "frame"].map((name) =>
     h("i", { class: `gh-cross-${name}` }),
   ) as [HTMLElement, HTMLElement, HTMLElement];
@@ -36,8 +43,7 @@ export function crosshair(): Crosshair {
       width: plot.width + 2 * AROUND,
       height: plot.height + 2 * AROUND,
     });
-    const numbered = Math.min(plot.across, plot.down) >= NUMBERED;
-    lines.classList.toggle("is-numbered", numbered);
+    lines.classList.toggle("is-numbered", isNumbered(plot));
   };
   return {
     elements: [lines, tag],
@@ -60,12 +66,11 @@ export function crosshair(): Crosshair {
       tag.hidden = words === null;
       if (words) {
         fill(tag, ...words);
-        beside(tag, plot, {
-          x: left + plot.left - AROUND,
-          y: top + plot.top - AROUND,
-          width,
-          height,
-        });
+        const cell = {
+          ...{ x: left + plot.left - AROUND, y: top + plot.top - AROUND },
+          ...{ width, height },
+        };
+        beside(tag, plot, cell, tagHeight);
       }
     },
     hide() {
@@ -87,10 +92,11 @@ function beside(
   tag: HTMLElement,
   plot: Plot,
   cell: { x: number; y: number; width: number; height: number },
+  tagHeight: number,
 ): void {
   const share = (cell.x - plot.left) / Math.max(1, plot.width);
   const lean = share < 0.3 ? 0 : share > 0.7 ? -100 : -50;
-  const above = cell.y > TAG;
+  const above = cell.y > tagHeight;
   tag.style.left = `${cell.x + cell.width / 2}px`;
   tag.style.top = `${above ? cell.y - 8 : cell.y + cell.height + 8}px`;
   tag.style.transform = `translate(${lean}%, ${above ? -100 : 0}%)`;

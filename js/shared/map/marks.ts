@@ -15,6 +15,35 @@ export function clipToPlot(context: CanvasRenderingContext2D, plot: Plot, around
   context.clip();
 }
 
+type Box = readonly [x: number, y: number, width: number, height: number];
+
+function outline(context: CanvasRenderingContext2D, inks: Inks, box: Box): void {
+  context.lineWidth = 3.5;
+  context.strokeStyle = css(inks.paper);
+  context.strokeRect(...box);
+  context.lineWidth = 1.5;
+  context.strokeStyle = inks.ink;
+  context.strokeRect(...box);
+}
+
+/** The sides of an outline: it can be seen, however small a cell is. */
+function sidesOf({ across, down }: Plot): [across: number, down: number] {
+  return [Math.max(3, across), Math.max(3, down)];
+}
+
+/** Outlines one cell, and nothing else. */
+export function drawCell(
+  context: CanvasRenderingContext2D,
+  plot: Plot,
+  { query, key }: Cell,
+  inks: Inks,
+): void {
+  context.save();
+  clipToPlot(context, plot, 3);
+  outline(context, inks, [xOf(plot, key), yOf(plot, query), ...sidesOf(plot)]);
+  context.restore();
+}
+
 export interface Marks {
   pinned: Cell | null;
   rows: Iterable<number>;
@@ -28,15 +57,9 @@ export function drawMarks(
   marks: Marks,
   inks: Inks,
 ): void {
-  const [across, down] = [Math.max(3, plot.across), Math.max(3, plot.down)];
-  const box = (x: number, y: number, width: number, height: number): void => {
-    context.lineWidth = 3.5;
-    context.strokeStyle = css(inks.paper);
-    context.strokeRect(x, y, width, height);
-    context.lineWidth = 1.5;
-    context.strokeStyle = inks.ink;
-    context.strokeRect(x, y, width, height);
-  };
+  const [across, down] = sidesOf(plot);
+  const box = (x: number, y: number, width: number, height: number): void =>
+    outline(context, inks, [x, y, width, height]);
   /** From the labels of the row and the column to where they meet. */
   const cross = ({ query, key }: Cell): void => {
     const [x, y] = [xOf(plot, key), yOf(plot, query)];

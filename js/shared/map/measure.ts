@@ -26,3 +26,11 @@ export function labelWidth(
   const candidates = labels.sort((a, b) => b.length - a.length).slice(0, 400);
   return Math.max(0, ...candidates.map((label) => context.measureText(label).width)) + 14;
 }
+
+/** Pixels after which a column's label is cut. */
+export const LONGEST_LABEL = 190;
+
+/** Height of the labels above the columns, which stand at an angle unless cells are wide. */
+export function labelHeight(width: number): number {
+  return Math.round(Math.min(LONGEST_LABEL, width) * 0.87 + 14);
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor, nn
 
+    from glasshead_backend.asking import Stack
     from glasshead_backend.questions.target import Target
     from glasshead_backend.running.edits import Edit
     from glasshead_backend.running.resumed import LayerCall
@@ -76,11 +77,11 @@ class Copies:
             ):
                 forward(model, run.inputs)
             plain = cls(run, target, calls)
-            plain = replace(plain, cuts=plain._is(known, model))
+            plain = replace(plain, cuts=plain.agrees(known, model))
             last = replace(plain, resumes=True)
-            return last if last._is(known, model) else plain
+            return last if last.agrees(known, model) else plain
 
-    def _is(self, known: Float[Tensor, " vocabulary"], model: Any) -> bool:
+    def agrees(self, known: Float[Tensor, " vocabulary"], model: Any) -> bool:
         """Whether a copy puts out what the run itself does, its last layer computed only."""
         start = len(self.calls) - 1 if self.resumes else 0
         try:
@@ -93,6 +94,12 @@ class Copies:
         """Return where a layer stands in the order of all calls, in its n-th run."""
         there = [i for i, (one, _) in enumerate(self.calls) if one is layer]
         return there[turn]
+
+    def place_of(self, stack: Stack, layer: int) -> int:
+        """Return where a layer, by its number, stands in the order of all calls."""
+        layers = self.run.anatomy.structure.stacks[stack]
+        own = layers[layer]
+        return self.place(own, sum(one is own for one in layers[:layer]))
 
     @property
     def at_once(self) -> int:
@@ -157,13 +164,13 @@ class Copies:
             name: one.repeat(n_copies, *[1] * (one.dim() - 1))
             for name, one in self.run.inputs.items()
         }
-        unembedding, row = unembedding_of(model), self.target.row
+        unembedding, row = unembedding_of(model) if self.cuts else None, self.target.row
         with ExitStack() as stack:
             stack.enter_context(edited(model, [*self.run.edits, *edits]))
             if start:
                 again = resumed(self.calls, start, n_copies, tokens_first=tokens_first)
                 stack.enter_context(again)
-            cut = self.cuts and unembedding is not None
-            stack.enter_context(short_unembedding(unembedding, row) if cut else nullcontext())
-            logits = forward(model, inputs).logits
-        return logits[:, 0] if cut else logits[:, row]
+            if unembedding is None:
+                return forward(model, inputs).logits[:, row]
+            stack.enter_context(short_unembedding(unembedding, row))
+            return forward(model, inputs).logits[:, 0]

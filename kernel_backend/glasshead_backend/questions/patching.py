@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from glasshead_backend.anatomy.projections import find_head_slices
 from glasshead_backend.progress import steps
 from glasshead_backend.questions.edited_copies import Copies
+from glasshead_backend.questions.interventions import head_slices
+from glasshead_backend.questions.predictions import logits_row
 from glasshead_backend.running.as_found import for_a_trace
 from glasshead_backend.running.edits import Edit, edited
 from glasshead_backend.running.forward import forward
@@ -29,6 +30,18 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.run import Run
 
 What = Literal["residual", "attention", "mlp", "head"]
+
+
+def in_words(what: What, kind: Kind) -> str:
+    """Say what is put in."""
+    if what == "attention" and kind == "cross":
+        return "what cross-attention adds"
+    return {
+        "residual": "the residual stream behind the layer",
+        "attention": "what the attention block adds",
+        "mlp": "what the MLP adds",
+        "head": "what one head gathers",
+    }[what]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,17 +99,13 @@ def sites_of(run: Run, what: What, kind: Kind) -> dict[int, Site | str]:
 
 
 def _sites_of_heads(run: Run, kind: Kind) -> dict[int, Site | str]:
-    slices = run.store.remember(
-        ("head slices",),
-        lambda: find_head_slices(run.subject.model, run.anatomy.structure, run.inputs, run.calls),
-    )
     return {
         layer: one
         if isinstance(one, str)
         else Site(
             run.stack(kind), layer, (Tap(one.module, one.run, "input"),), one.rows, one.n_heads
         )
-        for layer, one in slices[kind].items()
+        for layer, one in head_slices(run)[kind].items()
     }
 
 
@@ -156,18 +165,25 @@ class Patching:
         By layer.
     given : dict
         What the clean run had at each tap.
+    f_clean, f_corrupted : float
+        The target in the two runs.
     """
 
     copies: Copies
     sites: dict[int, Site]
     given: dict[Tap, Float[Tensor, "row width"]]
+    f_clean: float
+    f_corrupted: float
 
     @classmethod
     def of(cls, clean: Run, corrupted: Run, sites: dict[int, Site], target: Target) -> Patching:
         """Run both texts once more, and keep what is needed of them."""
         copies = Copies.of(corrupted, target)
         copies.at_once  # noqa: B018  says so where there is no room
-        return cls(copies, sites, given_at(clean, sites.values()))
+        f_clean, f_corrupted = (
+            float(target.of(logits_row(run, target.row))) for run in (clean, corrupted)
+        )
+        return cls(copies, sites, given_at(clean, sites.values()), f_clean, f_corrupted)
 
     def row(
         self, layer: int, positions: Sequence[int], heads: Sequence[int] | None = None
@@ -192,9 +208,8 @@ class Patching:
 
     def _start(self, site: Site) -> int:
         """Return how many calls of layers stand in front of what is put in."""
-        layers = self.copies.run.anatomy.structure.stacks[site.stack]
-        layer = layers[site.layer]
-        place = self.copies.place(layer, sum(one is layer for one in layers[: site.layer]))
+        layer = self.copies.run.anatomy.structure.stacks[site.stack][site.layer]
+        place = self.copies.place_of(site.stack, site.layer)
         if all(tap.module is layer for tap in site.taps):
             return place + 1
         # Which run of a module it is, is counted from the first layer on.

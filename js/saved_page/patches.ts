@@ -1,0 +1,35 @@
+/** The grids of patched runs that a page carries, as `frames/patching.py` made them. */
+
+import type { PatchFrame, PatchKey, PatchState } from "../patch_grid/state";
+import { unpack } from "../shared/arrays";
+import { same } from "../shared/host/host";
+import type { Json } from "../shared/host/stand_in";
+
+/** The state that a grid answers. */
+export function patchKey(state: Json): PatchKey {
+  const target = ["position", "token", "against", "quantity"];
+  const names = ["what", "kind", ...target, "positions", "only_layers"];
+  return Object.fromEntries(names.map((name) => [name, state[name]])) as unknown as PatchKey;
+}
+
+/** The grid that answers a state; undefined = the page does not have it. */
+export function patchFrame(grids: readonly PatchFrame[], state: Json): PatchFrame | undefined {
+  const key = patchKey(state);
+  return grids.find((grid) => same(grid.key, key));
+}
+
+/** Whether a page has other grids ("grid"), or a grid of that piece of the runs ("grid:mlp"). */
+export function hasGrid(grids: readonly PatchFrame[], question: string): boolean {
+  const [, what] = question.split(":");
+  return what === undefined ? grids.length > 1 : grids.some((grid) => grid.what === what);
+}
+
+/** A cell of another grid is let go, as the kernel does. */
+export function keepingCell(grids: readonly PatchFrame[], state: Json): Json {
+  const { cell } = state as unknown as PatchState;
+  const grid = patchFrame(grids, state);
+  if (!grid || cell.length === 0) return {};
+  const [layer = -1, place = -1] = cell;
+  const isThere = unpack(grid.layers).includes(layer) && unpack(grid.places).includes(place);
+  return isThere ? {} : { cell: [] };
+}
