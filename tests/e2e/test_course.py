@@ -55,6 +55,14 @@ SAID = {
         "by_null['once, shuffled'].min() > 0.05 and by_null['twice, shifted'].min() > 0.05",
         "jsd(log_norms[1:], right) > jsd(predicting, right)",
     ],
+    "9-what-a-probe-shows": [
+        "found.accuracy.mean.min() > 0.85 and found.control.mean.max() < 0.6",
+        "alone.accuracy.mean[0] == behind.accuracy.mean[0] == 1",
+        "fitted > others + 0.1 and others < 0.6",
+        "rare.accuracy.mean[-1] - rare.majority[1] < 0.12",
+        "known.accuracy.mean[-1] > 0.75 and unknown.accuracy.mean[-1] < 0.6",
+        "nearest > 0.9 and agrees < 0.6",
+    ],
     "7-exercises": ["len(passed) == 10 and not any(passed.values())"],
     "8-which-head-knows": [
         "found.blocks['attention'][-1] > 0.9 * found.logit",

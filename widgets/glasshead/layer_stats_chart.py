@@ -12,7 +12,7 @@ from glasshead.chart_code import chart_code
 from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
-from glasshead_backend import HeadEntropy, Measured, Metric, Norm, Trace
+from glasshead_backend import HeadEntropy, Measured, Metric, Norm, OwnMetric, Probing, Trace
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.chart import chart_frame, chart_key, detail_frame, token_values
 from glasshead_backend.frames.metrics import catalogue, chosen_metric, metric_state
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from glasshead.messages import Answer
     from glasshead_backend import Step
+
+_MADE_OF = {Probing.name: "Probing(texts=..., labels=...)", OwnMetric.name: "your function"}
+"""Statistics made of what no state holds."""
 
 _PATIENCE = 1.0
 _SECONDS_BETWEEN = 0.5
@@ -52,8 +55,9 @@ class LayerStatsChart(TraceView):
     trace : Trace
     metric : str, Metric, Measured or callable, optional
         A name ("norm", "logit_lens", "induction" ...), a metric with its parameters
-        (``MutualInformation(target=" coffee")``, ``OverTexts(of="norm", texts=texts)``), a result
-        that is there already, or a function ``(trace, layer) -> float or tensor`` of your own.
+        (``MutualInformation(target=" coffee")``, ``OverTexts(of="norm", texts=texts)``,
+        ``Probing(texts=texts, labels=labels)``), a result that is there already, or a function
+        ``(trace, layer) -> float or tensor`` of your own.
         Default: norms, or the entropy of heads where norms are not known.
     **state
         Traits, e.g. ``layer``, ``quantity``, ``scale``.
@@ -229,7 +233,17 @@ class LayerStatsChart(TraceView):
                 f"metric was read by the {state['fitted']}, which a state does not hold: pass "
                 "metric=LogitLens(fitted=FittedLens.load(path))."
             )
-        return chosen_metric(state, Norm(), self.trace)
+        name = str(state.get("name"))
+        if name not in _MADE_OF:
+            return chosen_metric(state, Norm(), self.trace)
+        # Not self.metric: while several traits are set together that is the state itself.
+        shown = self._measured_of[1] if self._measured_of else None
+        if shown is None or shown.name != name:
+            raise ValueError(
+                f"metric {state.get('label') or name!r} is made of what a state does not hold: "
+                f"pass metric={_MADE_OF[name]}."
+            )
+        return chosen_metric(state, shown, self.trace)
 
     @question
     def token(self, position: int) -> Answer:

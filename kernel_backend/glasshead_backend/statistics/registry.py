@@ -12,6 +12,7 @@ from glasshead_backend.statistics.prediction_divergence import *
 from glasshead_backend.statistics.outcomes import *
 from glasshead_backend.statistics.bin_sensitivity import *
 from glasshead_backend.statistics.mutual_information import *
+from glasshead_backend.statistics.probing import *
 from glasshead_backend.statistics.head_metrics import *
 from glasshead_backend.statistics.heads import *
 from glasshead_backend.statistics.logit_contribution import *
