@@ -122,6 +122,8 @@ export interface Contents {
   patches: PatchFrame[];
   /** The frame of the strip. */
   strip: Json | null;
+  /** Frames of AttributionStrip: of what is shown, and of what else can be. */
+  attribution: { frame: Json }[];
   /** The rule that finds sinks, in words. */
   sinks: { causal: string; other: string };
   /** What a view says that is asked for what is not here. */

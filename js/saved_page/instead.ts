@@ -34,7 +34,7 @@ import { type Selection, Weights } from "./weights";
 /** The views that have pictures of their own, by the names that they have in an explorer. */
 export type PaneName =
   | ("lines" | "matrix" | "strip" | "chart" | "finder")
-  | ("query_key" | "activations" | "patches");
+  | ("query_key" | "activations" | "patches" | "attribution");
 
 /** Which view it is: "explorer" has all of them under their names. */
 export type Role = PaneName | "explorer" | "none";
@@ -192,6 +192,11 @@ export class SavedPage implements InsteadOfKernel {
         const { vectors, places } = await this.#queryKey(asked);
         return { frame: queryKeyFrame(vectors, asked, places) };
       }
+      case "attribution": {
+        const found = this.#contents.attribution.find((one) => same(one.frame.key, key));
+        if (!found) throw new Error(this.#contents.refusal);
+        return { frame: found.frame };
+      }
     }
   }
 
@@ -219,6 +224,11 @@ export class SavedPage implements InsteadOfKernel {
         return { ...patchKey(state) };
       case "query_key":
         return { kind, layer, heads, query: state.query };
+      case "attribution": {
+        const how = ["method", "baseline", "steps", "targets", "show", "unit"];
+        const names = ["position", "token", "against", "quantity", ...how];
+        return Object.fromEntries(names.map((name) => [name, state[name]]));
+      }
     }
   }
 
