@@ -153,6 +153,9 @@ class _Maker:
             found["heads"] = parts.heads(self._trace, finder.more_metrics)
         if "strip" in self._parts:
             found["strip"] = parts.strip(self._trace)
+        if "attribution" in self._parts:
+            view: Any = self._view
+            found["attribution"] = parts.attributions(view)
         if "chart" in self._parts:
             chart: Any = getattr(self._view, "chart", self._view)
             prefix = "" if chart is self._view else "chart_"
