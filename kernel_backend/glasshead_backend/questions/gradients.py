@@ -48,8 +48,8 @@ def differentiable(run: Run) -> Generator[FromEmbeddings, None, None]:
     run.require_model()
     if run.masked:
         raise ValueError(
-            f"{run.subject.name} is an encoder: each token was masked to be scored, in a text of its "
-            "own, so there is no one text that a prediction could be traced back to."
+            f"{run.subject.name} is an encoder: each token was masked to be scored, in a text of "
+            "its own, so there is no one text that a prediction could be traced back to."
         )
     if not run.inputs:
         raise ValueError(

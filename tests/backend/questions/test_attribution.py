@@ -7,21 +7,22 @@ with their gradients retained.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from captum.attr import IntegratedGradients
+from torch.utils.checkpoint import checkpoint
 
 from glasshead_backend import Cancelled, Lens, MemoryBudgetError, Trace
-from glasshead_backend.questions import integrated_gradients
 from support.architectures.building import build as build_case
 from support.architectures.versions import case_or_skip
 from support.parity import Float64Throughout, in_float64
 from support.tiny_models import TEXT, build, eager_copy, tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
@@ -199,11 +200,11 @@ def padding(trace: Trace) -> list[Tensor]:
     return [module(pad).detach().expand_as(own) for module, own in pairs]
 
 
-@pytest.mark.parametrize("name", ["gpt_neox", "bart"])
-def test_a_way_in_pieces_leads_where_very_many_steps_lead(name: str) -> None:
+@pytest.mark.parametrize(("name", "steps"), [("gpt_neox", 5), ("bart", 20)])
+def test_a_way_in_pieces_leads_where_very_many_steps_lead(name: str, steps: int) -> None:
     trace = trace_of(model_of(name), "the quick brown fox jumps")
-    found = trace.attribution("integrated_gradients", steps=20)
-    assert found.steps > 20
+    found = trace.attribution("integrated_gradients", steps=steps)
+    assert found.steps > steps
     assert found.is_complete
     close(found.values, captum_by_hand(trace, padding(trace), 600), tolerance=0.05)
 
@@ -239,3 +240,171 @@ def test_a_module_that_computes_attention_by_itself_is_refused_by_name() -> None
     trace = trace_of(build("gptj"))
     with pytest.raises(ValueError, match="GPTJAttention computes attention by itself"):
         trace.attention_gradient(0)
+
+
+# --- what it is done to ---------------------------------------------------------------------------
+def state_of(model: Any) -> tuple[object, ...]:
+    """Everything about a model that somebody could miss."""
+    parameters = dict(model.named_parameters())
+    return (
+        [(name, one._version, one.requires_grad, one.grad) for name, one in parameters.items()],
+        [module.training for module in model.modules()],
+        [
+            (len(module._forward_hooks), len(module._forward_pre_hooks), sorted(vars(module)))
+            for module in model.modules()
+        ],
+        model.config.to_dict(),
+        torch.is_grad_enabled(),
+    )
+
+
+@pytest.mark.parametrize("name", ["gpt2", "t5"])
+def test_the_model_is_left_as_it_was_found_also_after_an_error_and_when_cancelled(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = trace_of(build(name))
+    model = trace.lens.model.train()
+    model.get_input_embeddings().requires_grad_(False)
+    before = state_of(model)
+    trace.attribution()
+    trace.attributions([3, 4])
+    trace.attribution("integrated_gradients", steps=2)
+    trace.attention_gradient(0)
+    assert state_of(model) == before
+
+    def cancel(_: object) -> None:
+        raise Cancelled
+
+    for ask in (trace.attribution, trace.attributions):
+        with pytest.raises(Cancelled):
+            ask(method="integrated_gradients", steps=3, progress=cancel)
+    assert state_of(model) == before
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no derivative of this")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.autograd, "grad", fails)
+        with pytest.raises(ValueError, match=r"cannot be differentiated .* no derivative of this"):
+            trace.attribution(position=2)
+    assert state_of(model) == before
+
+
+def test_gradients_are_there_where_nobody_wants_any() -> None:
+    trace = trace_of(build("llama"))
+    expected = trace.attribution(position=5).values["text"]
+    trace.lens.model.requires_grad_(False)
+    for mode in (torch.no_grad(), torch.inference_mode()):
+        again = trace_of(trace.lens.model)
+        with mode:
+            torch.testing.assert_close(again.attribution(position=5).values["text"], expected)
+
+
+def test_gradient_checkpointing_changes_nothing() -> None:
+    model = build("llama")
+    expected = trace_of(model).attributions([4, 9]).values["text"]
+    # As model.gradient_checkpointing_enable() does, in every version.
+    for layer in model.model.layers:
+        layer.gradient_checkpointing = True
+        layer._gradient_checkpointing_func = checkpoint
+    model.train()
+    found = trace_of(model).attributions([4, 9]).values["text"]
+    torch.testing.assert_close(found, expected)
+
+
+def test_in_bfloat16_it_is_what_the_model_computes_there() -> None:
+    # Of the same model in float32: bfloat16 has eight bits, and rounds at every layer.
+    whole = trace_of(build("gpt2"))
+    half = trace_of(build("gpt2").to(torch.bfloat16))
+    token = 17
+    expected = whole.attribution(position=8, token=token).values["text"]
+    found = half.attribution(position=8, token=token).values["text"]
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.06 * float(expected.abs().max()))
+
+
+def test_of_a_run_with_a_head_switched_off_it_is_without_that_head() -> None:
+    trace = trace_of(model_of("gpt2"))
+    without = trace.ablate([(1, 2)])
+    by_hand = ByHand(trace)
+    projection = by_hand.model.transformer.h[1].attn.c_proj
+
+    def off(_: object, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        alone = args[0].clone()
+        alone[..., 16:24] = 0  # four heads of eight
+        return (alone,)
+
+    projection.register_forward_pre_hook(off)
+    number = by_hand.logits()[0, 5].log_softmax(-1)[trace.sequences[0].ids[6]]
+    close(without.attribution(position=6).values, by_hand.gradient_x_input(number))
+    found = without.attribution("integrated_gradients", position=6, steps=20)
+    assert found.is_complete
+
+
+# --- what cannot be done --------------------------------------------------------------------------
+def test_an_encoder_predicts_nothing_that_could_be_explained() -> None:
+    trace = trace_of(build("bert"))
+    for ask in (trace.attribution, trace.attributions, lambda: trace.attention_gradient(0)):
+        with pytest.raises(ValueError, match="predict"):
+            ask()
+
+
+def test_a_text_that_was_scored_only_has_no_layers_to_trace_back_through() -> None:
+    scored = Lens.demo("decoder").score("The white whale")
+    with pytest.raises(ValueError, match="scored without its layers"):
+        scored.attribution()
+
+
+def test_memory_that_is_not_there_is_said_before_it_is_taken() -> None:
+    trace = trace_of(build("llama"))
+    trace.lens.memory_budget = 20_000
+    with pytest.raises(MemoryBudgetError, match=r"gradients need of this text \(20 tokens\)"):
+        trace.attribution()
+    trace.lens.memory_budget = None
+    trace.attribution()
+
+
+def test_without_captum_the_way_to_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "captum", None)
+    trace = trace_of(build("gpt2"))
+    with pytest.raises(ImportError, match=r'pip install "glasshead\[attribution\]"'):
+        trace.attribution("integrated_gradients")
+    trace.attribution()
+
+
+def test_what_does_not_add_up_is_said() -> None:
+    trace = trace_of(build("llama"))
+    found = trace.attribution("integrated_gradients", baseline="zero", steps=1)
+    assert found.completeness_error is not None
+    assert found.completeness_error == pytest.approx(
+        abs(found.total - (found.value - (found.baseline_value or 0)))
+    )
+    assert not found.is_complete
+    assert "more than 1 %: do not trust these numbers" in found.in_words()
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"method": "saliency"}, "method 'saliency' is not one of"),
+        ({"baseline": "mean"}, "baseline 'mean' is not one of"),
+        ({"steps": 0}, "steps 0 is too small"),
+        ({"position": 0}, "no prediction at position 0"),
+        ({"position": 99}, "position 99 is out of range"),
+        ({"token": "no such token"}, "no single token"),
+        ({"quantity": "probability"}, "quantity 'probability' is not one of"),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_named(asked: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Lens.demo("decoder").trace("The white whale").attribution(**asked)
+
+
+def test_steps_are_told_and_a_second_look_costs_nothing() -> None:
+    trace, told = trace_of(build("gpt2")), list[Any]()
+    first = trace.attribution("integrated_gradients", steps=4, progress=told.append)
+    assert told
+    assert all("integrating gradients" in step.what for step in told)
+    told.clear()
+    assert trace.attribution("integrated_gradients", steps=4, progress=told.append) is first
+    assert not told
