@@ -315,7 +315,7 @@ def test_gradient_checkpointing_changes_nothing() -> None:
 def test_in_bfloat16_it_is_what_the_model_computes_there() -> None:
     # Of the same model in float32: bfloat16 has eight bits, and rounds at every layer.
     whole = trace_of(build("gpt2"))
-    half = trace_of(build("gpt2").to(torch.bfloat16))
+    half = trace_of(build("gpt2").bfloat16())
     token = 17
     expected = whole.attribution(position=8, token=token).values["text"]
     found = half.attribution(position=8, token=token).values["text"]
