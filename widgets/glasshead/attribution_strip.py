@@ -9,6 +9,8 @@ import torch
 import traitlets
 
 from glasshead.messages import question
+from glasshead.saving.svg import inert
+from glasshead.saying import seen
 from glasshead.trace_view import TraceView
 from glasshead.view import N_SENTENCES, bundle
 from glasshead_backend.frames import pack
@@ -145,13 +147,13 @@ class AttributionStrip(TraceView):
         found, unit = self._current, self.unit
         table = found.to_frame("word" if unit == "word" else "token")
         first = table.reindex(table["attribution"].abs().sort_values(ascending=False).index)
-        said = [f"The {found.words} is {found.value:.3g} {found.unit}"]
+        said = [f"The {inert(found.words)} is {found.value:.3g} {found.unit}"]
         rows = first.head(N_SENTENCES - 1)
         said += [
-            f"“{text.strip() or text}” moved it by {value:+.3g} {found.unit}"
+            f"“{seen(text)}” moved it by {value:+.3g} {found.unit}"
             for text, value in zip(rows[unit], rows["attribution"], strict=True)
         ]
-        return [*said, *filter(None, [found.in_words()])]
+        return [*said, *filter(None, [inert(found.in_words())])]
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""
@@ -241,9 +243,13 @@ class AttributionStrip(TraceView):
     @traitlets.validate("token", "against")
     def _valid_token(self, proposal: dict[str, Any]) -> int | str | None:
         name, value = proposal["trait"].name, proposal["value"]
+        if not (value is None or isinstance(value, str) or hasattr(value, "__index__")):
+            raise traitlets.TraitError(
+                f"{name} is the id of a token, its text, or None; got {value!r}."
+            )
         try:
             return self._token(value)
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise traitlets.TraitError(f"{name}: {error}") from None
 
     # ---- questions ----------------------------------------------------------------------------
