@@ -6,15 +6,22 @@ import { gradientCss } from "../shared/palette";
 import { signed } from "../shared/signed_numbers";
 import type { AttributionData } from "./data";
 
-export function legendNodes(data: AttributionData, { table, bound }: Paint): Child[] {
-  const units = [...new Set(data.frame.targets.map(({ unit }) => unit))];
+/** `beyond`: there are values above what the colours end with. */
+export function legendNodes(
+  data: AttributionData,
+  { table, bound }: Paint,
+  beyond = false,
+): Child[] {
+  const { matrix, targets } = data.frame;
+  const units = matrix ? [matrix.unit] : [...new Set(targets.map(({ unit }) => unit))];
   const ramp = h("span", { class: "gh-ramp", style: { background: gradientCss(table) } });
-  const end = (value: number): HTMLElement => h("span", { class: "gh-number" }, signed(value));
+  const end = (value: number): HTMLElement => {
+    const least = beyond ? (value < 0 ? "≤ " : "≥ ") : "";
+    return h("span", { class: "gh-number" }, least + signed(value));
+  };
   const key = (name: string, text: string, words: string): HTMLElement =>
     h("span", { class: "as-key" }, h("span", { class: `as-sample ${name}` }, text), words);
-  const hasLater = data.frame.targets.some(
-    ({ place }) => place < data.asked.input.texts.length - 1,
-  );
+  const hasLater = targets.some(({ place }) => place < data.asked.input.texts.length - 1);
   return [
     h(
       "span",
@@ -24,7 +31,8 @@ export function legendNodes(data: AttributionData, { table, bound }: Paint): Chi
       ...[end(-bound), ramp, end(bound)],
       h("span", {}, "for"),
     ),
-    key("as-target", "word", "is explained"),
-    hasLater && key("is-later", "word", "comes later"),
+    !matrix && key("as-target", "word", "is explained"),
+    !matrix && hasLater && key("is-later", "word", "comes later"),
+    matrix && key("is-hatched", "\u00a0\u00a0\u00a0", "comes later"),
   ];
 }

@@ -9,7 +9,7 @@ import { type AttributionData, sameTexts } from "./data";
 import type { Picker } from "./question";
 import type { AttributionState, Target } from "./state";
 import { createStrip, type LitPlaces, type Strip } from "./strip";
-import { sumWords, targetName, valueWords, whereWords } from "./words";
+import { capital, sumWords, targetName, valueWords, whereWords } from "./words";
 
 export interface Strips {
   /** What scrolls. */
@@ -91,8 +91,7 @@ function keptHeading(data: AttributionData, target: Target, letGo: () => void): 
 /** What the numbers of a target come to; loud where they do not add up. */
 function facts(target: Target): HTMLElement[] {
   const isLoud = target.completeness?.too_large ?? false;
-  const value = valueWords(target);
-  const words = `${value.charAt(0).toUpperCase()}${value.slice(1)}. ${sumWords(target)}`;
+  const words = `${capital(valueWords(target))}. ${sumWords(target)}`;
   return [
     h(
       "p",

@@ -15,6 +15,7 @@ import { type AttributionData, attributionData, type UnitAt } from "./data";
 import { listen, type Meanings, type Pointed, textKey } from "./gestures";
 import { HELP } from "./help";
 import { legendNodes } from "./legend";
+import { createMatrixView, type MatrixView } from "./matrix_view";
 import { createPicker } from "./question";
 import { paints } from "./scale";
 import type { AttributionState } from "./state";
@@ -44,6 +45,7 @@ export class AttributionStripView implements View<AttributionState> {
   readonly #header: Header;
   readonly #strips: Strips;
   readonly #card = createCard((at) => this.#pointUnit(at));
+  readonly #matrix: MatrixView;
   readonly #main: HTMLElement;
   readonly #nothing = h("p", { class: "as-nothing" });
   readonly #paint;
@@ -68,7 +70,13 @@ export class AttributionStripView implements View<AttributionState> {
     this.#meanings = this.#meaning();
     listen(this.#strips.element, this.#meanings, signal);
     this.#main = h("div", { class: "as-main" }, this.#strips.element, this.#card.element);
-    body.append(this.#nothing, this.#main);
+    this.#matrix = createMatrixView(this.#shell, host, {
+      point: (at) => this.#pointUnit(at),
+      ask: (position) => this.#askPosition(position),
+      select: (at) => this.#chooseUnit(at),
+    });
+    body.classList.add("as-body");
+    body.append(this.#nothing, this.#main, this.#matrix.element);
     root.addEventListener("keydown", (event) => this.#key(event), { signal });
     host.onStatus(() => this.update({}), signal);
     this.update({});
@@ -83,14 +91,16 @@ export class AttributionStripView implements View<AttributionState> {
       this.#data = attributionData(state.frame);
       this.#pointed = null;
     }
-    hide(this.#main, !this.#data);
+    const isMatrix = this.#isMatrix;
+    hide(this.#main, !this.#data || isMatrix);
+    hide(this.#matrix.element, !isMatrix);
     hide(this.#nothing, this.#data !== null);
     if (!this.#data) {
       this.#nothing.textContent = state.busy
         ? "Attribution is being computed; it is on its way."
         : "There is nothing to show yet.";
       this.#shell.drawn(state);
-    } else if (any("frame", "theme", "targets")) this.#draw();
+    } else if (any("frame", "theme", "targets", "height")) this.#draw();
     else this.#light();
   }
 
@@ -104,9 +114,15 @@ export class AttributionStripView implements View<AttributionState> {
   #draw(): void {
     const data = this.#data;
     if (!data) return;
-    const paint = this.#paint(data.frame.bound);
-    this.#strips.draw(data, paint);
-    fill(this.#shell.legend, ...legendNodes(data, paint));
+    if (this.#isMatrix) {
+      this.#matrix.draw(data, this.#paint);
+      const { bound = 0, beyond } = this.#matrix.matrix ?? {};
+      fill(this.#shell.legend, ...legendNodes(data, this.#paint(bound), beyond));
+    } else {
+      const paint = this.#paint(data.frame.bound);
+      this.#strips.draw(data, paint);
+      fill(this.#shell.legend, ...legendNodes(data, paint));
+    }
     this.#light();
     this.#shell.drawn({ ...this.#host.state, unit: data.frame.key.unit });
   }
@@ -114,6 +130,13 @@ export class AttributionStripView implements View<AttributionState> {
   #light(): void {
     const data = this.#data;
     if (!data) return;
+    if (this.#isMatrix) {
+      this.#matrix.light();
+      const words = this.#matrix.words();
+      this.#shell.setStatus(...(words === null ? statusWords(data) : [words]));
+      if (words !== null) this.#shell.announce(words);
+      return;
+    }
     const { state } = this.#host;
     const pointed = this.#near();
     const isAsked = pointed?.where === "asked";
@@ -142,9 +165,15 @@ export class AttributionStripView implements View<AttributionState> {
     return source === null ? null : { where: "source", place: source, strip };
   }
 
+  get #isMatrix(): boolean {
+    const frame = this.#data?.frame;
+    return frame?.key.show === "matrix" && frame.matrix !== null;
+  }
+
   #caption(): string {
     const data = this.#data;
     if (!data) return "";
+    if (this.#isMatrix) return `Predicted tokens by tokens that were read: ${data.frame.how}`;
     const names = data.frame.targets.map(targetName).join(", ");
     return `Why ${names}: ${data.frame.how}`;
   }
@@ -224,6 +253,19 @@ export class AttributionStripView implements View<AttributionState> {
     else this.#ask(data, place, position);
   }
 
+  #askPosition(position: number): void {
+    const data = this.#data;
+    if (data) this.#ask(data, data.placeOf(position), position);
+  }
+
+  #chooseUnit({ text, unit }: UnitAt): void {
+    const data = this.#data;
+    const place = data?.texts[text]?.tokensOf(unit)[0];
+    if (!data || place === undefined) return;
+    const where = text === data.texts.length - 1 ? "asked" : "source";
+    this.#choose({ where, place, strip: data.frame.current }, false);
+  }
+
   /** The token is pinned as well: linked views show where the model looked from there. */
   #ask(data: AttributionData, place: number, position: number): void {
     const isThere = place < data.asked.input.texts.length || data.frame.offset < 0;
@@ -253,9 +295,12 @@ export class AttributionStripView implements View<AttributionState> {
     } else if (event.key === "Escape") {
       handled(event);
       this.#pointed = null;
+      this.#matrix.letGo();
       const none = { hovered: null, hovered_source: null };
       this.#host.set({ ...none, selected: [], selected_source: [] });
       this.#light();
+    } else if (event.target === this.#shell.root && this.#isMatrix) {
+      this.#matrix.gestures.key(event);
     }
   }
 }

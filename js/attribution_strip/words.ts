@@ -106,10 +106,19 @@ export const NO_PREDICTION = "Nothing was predicted there: no other token comes 
 const HINT =
   "Point at a token for its attribution. A click asks why it was predicted; with Shift it is kept beside the others.";
 
+const MATRIX_HINT =
+  "Point at a cell for its attribution. A click asks why the token of its row was predicted.";
+
 /** While nothing is pointed at. */
 export function statusWords({ frame, current }: AttributionData): Child[] {
-  const how = `${frame.how.charAt(0).toUpperCase()}${frame.how.slice(1)}, of the ${current.words}.`;
-  return [hint(HINT), ` ${how}`];
+  const how = capital(frame.how);
+  if (frame.matrix)
+    return [hint(MATRIX_HINT), ` ${how}, of the ${frame.matrix.words} of each row.`];
+  return [hint(HINT), ` ${how}, of the ${current.words}.`];
+}
+
+export function capital(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 const TEXTS: Readonly<Record<Sequence, string>> = {
