@@ -52,8 +52,5 @@ export function cellSentence(
 
 export function rowSentence({ rows, part, values }: Matrix, row: number): string {
   const value = signed(values[row] ?? Number.NaN);
-  return `${part.words} of ${axisName(rows.axis, row)}: ${value} ${part.unit}.`.replace(
-    /^./,
-    (first) => first.toUpperCase(),
-  );
+  return `${capital(part.words)} of ${axisName(rows.axis, row)}: ${value} ${part.unit}.`;
 }

@@ -83,7 +83,7 @@ export function createPicker(
     against.update(againstOptions(data, others), current.against, off);
     where.textContent = whereWords(data, current);
     const [first, last] = frame.places;
-    const still = isFixed(host, "position");
+    const still = isFixed(host, "position") || host.can?.("target") === false;
     disable(back, still || current.place <= first);
     disable(on, still || current.place >= last);
     const { targets } = host.state;

@@ -20,7 +20,7 @@ import { createPicker } from "./question";
 import { paints } from "./scale";
 import type { AttributionState } from "./state";
 import { createStrips, type Strips } from "./strips";
-import { NO_PREDICTION, statusWords, targetName, tokenSentence } from "./words";
+import { NO_PREDICTION, ONLY_SAVED, statusWords, targetName, tokenSentence } from "./words";
 
 const NO_TOKENS: Tokens = { count: 0, token: () => undefined };
 
@@ -249,7 +249,8 @@ export class AttributionStripView implements View<AttributionState> {
       this.#shell.announce(NO_PREDICTION);
       return;
     }
-    if (keep) this.#host.set({ targets: toggled(state.targets, position) });
+    const isKept = keep && this.#host.can?.("attribution") !== false;
+    if (isKept) this.#host.set({ targets: toggled(state.targets, position) });
     else this.#ask(data, place, position);
   }
 
@@ -268,6 +269,11 @@ export class AttributionStripView implements View<AttributionState> {
 
   /** The token is pinned as well: linked views show where the model looked from there. */
   #ask(data: AttributionData, place: number, position: number): void {
+    if (this.#host.can?.("target") === false) {
+      this.#shell.setStatus(ONLY_SAVED);
+      this.#shell.announce(ONLY_SAVED);
+      return;
+    }
     const isThere = place < data.asked.input.texts.length || data.frame.offset < 0;
     const selected = isThere ? [position] : [];
     this.#host.set({ position, token: null, against: null, selected });

@@ -103,6 +103,10 @@ export function tokenSentence(
 /** Why a place cannot be asked. */
 export const NO_PREDICTION = "Nothing was predicted there: no other token comes before it.";
 
+/** Why none can be asked on a page that was saved. */
+export const ONLY_SAVED =
+  "Other tokens were not saved with this page: ask about them in a notebook.";
+
 const HINT =
   "Point at a token for its attribution. A click asks why it was predicted; with Shift it is kept beside the others.";
 

@@ -76,6 +76,7 @@ export class SavedPage implements InsteadOfKernel {
   can(question: string): boolean {
     if (this.#role === "activations") return this.#canShow(question);
     if (question.startsWith("grid")) return hasGrid(this.#contents.patches, question);
+    if (this.#role === "attribution") return this.#canAttribute(question);
     return !NEEDS_KERNEL.has(question.split(".").at(-1) ?? "");
   }
 
@@ -84,6 +85,13 @@ export class SavedPage implements InsteadOfKernel {
     const { activations } = this.#contents;
     const isClustered = activations.every(({ orders }) => orders.cluster !== null);
     return activations.length > 0 && (question !== "cluster" || isClustered);
+  }
+
+  /** Other targets, where they were saved; nothing is computed anew. */
+  #canAttribute(question: string): boolean {
+    const { attribution } = this.#contents;
+    const positions = attribution.map(({ frame }) => (frame.key as Json).position);
+    return question === "target" && new Set(positions).size > 1;
   }
 
   follow(state: Json, before: Json): Json {
