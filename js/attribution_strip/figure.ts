@@ -2,6 +2,7 @@
 
 import { type Child, h, mark, sizeCanvas, watchSize } from "../shared/dom";
 import { crosshair } from "../shared/map/crosshair";
+import type { Grid } from "../shared/map/grid";
 import { diagonals } from "../shared/map/hatching";
 import { type AxisLabels, axisLabels } from "../shared/map/labels";
 import { clipToPlot, drawMarks } from "../shared/map/marks";
@@ -32,6 +33,8 @@ export interface Drawing {
   /** Pixels that all may take; 0 = as many as it takes. */
   readonly height: number;
   readonly cell: Cell | null;
+  /** The finest come last. */
+  readonly grids: readonly Grid[];
   readonly rows: LitUnits;
   /** Of each text. */
   readonly columns: readonly LitUnits[];
@@ -52,6 +55,7 @@ export class Figure {
   readonly #shell: Shell;
   readonly #place: HTMLElement;
   readonly #drawing: () => Drawing;
+  readonly #onPlot: (plot: Plot) => void;
   readonly #base = h("canvas", { attrs: { role: "img" } });
   readonly #overlay = h("canvas", { aria: { hidden: true } });
   readonly #rows = axisLabels("query");
@@ -64,10 +68,16 @@ export class Figure {
   #width = 640;
   #height = 0;
 
-  constructor(shell: Shell, place: HTMLElement, drawing: () => Drawing) {
+  constructor(
+    shell: Shell,
+    place: HTMLElement,
+    drawing: () => Drawing,
+    onPlot: (plot: Plot) => void,
+  ) {
     this.#shell = shell;
     this.#place = place;
     this.#drawing = drawing;
+    this.#onPlot = onPlot;
     this.#schedule = createSchedule(shell.signal);
     this.element.append(
       ...[this.#rows.element, this.#names, this.#base, this.#overlay],
@@ -127,6 +137,7 @@ export class Figure {
     const cols = matrix.starts.at(-1) ?? 0;
     const plot = fitMatrix(matrix.part.rows, cols, space, this.viewport);
     this.plot = plot;
+    this.#onPlot(plot);
     const size = sizeOf(plot);
     Object.assign(this.element.style, { width: `${size.width}px`, height: `${size.height}px` });
     this.#lightNames();
@@ -171,11 +182,11 @@ export class Figure {
   }
 
   #paintBase(context: CanvasRenderingContext2D): void {
-    const { matrix, paint } = this.#drawing();
+    const { matrix, paint, grids } = this.#drawing();
     const { plot } = this;
     if (!matrix || !plot) return;
     const inks = this.#shell.inks();
-    const rasters = matrix.grids.flatMap((grid): Raster[] => {
+    const rasters = grids.flatMap((grid): Raster[] => {
       const { byRow, byColumn } = poolingFor(grid, plot);
       const raster = makeRaster(pooled(grid, byRow, byColumn), paint);
       return raster ? [raster] : [];
@@ -186,7 +197,9 @@ export class Figure {
     drawLater(context, plot, matrix, inks.hairline);
     drawSeams(context, plot, matrix, inks.ink);
     context.restore();
-    for (const grid of matrix.grids) drawNumbers(context, plot, grid, paint, inks, NUMBERED);
+    // Numbers are those that are known to every digit.
+    const exact = matrix.grids.filter((_, i) => matrix.part.maps[i]?.exact);
+    for (const grid of exact) drawNumbers(context, plot, grid, paint, inks, NUMBERED);
   }
 
   readonly #drawOverlay = (): void => {

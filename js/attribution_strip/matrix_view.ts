@@ -47,14 +47,18 @@ export function createMatrixView(
   let cell: Cell | null = null;
   /** A row that is pointed at by its name. */
   let row: number | null = null;
-  const parts = createParts(host, shell.signal, () => light());
+  const parts = createParts(
+    ...([host, shell.signal] as const),
+    () => light(),
+    () => figure.draw(),
+  );
   const element = h("div", { class: "as-matrix" });
   const drawing = (): Drawing => ({
-    ...{ matrix, paint, height: host.state.height, cell },
+    ...{ matrix, paint, height: host.state.height, cell, grids: parts.grids },
     rows: { hovered: cell?.query ?? row, selected: askedRows() },
     columns: litColumns(),
   });
-  const figure = new Figure(shell, element, drawing);
+  const figure = new Figure(shell, element, drawing, (plot) => parts.want(plot));
   const askedRows = (): Set<number> => {
     const rows = data?.frame.targets.map(({ position }) => matrix?.rowOf(position) ?? null) ?? [];
     return new Set(rows.filter((one) => one !== null));

@@ -2,11 +2,11 @@
 
 import { type Child, h } from "../shared/dom";
 import { unitName as axisName } from "../shared/map/axis";
-import type { Known } from "../shared/map/grid";
 import type { Cell } from "../shared/map/plot";
 import { signed } from "../shared/signed_numbers";
 import type { AttributionData } from "./data";
 import type { Matrix } from "./matrix";
+import type { Reading } from "./parts";
 import type { MatrixPart } from "./state";
 import { amount, capital, unitName } from "./words";
 
@@ -18,9 +18,10 @@ function isLater(matrix: Matrix, { query, key }: Cell): boolean {
   return key >= matrix.laterFrom(query);
 }
 
-function knownWords(known: Known | null, unit: string): string {
+function knownWords(known: Reading | null, unit: string): string {
   if (!known) return "…";
-  if (known.isExact) return amount(known.value, unit);
+  if (known.how === "exact") return amount(known.value, unit);
+  if (known.how === "rounded") return `≈ ${amount(known.value, unit)}`;
   return `at most ${amount(Math.abs(known.value), unit).replace("+", "")} in size`;
 }
 
@@ -29,7 +30,7 @@ export function tagWords(
   data: AttributionData,
   matrix: Matrix,
   cell: Cell,
-  known: Known | null,
+  known: Reading | null,
 ): Child[] {
   const read = unitName(data, matrix.textOf(cell.key));
   const names = h("span", {}, read, " → ", axisName(matrix.rows.axis, cell.query), " ");
@@ -42,7 +43,7 @@ export function cellSentence(
   data: AttributionData,
   matrix: Matrix,
   cell: Cell,
-  known: Known | null,
+  known: Reading | null,
 ): string {
   const read = unitName(data, matrix.textOf(cell.key));
   const row = axisName(matrix.rows.axis, cell.query);

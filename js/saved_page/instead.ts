@@ -145,7 +145,8 @@ export class SavedPage implements InsteadOfKernel {
   // ── Pictures ──────────────────────────────────────────────────────────────────────────────────
 
   #axes(state: State): Record<string, unknown> {
-    if (this.#role === "none") return {}; // a table of tokens has none
+    // A table of tokens has none; attribution names its tokens itself.
+    if (this.#role === "none" || this.#role === "attribution") return {};
     const { axes, kind } = state;
     const ofTokens = this.#role === "query_key" || this.#role === "activations";
     const unit = ofTokens ? "token" : state.unit;
