@@ -119,7 +119,7 @@ PAGES = [
                 shown=trace,
                 traits={"position": 36, "unit": "word"},
                 watched=("light",),
-                note="Why ‘lighthouse’, the second time?",
+                note="Why that word, the second time?",
             ),
             State(name="smollm2-matrix", shown=trace, traits={"show": "matrix", "unit": "word"}),
             State(

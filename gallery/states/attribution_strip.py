@@ -121,9 +121,7 @@ def depends(view: AttributionStrip) -> list[str]:
     return list(view.frame["key"])
 
 
-def questions(
-    _: AttributionStrip, state: dict[str, Any]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def questions(_: AttributionStrip, state: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Ask what else the model might have said, for the lists over the text."""
     frame = state["frame"]
     if frame:

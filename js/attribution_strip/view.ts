@@ -1,7 +1,7 @@
 /** AttributionStrip: the text, coloured by how much each token made the model say another. */
 
 import { codePanel } from "../shared/code";
-import { fill, h, hide } from "../shared/dom";
+import { fill, h, hide, mark } from "../shared/dom";
 import type { Host } from "../shared/host/host";
 import { handled, inField } from "../shared/keys";
 import { toggled } from "../shared/lit";
@@ -100,8 +100,11 @@ export class AttributionStripView implements View<AttributionState> {
         ? "Attribution is being computed; it is on its way."
         : "There is nothing to show yet.";
       this.#shell.drawn(state);
-    } else if (any("frame", "theme", "targets", "height")) this.#draw();
-    else this.#light();
+    } else if (any("frame", "theme", "targets", "height")) {
+      this.#draw();
+      const { current, frame } = this.#data;
+      if (any("frame") && !this.#isMatrix) this.#strips.reveal(frame.current, current.place);
+    } else this.#light();
   }
 
   destroy(): void {
@@ -122,6 +125,8 @@ export class AttributionStripView implements View<AttributionState> {
       const paint = this.#paint(data.frame.bound);
       this.#strips.draw(data, paint);
       fill(this.#shell.legend, ...legendNodes(data, paint));
+      // With a fixed height there may be less room than it takes: keys can scroll it.
+      mark(this.#card.element, "tabindex", this.#host.state.height > 0 ? "0" : null);
     }
     this.#light();
     this.#shell.drawn({ ...this.#host.state, unit: data.frame.key.unit });

@@ -30,10 +30,16 @@ export function whereWords(data: AttributionData, { place, came }: Target): stri
   return "behind the text";
 }
 
+/** Which number is explained. */
+function numberName({ quantity, token, against }: Target): string {
+  if (against) return `logit of ${quote(token.text)} less that of ${quote(against.text)}`;
+  return `${quantity === "logit" ? "logit" : "log-probability"} of ${quote(token.text)}`;
+}
+
 /** "log-probability −0.31 nats, probability 73 %". */
 export function valueWords({ value, quantity, against, unit }: Target): string {
-  if (against) return `difference of logits ${amount(value, unit)}`;
-  if (quantity === "logit") return `logit ${amount(value, unit)}`;
+  if (against) return `difference of logits ${signed(value)}`;
+  if (quantity === "logit") return `logit ${signed(value)}`;
   return `log-probability ${amount(value, unit)}, probability ${percent(Math.exp(value))}`;
 }
 
@@ -118,7 +124,7 @@ export function statusWords({ frame, current }: AttributionData): Child[] {
   const how = capital(frame.how);
   if (frame.matrix)
     return [hint(MATRIX_HINT), ` ${how}, of the ${frame.matrix.words} of each row.`];
-  return [hint(HINT), ` ${how}, of the ${current.words}.`];
+  return [hint(HINT), ` ${how}, of the ${numberName(current)}.`];
 }
 
 export function capital(words: string): string {
