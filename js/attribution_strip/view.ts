@@ -18,7 +18,7 @@ import { legendNodes } from "./legend";
 import { createMatrixView, type MatrixView } from "./matrix_view";
 import { createPicker } from "./question";
 import { paints } from "./scale";
-import type { AttributionState } from "./state";
+import type { AttributionFrame, AttributionState } from "./state";
 import { createStrips, type Strips } from "./strips";
 import { NO_PREDICTION, ONLY_SAVED, statusWords, targetName, tokenSentence } from "./words";
 
@@ -87,9 +87,10 @@ export class AttributionStripView implements View<AttributionState> {
     const { state } = this.#host;
     this.#shell.sync(state);
     this.#header.update(state);
-    if (any("frame") && hasFrame(state.frame)) {
-      this.#data = attributionData(state.frame);
-      this.#pointed = null;
+    const isNew = hasFrame(state.frame) && state.frame !== this.#data?.frame;
+    if (isNew) {
+      this.#data = attributionData(state.frame as AttributionFrame);
+      if ((this.#pointed?.strip ?? 0) >= this.#data.frame.targets.length) this.#pointed = null;
     }
     const isMatrix = this.#isMatrix;
     hide(this.#main, !this.#data || isMatrix);
@@ -103,7 +104,7 @@ export class AttributionStripView implements View<AttributionState> {
     } else if (any("frame", "theme", "targets", "height")) {
       this.#draw();
       const { current, frame } = this.#data;
-      if (any("frame") && !this.#isMatrix) this.#strips.reveal(frame.current, current.place);
+      if (isNew && !this.#isMatrix) this.#strips.reveal(frame.current, current.place);
     } else this.#light();
   }
 
