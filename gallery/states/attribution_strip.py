@@ -69,14 +69,14 @@ STATES = [
     State(
         name="two-texts",
         shown=of.translated,
-        traits={"position": 3, "hovered_source": 2},
+        traits={"position": 3, "quantity": "logit", "hovered_source": 2},
         watched=("light",),
     ),
     State(name="matrix", shown=of.short, traits={"show": "matrix"}, watched=("light", "dark")),
     State(
         name="matrix-two-texts",
         shown=of.translated,
-        traits={"show": "matrix", "position": 3},
+        traits={"show": "matrix", "quantity": "logit", "position": 3},
         watched=("light",),
     ),
     State(name="matrix-words", shown=of.short, traits={"show": "matrix", "unit": "word"}),
@@ -95,7 +95,12 @@ STATES = [
         width=420,
         watched=("light",),
     ),
-    State(name="narrow-matrix", shown=of.translated, traits={"show": "matrix"}, width=420),
+    State(
+        name="narrow-matrix",
+        shown=of.translated,
+        traits={"show": "matrix", "quantity": "logit"},
+        width=420,
+    ),
     State(name="fixed-height", shown=of.long, traits={"position": 60, "height": 320}),
     State(
         name="fixed-height-matrix",

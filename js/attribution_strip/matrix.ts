@@ -59,6 +59,8 @@ export function readMatrix(data: AttributionData, part: MatrixPart): Matrix {
     values: unpack(part.value),
     positionOf: (row) => positions[row] ?? 0,
     rowOf(position) {
+      // What comes behind the text was not predicted by it.
+      if (position >= data.asked.input.texts.length) return null;
       // A word's row has the position of its first token.
       let found: number | null = null;
       positions.forEach((first, row) => {

@@ -388,6 +388,7 @@ describe("the matrix", () => {
     const matrix = readMatrix(data, of.matrix);
     expect(matrix.positionOf(2)).toBe(3);
     expect(matrix.rowOf(3)).toBe(2);
+    expect(matrix.rowOf(N)).toBeNull();
     expect(matrix.laterFrom(2)).toBe(3);
     const [grid] = matrix.grids;
     expect(grid && numberAt(grid, 4, 3)?.value).toBeCloseTo(0.4);
