@@ -266,7 +266,8 @@ def _attribution(view: Any, most: int) -> tuple[str, str]:
     gaps: list[str] = []
     for part in frame["inputs"]:
         values = _array(part["values"])[frame["current"]]
-        shares = values[_array(part["unit_of_token"])] / bound
+        # A token may be of no unit.
+        shares = np.append(values, 0.0)[_array(part["unit_of_token"])] / bound
         colours = np.where(
             (shares > 0)[:, None],
             between(np.sqrt(np.abs(shares)), _ORANGE),
