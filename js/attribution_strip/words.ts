@@ -45,8 +45,7 @@ export function valueWords({ value, quantity, against, unit }: Target): string {
 
 /** What its attributions add up to, and to what they should. */
 export function sumWords({ sum, unit, completeness }: Target): string {
-  const adds = `Attributions add up to ${amount(sum, unit)}`;
-  return completeness ? `${adds}. ${completeness.words}` : `${adds}.`;
+  return completeness?.words ?? `Attributions add up to ${amount(sum, unit)}.`;
 }
 
 /** A unit in a sentence. */

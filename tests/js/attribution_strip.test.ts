@@ -308,7 +308,7 @@ describe("several targets", () => {
 describe("numbers that do not add up", () => {
   const complete = (relative: number) => ({
     ...{ baseline: -3, error: 0.1, relative, too_large: relative > 0.01 },
-    words: "They should be 2.31: 4.3 % are missing; more steps bring them closer.",
+    words: "Attributions add up to 0.75 nats, and should to 2.31: 4.3 % are missing.",
   });
 
   test("are said, loudly where much is missing", () => {
