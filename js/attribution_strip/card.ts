@@ -5,7 +5,7 @@ import type { Paint } from "../shared/map/signed";
 import { subscript } from "../shared/names";
 import { percent } from "../shared/numbers";
 import { css } from "../shared/palette";
-import { signed } from "../shared/signed_numbers";
+import { threeDigits } from "../shared/signed_numbers";
 import { show } from "../shared/token_text";
 import type { AttributionData, UnitAt } from "./data";
 import { armsOf } from "./scale";
@@ -76,7 +76,7 @@ export function createCard(onPoint: (at: UnitAt | null) => void): Card {
 function targetNodes({ frame }: AttributionData, of: Target): Child[] {
   const { quantity, value, against, unit } = of;
   const isProbable = quantity === "log_probability" && !against;
-  const figure = isProbable ? percent(Math.exp(value)) : signed(value);
+  const figure = isProbable ? percent(Math.exp(value)) : threeDigits(value);
   const what = isProbable ? "probability" : against ? "difference of logits" : "logit";
   return [
     h("div", { class: "as-card-token" }, h("bdi", {}, targetName(of))),
@@ -157,7 +157,7 @@ function bars(data: AttributionData, target: number): HTMLElement[] {
           style: { left: `${left}%`, width: `${length}%` },
         }),
       ),
-      h("span", { class: "as-bar-value" }, signed(value)),
+      h("span", { class: "as-bar-value" }, threeDigits(value)),
     );
   });
 }

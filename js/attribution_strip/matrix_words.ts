@@ -3,7 +3,7 @@
 import { type Child, h } from "../shared/dom";
 import { unitName as axisName } from "../shared/map/axis";
 import type { Cell } from "../shared/map/plot";
-import { signed } from "../shared/signed_numbers";
+import { threeDigits } from "../shared/signed_numbers";
 import type { AttributionData } from "./data";
 import type { Matrix } from "./matrix";
 import type { Reading } from "./parts";
@@ -52,6 +52,6 @@ export function cellSentence(
 }
 
 export function rowSentence({ rows, part, values }: Matrix, row: number): string {
-  const value = signed(values[row] ?? Number.NaN);
+  const value = threeDigits(values[row] ?? Number.NaN);
   return `${capital(part.words)} of ${axisName(rows.axis, row)}: ${value} ${part.unit}.`;
 }

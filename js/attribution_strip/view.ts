@@ -53,6 +53,7 @@ export class AttributionStripView implements View<AttributionState> {
   #data: AttributionData | null = null;
   /** A token that is pointed at here, which may be one that the traits have no position for. */
   #pointed: Pointed | null = null;
+  #refused: { place: number; why: string } | null = null;
 
   constructor(el: HTMLElement, host: Host<AttributionState>) {
     this.#host = host;
@@ -157,7 +158,9 @@ export class AttributionStripView implements View<AttributionState> {
     const at = pointed && { text: isAsked ? last : 0, token: pointed.place };
     const paint = this.#paint(data.frame.bound);
     this.#card.update({ data, paint, target, at });
-    if (at) this.#shell.setStatus(tokenSentence(data, target, at.text, at.token));
+    if (pointed?.place !== this.#refused?.place) this.#refused = null;
+    if (this.#refused) this.#shell.setStatus(this.#refused.why);
+    else if (at) this.#shell.setStatus(tokenSentence(data, target, at.text, at.token));
     else this.#shell.setStatus(...statusWords(data));
   }
 
@@ -251,13 +254,20 @@ export class AttributionStripView implements View<AttributionState> {
     }
     const position = data.positionOf(place);
     if (position === null || !data.canAsk(place)) {
-      this.#shell.setStatus(NO_PREDICTION);
-      this.#shell.announce(NO_PREDICTION);
+      this.#refuse(place, NO_PREDICTION);
       return;
     }
     const isKept = keep && this.#host.can?.("attribution") !== false;
     if (isKept) this.#host.set({ targets: toggled(state.targets, position) });
     else this.#ask(data, place, position);
+  }
+
+  /** Says why a token cannot be asked, until another one is pointed at. */
+  #refuse(place: number, why: string): void {
+    this.#refused = { place, why };
+    this.#pointed ??= { where: "asked", place, strip: this.#data?.frame.current ?? 0 };
+    this.#light();
+    this.#shell.announce(why);
   }
 
   #askPosition(position: number): void {
@@ -276,8 +286,7 @@ export class AttributionStripView implements View<AttributionState> {
   /** The token is pinned as well: linked views show where the model looked from there. */
   #ask(data: AttributionData, place: number, position: number): void {
     if (this.#host.can?.("target") === false) {
-      this.#shell.setStatus(ONLY_SAVED);
-      this.#shell.announce(ONLY_SAVED);
+      this.#refuse(place, ONLY_SAVED);
       return;
     }
     const isThere = place < data.asked.input.texts.length || data.frame.offset < 0;

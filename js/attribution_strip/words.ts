@@ -3,7 +3,7 @@
 import { type Child, hint } from "../shared/dom";
 import { type Numbering, nameOf, numbering, tokenName } from "../shared/names";
 import { percent } from "../shared/numbers";
-import { signed } from "../shared/signed_numbers";
+import { threeDigits } from "../shared/signed_numbers";
 import type { Sequence } from "../shared/state";
 import { quote } from "../shared/token_text";
 import type { AttributionData, InputText, UnitAt } from "./data";
@@ -11,7 +11,7 @@ import type { Target } from "./state";
 
 /** "+2.31 nats"; logits have no unit of their own. */
 export function amount(value: number, unit: string): string {
-  const number = signed(value);
+  const number = threeDigits(value);
   if (unit !== "logits") return `${number} ${unit}`;
   return /^[+−]?1$/.test(number) ? `${number} logit` : `${number} logits`;
 }
@@ -38,8 +38,8 @@ function numberName({ quantity, token, against }: Target): string {
 
 /** "log-probability −0.31 nats, probability 73 %". */
 export function valueWords({ value, quantity, against, unit }: Target): string {
-  if (against) return `difference of logits ${signed(value)}`;
-  if (quantity === "logit") return `logit ${signed(value)}`;
+  if (against) return `difference of logits ${threeDigits(value)}`;
+  if (quantity === "logit") return `logit ${threeDigits(value)}`;
   return `log-probability ${amount(value, unit)}, probability ${percent(Math.exp(value))}`;
 }
 

@@ -128,7 +128,7 @@ describe("the text", () => {
     });
     expect(token(0).style.backgroundColor).toBe(token(1).style.backgroundColor);
     host.set({ hovered: 3 });
-    expect(card()).toContain("−0.20 nats");
+    expect(card()).toContain("−0.200 nats");
     expect(card()).toContain("the sum of its 2 tokens");
   });
 
@@ -144,9 +144,9 @@ describe("a token that is pointed at", () => {
     const { token, card, status, host } = mount();
     over(token(1));
     expect(host.state.hovered).toBe(1);
-    expect(card()).toContain("+0.20 nats");
+    expect(card()).toContain("+0.200 nats");
     expect(card()).toContain("of the sizes of all");
-    expect(status()).toContain("‘cat’: attribution +0.20 nats");
+    expect(status()).toContain("‘cat’: attribution +0.200 nats");
     expect(status()).toContain("to ‘Then’");
   });
 
@@ -154,7 +154,7 @@ describe("a token that is pointed at", () => {
     const { host, token, card } = mount();
     host.set({ hovered: 3 });
     expect(token(3).classList).toContain("is-hovered");
-    expect(card()).toContain("+0.40 nats");
+    expect(card()).toContain("+0.400 nats");
   });
 
   test("that comes later is said to do so", () => {
@@ -174,7 +174,7 @@ describe("a token that is pointed at", () => {
   test("can be one of the bars of what counts most", () => {
     const { el, host } = mount();
     const [first] = el.querySelectorAll<HTMLElement>(".as-bars > li");
-    expect(first?.textContent).toBe(".−0.60".replace("−", "+"));
+    expect(first?.textContent).toBe(".+0.600");
     if (first) over(first);
     expect(host.state.hovered).toBe(5);
     expect(first?.classList).toContain("is-lit");
@@ -208,6 +208,11 @@ describe("another target", () => {
     click(token(0));
     expect(host.state.position).toBeNull();
     expect(status()).toContain("Nothing was predicted there");
+    over(token(0));
+    host.set({ layer: 0 });
+    expect(status()).toContain("Nothing was predicted there");
+    over(token(1));
+    expect(status()).toContain("attribution");
   });
 
   test("is reached with arrows and Enter, and kept with Shift", () => {
@@ -283,10 +288,10 @@ describe("several targets", () => {
   test("are told by the text that is pointed at", () => {
     const { token, status } = mount({ frame: two() });
     over(token(1, 0));
-    expect(status()).toContain("+0.20 nats");
+    expect(status()).toContain("+0.200 nats");
     expect(status()).toContain("to ‘sat’");
     over(token(1, 1));
-    expect(status()).toContain("+0.40 nats");
+    expect(status()).toContain("+0.400 nats");
     expect(status()).toContain("to ‘it’");
   });
 
@@ -373,7 +378,7 @@ describe("two texts", () => {
     ]);
     over(find(strip(0), '[data-source-position="1"]'));
     expect(host.state).toMatchObject({ hovered_source: 1, hovered: null });
-    expect(card()).toContain("−0.25 nats");
+    expect(card()).toContain("−0.250 nats");
     // The label behind decoder input 3 is the token that the decoder then reads at place 3.
     click(token(3));
     expect(host.state).toMatchObject({ position: 2, selected: [2] });
@@ -409,7 +414,7 @@ describe("the matrix", () => {
     expect(find(el, ".as-main").hidden).toBe(true);
     press(root, "ArrowRight");
     press(root, "ArrowDown");
-    expect(status()).toContain("‘The’, to ‘sat’: attribution −0.10 nats");
+    expect(status()).toContain("‘The’, to ‘sat’: attribution −0.100 nats");
     press(root, "ArrowRight");
     press(root, "ArrowRight");
     expect(status()).toContain("comes later than");
