@@ -52,19 +52,21 @@ def translation() -> Trace:
 def truth(
     trace: Trace, row: int, token: int, against: int | None = None, *, logit: bool = False
 ) -> list[torch.Tensor]:
-    """Gradient times input of every token of every text, of a log-probability, logit, difference."""
+    """Gradient times input of every token of every text: of a log-probability, or of logits."""
     model: Any = copy.deepcopy(trace.lens.model).double().eval()
     model.set_attn_implementation("eager")
     ids = [torch.tensor([[one.id for one in text.tokens]]) for text in trace.sequences]
-    names = ["inputs_embeds"] if len(ids) == 1 else ["inputs_embeds", "decoder_inputs_embeds"]
-    stacks = [model.get_encoder(), model.get_decoder()] if len(ids) > 1 else [model]
-    tables = [stack.get_input_embeddings() for stack in stacks]
-    embedded = [
-        table(one).detach().requires_grad_() for table, one in zip(tables, ids, strict=True)
-    ]
-    factor = getattr(stacks[0], "embed_scale", 1.0)
-    inputs = [factor * one for one in embedded]
-    logits = model(**dict(zip(names, inputs, strict=True))).logits[0, row]
+    names = ["input_ids", "decoder_input_ids"][: len(ids)]
+    stacks = [model] if len(ids) == 1 else [model.get_encoder(), model.get_decoder()]
+    embedded: list[torch.Tensor] = []
+
+    def keep(_: Any, __: Any, output: torch.Tensor) -> torch.Tensor:
+        embedded.append(output.detach().requires_grad_())
+        return embedded[-1]
+
+    for stack in stacks:
+        stack.get_input_embeddings().register_forward_hook(keep)
+    logits = model(**dict(zip(names, ids, strict=True)), use_cache=False).logits[0, row]
     number = logits[token] if logit else logits.log_softmax(-1)[token]
     if against is not None:
         number = logits[token] - logits[against]
