@@ -122,11 +122,6 @@ PAGES = [
                 note="Why that word, the second time?",
             ),
             State(name="smollm2-matrix", shown=trace, traits={"show": "matrix", "unit": "word"}),
-            State(
-                name="smollm2-integrated",
-                shown=trace,
-                traits={"position": 36, "method": "integrated_gradients", "steps": 50},
-            ),
         ],
     ),
 ]

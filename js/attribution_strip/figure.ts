@@ -23,7 +23,7 @@ import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
 import { short } from "../shared/signed_numbers";
-import { fitMatrix, sizeOf } from "./geometry";
+import { fitMatrix, heightAround, sizeOf } from "./geometry";
 import type { Matrix } from "./matrix";
 
 /** What is to be drawn. */
@@ -41,6 +41,7 @@ export interface Drawing {
 }
 
 const NATURAL_HEIGHT = 520;
+const LEAST_HEIGHT = 48;
 const NUMBERED = { across: 34, write: short };
 const NONE: LitUnits = { hovered: null, selected: new Set() };
 
@@ -131,8 +132,8 @@ export class Figure {
     this.#height = this.#place.clientHeight || this.#height;
     this.#fill(matrix);
     const { query, key } = this.#widths;
-    const names = 0.87 * key + 24;
-    const maxHeight = height > 0 ? Math.max(120, this.#height - names) : NATURAL_HEIGHT;
+    const around = heightAround(key);
+    const maxHeight = height > 0 ? Math.max(LEAST_HEIGHT, this.#height - around) : NATURAL_HEIGHT;
     const space = { width: this.#width, maxHeight, labels: { query, key } };
     const cols = matrix.starts.at(-1) ?? 0;
     const plot = fitMatrix(matrix.part.rows, cols, space, this.viewport);
