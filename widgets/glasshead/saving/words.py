@@ -117,7 +117,11 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
     several = len(state["scene"].get("kinds", [])) > 1
     names = ("kind", "layer", "heads") if several else ("layer", "heads")
     named = [f"{name}={state[name]!r}" for name in names if state.get(name)]
-    named += [f"{name}={state[name]!r}" for name in ("query", "block") if name in state]
+    named += [
+        f"{name}={state[name]!r}"
+        for name in ("query", "block", "position")
+        if state.get(name) is not None
+    ]
     given = bool(state["scene"].get("given"))
     trace, imported = ("trace", call) if given else (f"{lens}.trace(text)", f"Lens, {call}")
     arguments = ", ".join([trace, *named]).replace("'", '"')
