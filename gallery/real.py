@@ -117,7 +117,7 @@ PAGES = [
             State(
                 name="smollm2",
                 shown=trace,
-                traits={"position": 36, "unit": "word"},
+                traits={"position": 31, "unit": "word"},
                 watched=("light",),
                 note="Why that word, the second time?",
             ),

@@ -115,7 +115,7 @@ def integrated(run: Run, target: Target, baseline: str, steps: int) -> Integrate
             even = [one for one in pieces if one not in steep]
             pieces = even + way.pieces(halves, known, _STEPS_OF_PIECE)
     sums = [torch.stack(of).sum(dim=0) for of in zip(*(one.values for one in pieces), strict=True)]
-    values = [one.float().cpu() for one in sums]
+    values = [one.float() for one in sums]
     return Integrated(values, known[1.0], known[0.0], way.taken)
 
 
@@ -182,7 +182,7 @@ class _Way:
                     n_steps=n,
                     internal_batch_size=max(self._together, len(some)),
                 )
-                sums = [one.detach().double().sum(dim=-1) for one in gradients]
+                sums = [one.detach().sum(dim=-1).cpu().double() for one in gradients]
                 found += [
                     _Piece(start, end, known[start], known[end], [one[i] for one in sums])
                     for i, (start, end) in enumerate(some)
