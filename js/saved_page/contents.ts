@@ -135,6 +135,8 @@ export interface Contents {
   strip: Json | null;
   /** What the layers would predict where a token was pinned, by each lens. */
   readings: StoredReading[];
+  /** Frames of AttributionStrip: of what is shown, and of what else can be. */
+  attribution: { frame: Json }[];
   /** The rule that finds sinks, in words. */
   sinks: { causal: string; other: string };
   /** What a view says that is asked for what is not here. */

@@ -34,7 +34,7 @@ import { type Selection, Weights } from "./weights";
 /** The views that have pictures of their own, by the names that they have in an explorer. */
 export type PaneName =
   | ("lines" | "matrix" | "strip" | "chart" | "finder")
-  | ("query_key" | "activations" | "patches");
+  | ("query_key" | "activations" | "patches" | "attribution");
 
 /** Which view it is: "explorer" has all of them under their names. */
 export type Role = PaneName | "explorer" | "none";
@@ -77,6 +77,7 @@ export class SavedPage implements InsteadOfKernel {
     if (this.#role === "activations") return this.#canShow(question);
     if (question.startsWith("grid")) return hasGrid(this.#contents.patches, question);
     if (question.endsWith("layer_readings")) return this.#contents.readings.length > 0;
+    if (this.#role === "attribution") return this.#canAttribute(question);
     return !NEEDS_KERNEL.has(question.split(".").at(-1) ?? "");
   }
 
@@ -85,6 +86,13 @@ export class SavedPage implements InsteadOfKernel {
     const { activations } = this.#contents;
     const isClustered = activations.every(({ orders }) => orders.cluster !== null);
     return activations.length > 0 && (question !== "cluster" || isClustered);
+  }
+
+  /** Other targets, where they were saved; nothing is computed anew. */
+  #canAttribute(question: string): boolean {
+    const { attribution } = this.#contents;
+    const positions = attribution.map(({ frame }) => (frame.key as Json).position);
+    return question === "target" && new Set(positions).size > 1;
   }
 
   follow(state: Json, before: Json): Json {
@@ -138,7 +146,8 @@ export class SavedPage implements InsteadOfKernel {
   // ── Pictures ──────────────────────────────────────────────────────────────────────────────────
 
   #axes(state: State): Record<string, unknown> {
-    if (this.#role === "none") return {}; // a table of tokens has none
+    // A table of tokens has none; attribution names its tokens itself.
+    if (this.#role === "none" || this.#role === "attribution") return {};
     const { axes, kind } = state;
     const ofTokens = this.#role === "query_key" || this.#role === "activations";
     const unit = ofTokens ? "token" : state.unit;
@@ -193,6 +202,11 @@ export class SavedPage implements InsteadOfKernel {
         const { vectors, places } = await this.#queryKey(asked);
         return { frame: queryKeyFrame(vectors, asked, places) };
       }
+      case "attribution": {
+        const found = this.#contents.attribution.find((one) => same(one.frame.key, key));
+        if (!found) throw new Error(this.#contents.refusal);
+        return { frame: found.frame };
+      }
     }
   }
 
@@ -220,6 +234,11 @@ export class SavedPage implements InsteadOfKernel {
         return { ...patchKey(state) };
       case "query_key":
         return { kind, layer, heads, query: state.query };
+      case "attribution": {
+        const how = ["method", "baseline", "steps", "targets", "show", "unit"];
+        const names = ["position", "token", "against", "quantity", ...how];
+        return Object.fromEntries(names.map((name) => [name, state[name]]));
+      }
     }
   }
 

@@ -19,6 +19,7 @@ const ROLES: Readonly<Record<string, Role>> = {
   "activation-map": "activations",
   "query-key-view": "query_key",
   "patch-grid": "patches",
+  "attribution-strip": "attribution",
   explorer: "explorer",
 };
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import axes
+from glasshead_backend.frames.attribution import page_frames
 from glasshead_backend.frames.chart import chart_frame, detail_frame
 from glasshead_backend.frames.heads import measured_heads
 from glasshead_backend.frames.metrics import chosen_metric, metric_state
@@ -17,6 +18,7 @@ from glasshead_backend.maps.sinks import rule
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from glasshead.attribution_strip import AttributionStrip
     from glasshead.layer_stats_chart import LayerStatsChart
     from glasshead.perplexity_strip import PerplexityStrip
     from glasshead.view import View
@@ -58,6 +60,7 @@ def no_parts() -> dict[str, Any]:
         "heads": {},
         "query_key": [],
         "activations": [],
+        "attribution": [],
         "strip": None,
         "readings": [],
         "sinks": {"causal": rule(causal=True), "other": rule(causal=False)},
@@ -117,6 +120,11 @@ def readings(view: PerplexityStrip, told: Sequence[dict[str, Any]]) -> list[dict
             about = {"position": position, "followed": followed, "lens": lens}
             found.append({**about, "result": result, "arrays": arrays})
     return found
+
+
+def attributions(view: AttributionStrip) -> list[dict[str, Any]]:
+    """Return the frames of AttributionStrip: what is shown, and what else a page can show."""
+    return [{"frame": frame} for frame in page_frames(view.trace, view.asked)]
 
 
 def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]]) -> dict[str, Any]:

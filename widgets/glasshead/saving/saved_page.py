@@ -157,6 +157,9 @@ class _Maker:
         if "strip" in self._parts:
             found["strip"] = parts.strip(self._trace)
             found["readings"] = parts.readings(*self._strip())
+        if "attribution" in self._parts:
+            view: Any = self._view
+            found["attribution"] = parts.attributions(view)
         if "chart" in self._parts:
             chart: Any = getattr(self._view, "chart", self._view)
             prefix = "" if chart is self._view else "chart_"
