@@ -179,6 +179,7 @@ export class PatchGridView implements View<PatchState> {
     const data = this.#data;
     if (!data) return;
     this.#legend.show(data, table);
+    this.#texts.measure();
     this.#showLit();
     this.#shell.drawn(this.#host.state);
   }
