@@ -2,7 +2,7 @@
 
 import { codePanel } from "../shared/code";
 import { fill, h, hide } from "../shared/dom";
-import { type Host, whyNoKernel } from "../shared/host/host";
+import { type Host, same, whyNoKernel } from "../shared/host/host";
 import { commonKeys, handled, inField } from "../shared/keys";
 import {
   hoverPatch,
@@ -242,7 +242,8 @@ export class PatchGridView implements View<PatchState> {
     const from = chosen ? data.layers[chosen.query] : this.#host.state.layer;
     const layer = neighbour(data.layers, from ?? 0, event.key === "]" ? 1 : -1);
     if (layer === null) return;
-    if (chosen) this.#set({ query: data.layers.indexOf(layer), key: chosen.key });
+    const cell = chosen && { query: data.layers.indexOf(layer), key: chosen.key };
+    if (cell && !Number.isNaN(data.recovered(cell))) this.#set(cell);
     else this.#host.set({ layer });
   }
 
@@ -317,9 +318,9 @@ export class PatchGridView implements View<PatchState> {
 
 /** Whether two grids have the same rows and columns, of the same texts. */
 function sameCells(one: PatchData, other: PatchData): boolean {
-  const of = ({ layers, places, frame }: PatchData): string =>
-    JSON.stringify([
-      ...[layers, places, frame.columns, frame.side, frame.clean.texts, frame.corrupted.texts],
-    ]);
-  return of(one) === of(other);
+  const of = ({ layers, places, frame }: PatchData): unknown[] => {
+    const { columns, side, clean, corrupted } = frame;
+    return [layers, places, columns, side, clean.texts, corrupted.texts];
+  };
+  return same(of(one), of(other));
 }
