@@ -230,7 +230,12 @@ def _patches(view: Any) -> tuple[str, str]:
     top = 20.0 if is_head else 6 + has_labels * LETTER * max(map(n_letters, labels))
     cell = min(40.0, (WIDTH - left - 4) / len(places))
     height = _LINE if len(layers) <= _MOST_ROWS else _MOST_ROWS * _LINE / len(layers)
-    parts = [image(left, top, len(places) * cell, len(layers) * height, colours)]
+    width, depth = len(places) * cell, len(layers) * height
+    parts = [image(left, top, width, depth, colours)]
+    parts.append(
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{depth:.1f}" '
+        'fill="none" stroke="#c9ced5"/>'
+    )
     for i, layer in enumerate(layers):
         if height == _LINE:
             parts.append(text(left - 6, top + i * height + 13, f"layer {layer}", anchor="end"))
@@ -241,13 +246,13 @@ def _patches(view: Any) -> tuple[str, str]:
         else:
             turned = f'<g transform="rotate(-90 {x + 4:.1f} {top - 4:.1f})">'
             parts.append(f"{turned}{text(x + 4, top - 4, label)}</g>")
-    column = "heads" if is_head else "tokens"
+    column = "head" if is_head else "token"
     words = (
-        f"How much of the answer comes back with {frame['what_words']} of the clean run, by layers "
-        f"(rows) and {column}: white none, full orange all of it, blue the other way. Asked: "
-        f"{frame['target']}"
+        f"Of the clean run, put into the corrupted one by layer (rows) and {column}: "
+        f"{frame['what_words']}. Full orange brings back all of the answer, white none of it, "
+        f"blue the opposite. Asked: {frame['target']}"
     )
-    return words, sheet(top + len(layers) * height + 6, *parts)
+    return words, sheet(top + depth + 6, *parts)
 
 
 def _both(frame: dict[str, Any], places: Sequence[int]) -> list[str]:
