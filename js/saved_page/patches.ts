@@ -18,10 +18,14 @@ export function patchFrame(grids: readonly PatchFrame[], state: Json): PatchFram
   return grids.find((grid) => same(grid.key, key));
 }
 
-/** Whether a page has other grids ("grid"), or a grid of that piece of the runs ("grid:mlp"). */
-export function hasGrid(grids: readonly PatchFrame[], question: string): boolean {
-  const [, what] = question.split(":");
-  return what === undefined ? grids.length > 1 : grids.some((grid) => grid.what === what);
+/** Whether a page has other grids of what is asked ("grid"), or that one ("grid:mlp:self"). */
+export function hasGrid(grids: readonly PatchFrame[], question: string, state: Json): boolean {
+  const [, what, kind] = question.split(":");
+  if (what !== undefined) return patchFrame(grids, { ...state, what, kind }) !== undefined;
+  return grids.some(({ key }) => {
+    const other = { ...state, what: key.what, kind: key.kind };
+    return !same(key, patchKey(state)) && same(key, patchKey(other));
+  });
 }
 
 /** A cell of another grid is let go, as the kernel does. */
