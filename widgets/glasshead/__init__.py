@@ -8,6 +8,7 @@ from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.head_finder import HeadFinder
 from glasshead.layer_stats_chart import LayerStatsChart
 from glasshead.links import link_views
+from glasshead.patch_grid import PatchGrid
 from glasshead.perplexity_strip import PerplexityStrip
 from glasshead.query_key_view import QueryKeyView
 from glasshead.saving.options import options
@@ -45,6 +46,7 @@ __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "MemoryBudgetError",
     "ModelChangedError",
     "ModelNeededError",
+    "PatchGrid",
     "PerplexityStrip",
     "Predictions",
     "QueryKeyView",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from glasshead_backend.anatomy.projections import find_head_slices
 from glasshead_backend.progress import steps
 from glasshead_backend.questions.edited_copies import Copies
+from glasshead_backend.questions.interventions import head_slices
 from glasshead_backend.questions.predictions import logits_row
 from glasshead_backend.running.as_found import for_a_trace
 from glasshead_backend.running.edits import Edit, edited
@@ -30,12 +30,18 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.run import Run
 
 What = Literal["residual", "attention", "mlp", "head"]
-WHAT_IN_WORDS: dict[What, str] = {
-    "residual": "the residual stream behind a layer",
-    "attention": "what an attention block adds",
-    "mlp": "what an MLP adds",
-    "head": "what one head gathers",
-}
+
+
+def in_words(what: What, kind: Kind) -> str:
+    """Say what is put in."""
+    if what == "attention" and kind == "cross":
+        return "what cross-attention adds"
+    return {
+        "residual": "the residual stream behind the layer",
+        "attention": "what the attention block adds",
+        "mlp": "what the MLP adds",
+        "head": "what one head gathers",
+    }[what]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,17 +99,13 @@ def sites_of(run: Run, what: What, kind: Kind) -> dict[int, Site | str]:
 
 
 def _sites_of_heads(run: Run, kind: Kind) -> dict[int, Site | str]:
-    slices = run.store.remember(
-        ("head slices",),
-        lambda: find_head_slices(run.subject.model, run.anatomy.structure, run.inputs, run.calls),
-    )
     return {
         layer: one
         if isinstance(one, str)
         else Site(
             run.stack(kind), layer, (Tap(one.module, one.run, "input"),), one.rows, one.n_heads
         )
-        for layer, one in slices[kind].items()
+        for layer, one in head_slices(run)[kind].items()
     }
 
 

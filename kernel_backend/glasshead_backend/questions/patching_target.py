@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from glasshead_backend.questions.interventions import require_whole_text
 from glasshead_backend.questions.predictions import first_alternatives, logits_row, predictions
 from glasshead_backend.questions.target import target_of
 
@@ -24,7 +25,7 @@ def require_alike(clean: Run, corrupted: Run) -> None:
         For a run without a model.
     """
     for run in (clean, corrupted):
-        run.require_model()
+        require_whole_text(run)
     if clean.subject.model is not corrupted.subject.model:
         raise ValueError(
             f"The clean text was traced with {clean.subject.name}, the corrupted one with another "

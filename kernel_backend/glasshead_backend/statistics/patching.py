@@ -18,11 +18,11 @@ from glasshead_backend.data_frames import ShownAsTable, table
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.questions.activations import sequence_of
 from glasshead_backend.questions.patching import (
-    WHAT_IN_WORDS,
     Patching,
     Site,
     What,
     given_at,
+    in_words,
     put_of,
     sites_of,
 )
@@ -147,7 +147,7 @@ class Patched(ShownAsTable):
     def _what(self) -> str:
         return (
             f"{self.target_in_words}: {self.f_clean:.3f} {self.unit} in the clean run, "
-            f"{self.f_corrupted:.3f} in the corrupted one; {WHAT_IN_WORDS[self.what]} put in"
+            f"{self.f_corrupted:.3f} in the corrupted one; {in_words(self.what, self.kind)} put in"
         )
 
     @property
@@ -329,7 +329,7 @@ def _sites(
 ) -> tuple[dict[int, Site], str]:
     """Return where something can be put in, and say of which layers it cannot."""
     found = sites_of(run, what, kind)
-    name, words = run.subject.name, WHAT_IN_WORDS[what]
+    name, words = run.subject.name, in_words(what, kind)
     there = [layer for layer, site in found.items() if isinstance(site, Site)]
     reasons = {layer: why for layer, why in found.items() if isinstance(why, str)}
     if not there:
