@@ -125,6 +125,7 @@ export class PatchGridView implements View<PatchState> {
     this.#shell.root.toggleAttribute("data-partial", Boolean(data?.frame.partial));
     for (const part of this.#shell.body.children) hide(part as HTMLElement, data === null);
     hide(this.#nothing, data !== null);
+    hide(this.#shell.legend, data === null);
     if (!data) return;
     fill(this.#caption, ...captionWords(data.frame));
     this.#strongest.update(data);
