@@ -10,21 +10,19 @@ import traitlets
 
 from glasshead.code import call
 from glasshead.messages import question
+from glasshead.patched_cell import PatchedCell
 from glasshead.saying import seen
-from glasshead.trace_view import TraceView, require_trace
+from glasshead.trace_view import require_trace
 from glasshead.view import N_SENTENCES, bundle
-from glasshead_backend import Cancelled, Patched, Trace, patch
+from glasshead_backend import Patched, Trace, patch
 from glasshead_backend.frames.patching import expected_tokens, patches_frame
 from glasshead_backend.questions.patching import Site, sites_of
 from glasshead_backend.questions.patching_target import require_alike
 from glasshead_backend.questions.predictions import predicting_row, predictions
 from glasshead_backend.trace import run_of
 from glasshead_backend.tracing.reading import token_id
-from glasshead_backend.tracing.run import layer_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pandas as pd
 
     from glasshead.messages import Answer
@@ -36,7 +34,7 @@ _SECONDS_BETWEEN = 0.5
 _TARGET = ("position", "token", "against", "quantity")
 
 
-class PatchGrid(TraceView):
+class PatchGrid(PatchedCell):
     """What of a clean run, put into the run of a corrupted text, brings the clean answer back.
 
     Rows are layers, columns tokens or heads; each cell is a run of the corrupted text with one
@@ -72,12 +70,6 @@ class PatchGrid(TraceView):
     _esm = bundle("patch_grid.js")
     _css = bundle("patch_grid.css")
 
-    what = traitlets.Enum(
-        ["residual", "attention", "mlp", "head"],
-        default_value="residual",
-        help="What is put in: the residual stream behind a layer, what its attention block or its "
-        "MLP adds, at one token; or what one head gathers, at all of them.",
-    ).tag(sync=True)
     position = traitlets.Int(
         None, allow_none=True, help="Place of the predicted token; None = see glasshead.patch."
     ).tag(sync=True)
@@ -93,16 +85,6 @@ class PatchGrid(TraceView):
         ["log_probability", "logit"],
         default_value="log_probability",
         help="What is looked at of a single token.",
-    ).tag(sync=True)
-    positions = traitlets.List(
-        traitlets.Int(), help="Only these tokens, ascending; empty = all."
-    ).tag(sync=True)
-    only_layers = traitlets.List(
-        traitlets.Int(), help="Only these layers, ascending; empty = all."
-    ).tag(sync=True)
-    cell = traitlets.List(
-        traitlets.Int(),
-        help="The chosen cell: [layer, position], or [layer, head]; empty = none.",
     ).tag(sync=True)
 
     _frame_traits: ClassVar[tuple[str, ...]] = (
@@ -128,68 +110,17 @@ class PatchGrid(TraceView):
         assert isinstance(clean, Trace)
         assert corrupted is not None
         require_alike(run_of(clean), run_of(corrupted))
-        self._corrupted: Trace | None = corrupted
         self._known: dict[tuple[Trace, str], Patched] = {}
-        self._runs: dict[tuple[Trace, str, tuple[int, int]], Trace] = {}
-        self._shown_in: list[TraceView] = []
         self._streamed_at = 0.0
-        self._cell_is_of = ""
         if given is not None:
             self._known[clean, _written(_asked(given))] = given
-        super().__init__(clean, **state)
-        self.observe(self._on_cell, names="cell")
-        self._note_cell()
-
-    @property
-    def corrupted(self) -> Trace:
-        """The run that something is put into."""
-        self.trace  # noqa: B018  a closed view says so
-        assert self._corrupted is not None
-        return self._corrupted
+        super().__init__(clean, corrupted, **state)
 
     @property
     def result(self) -> Patched:
         """What is drawn, with all its numbers; waits for it where it is being computed."""
         self._long_work.join()
         return self._patch()
-
-    @property
-    def patched(self) -> Trace | None:
-        """The run of the chosen cell: of the corrupted text, with what was put in; None = no cell.
-
-        Runs the model, the first time.
-        """
-        if not self.cell:
-            return None
-        layer, column = self.cell
-        key = (self.trace, self._asked_key, (layer, column))
-        if key not in self._runs:
-            trace = self.result.trace(layer, column)
-            # One run is kept: that of the cell that is looked at.
-            self._runs = {key: trace}
-            return trace
-        return self._runs[key]
-
-    def show_in(self, *views: TraceView) -> None:
-        """Show the run of the chosen cell in other views, now and whenever another is chosen.
-
-        While there is no cell they show the corrupted run.
-
-        Parameters
-        ----------
-        *views : view of a trace
-            ``AttentionLines``, ``PerplexityStrip`` ...
-
-        Raises
-        ------
-        TypeError
-            For something that shows no trace.
-        """
-        for view in views:
-            if not isinstance(view, TraceView) or isinstance(view, PatchGrid):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(f"show_in takes views of a trace, got {type(view).__name__}.")
-        self._shown_in += [view for view in views if view not in self._shown_in]
-        self._show_patched()
 
     def frames(self) -> list[dict[str, Any]]:
         """Return the complete frames that are known, the current one among them."""
@@ -200,7 +131,7 @@ class PatchGrid(TraceView):
     def close(self) -> None:
         """Close the view and let go of its traces."""
         super().close()
-        self._corrupted, self._known, self._runs, self._shown_in = None, {}, {}, []
+        self._known = {}
 
     def to_frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture; waits for them where they are being computed.
@@ -302,167 +233,11 @@ class PatchGrid(TraceView):
     def _on_picture(self) -> None:
         self._known = {key: one for key, one in self._known.items() if key[0] is self._trace}
 
-    # ---- the chosen cell -------------------------------------------------------------------------
-
-    def _on_cell(self, _: dict[str, Any]) -> None:
-        """Go to the cell, here and in linked views, and show its run."""
-        with self._lock:
-            self._note_cell()
-            self._show_patched()
-
-    def _note_cell(self) -> None:
-        self._cell_is_of = self._columns
-        if not self.cell:
-            return
-        layer, column = self.cell
-        if self.what == "head":
-            self.set(layer=layer, heads=[column])
-        else:
-            self.set(layer=layer, **{self._selected_there: [column]})
-
-    @property
-    def _columns(self) -> str:
-        return "head" if self.what == "head" else "position"
-
-    @property
-    def _selected_there(self) -> str:
-        """Name the trait that has the pinned tokens of the columns."""
-        return "selected_source" if self._kind == "encoder" and self._has_target else "selected"
-
-    @property
-    def _has_target(self) -> bool:
-        return len(self.trace.sequences) > 1
-
-    def _show_patched(self) -> None:
-        """Show the run of the cell in the views that were named, as soon as it is there."""
-        if not self._shown_in:
-            return
-
-        def work(is_wanted: Callable[[], bool]) -> None:
-            try:
-                trace = self.patched or self.corrupted
-            except Cancelled:
-                raise
-            except Exception as error:  # noqa: BLE001  whatever it was, the view says so
-                self._say("", is_wanted)
-                with self._lock:
-                    if is_wanted():
-                        self.error = str(error) or type(error).__name__
-                return
-            with self._lock:
-                self._say("", is_wanted)
-                if not is_wanted():
-                    return
-                self._shown_in = [view for view in self._shown_in if _is_open(view)]
-                for view in self._shown_in:
-                    view.trace = trace
-
-        self._tracing.end()
-        if self.cell:
-            self._say("running the patched text", lambda: True)
-        self._tracing.start(work)
-
-    # ---- what there is ---------------------------------------------------------------------------
-
-    @property
-    def _what(self) -> Any:
-        return self.what
-
     @property
     def _quantity(self) -> Any:
         return self.quantity
 
-    def _sites(self) -> dict[int, Site]:
-        found = sites_of(run_of(self.corrupted), self._what, self._kind)
-        return {layer: site for layer, site in found.items() if isinstance(site, Site)}
-
-    def _layers(self) -> list[int]:
-        return list(self._sites())
-
-    def _require_layer(self, layer: int) -> None:
-        layers = self._layers()
-        if layers and layer not in layers:
-            raise ValueError(
-                f"layer {layer} is out of range: {self.trace.lens.name} has {layer_names(layers)}."
-            )
-
-    def _n_heads(self) -> int:
-        # Heads are the linked views' business: a layer without attention leaves them as they are.
-        layers = self.trace.layers(self._kind)
-        of_layers = [self.layer] if self.layer in layers else layers
-        return max(self.trace.n_heads(layer, self._kind) for layer in of_layers)
-
-    def _n_tokens(self) -> int:
-        run = run_of(self.trace)
-        return len(run.sequence_of(run.stack(self._kind)).tokens)  # noqa: PD013
-
-    def _fit(self) -> None:
-        """Keep rows, columns and the cell within what the stack has."""
-        layers, n_tokens = self._layers(), self._n_tokens()
-        with self.hold_trait_notifications():
-            self.positions = [one for one in self.positions if one < n_tokens]
-            self.only_layers = [one for one in self.only_layers if one in layers]
-            if self.cell and self._why_not(self.cell):
-                self.cell = []
-            if layers:
-                super()._fit()
-
-    def _on_state(self, change: dict[str, Any]) -> None:
-        with self._lock:
-            if change["name"] in ("what", "positions", "only_layers"):
-                # A head's number is no position.
-                if self._cell_is_of != self._columns and self.cell:
-                    self.cell = []
-                self._cell_is_of = self._columns
-                self._fit()
-        super()._on_state(change)
-
-    def _why_not(self, cell: list[int]) -> str:
-        """Say why a cell is not in the grid; "" = it is."""
-        layer, column = cell
-        sites = self._sites()
-        layers = list(self.only_layers) or list(sites)
-        if layer not in layers or layer not in sites:
-            return f"layer {layer} is not in the grid, which has {layer_names(layers)}"
-        if self.what == "head":
-            n_heads = sites[layer].n_heads
-            within = 0 <= column < n_heads
-            return "" if within else f"layer {layer} has heads 0-{n_heads - 1}, not {column}"
-        there = list(self.positions) or range(self._n_tokens())
-        return "" if column in there else f"position {column} is not in the grid"
-
     # ---- validation ------------------------------------------------------------------------------
-
-    @traitlets.validate("cell")
-    def _valid_cell(self, proposal: dict[str, Any]) -> list[int]:
-        cell = proposal["value"]
-        if not cell:
-            return []
-        n_numbers = 2
-        if len(cell) != n_numbers:
-            raise traitlets.TraitError(f"cell is [layer, {self._columns}], or empty; got {cell!r}.")
-        if why := self._why_not(cell):
-            raise traitlets.TraitError(f"cell {cell}: {why}.")
-        return cell
-
-    @traitlets.validate("positions")
-    def _valid_columns(self, proposal: dict[str, Any]) -> list[int]:
-        n_tokens = self._n_tokens()
-        for position in proposal["value"]:
-            if not 0 <= position < n_tokens:
-                raise traitlets.TraitError(
-                    f"positions has {position}, which is out of range: there are 0-{n_tokens - 1}."
-                )
-        return sorted(set(proposal["value"]))
-
-    @traitlets.validate("only_layers")
-    def _valid_rows(self, proposal: dict[str, Any]) -> list[int]:
-        try:
-            for layer in proposal["value"]:
-                self._require_layer(layer)
-        except ValueError as error:
-            raise traitlets.TraitError(str(error)) from None
-        return sorted(set(proposal["value"]))
 
     @traitlets.validate("position")
     def _valid_place(self, proposal: dict[str, Any]) -> int | None:
@@ -516,11 +291,3 @@ def _asked(patched: Patched) -> dict[str, Any]:
         "against": patched.target.against,
         "quantity": patched.target.quantity,
     }
-
-
-def _is_open(view: TraceView) -> bool:
-    try:
-        view.trace  # noqa: B018
-    except ValueError:
-        return False
-    return True
