@@ -28,12 +28,13 @@ export function hasGrid(grids: readonly PatchFrame[], question: string, state: J
   });
 }
 
-/** A cell of another grid is let go, as the kernel does. */
-export function keepingCell(grids: readonly PatchFrame[], state: Json): Json {
-  const { cell } = state as unknown as PatchState;
+/** A cell of another grid is let go, as the kernel does: a head's number is no position. */
+export function keepingCell(grids: readonly PatchFrame[], state: Json, before: Json): Json {
+  const { cell, what } = state as unknown as PatchState;
   const grid = patchFrame(grids, state);
-  if (!grid || cell.length === 0) return {};
+  if (!grid || cell.length === 0 || "cell" in before) return {};
+  const isOther = "what" in before && (before.what === "head") !== (what === "head");
   const [layer = -1, place = -1] = cell;
   const isThere = unpack(grid.layers).includes(layer) && unpack(grid.places).includes(place);
-  return isThere ? {} : { cell: [] };
+  return isThere && !isOther ? {} : { cell: [] };
 }

@@ -221,9 +221,8 @@ def test_a_page_has_the_grids_that_had_been_computed_and_no_others(
 ) -> None:
     path = tmp_path / "page.html"
     grid = PatchGrid(*pair())
-    residual = grid.frame
     grid.set(what="head", cell=[1, 3])
-    head = grid.frame
+    residual, head = grid.frames()
     grid.save_html(path)
     with opened(browser, path, viewport=WINDOW) as page:
         root = view(page.page.locator("body"), VIEW)
@@ -235,6 +234,7 @@ def test_a_page_has_the_grids_that_had_been_computed_and_no_others(
             assert theirs["key"] == mine["key"]
             for name in ("recovered", "patched", "layers", "places"):
                 np.testing.assert_array_equal(values(theirs[name]), values(mine[name]))
+        page.draw({"cell": [1, 3]})
         offered.first.click()
         # A head is no cell of this grid.
         expect(root.locator(".gh-status")).to_contain_text("tokens; recovered most: ")
