@@ -82,7 +82,8 @@ function numberNodes(data: FinderData, head: Head, drawn: readonly Metric[]): Ch
     const known = Number.isFinite(value);
     const rank = rankOf(data, metric, head);
     const place = rank === null ? "" : rankWords(rank);
-    const bar = { width: `${known ? (100 * value) / metric.top : 0}%` };
+    const bar = { width: `${known ? (100 * Math.abs(value)) / metric.top : 0}%` };
+    const below = value < 0 ? "is-below" : "";
     const unit = metric.unit && !metric.unit.startsWith("weight") ? ` ${metric.unit}` : "";
     const name = drawn.includes(metric) ? "hf-metric is-drawn" : "hf-metric";
     return [
@@ -90,7 +91,11 @@ function numberNodes(data: FinderData, head: Head, drawn: readonly Metric[]): Ch
       h(
         "dd",
         { attrs: { title: place }, data: { metric: metric.name } },
-        h("span", { class: "hf-bar", aria: { hidden: true } }, h("i", { style: bar })),
+        h(
+          "span",
+          { class: "hf-bar", aria: { hidden: true } },
+          h("i", { class: below, style: bar }),
+        ),
         h("span", { class: "hf-value" }, written(metric, value), known ? unit : ""),
       ),
     ];

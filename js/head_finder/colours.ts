@@ -1,6 +1,6 @@
 /** Colours of tiles: what is seen through a head's own scale, sinks in grey, metrics. */
 
-import { css, type Rgb, sequentialTable, type Theme } from "../shared/palette";
+import { css, divergingTable, type Rgb, sequentialTable, type Theme } from "../shared/palette";
 
 /** Where a tile has no weight: near the paper, so that its edges can be seen. */
 export const TILE: Readonly<Record<Theme, Rgb>> = { light: [244, 245, 247], dark: [31, 33, 37] };
@@ -15,6 +15,8 @@ const LAYERS: Readonly<Record<Theme, readonly [number, number]>> = {
 export interface Tables {
   readonly weight: Uint8ClampedArray;
   readonly sink: Uint8ClampedArray;
+  /** Numbers with a sign: zero in the middle. */
+  readonly signed: Uint8ClampedArray;
 }
 
 export function tablesOf(theme: Theme): Tables {
@@ -23,7 +25,8 @@ export function tablesOf(theme: Theme): Tables {
   for (let i = 0; i < 256; i++) {
     for (const c of [0, 1, 2] as const) sink[3 * i + c] = from[c] + ((to[c] - from[c]) * i) / 255;
   }
-  return { weight: sequentialTable("attention", theme, from), sink };
+  const weight = sequentialTable("attention", theme, from);
+  return { weight, sink, signed: divergingTable(theme, from) };
 }
 
 /** The colour of a layer, by its place: early ones are pale, late ones strong. */

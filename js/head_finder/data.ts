@@ -19,7 +19,9 @@ export interface Metric {
   readonly label: string;
   readonly unit: string;
   readonly note: string;
-  /** Ends of its scale: zero, and its natural end or the largest value. */
+  /** Whether some of it is below zero: then its scale goes as far below as above. */
+  readonly signed: boolean;
+  /** End of its scale: its natural end or the largest value, of numbers with a sign the farthest. */
   readonly top: number;
   /** Largest and smallest value that there is. */
   readonly high: number;
@@ -79,8 +81,8 @@ function metricOf(
   const known = heads.map(of).filter(Number.isFinite);
   const [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 0];
   // A share that no head has much of would leave all of the map pale: its scale ends where it does.
-  const top = high > 0 ? high : (max ?? 1);
-  return { name, label, unit, note, of, low, high, top };
+  const top = low < 0 ? Math.max(high, -low) : high > 0 ? high : (max ?? 1);
+  return { name, label, unit, note, of, low, high, top, signed: low < 0 };
 }
 
 export function metricNamed(data: FinderData, name: string): Metric | null {

@@ -23,7 +23,11 @@ export function finderLegend(data: FinderData, atlas: Atlas, state: FinderState)
   if (state.mode === "metric") {
     const metric = metricNamed(data, state.metric);
     if (!metric) return [];
-    return [scale("0", weights, written(metric, metric.top)), words(metric.unit)];
+    if (!metric.signed) {
+      return [scale("0", weights, written(metric, metric.top)), words(metric.unit)];
+    }
+    const ends = [written(metric, -metric.top), written(metric, metric.top)] as const;
+    return [scale(ends[0], gradientCss(tables.signed), ends[1]), words(metric.unit)];
   }
   return [
     scale("0", weights, "each head’s own scale"),

@@ -114,7 +114,11 @@ function paintCell(
 ): void {
   const value = metric.of(head);
   const known = Number.isFinite(value);
-  const colour: Rgb = known ? tableColour(tables.weight, value / metric.top) : TILE[theme];
+  const share = value / metric.top;
+  const seen = metric.signed
+    ? tableColour(tables.signed, (1 + share) / 2)
+    : tableColour(tables.weight, share);
+  const colour: Rgb = known ? seen : TILE[theme];
   context.fillStyle = css(colour);
   context.fillRect(x, y, tileWidth, tileHeight);
   if (known && (tileWidth < NUMBER_FROM || tileHeight < 14)) return;

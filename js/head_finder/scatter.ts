@@ -98,7 +98,9 @@ type Scale = ReturnType<typeof scaleLinear<number, number>>;
 function axesOf({ x, y, width }: ScatterProps, height: number): [Scale, Scale] {
   const { left, right, top, bottom } = MARGIN;
   const along = (metric: Metric, range: [number, number]): Scale =>
-    scaleLinear([Math.min(0, metric.low), metric.top], range).nice(TICKS);
+    scaleLinear([Math.min(0, metric.low), metric.signed ? metric.high : metric.top], range).nice(
+      TICKS,
+    );
   return [along(x, [left, width - right]), along(y, [height - bottom, top])];
 }
 

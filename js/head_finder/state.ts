@@ -14,6 +14,8 @@ export interface FinderState extends TraceState {
   metric: string;
   /** Of the vertical axis of the scatter. */
   second_metric: string;
+  /** Metrics that the model runs for, as Python has them: what there is of them is in the frame. */
+  more_metrics: readonly unknown[];
   sort: Sort;
   /** Only heads whose metric lies in between; null = no limit. */
   at_least: number | null;

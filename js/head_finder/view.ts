@@ -48,6 +48,7 @@ export class HeadFinderView implements View<FinderState> {
     mode: true,
     metric: true,
     second_metric: true,
+    more_metrics: true,
     sort: true,
     at_least: true,
     at_most: true,

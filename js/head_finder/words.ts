@@ -1,6 +1,7 @@
 /** What the finder says of heads, in words. */
 
 import { formatAmount, formatCount, formatWeight } from "../shared/numbers";
+import { short, signed } from "../shared/signed_numbers";
 import {
   type Asked,
   type FinderData,
@@ -30,6 +31,7 @@ function isWeight({ unit }: Metric): boolean {
 export function written(metric: Metric, value: number): string {
   if (Number.isNaN(value)) return "none";
   if (isWeight(metric)) return formatWeight(value);
+  if (metric.signed) return signed(value);
   return formatAmount(value, value >= 100 ? 0 : value >= 10 ? 1 : 2);
 }
 
@@ -40,6 +42,7 @@ export function shortValue(metric: Metric, value: number): string {
     if (value > 0 && value < 0.005) return "<.01";
     return value >= 0.995 && value < 1 ? ">.99" : value.toFixed(2).replace(/^0\./, ".");
   }
+  if (metric.signed) return short(value) || "≈0";
   if (value > 0 && value < 0.05) return "<.1";
   return value >= 10 ? value.toFixed(0) : value.toFixed(1);
 }

@@ -3,6 +3,7 @@
 import { type Child, h, svg } from "../shared/dom";
 import {
   css,
+  divergingTable,
   gradientCss,
   headColour,
   sequentialTable,
@@ -46,7 +47,7 @@ export function heatLayout(data: ChartData, heat: Heat, width: number, height: n
 export function drawHeat(drawing: HeatDrawing): Child[] {
   const { data, heat, current, heads } = drawing;
   const { left, bottom, step, x } = drawing.layout;
-  const table = sequentialTable("attention", drawing.theme);
+  const table = tableOf(heat, drawing.theme);
   const width = Math.max(1, step - (step > 6 ? 1 : 0));
   const height = rowHeight(drawing) - (rowHeight(drawing) > 5 ? 1 : 0);
   const cells = data.layers.flatMap((layer, index) =>
@@ -112,10 +113,11 @@ function drawColumn({ current, layout: { top, bottom, step, x } }: HeatDrawing):
 
 /** The scale in real units. */
 export function heatLegend(heat: Heat, theme: Theme): Child[] {
-  const table = sequentialTable("attention", theme);
+  const table = tableOf(heat, theme);
   const ramp = h("span", { class: "gh-ramp", style: { background: gradientCss(table) } });
   const end = (value: number): Child => h("span", { class: "gh-number" }, formatValue(value));
-  return [h("span", { class: "gh-scale" }, end(heat.min), ramp, end(heat.max)), heat.label];
+  const [low, high] = endsOf(heat);
+  return [h("span", { class: "gh-scale" }, end(low), ramp, end(high)), heat.label];
 }
 
 /** The names of the thin lines, where heads are shown as lines. */
@@ -138,8 +140,19 @@ function rowHeight({ layout: { top, bottom }, heat }: HeatDrawing): number {
   return (bottom - top) / Math.max(1, heat.nHeads);
 }
 
+/** Numbers with a sign: zero is paper, and as far below as above is as strong. */
+function tableOf(heat: Heat, theme: Theme): Uint8ClampedArray {
+  return heat.min < 0 ? divergingTable(theme) : sequentialTable("attention", theme);
+}
+
+function endsOf({ min, max }: Heat): readonly [number, number] {
+  const far = Math.max(-min, max);
+  return min < 0 ? [-far, far] : [min, max];
+}
+
 function shareOf(heat: Heat, value: number): number {
-  return (value - heat.min) / (heat.max - heat.min || 1);
+  const [low, high] = endsOf(heat);
+  return (value - low) / (high - low || 1);
 }
 
 function range(n: number): number[] {

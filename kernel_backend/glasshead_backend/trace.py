@@ -9,8 +9,11 @@ from glasshead_backend.questions import activations as ask_activations
 from glasshead_backend.questions import attention as ask_attention
 from glasshead_backend.questions import compared as ask_compared
 from glasshead_backend.questions import distribution as ask_distribution
+from glasshead_backend.questions import head_effects as ask_head_effects
+from glasshead_backend.questions import head_outputs as ask_heads
 from glasshead_backend.questions import interventions as ask_interventions
 from glasshead_backend.questions import layer_readings as ask_readings
+from glasshead_backend.questions import logit_attribution as ask_logits
 from glasshead_backend.questions import moved as ask_moved
 from glasshead_backend.questions import predictions as ask_predictions
 from glasshead_backend.questions import query_key as ask_query_key
@@ -49,9 +52,12 @@ if TYPE_CHECKING:
     from glasshead_backend.progress import Progress
     from glasshead_backend.questions.compared import ComparedPredictions
     from glasshead_backend.questions.distribution import Distribution
+    from glasshead_backend.questions.head_effects import HeadEffects
     from glasshead_backend.questions.layer_readings import LayerReadings
+    from glasshead_backend.questions.logit_attribution import LogitContributions
     from glasshead_backend.questions.predictions import Predictions
     from glasshead_backend.questions.query_key import QueryKey
+    from glasshead_backend.questions.target import Quantity
     from glasshead_backend.text.sequences import Sequence as TokenSequence
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.text.words import Word
@@ -970,6 +976,150 @@ class Trace:
                 ask_interventions.ablated(
                     self._run, heads, blocks, layers, how=how, kind=kind, over=over
                 )
+            )
+
+    def head_effects(
+        self,
+        *,
+        position: int | None = None,
+        token: int | str | None = None,
+        against: int | str | None = None,
+        quantity: Quantity = "log_probability",
+        kind: Kind | None = None,
+        how: Off = "zero",
+        progress: Progress | None = None,
+    ) -> HeadEffects:
+        """Switch every head off, each alone, and return how that changes one number of the output.
+
+        Parameters
+        ----------
+        position : int, optional
+            Place of the predicted token, as for :meth:`top_k`. Default: behind the last token; of
+            an encoder-decoder model the target's last token.
+        token : int or str, optional
+            Which token's log-probability, by id or by its text as :meth:`top_k` writes it.
+            Default: the one that came; behind the last token the most probable.
+        against : int or str, optional
+            Another token: the number is then the difference of the two logits.
+        quantity : {"log_probability", "logit"}
+            Of a single token: nats, or the logit itself.
+        kind : str, optional
+            One of :attr:`kinds`; default :attr:`default_kind`.
+        how : {"zero", "mean"}
+            What stands in the place of a head: zeros, or its mean over the text's positions.
+        progress : callable, optional
+            As for :meth:`glasshead_backend.Lens.trace`; ``step.partial()`` has the layers done.
+
+        Returns
+        -------
+        HeadEffects
+            ``values`` ``[layers, heads]``: below zero where the target is lower without the head.
+
+        Raises
+        ------
+        ValueError
+            Where the model makes no prediction, and when no head can be switched off alone.
+        ModelChangedError
+            When the model has changed since the text was traced.
+        """
+        with reporting(progress):
+            return ask_head_effects.head_effects(
+                self._run,
+                position=position,
+                token=token,
+                against=against,
+                quantity=quantity,
+                kind=kind,
+                how=how,
+            )
+
+    def head_outputs(
+        self,
+        layer: int,
+        heads: int | Sequence[int] | None = None,
+        *,
+        kind: Kind | None = None,
+        rows: Sequence[int] | None = None,
+        progress: Progress | None = None,
+    ) -> Float[Tensor, "head token hidden"]:
+        """Return what each head adds to the residual stream: ``sum_k a[q, k] v[k] W_O``.
+
+        Behind the projection comes what the model does with it before it adds it (factors, a
+        root-mean-square norm whose scale is held at what it was). The heads and the projection's
+        bias make the block: ``trace.activations(layer, "attention")``.
+
+        Parameters
+        ----------
+        layer, heads, kind
+            As for :meth:`attention`.
+        rows : sequence of int, optional
+            Query positions wanted; default all.
+        progress : callable, optional
+            As for :meth:`Lens.trace`.
+
+        Returns
+        -------
+        Tensor
+            ``[heads, tokens, hidden]`` in the model's dtype; lengths by ``.norm(dim=-1)``.
+
+        Raises
+        ------
+        ValueError
+            For a layer, head, kind or row that is not there, and when a head's share cannot be
+            told (a gate behind it); the message says why.
+        MemoryBudgetError
+            When the answer takes more memory than it may.
+        ModelChangedError
+            When the model has changed since the text was traced.
+        """
+        run = self._run
+        asked = ask_attention.select(run, layer, heads, kind=kind)
+        with reporting(progress):
+            return ask_heads.head_outputs(run, asked, rows)
+
+    def logit_contributions(
+        self,
+        *,
+        position: int | None = None,
+        token: int | str | None = None,
+        against: int | str | None = None,
+        progress: Progress | bool | None = None,
+    ) -> LogitContributions:
+        """Split a logit into what the embedding, every block and every head add to it.
+
+        Direct logit attribution: what each adds to the residual stream, taken through the norms
+        (their scale held at what it was) and the unembedding. What it did for later layers to use
+        is not in it. The parts sum to the logit. Of logits that are capped in the end (Gemma 2) it
+        is the logit before.
+
+        Parameters
+        ----------
+        position : int, optional
+            Place of the predicted token, as for :meth:`top_k`. Default: behind the last token; of a
+            target of an encoder-decoder model its last token.
+        token : int or str, optional
+            Default: the token that came; behind the last one the most probable.
+        against : int or str, optional
+            A token whose logit is taken off: why this one rather than that?
+        progress : callable or bool, optional
+            As for :meth:`attention`.
+
+        Returns
+        -------
+        LogitContributions
+            With ``.to_frame()`` and ``.heads_frame()``.
+
+        Raises
+        ------
+        ValueError
+            Where the model makes no prediction, where it is not known what a block adds, and where
+            the model makes its logits by more than norms and linear maps.
+        ModelChangedError
+            When the model has changed since the text was traced.
+        """
+        with reporting(progress):
+            return ask_logits.logit_contributions(
+                self._run, position=position, token=token, against=against
             )
 
     # ---- predictions ----------------------------------------------------------------------------

@@ -53,6 +53,7 @@ function heads(more: Partial<HeadsFrame> = {}): HeadsFrame {
 
 const OWN: Omit<FinderState, keyof ReturnType<typeof common>> & { layer: number } = {
   ...{ mode: "patterns", metric: "previous_token", second_metric: "induction", sort: "layer" },
+  more_metrics: [],
   ...{ at_least: null, at_most: null, only_layers: [], only_heads: [] },
   layer: 0,
   frame: heads(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 from traitlets import TraitError
 
 from backend.frames.test_heads_frame import uneven
-from glasshead import AttentionLines, HeadFinder, Trace, link_views
+from glasshead import AttentionLines, HeadFinder, LogitContribution, Trace, link_views
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import heads as heads_module
 from glasshead_backend.frames.heads import pattern
@@ -207,3 +208,64 @@ def test_no_more_than_a_megabyte_travels(demo_decoder_trace: Trace) -> None:
     frame = HeadFinder(demo_decoder_trace).frame
     assert len(frame["patterns"]["data"]) < 1_000_000
     assert unpack(frame["patterns"]).shape[:2] == (2, 12)
+
+
+# --- metrics that the model runs for -------------------------------------------------------------
+def test_heads_can_be_sorted_by_what_they_add_to_a_logit(decoder_trace: Trace) -> None:
+    asked = LogitContribution(position=5)
+    finder = HeadFinder(decoder_trace, metric=asked, sort="highest")
+    until(lambda: not finder.busy)
+    found = decoder_trace.logit_contributions(position=5)
+    table = finder.to_frame()
+    best = int(found.heads["self"].argmax())
+    n_heads = found.heads["self"].shape[1]
+    assert (table.iloc[0]["layer"], table.iloc[0]["head"]) == divmod(best, n_heads)
+    (shown,) = [one for one in finder.frame["metrics"] if one["name"] == "logit_contribution"]
+    np.testing.assert_allclose(unpack(shown["values"]), found.heads["self"], rtol=1e-6)
+    assert finder.in_words()[0].startswith(f"Layer {best // n_heads}, head {best % n_heads}: logit")
+    names: dict[str, Any] = {"trace": decoder_trace}
+    *imports, _, table_code = finder.code().split("\n", 2)
+    exec("\n".join(imports), names)  # noqa: S102  our own words
+    again = eval(table_code, names)  # noqa: S307
+    np.testing.assert_allclose(again["logit_contribution"], table["logit_contribution"], rtol=1e-6)
+
+
+def test_the_model_does_not_run_for_what_nobody_asked_for(decoder_trace: Trace) -> None:
+    finder = HeadFinder(decoder_trace)
+    assert "logit_contribution" not in [one["name"] for one in finder.frame["metrics"]]
+    finder.more_metrics = [LogitContribution()]
+    until(lambda: len(finder.frame["metrics"]) == 6)
+    finder.metric = "logit_contribution"
+    finder.more_metrics = []
+    assert (finder.metric, finder.error) == ("previous_token", "")
+
+
+def test_a_state_brings_such_a_metric_back(decoder_trace: Trace) -> None:
+    state = HeadFinder(decoder_trace, metric=LogitContribution(against=" the")).state()
+    again = HeadFinder(decoder_trace, **json.loads(json.dumps(state)))
+    assert again.more_metrics == (LogitContribution(against=" the"),)
+    assert again.metric == "logit_contribution"
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (["norm"], "Norm is no number of heads"),
+        (["induction"], "'induction' is there always"),
+        ([LogitContribution(), LogitContribution(position=3)], "'logit_contribution' twice"),
+        ([7], "metric is a name"),
+    ],
+)
+def test_other_metrics_are_refused(decoder_trace: Trace, asked: Any, says: str) -> None:
+    with pytest.raises(TraitError, match=says):
+        HeadFinder(decoder_trace, more_metrics=asked)
+
+
+def test_heads_that_add_to_no_logit_have_words_instead(translation: Trace) -> None:
+    finder = HeadFinder(translation, metric=LogitContribution(), kind="cross")
+    until(lambda: not finder.busy)
+    assert finder.to_frame()["logit_contribution"].notna().all()
+    finder.kind = "encoder"
+    until(lambda: not finder.busy)
+    assert "encoder adds to no logit" in finder.frame["metrics"][-1]["note"]
+    assert finder.to_frame()["logit_contribution"].isna().all()

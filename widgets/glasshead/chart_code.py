@@ -32,6 +32,12 @@ def chart_code(metric: Metric, kind: str) -> str:
     return "\n".join([*written.comments, imports, "", measure])
 
 
+def metric_code(metric: Metric) -> tuple[str, list[str]]:
+    """Write a metric, and the classes to be imported for it."""
+    written = _Written()
+    return written.metric(metric), sorted(written.classes)
+
+
 class _Written:
     """A metric written out, with what it needs."""
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 import traitlets
 
+from glasshead.chart_code import metric_code
 from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import N_SENTENCES, bundle
+from glasshead_backend import Metric, Norm, Trace
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.heads import (
@@ -19,6 +21,9 @@ from glasshead_backend.frames.heads import (
     heads_table,
     pattern,
 )
+from glasshead_backend.frames.metrics import chosen_metric, metric_state
+from glasshead_backend.statistics import as_metric
+from glasshead_backend.statistics.head_metrics import HeadMetric
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -30,6 +35,37 @@ _BUSY_WEIGHTS = 20_000_000
 """From this many attention weights on, heads are computed beside the kernel's own thread."""
 
 
+def _to_json(metrics: tuple[HeadMetric, ...], view: HeadFinder) -> list[dict[str, Any]]:
+    return [metric_state(metric, view.trace) for metric in metrics]
+
+
+def _from_json(state: list[dict[str, Any]], view: HeadFinder) -> tuple[HeadMetric, ...]:
+    return _checked(state, view.trace)
+
+
+def _checked(asked: Any, trace: Trace) -> tuple[HeadMetric, ...]:
+    """Return the metrics that are asked for, by name, as such, or as a state has them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no metric that the model runs for, and for one that is there twice.
+    """
+    if isinstance(asked, (str, Metric)):
+        asked = [asked]
+    found: dict[str, HeadMetric] = {}
+    for one in asked:
+        metric = chosen_metric(one, Norm(), trace) if isinstance(one, dict) else as_metric(one)
+        if not isinstance(metric, HeadMetric):
+            raise ValueError(f"more_metrics: {metric.label} is no number of heads.")  # noqa: TRY004
+        if not metric.takes_runs:
+            raise ValueError(f"more_metrics: {metric.name!r} is there always; leave it out.")
+        if metric.name in found:
+            raise ValueError(f"more_metrics has {metric.name!r} twice: one of each at a time.")
+        found[metric.name] = metric
+    return tuple(found.values())
+
+
 class HeadFinder(TraceView):
     """All layers and heads: their patterns, a metric of them, or two metrics against each other.
 
@@ -38,8 +74,11 @@ class HeadFinder(TraceView):
     Parameters
     ----------
     trace : Trace
+    metric : str or HeadMetric, optional
+        What is drawn, and sorted by. A metric that the model runs for is given as such:
+        ``LogitContribution(token=" Rome")``; several of them as ``more_metrics=[...]``.
     **state
-        Traits, e.g. ``mode``, ``metric``, ``sort``, ``kind``.
+        Traits, e.g. ``mode``, ``sort``, ``kind``.
 
     Examples
     --------
@@ -58,6 +97,11 @@ class HeadFinder(TraceView):
     metric = traitlets.Unicode(
         help="Metric of heads that is drawn, and by which they are sorted and filtered."
     ).tag(sync=True)
+    more_metrics = traitlets.Any(
+        (),
+        help="Metrics that the model runs for, to be measured too: a list of such as "
+        "LogitContribution(token=...).",
+    ).tag(sync=True, to_json=_to_json, from_json=_from_json)
     second_metric = traitlets.Unicode(help="Metric of the vertical axis of a scatter.").tag(
         sync=True
     )
@@ -79,23 +123,32 @@ class HeadFinder(TraceView):
         traitlets.Int(), help="Only heads with these numbers, ascending; empty = all."
     ).tag(sync=True)
 
-    _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "unit")
+    _frame_traits: ClassVar[tuple[str, ...]] = ("kind", "unit", "more_metrics")
     _patience: ClassVar[float | None] = 1.0
 
     page_parts: ClassVar[frozenset[str]] = frozenset({"weights", "heads"})
+
+    def __init__(
+        self, trace: Trace, *, metric: str | HeadMetric | None = None, **state: Any
+    ) -> None:
+        if isinstance(metric, HeadMetric) and metric.takes_runs:
+            state["more_metrics"] = [*state.get("more_metrics", ()), metric]
+        if metric is not None:
+            state["metric"] = metric.name if isinstance(metric, HeadMetric) else metric
+        super().__init__(trace, **state)
 
     def to_frame(self) -> pd.DataFrame:
         """Return layer, head and all metrics of the heads that are shown, in their order.
 
         Metrics in their units: see :class:`glasshead.HeadStatistics`.
         """
-        return heads_table(self.trace, self._kind, self._shown)
+        return heads_table(self.trace, self._kind, self._shown, self.more_metrics)
 
     def in_words(self) -> list[str]:
         """Return the heads that have most of the metric."""
         heads = self.to_frame().sort_values(self.metric, ascending=False).head(N_SENTENCES)
         parts = zip(heads["layer"], heads["head"], heads[self.metric], strict=True)
-        label = next(m.label for m in head_metrics(self._kind) if m.name == self.metric)
+        label = next(m.label for m in self._metrics if m.name == self.metric)
         return [
             f"Layer {layer}, head {head}: {label.lower()} {number:.2f}"
             for layer, head, number in parts
@@ -105,14 +158,20 @@ class HeadFinder(TraceView):
         """Return the Python that gives the numbers behind the picture, of a ``trace``."""
         kind = "" if self.kind == self.trace.default_kind else f", {self.kind!r}"
         names = ["layer", "head", *(metric.name for metric in head_metrics(self._kind))]
-        table = f"head_statistics(trace{kind}).to_frame()[{names}]"
+        table = f"head_statistics(trace{kind}).to_frame()[{names}]".replace("'", '"')
+        imported = ["head_statistics"]
+        for metric in self.more_metrics:
+            written, classes = metric_code(metric)
+            table += (
+                f'.merge(\n    {written}.measure(trace, "{self.kind}").heads_frame(), how="left"\n)'
+            )
+            imported = [*classes, *imported]
         if limits := self._limits():
-            table += f".query({limits!r})"
+            table += f".query({limits!r})".replace("'", '"')
         if self.sort != "layer":
             lowest = self.sort == "lowest"
-            table += f'.sort_values({self.metric!r}, ascending={lowest}, kind="stable")'
-        code = f"from glasshead import head_statistics\n\n{table}"
-        return code.replace("'", '"')
+            table += f'.sort_values("{self.metric}", ascending={lowest}, kind="stable")'
+        return f"from glasshead import {', '.join(imported)}\n\n{table}"
 
     def _limits(self) -> str:
         """Write which heads are shown; "" = all."""
@@ -131,22 +190,34 @@ class HeadFinder(TraceView):
         layers, heads = tuple(self.only_layers), tuple(self.only_heads)
         return Shown(self.metric, sort, self.at_least, self.at_most, layers, heads)
 
+    @property
+    def _metrics(self) -> list[HeadMetric]:
+        """The metrics that there are to choose from."""
+        return head_metrics(self._kind, _checked(self.more_metrics, self.trace))
+
     def _make_frame(self) -> dict[str, Any]:
-        return heads_frame(self.trace, self._kind, self._unit)
+        return heads_frame(self.trace, self._kind, self._unit, self.more_metrics)
 
     def _is_long(self) -> bool:
         run = run_of(self.trace)
         calls = [run.call(layer, self._kind) for layer in run.layers(self._kind)]
-        return sum(one.n_heads * one.n_queries * one.n_keys for one in calls) > _BUSY_WEIGHTS
+        n_weights = sum(one.n_heads * one.n_queries * one.n_keys for one in calls)
+        return bool(self.more_metrics) or n_weights > _BUSY_WEIGHTS
 
     @property
     def _work(self) -> str:
         return "computing all heads"
 
+    def _on_state(self, change: dict[str, Any]) -> None:
+        with self._lock:
+            if change["name"] == "more_metrics":
+                self._fit()
+        super()._on_state(change)
+
     def _fit(self) -> None:
         """Keep layers and metrics within what the kind of attention has."""
         super()._fit()
-        names = [metric.name for metric in head_metrics(self._kind)]
+        names = [metric.name for metric in self._metrics]
         layers = self.trace.layers(self._kind)
         with self.hold_trait_notifications():
             self.only_layers = [layer for layer in self.only_layers if layer in layers]
@@ -167,13 +238,20 @@ class HeadFinder(TraceView):
 
     @traitlets.validate("metric", "second_metric")
     def _valid_metric(self, proposal: dict[str, Any]) -> str:
-        names = [metric.name for metric in head_metrics(self._kind)]
+        names = [metric.name for metric in self._metrics]
         if proposal["value"] not in names:
             raise traitlets.TraitError(
                 f"{proposal['trait'].name} {proposal['value']!r} is not there: heads of "
                 f"{self.kind} attention have {', '.join(map(repr, names))}."
             )
         return proposal["value"]
+
+    @traitlets.validate("more_metrics")
+    def _valid_more_metrics(self, proposal: dict[str, Any]) -> tuple[HeadMetric, ...]:
+        try:
+            return _checked(proposal["value"], self.trace)
+        except (TypeError, ValueError) as error:
+            raise traitlets.TraitError(str(error)) from None
 
     @traitlets.validate("only_layers")
     def _valid_layers(self, proposal: dict[str, Any]) -> list[int]:

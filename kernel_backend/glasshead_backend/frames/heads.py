@@ -104,16 +104,23 @@ class Shown:
     heads: tuple[int, ...] = ()
 
 
-def head_metrics(kind: Kind) -> list[type[HeadMetric]]:
-    """List the metrics that heads of a kind of attention have, in the order of the registry."""
-    return [
-        metric
-        for metric in METRICS.values()
-        if issubclass(metric, HeadMetric) and not (metric.of_one_text and kind == "cross")
-    ]
+def head_metrics(kind: Kind, more: Sequence[HeadMetric] = ()) -> list[HeadMetric]:
+    """List the metrics that heads of a kind of attention have, in the order of the registry.
+
+    Parameters
+    ----------
+    kind : str
+    more : sequence of HeadMetric
+        Those that the model runs for: they are there where somebody asks for them.
+    """
+    own = [metric for metric in METRICS.values() if issubclass(metric, HeadMetric)]
+    cheap = [metric for metric in own if not metric.takes_runs]
+    return [*(one() for one in cheap if not (one.of_one_text and kind == "cross")), *more]
 
 
-def heads_frame(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
+def heads_frame(
+    trace: Trace, kind: Kind, unit: Unit, more: Sequence[HeadMetric] = ()
+) -> dict[str, Any]:
     """Make the frame of HeadFinder.
 
     Parameters
@@ -122,6 +129,8 @@ def heads_frame(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
     kind : str
     unit : {"token", "word"}
         What rows and columns of the patterns stand for. Metrics are always over tokens.
+    more : sequence of HeadMetric
+        Metrics that the model runs for.
 
     Returns
     -------
@@ -146,7 +155,7 @@ def heads_frame(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
         }
 
     def measured() -> dict[str, Any]:
-        return measured_heads(trace, kind)
+        return measured_heads(trace, kind, more)
 
     parts = (drawn, measured)
     packed = [part() for part in steps(parts, "computing all heads", len(parts))]
@@ -161,13 +170,13 @@ def heads_frame(trace: Trace, kind: Kind, unit: Unit) -> dict[str, Any]:
     }
 
 
-def measured_heads(trace: Trace, kind: Kind) -> dict[str, Any]:
+def measured_heads(trace: Trace, kind: Kind, more: Sequence[HeadMetric] = ()) -> dict[str, Any]:
     """Return what :func:`heads_frame` has beside the patterns: the heads, and all their metrics."""
     layers = trace.layers(kind)
     return {
         "layers": pack(torch.tensor(layers), torch.int32),
         "n_heads": pack(torch.tensor([trace.n_heads(n, kind) for n in layers]), torch.uint16),
-        "metrics": [_measured(metric, trace, kind) for metric in head_metrics(kind)],
+        "metrics": [_measured(metric, trace, kind) for metric in head_metrics(kind, more)],
         "scale_words": SCALE,
         "sinks_words": rule(causal=run_of(trace).is_causal(kind)),
         "note": _without_attention(trace, layers, kind),
@@ -179,10 +188,16 @@ def pattern(trace: Trace, asked: Selection) -> Patterns:
     return _drawn(trace, asked, _ALONE)
 
 
-def heads_table(trace: Trace, kind: Kind, shown: Shown) -> pd.DataFrame:
+def heads_table(
+    trace: Trace, kind: Kind, shown: Shown, more: Sequence[HeadMetric] = ()
+) -> pd.DataFrame:
     """Return layer, head and all metrics of the heads that are shown, in their order."""
     named = [metric.name for metric in head_metrics(kind)]
     heads = measure_heads(trace, kind).to_frame()[["layer", "head", *named]]
+    for metric in more:
+        values, _ = _values(metric, trace, kind)
+        at = [trace.layers(kind).index(layer) for layer in heads["layer"]]
+        heads[metric.name] = values[at, heads["head"].to_list()].numpy()
     value, layer = heads[shown.metric].to_numpy(), heads["layer"].to_numpy()
     wanted = np.isin(layer, shown.layers) if shown.layers else np.ones(len(layer), dtype=bool)
     if shown.heads:
@@ -199,16 +214,34 @@ def heads_table(trace: Trace, kind: Kind, shown: Shown) -> pd.DataFrame:
     return heads.reset_index(drop=True)
 
 
-def _measured(metric: type[HeadMetric], trace: Trace, kind: Kind) -> dict[str, Any]:
-    values = metric().measure(trace, kind).values
+def _measured(metric: HeadMetric, trace: Trace, kind: Kind) -> dict[str, Any]:
+    values, note = _values(metric, trace, kind)
     return {
         "name": metric.name,
         "label": metric.label,
         "unit": metric.unit,
         "max": metric.max,
         "values": pack(values, torch.float32),
-        "note": metric.why_none if values.isnan().all() else "",
+        "note": note,
     }
+
+
+def _values(
+    metric: HeadMetric, trace: Trace, kind: Kind
+) -> tuple[Float[Tensor, "layer head"], str]:
+    """The numbers of all heads that are listed; where there are none, and why."""
+    layers = trace.layers(kind)
+    most = max(trace.n_heads(layer, kind) for layer in layers)
+    values = torch.full((len(layers), most), torch.nan)
+    try:
+        found = metric.measure(trace, kind)
+    except ValueError as error:  # not of this model, or not of this kind of attention
+        return values, str(error)
+    for i, layer in enumerate(layers):
+        if layer in found.layers:
+            own = found.values[found.layers.index(layer)]
+            values[i, : len(own)] = own
+    return values, metric.why_none if values.isnan().all() else ""
 
 
 def _patterns(trace: Trace, layers: Sequence[int], kind: Kind, unit: Unit) -> Patterns:

@@ -12,7 +12,7 @@ from glasshead_backend.asking import ActivationBlock
 from glasshead_backend.checks import require
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.questions.attention import select
-from glasshead_backend.questions.moved import written_by_heads
+from glasshead_backend.questions.head_outputs import written_by_heads
 from glasshead_backend.running.as_found import for_a_trace
 from glasshead_backend.running.forward import device_of, forward
 from glasshead_backend.running.reporting import layers_reported

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor, nn
 
+    from glasshead_backend.asking import Stack
     from glasshead_backend.questions.target import Target
     from glasshead_backend.running.edits import Edit
     from glasshead_backend.running.resumed import LayerCall
@@ -93,6 +94,12 @@ class Copies:
         """Return where a layer stands in the order of all calls, in its n-th run."""
         there = [i for i, (one, _) in enumerate(self.calls) if one is layer]
         return there[turn]
+
+    def place_of(self, stack: Stack, layer: int) -> int:
+        """Return where a layer, by its number, stands in the order of all calls."""
+        layers = self.run.anatomy.structure.stacks[stack]
+        own = layers[layer]
+        return self.place(own, sum(one is own for one in layers[:layer]))
 
     @property
     def at_once(self) -> int:

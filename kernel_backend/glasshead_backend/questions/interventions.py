@@ -208,7 +208,7 @@ def _edits(run: Run, model: Any, off: Ablated, texts: Sequence[Any] | None) -> l
         for writer in [writer_of(run, stack, layer, block)]
         for part in _parts_of(run, writer)
     ]
-    means = _Means(run, off.how == "mean")
+    means = Means(run, off.how == "mean")
     for place in places.values():
         means.watch(place, place.module, place.run, "input", place.rows)
     for part, writer in parts:
@@ -259,7 +259,7 @@ def _block_off(part: Part, fill: Tensor | None) -> Edit:
     return Edit(part.module, edit, "output", part.run)
 
 
-class _Means:
+class Means:
     """Means over the positions of texts of what some modules are given, or put out."""
 
     def __init__(self, run: Run, wanted: bool) -> None:
@@ -269,6 +269,8 @@ class _Means:
         self._counts: dict[int, int] = {}
 
     def watch(self, key: object, module: Any, run: int, side: Any, rows: Rows) -> None:
+        """Look at a module; what is taken is asked for under the key."""
+
         def look(tensor: Tensor) -> Tensor:
             # Of one text: rows before it (prompts) are none of its positions.
             own = rows.of(tensor, 1)[0]
@@ -291,6 +293,7 @@ class _Means:
                 forward(model, inputs)
 
     def of(self, key: object) -> Tensor | None:
+        """Return a mean that was taken; None where none is wanted."""
         if not self._wanted:
             return None
         return self._sums[id(key)] / self._counts[id(key)]

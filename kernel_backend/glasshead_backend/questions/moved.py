@@ -1,4 +1,4 @@
-"""How much each head moves, and what some heads write into the residual stream."""
+"""How much each head moves, and the values that it moves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from glasshead_backend.checks import positions, require
 from glasshead_backend.maps.attention_map import Cell, Combine, Moved
 from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.questions.values import Values, find_values
-from glasshead_backend.running.threads import undisturbed
 from glasshead_backend.tracing.room import require_room_to_record
 
 if TYPE_CHECKING:
@@ -49,28 +48,6 @@ def moved_norms(
     of = replace(of, cell=Cell(moved=moved))
     found = of.whole(wanted)
     return found if aggregate is None else found[0]
-
-
-@torch.no_grad()
-def written_by_heads(run: Run, asked: Selection) -> Float[Tensor, "token hidden"]:
-    """Compute what some heads write: ``sum_h W_O[h] (A_h V_h)``."""
-    values = values_of(run, asked.layer, asked.kind)
-    of = attention_map(run, asked)
-    value = values.value.to(of.dtype)
-    # Query heads may share value heads.
-    own = value[[head // (values.n_heads // len(value)) for head in of.heads]]
-    shape = (of.n_rows, values.n_heads, value.shape[-1])
-    gathered = torch.zeros(shape, dtype=value.dtype, device=value.device)
-    with undisturbed(value.device):
-        for place, weights in of.blocks():
-            some = weights.nan_to_num_(0.0) @ own[:, : weights.shape[-1]]
-            gathered[place, list(of.heads)] = some.transpose(0, 1)
-    gathered[:, list(values.off)] = 0.0
-    flat = gathered.flatten(1).to(values.value.dtype)
-    with run.model_again():
-        moved = values.moved(flat)
-    scale = values.behind.scale
-    return moved if scale is None else (moved * scale[:, None]).to(flat.dtype)
 
 
 def values_of(run: Run, layer: int, kind: Kind) -> Values:

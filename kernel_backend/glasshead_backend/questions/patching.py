@@ -208,9 +208,8 @@ class Patching:
 
     def _start(self, site: Site) -> int:
         """Return how many calls of layers stand in front of what is put in."""
-        layers = self.copies.run.anatomy.structure.stacks[site.stack]
-        layer = layers[site.layer]
-        place = self.copies.place(layer, sum(one is layer for one in layers[: site.layer]))
+        layer = self.copies.run.anatomy.structure.stacks[site.stack][site.layer]
+        place = self.copies.place_of(site.stack, site.layer)
         if all(tap.module is layer for tap in site.taps):
             return place + 1
         # Which run of a module it is, is counted from the first layer on.

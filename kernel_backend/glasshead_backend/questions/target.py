@@ -92,7 +92,10 @@ def target_of(
     """
     run.require_model()
     require(quantity, QUANTITIES, "quantity")
-    scored = predictions(run).tokens
+    known = predictions(run)
+    scored = known.tokens
+    if run.scores is None:
+        raise ValueError(known.reason)
     behind = len(scored)
     if position is None:
         position = behind if run.shift else behind - 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice, HeatMap, LayerChart, Range, number
 from glasshead_backend.statistics.heads import measure_heads
@@ -42,7 +44,7 @@ _HELP = (
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class HeadMetric(Metric):
-    """One of the numbers of :class:`HeadStatistics`."""
+    """A number of each head."""
 
     unit: ClassVar[str] = ""
     of_one_text: ClassVar[bool] = False
@@ -50,6 +52,19 @@ class HeadMetric(Metric):
     max: ClassVar[float | None] = 1.0
     why_none: ClassVar[str] = "There is no such number here."
     """What is said where no head has one."""
+    takes_runs: ClassVar[bool] = False
+    """Whether the model runs for it: then HeadFinder has it where it is asked for."""
+
+    @abstractmethod
+    def measure(
+        self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
+    ) -> OfHeads:
+        """Compute it for one text."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PatternMetric(HeadMetric):
+    """One of the numbers of :class:`HeadStatistics`."""
 
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
@@ -69,7 +84,7 @@ class HeadMetric(Metric):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class HeadEntropy(HeadMetric):
+class HeadEntropy(PatternMetric):
     """Entropy of a head's rows, bits: 0 = it looks at one token only."""
 
     name: ClassVar[str] = "entropy"
@@ -79,7 +94,7 @@ class HeadEntropy(HeadMetric):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class HeadDistance(HeadMetric):
+class HeadDistance(PatternMetric):
     """How far a head looks, tokens."""
 
     name: ClassVar[str] = "distance"
@@ -90,7 +105,7 @@ class HeadDistance(HeadMetric):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class AttentionSink(HeadMetric):
+class AttentionSink(PatternMetric):
     """Weight on the first token."""
 
     name: ClassVar[str] = "sink"
@@ -99,7 +114,7 @@ class AttentionSink(HeadMetric):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class PreviousToken(HeadMetric):
+class PreviousToken(PatternMetric):
     """Weight on the token right before."""
 
     name: ClassVar[str] = "previous_token"
@@ -109,7 +124,7 @@ class PreviousToken(HeadMetric):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Induction(HeadMetric):
+class Induction(PatternMetric):
     """Weight on the token behind the previous occurrence of the present one."""
 
     name: ClassVar[str] = "induction"
@@ -120,38 +135,52 @@ class Induction(HeadMetric):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class HeadMetricResult(Measured):
-    """One of the statistics of all heads.
+class OfHeads(Measured):
+    """A number of every head.
 
     Attributes
     ----------
     metric : HeadMetric
         Which one.
-    statistics : HeadStatistics
-        All of them.
     """
 
     metric: HeadMetric
-    statistics: HeadStatistics
 
     @property
-    def of(self) -> HeadMetric:
-        """Which one: :attr:`metric`."""
-        return self.metric
+    @abstractmethod
+    def kind(self) -> Kind:
+        """Kind of attention."""
 
     @property
-    def values(self) -> Float[Tensor, "layer head"]:
-        """The statistic of every head; NaN where a layer has no such head."""
-        return getattr(self.statistics, self.metric.name)
-
-    @property
+    @abstractmethod
     def layers(self) -> tuple[int, ...]:
         """The model's own numbers."""
-        return self.statistics.layers
+
+    @property
+    @abstractmethod
+    def values(self) -> Float[Tensor, "layer head"]:
+        """The statistic of every head; NaN where a layer has no such head."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer and head."""
-        return self.statistics.to_frame()[["layer", "head", self.metric.name]]
+        return self.heads_frame()
+
+    def heads_frame(self) -> pd.DataFrame:
+        """Return one row per layer and head, whatever else there is."""
+        layer, head = torch.nonzero(~self.values.isnan(), as_tuple=True)
+        return table(
+            {
+                "layer": [self.layers[i] for i in layer.tolist()],
+                "head": head.numpy(),
+                self.metric.name: self.values[layer, head].numpy(),
+            }
+        )
+
+    @property
+    def title(self) -> str:
+        """Of the chart."""
+        of = "" if self.kind == "self" else f", {self.kind} attention"
+        return f"{self.metric.label}{of}"
 
     def chart(self, quantity: str = "") -> LayerChart:
         """Return the heads' mean and range by layer, and all of them as a heat map."""
@@ -160,9 +189,8 @@ class HeadMetricResult(Measured):
         low = torch.where(there, self.values, torch.inf).amin(dim=1)
         high = torch.where(there, self.values, -torch.inf).amax(dim=1)
         none = ~there.any(dim=1)
-        kind = self.statistics.kind
         return LayerChart(
-            title=self.metric.label if kind == "self" else f"{self.metric.label}, {kind} attention",
+            title=self.title,
             unit=self.metric.unit,
             layers=self.layers,
             series=[Choice("heads", "mean over heads")],
@@ -196,3 +224,42 @@ class HeadMetricResult(Measured):
                 words=f"highest: head {best}, {number(float(own[best]))}",
             )
         ]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class HeadMetricResult(OfHeads):
+    """One of the statistics of all heads.
+
+    Attributes
+    ----------
+    metric : HeadMetric
+        Which one.
+    statistics : HeadStatistics
+        All of them.
+    """
+
+    statistics: HeadStatistics
+
+    @property
+    def of(self) -> HeadMetric:
+        """Which one: :attr:`metric`."""
+        return self.metric
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of attention."""
+        return self.statistics.kind
+
+    @property
+    def values(self) -> Float[Tensor, "layer head"]:
+        """The statistic of every head; NaN where a layer has no such head."""
+        return getattr(self.statistics, self.metric.name)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The model's own numbers."""
+        return self.statistics.layers
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per layer and head that there is; NaN where it has no such number."""
+        return self.statistics.to_frame()[["layer", "head", self.metric.name]]

@@ -55,7 +55,7 @@ class HeadStatistics(ShownAsTable):
     """
 
     layers: tuple[int, ...]
-    kind: str
+    kind: Kind
     entropy: Float[Tensor, "layer head"]
     distance: Float[Tensor, "layer head"]
     sink: Float[Tensor, "layer head"]

@@ -10,7 +10,15 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from glasshead_backend import Lens, Trace, patch
+from glasshead_backend import (
+    Cancelled,
+    Lens,
+    MemoryBudgetError,
+    ModelChangedError,
+    Patched,
+    Trace,
+    patch,
+)
 from support.architectures.building import all_cases
 from support.architectures.building import build as build_case
 from support.tiny_models import CONFIGS, TEXT, build, tokenizer
@@ -19,10 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from glasshead_backend import Step
     from glasshead_backend.asking import Kind
     from glasshead_backend.questions.patching import What
 
 OTHER = TEXT.replace("from the fox", "from a dog")
+SHORT = ("the quick brown fox jumps over", "the quick brown dog jumps over")
 TARGET = "a lazy fox"
 WHATS: tuple[What, ...] = ("residual", "attention", "mlp", "head")
 CASES = {case.name: case for case in all_cases()}
@@ -32,7 +42,7 @@ def pair(lens: Lens, target: str | None = None) -> tuple[Trace, Trace]:
     return lens.trace(TEXT, target), lens.trace(OTHER, target)
 
 
-# ---- against hooks of our own -------------------------------------------------------------------
+# ---- against hooks of our own --------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -201,7 +211,7 @@ def test_transformer_lens_says_the_same(name: str, tmp_path: Path) -> None:
     bridge = bridges.TransformerBridge.boot_transformers(
         str(tmp_path), hf_model=model, tokenizer=AutoTokenizer.from_pretrained(tmp_path)
     )
-    clean, corrupted = pair(Lens(bridge))
+    clean, corrupted = (Lens(bridge).trace(text) for text in SHORT)
     ids = torch.tensor([corrupted.sequences[0].ids])
     with torch.no_grad():
         _, cache = bridge.run_with_cache(torch.tensor([clean.sequences[0].ids]))
@@ -221,3 +231,255 @@ def test_transformer_lens_says_the_same(name: str, tmp_path: Path) -> None:
     # What is in front of a layer is behind the one before it.
     behind = patch(clean, corrupted, "residual", token=7, against=9)
     torch.testing.assert_close(behind.values[:-1], pre[1:], atol=1e-4, rtol=0)
+
+
+# ---- what is asked -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lens() -> Lens:
+    return Lens(build("llama"), tokenizer())
+
+
+@pytest.fixture(scope="module")
+def traces(lens: Lens) -> tuple[Trace, Trace]:
+    return pair(lens)
+
+
+def test_what_is_recovered_is_nothing_before_the_texts_differ_and_all_of_it_at_the_end(
+    traces: tuple[Trace, Trace],
+) -> None:
+    found = patch(*traces, token=7)
+    assert found.recovered[:, :16] == pytest.approx(0, abs=1e-4)
+    assert float(found.recovered[-1, -1]) == pytest.approx(1, abs=1e-4)
+    assert found.recovered[-1, :-1] == pytest.approx(0, abs=1e-4)
+    share = (found.values - found.f_corrupted) / (found.f_clean - found.f_corrupted)
+    assert torch.equal(found.recovered, share)
+    table = found.to_frame()
+    assert list(table.columns) == [
+        *("layer", "position", "clean", "corrupted", "patched", "recovered"),
+    ]
+    assert table[["clean", "corrupted"]].iloc[17].tolist() == ["fox", "dog"]
+    assert (found.unit, found.columns) == ("nats", tuple(range(20)))
+    assert repr(found).startswith("log-probability of “brown” behind the last token: -11.3")
+
+
+def test_by_itself_it_compares_what_the_two_runs_expect(traces: tuple[Trace, Trace]) -> None:
+    clean, corrupted = traces
+    found = patch(clean, corrupted, layers=[0])
+    ours, theirs = (int(trace.logits(-1)[0].argmax()) for trace in traces)
+    assert ours != theirs
+    assert (found.target.token, found.target.against) == (ours, theirs)
+    assert (found.target.position, found.unit) == (20, "logits")
+    own = [trace.logits(-1)[0] for trace in traces]
+    assert found.f_clean == pytest.approx(float(own[0][ours] - own[0][theirs]))
+    assert found.f_corrupted == pytest.approx(float(own[1][ours] - own[1][theirs]))
+    assert "is what the clean run expects most" in found.note
+
+
+def test_two_targets_are_compared_where_the_runs_first_expect_different_tokens() -> None:
+    lens = Lens.demo("encoder-decoder")
+    target = "le chat noir voit le chien"
+    sources = "the black cat sees the dog", "the black dog sees the cat"
+    clean, corrupted = (lens.trace(source, target) for source in sources)
+    found = patch(clean, corrupted, kind="encoder")
+    words = "logit of “chat” minus that of “chien” at position 1"
+    assert found.target_in_words == words
+    # What the decoder has to know is where the two sources have another animal, in every layer.
+    best = found.recovered.argmax(dim=1).tolist()
+    assert [found.sequence.tokens[i].text for i in best] == ["cat", "cat"]
+    assert float(found.recovered[-1, 2]) == pytest.approx(1, abs=0.01)
+    assert patch(clean, corrupted, "mlp").columns == tuple(range(len(clean.tokens)))
+
+
+def test_only_some_layers_and_tokens_are_the_same_numbers(traces: tuple[Trace, Trace]) -> None:
+    whole = patch(*traces, "mlp", token=7)
+    some = patch(*traces, "mlp", token=7, layers=[2, 1], positions=[-1, 16])
+    assert (some.layers, some.positions) == ((1, 2), (16, 19))
+    torch.testing.assert_close(some.values, whole.values[1:][:, [16, 19]])
+    # A head at no token that differs changes nothing.
+    none = patch(*traces, "head", token=7, positions=range(16))
+    assert none.recovered == pytest.approx(0, abs=1e-4)
+
+
+def test_a_small_budget_makes_small_batches_and_the_same_numbers(
+    traces: tuple[Trace, Trace],
+) -> None:
+    lens = traces[0].lens
+    whole = patch(*traces, "head", token=7)
+    batches: list[str] = []
+    try:
+        lens.memory_budget = 1_200_000
+        small = patch(*traces, "head", token=7, progress=lambda step: batches.append(str(step)))
+        lens.memory_budget = 1000
+        with pytest.raises(MemoryBudgetError, match=r"Running 20 tokens .* Trace a shorter text"):
+            patch(*traces, token=7)
+    finally:
+        lens.memory_budget = None
+    torch.testing.assert_close(small.values, whole.values, atol=1e-5, rtol=0)
+    assert "patching layer 0: 0%" in batches
+
+
+def test_layers_in_front_of_what_is_put_in_are_run_once(
+    traces: tuple[Trace, Trace], lens: Lens
+) -> None:
+    expected = patch(*traces, token=7)
+    runs = [0, 0, 0]
+
+    def count(layer: int) -> Callable[..., None]:
+        def one_more(*_: object) -> None:
+            runs[layer] += 1
+
+        return one_more
+
+    layers = lens.model.model.layers
+    # What computes in a layer: the layer itself is asked, and hands out what it did.
+    handles = [
+        layer.mlp.gate_proj.register_forward_hook(count(i)) for i, layer in enumerate(layers)
+    ]
+    try:
+        again = pair(lens)
+        runs[:] = [0, 0, 0]
+        found = patch(*again, token=7)
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert runs[0] < runs[1] < runs[2]
+    assert torch.equal(found.values, expected.values)
+
+
+@pytest.mark.parametrize("what", WHATS)
+def test_a_patched_run_is_a_trace_with_the_number_of_its_cell(
+    what: What, traces: tuple[Trace, Trace]
+) -> None:
+    clean, corrupted = traces
+    found = patch(clean, corrupted, what, token=7)
+    column = 2 if what == "head" else 17
+    trace = found.trace(1, column)
+    assert [token.id for token in trace.tokens] == [token.id for token in corrupted.tokens]
+    own = float(trace.logits(-1)[0].log_softmax(-1)[7])
+    assert own == pytest.approx(float(found.values[1, column]), abs=1e-5)
+    # Whatever is asked later is asked of the same run: here the model goes through it once more.
+    if what == "residual":
+        states = trace.hidden_states(1)
+        torch.testing.assert_close(states[17], clean.hidden_states(1)[17])
+        torch.testing.assert_close(states[:17], corrupted.hidden_states(1)[:17])
+    else:
+        assert not torch.allclose(trace.hidden_states(1), corrupted.hidden_states(1), atol=1e-4)
+        torch.testing.assert_close(trace.hidden_states(0), corrupted.hidden_states(0))
+    # And it may be put into another one itself.
+    both = patch(clean, trace, what, token=7, layers=[1])
+    index = both.columns.index(column)
+    assert float(both.values[0, index]) == pytest.approx(own, abs=1e-5)
+
+
+def test_the_model_is_left_as_it_was_also_after_errors(
+    traces: tuple[Trace, Trace], lens: Lens
+) -> None:
+    clean, corrupted = traces
+    before = {name: value.clone() for name, value in lens.model.state_dict().items()}
+    ids = torch.tensor([corrupted.sequences[0].ids])
+    logits = lens.model(ids).logits
+
+    def stop(step: Step) -> None:
+        if step.share and step.share > 0.4:
+            raise Cancelled
+
+    lens.model.train()
+    try:
+        with pytest.raises(Cancelled):
+            patch(clean, corrupted, token=7, progress=stop)
+        patch(clean, corrupted, "head", token=7)
+        assert lens.model.training
+    finally:
+        lens.model.eval()
+    for module in lens.model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+        assert "forward" not in vars(module)
+    assert torch.equal(lens.model(ids).logits, logits)
+    for name, value in lens.model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_rows_come_in_one_by_one(traces: tuple[Trace, Trace]) -> None:
+    parts: list[Patched] = []
+
+    def keep(step: Step) -> None:
+        if isinstance(partial := step.partial(), Patched):
+            parts.append(partial)
+
+    found = patch(*traces, token=7, progress=keep)
+    done = [int((~part.values.isnan()).all(dim=1).sum()) for part in parts]
+    assert {1, 2} <= set(done)
+    assert done == sorted(done)
+    for part, n_done in zip(parts, done, strict=True):
+        assert torch.equal(part.values[:n_done], found.values[:n_done])
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+
+def test_two_lengths_are_refused_with_the_place_where_the_texts_part(lens: Lens) -> None:
+    with pytest.raises(ValueError, match=r"have 4 and 5 tokens.*from token 3 on, 'fox' and 'old'"):
+        patch(lens.trace("the quick brown fox"), lens.trace("the quick brown old whale"))
+
+
+def test_two_models_are_refused(traces: tuple[Trace, Trace]) -> None:
+    other = Lens(build("gpt2"), tokenizer()).trace(OTHER)
+    with pytest.raises(ValueError, match=r"traced with llama.*another model, gpt2"):
+        patch(traces[0], other)
+
+
+def test_nothing_to_recover_is_said(traces: tuple[Trace, Trace], lens: Lens) -> None:
+    with pytest.raises(ValueError, match=r"two texts are the same.*nothing that could come back"):
+        patch(traces[0], lens.trace(TEXT), token=7)
+    # In front of where they differ both runs are the same.
+    with pytest.raises(ValueError, match=r"at position 5 is .* in the clean run and .* Choose a"):
+        patch(*traces, position=5, token=7)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"what": "heads"}, "what 'heads' is not one of"),
+        ({"layers": [9]}, r"layer 9 is out of range: llama has layers 0-2"),
+        ({"layers": []}, "layers is empty"),
+        ({"positions": [20]}, "position 20 is out of range"),
+        ({"positions": []}, "positions is empty"),
+        ({"kind": "cross"}, "kind 'cross' is not there"),
+        ({"token": "whales"}, "'whales' is no single token"),
+        ({"token": 7, "against": 7}, "their difference is always 0"),
+    ],
+)
+def test_what_is_not_there_is_refused_by_name(
+    asked: dict[str, Any], words: str, traces: tuple[Trace, Trace]
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        patch(*traces, **asked)
+
+
+def test_a_cell_that_was_not_patched_has_no_run(traces: tuple[Trace, Trace]) -> None:
+    found = patch(*traces, token=7, layers=[1], positions=[17, 18])
+    with pytest.raises(
+        ValueError, match=r"Layer 1, position 3 was not patched: .* positions 17-18"
+    ):
+        found.trace(1, 3)
+
+
+def test_encoders_and_given_arrays_are_refused() -> None:
+    bert = Lens(build("bert"), tokenizer())
+    with pytest.raises(ValueError, match="encoder"):
+        patch(bert.trace(TEXT), bert.trace(OTHER))
+    given = Trace.from_attentions(torch.eye(3)[None, None], ["a", "b", "c"])
+    with pytest.raises(ValueError, match="no model"):
+        patch(given, given)
+
+
+def test_a_model_that_has_changed_is_not_patched() -> None:
+    lens = Lens(build("gpt2"), tokenizer())
+    clean, corrupted = pair(lens)
+    with torch.no_grad():
+        lens.model.transformer.h[1].mlp.c_fc.weight.add_(0.1)
+    with pytest.raises(ModelChangedError, match="has changed"):
+        patch(clean, corrupted, token=7)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from glasshead.view import View
     from glasshead_backend import Metric, Trace
     from glasshead_backend.asking import Kind
+    from glasshead_backend.statistics.head_metrics import HeadMetric
 
 REFUSAL = (
     "This page has no kernel, and this was not saved with it: open the view in a notebook to see "
@@ -78,9 +79,9 @@ def all_axes(trace: Trace) -> list[dict[str, Any]]:
     ]
 
 
-def heads(trace: Trace) -> dict[str, Any]:
-    """Return the metrics of all heads, by kind of attention."""
-    return {kind: {"kind": "heads", **measured_heads(trace, kind)} for kind in trace.kinds}
+def heads(trace: Trace, more: Sequence[HeadMetric] = ()) -> dict[str, Any]:
+    """Return the metrics of all heads, by kind of attention; `more` are those of the view."""
+    return {kind: {"kind": "heads", **measured_heads(trace, kind, more)} for kind in trace.kinds}
 
 
 def strip(trace: Trace) -> dict[str, Any]:

@@ -149,7 +149,8 @@ class _Maker:
             return found
         found["axes"] = parts.all_axes(self._trace)
         if "heads" in self._parts:
-            found["heads"] = parts.heads(self._trace)
+            finder: Any = getattr(self._view, "finder", self._view)
+            found["heads"] = parts.heads(self._trace, finder.more_metrics)
         if "strip" in self._parts:
             found["strip"] = parts.strip(self._trace)
         if "patches" in self._parts:
