@@ -140,7 +140,7 @@ def test_heads_of_an_encoder_can_be_switched_off_and_their_absence_is_seen_above
     handle.remove()
     torch.testing.assert_close(off.attention(1), eager[1][0], atol=1e-5, rtol=0)
     assert (trace.attention(1) - eager[1][0]).abs().max() > 1e-3
-    with pytest.raises(ValueError, match="[Pp]redict"):
+    with pytest.raises(ValueError, match=r"[Pp]redict"):
         trace.head_effects()
 
 
