@@ -121,12 +121,16 @@ export class Figure {
   };
 
   readonly #drawPart = (): void => {
-    const { data, lit } = this.#drawing();
+    const { data, lit, height: given } = this.#drawing();
     if (!data) return;
+    const fixed = given > 0;
     const plot = this.#fit(data);
     this.plot = plot;
     const { width, height } = sizeOf(plot);
     Object.assign(this.element.style, { width: `${width}px`, height: `${height}px` });
+    // What scrolls can be reached by keyboard.
+    const scrolls = fixed && height > this.#height;
+    mark(this.#main, "tabindex", scrolls ? "0" : null);
     Object.assign(this.#layer.style, { top: `${plot.top}px`, width: `${plot.left - 6}px` });
     hide(this.#head, data.frame.columns !== "head");
     this.#head.style.left = `${plot.left}px`;
