@@ -75,12 +75,21 @@ class HeadEffects(ShownAsTable):
         """What :attr:`values` are counted in."""
         return self.target.unit
 
+    @property
+    def what(self) -> str:
+        """The number that is looked at: "log-probability", "logit" or "logit difference"."""
+        if self.against:
+            return "logit difference"
+        return "logit" if self.target.quantity == "logit" else "log-probability"
+
+    def in_words(self) -> str:
+        """Say what is looked at: "the log-probability of “whale” at position 7"."""
+        named = f"“{self.token.strip() or self.token}”"
+        other = f" minus “{self.against.strip() or self.against}”" if self.against else ""
+        return f"the {self.what} of {named}{other} at position {self.target.position}"
+
     def _what(self) -> str:
-        rather = f" rather than {self.against!r}" if self.against else ""
-        return (
-            f"HeadEffects of {self.kind} attention on {self.token!r}{rather} at position "
-            f"{self.target.position}, {self.unit}"
-        )
+        return f"HeadEffects of {self.kind} attention on {self.in_words()}, {self.unit}"
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per head, those without which the target is lowest first."""

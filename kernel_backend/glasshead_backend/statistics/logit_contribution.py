@@ -16,9 +16,9 @@ from glasshead_backend.statistics.chart import (
     missing_blocks,
     number,
 )
-from glasshead_backend.statistics.head_metrics import HeadMetric, OfHeads
-from glasshead_backend.statistics.metric import parameter
+from glasshead_backend.statistics.head_metrics import OfHeads
 from glasshead_backend.statistics.panels import Bars
+from glasshead_backend.statistics.targeted import TargetedMetric
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ _HELP = (
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class LogitContribution(HeadMetric):
+class LogitContribution(TargetedMetric):
     """What every block and every head add to the logit of a token.
 
     Parameters
@@ -68,42 +68,6 @@ class LogitContribution(HeadMetric):
     name: ClassVar[str] = "logit_contribution"
     label: ClassVar[str] = "Logit contribution"
     unit: ClassVar[str] = "logits"
-    max: ClassVar[float | None] = None
-    takes_runs: ClassVar[bool] = True
-
-    position: int | None = parameter(
-        None,
-        label="Position",
-        kind="int",
-        optional=True,
-        min=0,
-        help="Place of the predicted token; empty = behind the last one.",
-    )
-    token: int | str | None = parameter(
-        None,
-        label="Token",
-        kind="text",
-        optional=True,
-        help="As it is written, space included; empty = the one that came, or the most probable.",
-    )
-    against: int | str | None = parameter(
-        None,
-        label="Against",
-        kind="text",
-        optional=True,
-        help="A token whose logit is taken off; empty = none.",
-    )
-
-    @classmethod
-    def lacks(cls, trace: Trace) -> str:
-        """Where the model makes no prediction, or cannot run once more."""
-        run = run_of(trace)
-        if run.given:
-            return f"{run.subject.name}: this trace is of arrays that were given; it takes a model."
-        if run.scores is None:
-            return trace.predictions().reason
-        whole = run.inputs and not run.masked
-        return "" if whole else "This text was scored, not traced: there are no layers to look at."
 
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
