@@ -29,6 +29,8 @@ export interface Drawing {
 
 const NATURAL_HEIGHT = 620;
 const LEAST_HEIGHT = 160;
+/** Tokens that differ and have their names, however crowded it is. */
+const MOST_APART = 8;
 /** Pixels that the card of a cell is high, about. */
 const CARD = 116;
 
@@ -76,9 +78,10 @@ export class Figure {
   }
 
   /** New labels; where they are the same they stay. */
-  fill({ rows, columns }: PatchData): void {
+  fill({ rows, columns, differing }: PatchData): void {
+    const apart = differing.flatMap((position) => columns.unitOf(position) ?? []);
     this.#labels.query.fill(rows, null, []);
-    this.#labels.key.fill(columns, null, []);
+    this.#labels.key.fill(columns, null, apart.slice(0, MOST_APART));
   }
 
   /** Everything anew, in the next animation frame. */

@@ -57,6 +57,7 @@ def no_parts() -> dict[str, Any]:
         "heads": {},
         "query_key": [],
         "activations": [],
+        "patches": [],
         "strip": None,
         "sinks": {"causal": rule(causal=True), "other": rule(causal=False)},
         "refusal": REFUSAL,

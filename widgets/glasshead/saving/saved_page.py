@@ -153,6 +153,9 @@ class _Maker:
             found["heads"] = parts.heads(self._trace, finder.more_metrics)
         if "strip" in self._parts:
             found["strip"] = parts.strip(self._trace)
+        if "patches" in self._parts:
+            grid: Any = self._view
+            found["patches"] = grid.frames()
         if "chart" in self._parts:
             chart: Any = getattr(self._view, "chart", self._view)
             prefix = "" if chart is self._view else "chart_"
