@@ -131,21 +131,20 @@ class PatchedCell(TraceView):
             return
 
         def work(is_wanted: Callable[[], bool]) -> None:
-            error, trace = "", None
+            error = ""
             try:
                 trace = self.patched or self.corrupted
+                with self._lock:
+                    self._shown_in = [view for view in self._shown_in if _is_open(view)]
+                    for view in self._shown_in if is_wanted() else ():
+                        view.trace = trace
             except Cancelled:
                 raise
             except Exception as raised:  # noqa: BLE001  whatever it was, the view says so
                 error = str(raised) or type(raised).__name__
             with self._lock:
-                if not is_wanted():
-                    return
-                self.busy, self.error = "", error
-                self._shown_in = [view for view in self._shown_in if _is_open(view)]
-                if trace is not None:
-                    for view in self._shown_in:
-                        view.trace = trace
+                if is_wanted():
+                    self.busy, self.error = "", error
 
         self._tracing.end()
         if self.cell:

@@ -56,7 +56,7 @@ class HeadEffect(TargetedMetric):
 
     name: ClassVar[str] = "head_effect"
     label: ClassVar[str] = "Effect when off"
-    unit: ClassVar[str] = "change of log-probability, nats"
+    unit: ClassVar[str] = "nats"
 
     how: Literal["zero", "mean"] = parameter(
         "zero",

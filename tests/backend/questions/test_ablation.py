@@ -6,10 +6,18 @@ import copy
 import threading
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 
-from glasshead_backend import Cancelled, Lens, Trace
+from glasshead_backend import (
+    Cancelled,
+    HeadEntropy,
+    Lens,
+    Trace,
+    difference,
+    head_statistics,
+)
 from support.architectures.building import all_cases
 from support.architectures.building import build as build_case
 from support.parity import in_float64
@@ -317,3 +325,26 @@ def test_without_its_previous_token_head_the_demo_model_no_longer_copies() -> No
     assert share["whole"] > 0.93
     assert share["without"] < 0.05
     assert share["other"] > 0.9
+
+
+def test_two_runs_of_one_text_differ_in_surprisal_and_in_any_statistic() -> None:
+    trace = traced(build("llama"))
+    off = trace.ablate([(0, 1), (1, 2)])
+    changed = difference(trace, off)
+    names = {
+        DECODERS["llama"].format(layer): without(4, [head]) for layer, head in ((0, 1), (1, 2))
+    }
+    whole, cut = (run_by_hand(trace, hooks).logits[0].log_softmax(-1) for hooks in ({}, names))
+    ids = torch.tensor([token.id for token in trace.tokens[1:]])
+    true = (whole - cut)[torch.arange(len(ids)), ids]
+    assert changed.surprisal[0].isnan()
+    torch.testing.assert_close(changed.surprisal[1:].double(), true, atol=2e-4, rtol=1e-3)
+    heads = changed.statistic(HeadEntropy())
+    assert len(heads) == 12
+    before, after = (head_statistics(one).entropy.flatten() for one in (trace, off))
+    np.testing.assert_allclose(heads["entropy_difference"], after - before, atol=1e-6)
+    blocks = changed.statistic("norm")
+    assert {"layer", "block"} <= set(blocks.columns)
+    assert "without head 1 of layer 0" in repr(changed)
+    with pytest.raises(ValueError, match="two runs of the same tokens; the texts have 20 and 4"):
+        difference(trace, trace.lens.trace("a quick dog jumps"))
