@@ -7,7 +7,7 @@ import { axisLabels } from "../shared/map/labels";
 import { drawCell, drawMarks } from "../shared/map/marks";
 import { labelWidth } from "../shared/map/measure";
 import type { LitUnits } from "../shared/map/pin";
-import { type Cell, type Viewport, WHOLE } from "../shared/map/plot";
+import { type Cell, type Viewport, WHOLE, xOf, yOf } from "../shared/map/plot";
 import { divergingTable } from "../shared/palette";
 import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
@@ -31,8 +31,6 @@ const NATURAL_HEIGHT = 620;
 const LEAST_HEIGHT = 160;
 /** Tokens that differ and have their names, however crowded it is. */
 const MOST_APART = 8;
-/** Pixels that the card of a cell is high, about. */
-const CARD = 116;
 
 export class Figure {
   readonly element = h("div", { class: "gh-map-figure pg-figure" });
@@ -49,7 +47,7 @@ export class Figure {
   readonly #labels = { query: axisLabels("query"), key: axisLabels("key") };
   readonly #layer = h("span", { class: "pg-axis is-row", aria: { hidden: true } }, "Layer");
   readonly #head = h("span", { class: "pg-axis", aria: { hidden: true } }, "Head");
-  readonly #crosshair = crosshair({ isNumbered, tag: CARD });
+  readonly #crosshair = crosshair(isNumbered);
   readonly #schedule;
   #width = 640;
   #height = 0;
@@ -98,13 +96,22 @@ export class Figure {
   light(): void {
     const { lit, cell } = this.#drawing();
     if (this.plot) for (const side of SIDES) this.#labels[side].light(lit(side));
-    if (!cell) this.#crosshair.hide();
+    if (!cell) {
+      this.#crosshair.hide();
+      this.#shell.tooltip.hide();
+    }
     this.#schedule.request(this.#drawOverlay);
   }
 
-  /** The crosshair, with what is said beside it. */
-  point(cell: Cell, words: readonly Child[]): void {
-    if (this.plot) this.#crosshair.show(this.plot, cell, words);
+  /** The crosshair, with a card beside it: the figure of few layers is lower than that. */
+  point(cell: Cell, card: Child[]): void {
+    const { plot } = this;
+    if (!plot) return;
+    this.#crosshair.show(plot, cell, null);
+    const { left, top } = this.element.getBoundingClientRect();
+    const [x, y] = [left + xOf(plot, cell.key), top + yOf(plot, cell.query)];
+    const anchor = { left: x, top: y, right: x + plot.across, bottom: y + plot.down };
+    this.#shell.tooltip.show(anchor, card, "above");
   }
 
   #resized(): void {

@@ -176,7 +176,7 @@ class Shown:
     def point(self, row: int, column: int) -> tuple[str, str, float]:
         """Point at a cell; return its name, its share and what its run puts out, as said."""
         self.page.mouse.move(*self.at(row, column))
-        card = self.figure.locator(".gh-map-tag")
+        card = self.root.locator(".gh-tooltip:not(.gh-map-tag)")
         expect(card).to_be_visible()
         name = card.locator(".pg-card-name").inner_text()
         share = card.locator(".pg-card-share b").inner_text()

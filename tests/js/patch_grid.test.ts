@@ -104,7 +104,7 @@ beforeEach(() => document.body.replaceChildren());
 const words = (element: Element): string =>
   (element.textContent ?? "").replace(/[\u2068\u2069]/g, "");
 const status = (root: HTMLElement): string => words(find(root, ".gh-status"));
-const card = (root: HTMLElement): string => words(find(root, ".gh-map-tag"));
+const card = (root: HTMLElement): string => words(find(root, ".gh-tooltip:not(.gh-map-tag)"));
 
 // ── Numbers ─────────────────────────────────────────────────────────────────────────────────────
 
