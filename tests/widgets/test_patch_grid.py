@@ -153,11 +153,11 @@ def test_a_click_goes_to_the_cell_and_shows_its_run_in_other_views(
 ) -> None:
     clean, corrupted = traces
     grid = settled(PatchGrid(clean, corrupted, token=7))
-    lines, strip = AttentionLines(clean), PerplexityStrip(clean)
+    lines, strip = AttentionLines(clean), PerplexityStrip(corrupted)
     assert grid.patched is None
     grid.show_in(lines, strip)
     settled(grid)
-    assert lines.trace is strip.trace is corrupted
+    assert (lines.trace, strip.trace) == traces
     state_from_browser(grid, cell=[1, 17], layer=1, selected=[17])
     settled(grid)
     assert (grid.layer, grid.selected) == (1, [17])
@@ -171,7 +171,7 @@ def test_a_click_goes_to_the_cell_and_shows_its_run_in_other_views(
     strip.close()
     grid.cell = []
     settled(grid)
-    assert lines.trace is corrupted
+    assert lines.trace is clean
 
 
 def test_a_cell_is_let_go_where_it_means_something_else(traces: tuple[Trace, Trace]) -> None:
@@ -287,7 +287,7 @@ def test_an_error_in_the_run_of_a_cell_is_said_and_the_views_stay(
 ) -> None:
     lens = Lens(build("gpt2"), tokenizer())
     clean, corrupted = lens.trace(TEXT), lens.trace(OTHER)
-    grid, strip = settled(PatchGrid(clean, corrupted, token=7)), PerplexityStrip(clean)
+    grid, strip = settled(PatchGrid(clean, corrupted, token=7)), PerplexityStrip(corrupted)
     grid.show_in(strip)
     settled(grid)
     with torch.no_grad():
