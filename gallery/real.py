@@ -24,6 +24,7 @@ from glasshead import (
     AttributionStrip,
     FusedAttentionMatrix,
     Lens,
+    PatchGrid,
     PerplexityStrip,
     QueryKeyView,
     Trace,
@@ -42,9 +43,24 @@ MOST = 1_500_000
 
 
 @cache
+def lens() -> Lens:
+    """Return the model."""
+    return Lens.from_pretrained(str(FOLDER), dtype="float32")
+
+
+@cache
 def trace() -> Trace:
     """Return the trace of a text with much that is said twice."""
-    return Lens.from_pretrained(str(FOLDER), dtype="float32").trace(TEXT)
+    return lens().trace(TEXT)
+
+
+@cache
+def capitals() -> tuple[Trace, Trace]:
+    """Return the traces of two texts that differ in a country."""
+    clean, corrupted = (
+        lens().trace(f"The capital of {country} is the city of") for country in ("France", "Italy")
+    )
+    return clean, corrupted
 
 
 PAGES = [
@@ -93,6 +109,25 @@ PAGES = [
                 traits={"layer": 20, "sort": "cluster"},
                 width=420,
             ),
+        ],
+    ),
+    Page(
+        PatchGrid,
+        [
+            State(
+                name="smollm2",
+                shown=capitals,
+                watched=("light", "dark"),
+                note="Behind layer 22 what differs has moved to the last token.",
+            ),
+            State(
+                name="smollm2-heads",
+                shown=capitals,
+                traits={"what": "head", "cell": [23, 4]},
+                watched=("light",),
+                note="One head of 270 moves most of it.",
+            ),
+            State(name="smollm2-420", shown=capitals, traits={"what": "attention"}, width=420),
         ],
     ),
     Page(

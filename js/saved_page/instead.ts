@@ -75,7 +75,9 @@ export class SavedPage implements InsteadOfKernel {
   /** Nobody is here who could run the model, or write Python. */
   can(question: string): boolean {
     if (this.#role === "activations") return this.#canShow(question);
-    if (question.startsWith("grid")) return hasGrid(this.#contents.patches, question);
+    if (question.startsWith("grid")) {
+      return hasGrid(this.#contents.patches, question, this.#contents.state);
+    }
     if (question.endsWith("layer_readings")) return this.#contents.readings.length > 0;
     if (this.#role === "attribution") return this.#canAttribute(question);
     return !NEEDS_KERNEL.has(question.split(".").at(-1) ?? "");

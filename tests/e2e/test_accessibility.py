@@ -49,6 +49,8 @@ OPENED = [
     ("head-finder/patterns", "hover", ".hf-grid", ".hf-card"),
     ("head-finder/scatter", "click", '[data-action="help"]', ".gh-help"),
     ("layer-stats-chart/twelve-layers", "hover", "svg.gh-chart", None),
+    ("patch-grid/smollm2", "hover", ".gh-map-figure canvas >> nth=-1", ".pg-card-name"),
+    ("patch-grid/heads", "click", '[data-action="help"]', ".gh-help"),
     ("perplexity-strip/tokens", "hover", ".gh-token >> nth=4", ".gh-strip-card"),
     ("query-key-view/self-attention", "hover", ".qk-rows .qk-cells >> nth=3", ".gh-tooltip"),
     ("query-key-view/several-heads", "click", '[data-action="help"]', ".gh-help"),

@@ -61,6 +61,7 @@ def no_parts() -> dict[str, Any]:
         "query_key": [],
         "activations": [],
         "attribution": [],
+        "patches": [],
         "strip": None,
         "readings": [],
         "sinks": {"causal": rule(causal=True), "other": rule(causal=False)},

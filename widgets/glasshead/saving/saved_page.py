@@ -160,6 +160,9 @@ class _Maker:
         if "attribution" in self._parts:
             view: Any = self._view
             found["attribution"] = parts.attributions(view)
+        if "patches" in self._parts:
+            grid: Any = self._view
+            found["patches"] = grid.frames()
         if "chart" in self._parts:
             chart: Any = getattr(self._view, "chart", self._view)
             prefix = "" if chart is self._view else "chart_"

@@ -114,6 +114,9 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
     lens = f'Lens.demo("{demo}")' if demo else "Lens(model, tokenizer)"
     if view == "TokenTable":
         return f"from glasshead import Lens, {call}; {call}({lens}, text)"
+    if view == "PatchGrid":
+        runs = f'lens.trace(clean), lens.trace(corrupted), what="{state["what"]}"'
+        return f"from glasshead import Lens, {call}; lens = {lens}; {call}({runs})"
     several = len(state["scene"].get("kinds", [])) > 1
     names = ("kind", "layer", "heads") if several else ("layer", "heads")
     named = [f"{name}={state[name]!r}" for name in names if state.get(name)]
