@@ -15,7 +15,7 @@ const LICENCES = join(ROOT, "THIRD_PARTY_LICENSES.txt");
 /** Every instance of a widget carries its module to the browser, hence the limit. */
 const MAX_BYTES = 110_000;
 /** An explorer carries the modules of all its panes; a matrix draws weights, differences, scores. */
-const MAX_BYTES_OF = { explorer: 300_000, fused_attention_matrix: 115_000 };
+const MAX_BYTES_OF = { explorer: 310_000, fused_attention_matrix: 115_000 };
 /** A saved page has beside its view what makes pictures where no kernel does. */
 const MAX_BYTES_OF_PAGE = 42_000;
 const mostOf = (view) => MAX_BYTES_OF[view] ?? MAX_BYTES;
