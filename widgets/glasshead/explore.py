@@ -24,7 +24,8 @@ def explore(trace: Trace, *, panes: Sequence[str] | None = None, **state: Any) -
     **state
         What to begin with: ``layer``, ``heads``, ``kind``, ``unit`` (default "word"), ``selected``,
         ``theme``, heads that are switched off (``off=[(3, 1)]``: head 1 of layer 3) ..., and what
-        is a pane's own under its name: ``lines_threshold``, ``chart_metric``. What :meth:`Explorer.state` returns restores a picture.
+        is a pane's own under its name: ``lines_threshold``, ``chart_metric``. What
+        :meth:`Explorer.state` returns restores a picture.
 
     Returns
     -------

@@ -389,8 +389,10 @@ class Explorer(_Carrier):
 
     def _make_frame(self) -> dict[str, Any]:
         now = self._now
-        off = {} if now is None else {"without": now.as_json()}
-        return {"kind": "explorer", "key": self._state_key(), **off}
+        off, how = self._shown_switches
+        key = {**self._state_key(), "off": off, "off_how": how or self.off_how}
+        without = {} if now is None else {"without": now.as_json()}
+        return {"kind": "explorer", "key": key, **without}
 
     def _is_long(self) -> bool:
         return False

@@ -183,9 +183,8 @@ class Pane(TraceView):
     def _whole(self) -> Trace:
         return self._draws.whole_of(self.shown_trace)
 
-    @property
-    def _baseline(self) -> tuple[Trace, tuple[str, str]] | None:
-        return self._draws.baseline_of(self.shown_trace)
+    def _baseline_of(self, trace: Trace) -> tuple[Trace, tuple[str, str]] | None:
+        return self._draws.baseline_of(trace)
 
 
 @cache

@@ -130,21 +130,24 @@ class PerplexityStrip(StripReadings):
         super().close()
         self._other = None
 
-    @property
-    def _partner(self) -> tuple[Trace, tuple[str, str]] | None:
-        """The trace that this one is compared with, and what the two are called."""
-        if self._baseline is not None:  # heads are switched off: what that changed
-            return self._baseline
-        if self.compared and self._other is not None:
+    def _partner_of(self, trace: Trace) -> tuple[Trace, tuple[str, str]] | None:
+        """The trace that one of this text is compared with, and what the two are called."""
+        baseline = self._baseline_of(trace)  # heads are switched off: what that changed
+        if baseline is None and self.compared and self._other is not None:
             return self._other, self._names
-        return None
+        return baseline
+
+    def compared_part(self, trace: Trace) -> dict[str, Any]:
+        """Return what a frame of this text has beside it where it is compared; else nothing."""
+        partner = self._partner_of(trace)
+        return {} if partner is None else {"compared": compared_frame(trace, *partner)}
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per token with all measures; nats, and bits as the view shows them.
 
         While another trace is compared, the differences.
         """
-        if (partner := self._partner) is not None:
+        if (partner := self._partner_of(self.trace)) is not None:
             return self.trace.compare_predictions(partner[0]).to_frame()
         frame = self.trace.predictions().to_frame()
         bits = {f"{name}_bits": frame[name] / math.log(2) for name in ("surprisal", "entropy")}
@@ -172,7 +175,8 @@ class PerplexityStrip(StripReadings):
         Where another trace is compared, of that, too, as ``other``; where heads are switched off,
         of the whole model's, as ``whole``.
         """
-        other = "whole" if self._baseline is not None else "other" if self.compared else ""
+        is_without = self._baseline_of(self.trace) is not None
+        other = "whole" if is_without else "other" if self.compared else ""
         asked = f"compare_predictions({other})" if other else "predictions()"
         return "\n".join(filter(None, [f"trace.{asked}.to_frame()", self._reading_code()]))
 
@@ -195,9 +199,7 @@ class PerplexityStrip(StripReadings):
 
     def _make_frame(self) -> dict[str, Any]:
         frame = strip_frame(self.trace, self._cross())
-        if (partner := self._partner) is None:
-            return frame
-        return {**frame, "compared": compared_frame(self.trace, *partner)}
+        return {**frame, **self.compared_part(self.trace)}
 
     @question
     def top_k(self, position: int, k: int) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from glasshead.code import call
 from glasshead.saying import quoted
@@ -112,7 +112,7 @@ def _head(trace: Trace, given: Any) -> Head:
     if name not in trace.kinds:
         names = ", ".join(repr(kind) for kind in trace.kinds)
         raise ValueError(f"off has kind {name!r}: {trace.lens.name} has {names}.")
-    kind = cast("Kind", name)
+    kind = name
     n_heads = run_of(trace).call(layer, kind).n_heads
     if not (hasattr(head, "__index__") and 0 <= int(head) < n_heads):
         raise ValueError(

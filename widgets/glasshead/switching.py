@@ -109,6 +109,22 @@ class Switching(MapView):
     def _wanted_switches(self) -> tuple[list[Any], str]:
         return (self.off, self.off_how) if self.off else ([], "")
 
+    def page_runs(self) -> list[tuple[Trace, Without | None]]:
+        """Return the other runs that a page has: the whole one, and those of a story's steps."""
+        shown = self._shown_switches
+        asked = [
+            (state["off"], state["off_how"] if state["off"] else "")
+            for step in self.story
+            for state in (step["state"], step["reveal"])
+            if "off" in state
+        ]
+        whole: tuple[list[Any], str] = ([], "")
+        # Not by a set: heads are lists.
+        others = [one for i, one in enumerate(asked) if one not in (whole, *asked[:i])]
+        wanted = [one for one in (whole, *others) if one != shown]
+        traces = [self._run(lambda: self.trace, *one) for one in wanted]
+        return [(trace, self._without.get(trace)) for trace in traces]
+
     # ---- making runs --------------------------------------------------------------------------
 
     def _on_off(self, _: object = None) -> None:

@@ -274,9 +274,8 @@ class TraceView(View):
         """The run of the whole model: in an explorer heads may be off in what is shown."""
         return self.shown_trace
 
-    @property
-    def _baseline(self) -> tuple[Trace, tuple[str, str]] | None:
-        """That run, where what is shown is compared with it, and what the two are called."""
+    def _baseline_of(self, trace: Trace) -> tuple[Trace, tuple[str, str]] | None:  # noqa: ARG002
+        """That run, where a trace is compared with it, and what the two are called."""
         return None
 
     # ---- state and frames ---------------------------------------------------------------------

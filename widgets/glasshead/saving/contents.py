@@ -58,6 +58,8 @@ def no_parts() -> dict[str, Any]:
         "query_key": [],
         "activations": [],
         "strip": None,
+        "without": None,
+        "runs": [],
         "sinks": {"causal": rule(causal=True), "other": rule(causal=False)},
         "refusal": REFUSAL,
     }
@@ -91,7 +93,7 @@ def strip(trace: Trace) -> dict[str, Any]:
     return {**frame, "cross": None}
 
 
-def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]], trace: Trace) -> dict[str, Any]:
     """Return the statistics of a page: all that can be drawn of each, and every layer.
 
     Parameters
@@ -100,15 +102,15 @@ def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]]) -> dict[str, 
         What it shows is on the page.
     told : sequence of dict
         Statistics of the steps of a story, as they travel.
+    trace : Trace
+        What is measured: the chart's own, or one of the same text.
     """
-    trace = chart.trace
     found: dict[str, Any] = {"charts": [], "details": []}
     for metric in _metrics(chart, told):
         named = {"metric": metric_state(metric, trace)}
         for kind in _kinds(chart, metric):
-            is_shown = kind == chart.kind and metric == chart.metric
             try:
-                measured = chart.result if is_shown else metric.measure(trace, kind)
+                measured = chart.known(trace, metric, kind) or metric.measure(trace, kind)
             except ValueError:
                 continue  # not every statistic is of every kind of attention
             for quantity, _ in measured.quantities:
