@@ -126,7 +126,7 @@ function whyNot(host: Host<ExplorerState>, off: readonly OffHead[], how?: OffHow
   const isLess = off.every((one) => state.off.some((other) => same(one, other)));
   if (!isLess) {
     const reason = state.fixed_heads[state.kind]?.[String(state.layer)];
-    if (reason) return `it cannot be switched off: ${reason}.`;
+    if (reason) return `it cannot be switched off: ${reason.replace(/\.$/, "")}.`;
   }
   const asked = runName(off, how ?? state.off_how);
   if (host.can?.(asked) === false)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from glasshead.code import call
 from glasshead.saying import quoted
+from glasshead_backend.questions.interventions import require_whole_text
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from glasshead_backend import Trace
-    from glasshead_backend.asking import Kind
+    from glasshead_backend.asking import Kind, Off
 
 Head = tuple["Kind", int, int]
 """A head: the kind of its attention, its layer, its number."""
@@ -123,15 +124,23 @@ def _head(trace: Trace, given: Any) -> Head:
 
 
 def fixed_heads(trace: Trace) -> dict[str, dict[str, str]]:
-    """Say why heads cannot be switched off, by kind and layer; of the others it says nothing."""
+    """Say why heads cannot be switched off, by kind and layer; of the others it says nothing.
+
+    Which layers keep their heads apart is known once any was switched off; nothing is run here.
+    """
     run = run_of(trace)
-    if run.given:
-        reason = "these are arrays that somebody gave, and there is no model to run without a head."
+    try:
+        require_whole_text(run)
+    except ValueError as error:
+        reason = str(error)
         return {kind: {str(n): reason for n in trace.layers(kind)} for kind in trace.kinds}
-    return {}
+    return {
+        kind: {str(layer): place for layer, place in by_layer.items() if isinstance(place, str)}
+        for kind, by_layer in run.anatomy.head_slices.items()
+    }
 
 
-def run_without(whole: Trace, off: list[list[Any]], how: str) -> tuple[Trace, Without]:
+def run_without(whole: Trace, off: list[list[Any]], how: Off) -> tuple[Trace, Without]:
     """Run a model again without some heads, and say what that changed.
 
     Parameters
@@ -140,10 +149,14 @@ def run_without(whole: Trace, off: list[list[Any]], how: str) -> tuple[Trace, Wi
     off : list
         ``[kind, layer, head]`` each; at least one.
     how : {"zero", "mean"}
+
+    Raises
+    ------
+    ValueError
+        For heads that the model does not keep apart; the message says why.
     """
-    trace = whole
-    for kind, heads in _by_kind(off):
-        trace = trace.ablate(heads=heads, kind=kind, how=how)
+    heads = [(kind, layer, head) for kind, layer, head in off]
+    trace = whole.ablate(heads, how=how)
     words = f"{_capital(which_heads(whole, off))} {_HOW[how]}"
     return trace, Without(whole, off, how, words, _change(trace, whole))
 
@@ -165,23 +178,11 @@ def which_heads(trace: Trace, off: Sequence[Any]) -> str:
 
 
 def switching_code(trace: Trace, off: Sequence[Any], how: str) -> str:
-    """Write the Python that switches heads off: ``trace.ablate(heads=[(3, 1)])``."""
+    """Write the Python that switches heads off: ``trace.ablate([(3, 1)])``."""
     usual = trace.default_kind
-    calls = [
-        call(
-            ".ablate",
-            heads=heads,
-            kind=None if kind == usual else kind,
-            how=None if how == "zero" else how,
-        ).replace("'", '"')
-        for kind, heads in _by_kind(off)
-    ]
-    return f"trace{''.join(calls)}"
-
-
-def _by_kind(off: Iterable[Any]) -> Iterator[tuple[Kind, list[tuple[int, int]]]]:
-    for kind, some in groupby(off, key=lambda one: one[0]):
-        yield kind, [(layer, head) for _, layer, head in some]
+    heads = [tuple(one[1:] if one[0] == usual else one) for one in off]
+    written = call("trace.ablate", heads, how=None if how == "zero" else how)
+    return written.replace("'", '"')
 
 
 def _change(trace: Trace, whole: Trace) -> str:

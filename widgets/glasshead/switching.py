@@ -152,7 +152,7 @@ class Switching(MapView):
         self._coming, self._making = wanted, make
         super()._trace_anew(words, partial(self._run, make, *wanted), pinned)
 
-    def _run(self, make: Callable[[], Trace], off: list[Any], how: str) -> Trace:
+    def _run(self, make: Callable[[], Trace], off: list[Any], how: Any) -> Trace:
         """Make a run of the whole model, and of it the one without some heads."""
         whole = make()
         if not off:
@@ -177,6 +177,7 @@ class Switching(MapView):
 
     def _on_no_trace(self) -> None:
         self._keep_switches()
+        self.set_trait("fixed_heads", fixed_heads(self.trace))
 
     def _on_trace(self) -> None:
         super()._on_trace()
