@@ -6,6 +6,7 @@ import { type Host, isFixed, same, whyNoKernel } from "../shared/host/host";
 import { handled } from "../shared/keys";
 import type { UnderTile } from "../shared/map/heads";
 import { roving } from "../shared/roving";
+import { runName } from "./run_name";
 import type { ExplorerState, OffHead, OffHow } from "./state";
 
 export interface HeadSwitches {
@@ -39,13 +40,25 @@ export function headSwitches(host: Host<ExplorerState>): HeadSwitches {
   const how = segmented<OffHow>("In the place of a head that is off", "off-how", (off_how) =>
     host.set({ off_how }),
   );
-  const allOn = button(
-    "gh-button",
-    () => host.set({ off: [] }),
-    { attrs: { title: "Switch all heads on again" }, data: { action: "all-on" } },
-    "All on",
-  );
-  const bar = h("div", { class: "ex-off" }, words, how.element, allOn);
+  /** What was off last, of the same model: to and fro shows what they do. */
+  let last: readonly OffHead[] = [];
+  let model = "";
+  const other = (): OffHead[] => (host.state.off.length ? [] : [...last]);
+  const all = button("gh-button", () => host.set({ off: other() }), { data: { action: "all-on" } });
+  const bar = h("div", { class: "ex-off" }, words, how.element, all);
+  const updateBar = ({ off, off_how, scene }: Readonly<ExplorerState>): void => {
+    if (off.length || scene.model !== model) [last, model] = [off, scene.model];
+    hide(bar, off.length + last.length === 0);
+    hide(words, off.length === 0);
+    say(words, counted(off.length));
+    const disabled = whyNot(host, off, off_how === "zero" ? "mean" : "zero") !== "";
+    how.update({ choices: off.length ? HOW : [], value: off_how, disabled });
+    say(all, off.length ? "All on" : `${counted(last.length)} again`);
+    const reason = whyNot(host, other());
+    disable(all, reason !== "");
+    const does = off.length ? "Switch all heads on again" : "Switch off again what was off";
+    mark(all, "title", reason || does);
+  };
   const toggle = (head: number): void => {
     const off = toggled(host.state, head);
     if (!whyNot(host, off)) host.set({ off });
@@ -68,8 +81,8 @@ export function headSwitches(host: Host<ExplorerState>): HeadSwitches {
       const list = tiles.querySelector<HTMLElement>(".gh-heads");
       if (list) stops = roving(list, ".ex-switch");
       tiles.addEventListener("keydown", (event) => {
-        const { target, key, ctrlKey, metaKey, altKey } = event;
-        if (key.toLowerCase() !== "o" || ctrlKey || metaKey || altKey) return;
+        const { target, key, repeat, ctrlKey, metaKey, altKey } = event;
+        if (key.toLowerCase() !== "o" || repeat || ctrlKey || metaKey || altKey) return;
         const head =
           target instanceof HTMLElement ? (target.dataset.head ?? target.dataset.off) : undefined;
         if (head === undefined) return;
@@ -89,15 +102,13 @@ export function headSwitches(host: Host<ExplorerState>): HeadSwitches {
         hide(cell.toggle, none);
       }
       stops?.refresh();
-      hide(bar, off.length === 0);
-      say(words, off.length === 1 ? "1 head off" : `${off.length} heads off`);
-      const other = state.off_how === "zero" ? "mean" : "zero";
-      const fixed = whyNot(host, off, other) !== "";
-      how.update({ choices: HOW, value: state.off_how, disabled: fixed });
-      disable(allOn, whyNot(host, []) !== "");
-      mark(allOn, "title", whyNot(host, []) || "Switch all heads on again");
+      updateBar(state);
     },
   };
+}
+
+function counted(n: number): string {
+  return n === 1 ? "1 head off" : `${n} heads off`;
 }
 
 function dress({ tile, toggle }: Cell, head: number, isOff: boolean, reason: string): void {
@@ -132,11 +143,6 @@ function whyNot(host: Host<ExplorerState>, off: readonly OffHead[], how?: OffHow
   if (host.can?.(asked) === false)
     return "this page runs no model, and was saved without that run.";
   return "";
-}
-
-/** What a page without a kernel is asked: whether it has this run. */
-export function runName(off: readonly OffHead[], how: OffHow): string {
-  return `without ${off.length ? how : ""} ${JSON.stringify(off)}`;
 }
 
 function powerSign(): SVGElement {

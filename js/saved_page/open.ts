@@ -8,6 +8,7 @@ import type { ViewState } from "../shared/state";
 import type { ViewClass } from "../shared/view";
 import { readContents } from "./contents";
 import { type Role, SavedPage } from "./instead";
+import { SavedRuns } from "./runs";
 import { stored } from "./stored";
 
 const ROLES: Readonly<Record<string, Role>> = {
@@ -29,7 +30,11 @@ export async function open<S extends ViewState>(view: ViewClass<S>): Promise<voi
   const place: Place | null = document.getElementById("gh-view");
   if (!place) return;
   const contents = await readContents();
-  const page = new SavedPage(contents, ROLES[view.id] ?? "none", stored);
+  const role = ROLES[view.id] ?? "none";
+  const page =
+    role === "explorer"
+      ? new SavedRuns(contents, role, stored)
+      : new SavedPage(contents, role, stored);
   const { coding } = contents;
   if (coding) weightsAreKnownWithin(coding.relative_error, coding.coarse ? coding.least : 0);
   if (contents.activations.some(({ dtype }) => dtype === "float16")) activationsAreRounded();

@@ -1,8 +1,8 @@
 /** The switches of an explorer's heads: what they set, what they say, and when they cannot. */
 
 import { describe, expect, it } from "vitest";
+import { runName } from "../../js/explorer/run_name";
 import type { ExplorerFrame, ExplorerState } from "../../js/explorer/state";
-import { runName } from "../../js/explorer/switches";
 import { shown } from "./explorers";
 import { find, press } from "./fake_host";
 
@@ -131,7 +131,7 @@ describe("a page without a kernel", () => {
 });
 
 describe("what is off", () => {
-  it("is counted, however the layer; all are on again by one button", () => {
+  it("is counted, however the layer; one button leads to all on, and back", () => {
     const { host, el } = shown();
     const bar = find(el, ".ex-off");
     expect(bar.hidden).toBe(true);
@@ -145,8 +145,17 @@ describe("what is off", () => {
     expect(bar.textContent).toContain("2 heads off");
     find(el, '[data-action="off-how"] [data-value="mean"]').click();
     expect(host.state.off_how).toBe("mean");
-    find(el, '[data-action="all-on"]').click();
+    const all = find(el, '[data-action="all-on"]');
+    all.click();
     expect(host.state.off).toEqual([]);
+    expect(bar.textContent).toBe("2 heads off again");
+    all.click();
+    expect(host.state.off).toEqual([
+      ["self", 0, 1],
+      ["self", 2, 0],
+    ]);
+    all.click();
+    host.set({ scene: { ...host.state.scene, model: "Another" } });
     expect(bar.hidden).toBe(true);
   });
 

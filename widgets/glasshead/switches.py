@@ -202,7 +202,8 @@ def _change(trace: Trace, whole: Trace) -> str:
 
 
 def _signed(value: float, digits: int = 1) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
+    rounded = round(value, digits) or 0.0  # not −0.00
+    return f"{rounded:+.{digits}f}".replace("-", "−")
 
 
 def _listed(words: Sequence[str]) -> str:
