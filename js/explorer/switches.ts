@@ -50,7 +50,7 @@ export function headSwitches(host: Host<ExplorerState>): HeadSwitches {
     if (off.length || scene.model !== model) [last, model] = [off, scene.model];
     hide(bar, off.length + last.length === 0);
     hide(words, off.length === 0);
-    say(words, counted(off.length));
+    say(words, off.length ? counted(off.length) : "");
     const disabled = whyNot(host, off, off_how === "zero" ? "mean" : "zero") !== "";
     how.update({ choices: off.length ? HOW : [], value: off_how, disabled });
     say(all, off.length ? "All on" : `${counted(last.length)} again`);

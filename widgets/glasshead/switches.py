@@ -157,11 +157,9 @@ def run_without(whole: Trace, off: list[list[Any]], how: Off) -> tuple[Trace, Wi
     """
     heads = [(kind, layer, head) for kind, layer, head in off]
     trace = whole.ablate(heads, how=how)
-    words = f"{_capital(which_heads(whole, off))} {_HOW[how]}"
+    state = "off" if how == "zero" else "at its mean" if len(off) == 1 else "at their means"
+    words = f"{_capital(which_heads(whole, off))} {state}"
     return trace, Without(whole, off, how, words, _change(trace, whole))
-
-
-_HOW = {"zero": "off", "mean": "at the mean"}
 
 
 def which_heads(trace: Trace, off: Sequence[Any]) -> str:
