@@ -74,6 +74,8 @@ export function headSwitches(host: Host<ExplorerState>): HeadSwitches {
       );
       tile.append(strike());
       mark(tile, "aria-keyshortcuts", "O");
+      // The tiles are made anew where there are other heads, from the first on.
+      if (head === 0) cells.length = 0;
       cells[head] = { tile, toggle: element };
       return element;
     },
@@ -96,7 +98,6 @@ export function headSwitches(host: Host<ExplorerState>): HeadSwitches {
       const none =
         state.scene.given === true || (off.length === 0 && host.can?.("without") === false);
       for (const [head, cell] of cells.entries()) {
-        if (!cell.tile.isConnected) continue;
         const isOff = off.some((one) => same(one, [kind, layer, head]));
         dress(cell, head, isOff, whyNot(host, toggled(state, head)));
         hide(cell.toggle, none);

@@ -3,6 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { runName } from "../../js/explorer/run_name";
 import type { ExplorerFrame, ExplorerState } from "../../js/explorer/state";
+import { ExplorerView } from "../../js/explorer/view";
 import { shown } from "./explorers";
 import { find, press } from "./fake_host";
 
@@ -67,6 +68,15 @@ describe("the switch of a head", () => {
     expect(tile(el, 0).querySelector(".ex-strike")).not.toBeNull();
     expect(tile(el, 0).getAttribute("aria-label")).toBe("Head 0, off");
     expect(tile(el, 1).getAttribute("aria-label")).toBe("Head 1");
+  });
+
+  it("is as it should be in a view that is not on the page yet", () => {
+    const { host, view } = shown();
+    view.destroy();
+    host.state.off = [["self", 1, 0]];
+    const el = document.createElement("div");
+    host.view = new ExplorerView(el, host);
+    expect(tile(el, 0).classList.contains("is-off")).toBe(true);
   });
 
   it("says why where a head cannot be switched off, and can still be let go of", () => {

@@ -193,10 +193,16 @@ def _change(trace: Trace, whole: Trace) -> str:
     if not abs(bits[most]) >= _LEAST_BITS:
         return f"no token changed by {_LEAST_BITS} bits"
     mean = float(bits.nanmean())
-    return (
-        f"{quoted(compared.own.tokens[most].text)} {_signed(float(bits[most]))} bits, "
-        f"{_signed(mean, 2)} on average"
-    )
+    change, average = _signed(float(bits[most])), _signed(mean, 2)
+    return f"{_named_token(trace, most)} {change} bits, {average} on average"
+
+
+def _named_token(trace: Trace, position: int) -> str:
+    """Name a token of the text that is predicted, and the word that it is a piece of."""
+    scored = run_of(trace).sides.scored
+    token = quoted(scored.tokens[position].text)
+    word = quoted(scored.words[int(scored.word_of_token[position])].text)
+    return token if word == token else f"{token} in {word}"
 
 
 def _signed(value: float, digits: int = 1) -> str:
