@@ -94,13 +94,16 @@ const options = (view) => ({
 const className = (view) =>
   `${view.replace(/(^|_)([a-z])/g, (_, __, letter) => letter.toUpperCase())}View`;
 
+/** An explorer's page may carry several runs of the model. */
+const opener = (view) => (view === "explorer" ? "open_runs" : "open");
+
 /** The code of a saved page: a view, and what it has instead of a kernel. */
 const pageOptions = (view) => ({
   ...shared,
   stdin: {
     contents:
       `import { ${className(view)} } from "./${view}/view";` +
-      `import { open } from "./saved_page/open"; void open(${className(view)});`,
+      `import { open } from "./saved_page/${opener(view)}"; void open(${className(view)});`,
     loader: "ts",
     resolveDir: JS,
   },

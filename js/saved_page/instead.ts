@@ -159,9 +159,11 @@ export class SavedPage implements InsteadOfKernel {
   }
 
   /** An explorer's own picture says what all panes are of. */
-  #explorer({ kind, layer, heads, unit, aggregate, sinks }: State): Json {
-    const key = { kind, layer, heads, unit, aggregate, sinks };
-    return this.#role === "explorer" ? { frame: { kind: "explorer", key } } : {};
+  #explorer({ kind, layer, heads, unit, aggregate, sinks, off, off_how }: State): Json {
+    if (this.#role !== "explorer") return {};
+    const { without } = this.#contents;
+    const key = { kind, layer, heads, unit, aggregate, sinks, off, off_how };
+    return { frame: { kind: "explorer", key, ...(without ? { without } : {}) } };
   }
 
   async #picture(state: State, pane: PaneName): Promise<Json> {
@@ -187,7 +189,7 @@ export class SavedPage implements InsteadOfKernel {
         return named({ frame: matrixFrame(of, key, drawMatrix(of)), axes });
       }
       case "strip":
-        return named({ frame: await stripFrame(this.#contents, this.#weights, state, frame) });
+        return named({ frame: await stripFrame(this.#contents, this.#weights, state) });
       case "chart":
         return named(this.#chart(state));
       case "finder":

@@ -64,6 +64,8 @@ def no_parts() -> dict[str, Any]:
         "patches": [],
         "strip": None,
         "readings": [],
+        "without": None,
+        "runs": [],
         "sinks": {"causal": rule(causal=True), "other": rule(causal=False)},
         "refusal": REFUSAL,
     }
@@ -128,7 +130,7 @@ def attributions(view: AttributionStrip) -> list[dict[str, Any]]:
     return [{"frame": frame} for frame in page_frames(view.trace, view.asked)]
 
 
-def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]], trace: Trace) -> dict[str, Any]:
     """Return the statistics of a page: all that can be drawn of each, and every layer.
 
     Parameters
@@ -137,15 +139,15 @@ def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]]) -> dict[str, 
         What it shows is on the page.
     told : sequence of dict
         Statistics of the steps of a story, as they travel.
+    trace : Trace
+        What is measured: the chart's own, or one of the same text.
     """
-    trace = chart.trace
     found: dict[str, Any] = {"charts": [], "details": []}
     for metric in _metrics(chart, told):
         named = {"metric": metric_state(metric, trace)}
         for kind in _kinds(chart, metric):
-            is_shown = kind == chart.kind and metric == chart.metric
             try:
-                measured = chart.result if is_shown else metric.measure(trace, kind)
+                measured = chart.known(trace, metric, kind) or metric.measure(trace, kind)
             except ValueError:
                 continue  # not every statistic is of every kind of attention
             for quantity, _ in measured.quantities:

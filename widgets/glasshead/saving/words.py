@@ -125,6 +125,8 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
         asked = ("position", "token", "against", "targets", "method")
         usual = (None, [], "gradient_x_input")
         named = [f"{name}={state[name]!r}" for name in asked if state[name] not in usual]
+    if state.get("off"):
+        named += [f"off={[tuple(head) for head in state['off']]!r}"]
     given = bool(state["scene"].get("given"))
     trace, imported = ("trace", call) if given else (f"{lens}.trace(text)", f"Lens, {call}")
     arguments = ", ".join([trace, *named]).replace("'", '"')
