@@ -10,6 +10,7 @@ from glasshead_backend.checks import positions
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.questions.moved import values_of
+from glasshead_backend.running.edits import unedited
 from glasshead_backend.running.threads import undisturbed
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def head_outputs(
     """Compute what each of some heads writes at some rows; see :meth:`Trace.head_outputs`."""
     of = attention_map(run, asked)
     wanted = positions(rows, of.n_rows)
-    values = values_of(run, asked.layer, asked.kind)
+    values = _values(run, asked, of)
     hidden = run.subject.model.get_input_embeddings().weight.shape[-1]
     require_room(
         len(of.heads) * len(wanted) * hidden * values.value.element_size(),
@@ -50,7 +51,7 @@ def outputs_of(
 ) -> Float[Tensor, "head token hidden"]:
     """Compute what the heads of a map make of some values."""
     gathered = _gathered(of, values, rows)
-    with run.model_again():  # for the projection
+    with run.model_again(), unedited():  # for the projection as it is
         apart = _apart(values, gathered, of.heads)
     scale = values.behind.scale
     return apart if scale is None else (apart * scale[list(rows), None]).to(apart.dtype)
@@ -60,14 +61,26 @@ def outputs_of(
 def written_by_heads(run: Run, asked: Selection) -> Float[Tensor, "token hidden"]:
     """Compute what some heads write together, at every row."""
     of = attention_map(run, asked)
-    values = values_of(run, asked.layer, asked.kind)
+    values = _values(run, asked, of)
     gathered = _gathered(of, values, range(of.n_rows))
     together = gathered.new_zeros(of.n_rows, values.n_heads, gathered.shape[-1])
     together[:, list(of.heads)] = gathered
-    with run.model_again():
+    with run.model_again(), unedited():
         moved = values.moved(together.flatten(1))
     scale = values.behind.scale
     return moved if scale is None else (moved * scale[:, None]).to(gathered.dtype)
+
+
+def _values(run: Run, asked: Selection, of: AttentionMap) -> Values:
+    """Return the values of a layer, if it is known what all of these heads gather of them."""
+    values = values_of(run, asked.layer, asked.kind)
+    filled = run.ablated is not None and run.ablated.how == "mean"
+    if filled and (off := sorted(set(of.heads) & set(values.off))):
+        raise ValueError(
+            f"head {off[0]} of layer {asked.layer} is switched off, with its mean in its place: "
+            "what it writes is not kept. Ask for other heads, or switch it off with how='zero'."
+        )
+    return values
 
 
 def _gathered(

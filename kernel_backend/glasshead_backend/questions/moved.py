@@ -11,6 +11,7 @@ from glasshead_backend.checks import positions, require
 from glasshead_backend.maps.attention_map import Cell, Combine, Moved
 from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.questions.values import Values, find_values
+from glasshead_backend.running.edits import unedited
 from glasshead_backend.tracing.room import require_room_to_record
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def moved_norms(
     chosen = torch.as_tensor(list(of.heads), device=values.value.device)
 
     def gram_of_values() -> Tensor:
-        with run.model_again():  # for the projection
+        with run.model_again(), unedited():  # for the projection as it is
             return values.gram()
 
     gram = run.store.remember(("gram", asked.layer, asked.kind), gram_of_values)

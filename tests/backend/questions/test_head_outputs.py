@@ -98,3 +98,17 @@ def test_what_would_take_too_much_memory_is_refused_first() -> None:
         trace.head_outputs(0)
     # Of 20 rows they take 4 heads x 20 x 32 numbers of 4 bytes: 10,240.
     assert trace.head_outputs(0, rows=[3]).shape == (4, 1, 32)
+
+
+def test_a_head_that_is_switched_off_writes_nothing_and_the_others_what_they_did() -> None:
+    trace = trace_of(build("llama"))
+    whole = trace.head_outputs(1)
+    off = trace.ablate([(1, 2)]).head_outputs(1)
+    assert not off[2].any()
+    torch.testing.assert_close(off[[0, 1, 3]], whole[[0, 1, 3]])
+    filled = trace.ablate([(1, 2)], how="mean")
+    torch.testing.assert_close(filled.head_outputs(1, [0, 3]), whole[[0, 3]])
+    torch.testing.assert_close(filled.moved_norms(1, [0, 3]), trace.moved_norms(1, [0, 3]))
+    for ask in (filled.head_outputs, lambda at: filled.activations(at, "attention", heads=[1, 2])):
+        with pytest.raises(ValueError, match="head 2 of layer 1 is switched off, with its mean"):
+            ask(1)
