@@ -21,8 +21,10 @@ from state import Page, State
 from glasshead import (
     ActivationMap,
     AttentionLines,
+    AttributionStrip,
     FusedAttentionMatrix,
     Lens,
+    PatchGrid,
     PerplexityStrip,
     QueryKeyView,
     Trace,
@@ -41,9 +43,24 @@ MOST = 1_500_000
 
 
 @cache
+def lens() -> Lens:
+    """Return the model."""
+    return Lens.from_pretrained(str(FOLDER), dtype="float32")
+
+
+@cache
 def trace() -> Trace:
     """Return the trace of a text with much that is said twice."""
-    return Lens.from_pretrained(str(FOLDER), dtype="float32").trace(TEXT)
+    return lens().trace(TEXT)
+
+
+@cache
+def capitals() -> tuple[Trace, Trace]:
+    """Return the traces of two texts that differ in a country."""
+    clean, corrupted = (
+        lens().trace(f"The capital of {country} is the city of") for country in ("France", "Italy")
+    )
+    return clean, corrupted
 
 
 PAGES = [
@@ -95,6 +112,25 @@ PAGES = [
         ],
     ),
     Page(
+        PatchGrid,
+        [
+            State(
+                name="smollm2",
+                shown=capitals,
+                watched=("light", "dark"),
+                note="Behind layer 22 what differs has moved to the last token.",
+            ),
+            State(
+                name="smollm2-heads",
+                shown=capitals,
+                traits={"what": "head", "cell": [23, 4]},
+                watched=("light",),
+                note="One head of 270 moves most of it.",
+            ),
+            State(name="smollm2-420", shown=capitals, traits={"what": "attention"}, width=420),
+        ],
+    ),
+    Page(
         PerplexityStrip,
         [State(name="smollm2", shown=trace, traits={"hovered": 14}, watched=("light",))],
     ),
@@ -108,6 +144,19 @@ PAGES = [
                 watched=("light",),
                 note="Two of 64 dimensions make this head look where it looks.",
             )
+        ],
+    ),
+    Page(
+        AttributionStrip,
+        [
+            State(
+                name="smollm2",
+                shown=trace,
+                traits={"position": 31, "unit": "word"},
+                watched=("light",),
+                note="Why that word, the second time?",
+            ),
+            State(name="smollm2-matrix", shown=trace, traits={"show": "matrix", "unit": "word"}),
         ],
     ),
 ]

@@ -73,7 +73,7 @@ def record(page: Page, state: State) -> dict[str, Any]:
     view: Any = page.view(*arguments, **traits)
     if state.told:
         story(view, state.told).step = state.at
-    while getattr(view, "is_drawing", False):
+    while getattr(view, "is_drawing", False) or getattr(view, "busy", ""):
         time.sleep(0.05)
     synced = {
         name: value
@@ -113,7 +113,7 @@ def pictures(page: Page, view: TraceView) -> Iterator[dict[str, Any]]:
         setattr(view, name, value)
 
 
-def choices(view: TraceView, name: str) -> list[Any]:
+def choices(view: TraceView, name: str) -> list[Any]:  # noqa: PLR0911
     """List the values of a trait that are worth recording."""
     match name:
         case "kind":
@@ -122,6 +122,8 @@ def choices(view: TraceView, name: str) -> list[Any]:
             return view.trace.layers(cast("Kind", view.kind))
         case "unit":
             return ["token", "word"]
+        case "what":
+            return [one["name"] for one in view.frame["whats"] if not one["reason"]]
         case "aggregate":
             separate = ["separate"] if isinstance(view, AttentionLines) else []
             return ["mean", "max", *separate]

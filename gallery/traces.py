@@ -72,6 +72,24 @@ one_head = cache(lambda: untrained(2, 1).trace(DECODER_TEXT))
 many_layers = cache(lambda: untrained(48, 2).trace(DECODER_TEXT))
 
 
+# Texts of which one word, that comes again, is another.
+_LINE = "stone oil nine rope sea {} lamp fish stone oil nine rope sea"
+induction_pair = cache(lambda: _pair(decoder(), _LINE, "whale", "ship"))
+deep_pair = cache(lambda: _pair(untrained(24, 2), _LINE, "whale", "ship"))
+rtl_pair = cache(lambda: _pair(decoder(), f"sea {{}} {RTL_TEXT} sea", "whale", "ship"))
+hostile_pair = cache(lambda: _pair(decoder(), f"sea {{}} {HOSTILE_TEXT} sea", "whale", "ship"))
+translated_pair = cache(
+    lambda: (
+        translator().trace(SOURCE_TEXT, "le"),
+        translator().trace(SOURCE_TEXT.replace("cat", "dog"), "le"),
+    )
+)
+
+
+def _pair(lens: Lens, text: str, one: str, other: str) -> tuple[Trace, Trace]:
+    return lens.trace(text.format(one)), lens.trace(text.format(other))
+
+
 @cache
 def untrained_encoder() -> Lens:
     """Return an encoder with random weights; its tokenizer writes ``[CLS] A [SEP] B [SEP]``."""

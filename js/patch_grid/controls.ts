@@ -28,16 +28,25 @@ export function createHeader(shell: Shell, host: Host<PatchState>, zooming: Zoom
       const alone = host.can?.("grid") === false;
       const off = (name: keyof PatchState & string): boolean => alone || isFixed(host, name);
       what.update({ choices: whatChoices(host), value: state.what, disabled: off("what") });
-      kind.update({ choices: kindChoices(state.scene), value: state.kind, disabled: off("kind") });
+      const kinds = kindChoices(state.scene).filter(({ value }) =>
+        isThere(host, state.what, value),
+      );
+      kind.update({ choices: kinds, value: state.kind, disabled: off("kind") });
     },
   };
 }
 
+/** Whether there is a grid of this, or somebody who can make it. */
+function isThere({ state, can }: Host<PatchState>, what: What, kind: Kind): boolean {
+  return (what === state.what && kind === state.kind) || can?.(`grid:${what}:${kind}`) !== false;
+}
+
 /** What can be patched; what cannot be here is left out. */
-function whatChoices({ state, can }: Host<PatchState>): Choice<What>[] {
-  const { frame, what } = state;
-  const there = hasFrame(frame) ? frame.whats.filter(({ reason }) => reason === "") : [];
-  const names = there.map(({ name }) => name);
-  const offered = names.filter((name) => name === what || can?.(`grid:${name}`) !== false);
+function whatChoices(host: Host<PatchState>): Choice<What>[] {
+  const { frame, what, kind } = host.state;
+  const names = hasFrame(frame)
+    ? frame.whats.filter(({ reason }) => reason === "").map(({ name }) => name)
+    : [];
+  const offered = names.filter((name) => isThere(host, name, kind));
   return (offered.length ? offered : [what]).map((value) => ({ value, ...WHATS[value] }));
 }

@@ -7,10 +7,7 @@ import { css, inkOn, type Rgb, tableColour } from "../shared/palette";
 import type { Inks } from "../shared/theme";
 import type { PatchData } from "./data";
 import { isNumbered } from "./geometry";
-import { shortShare } from "./numbers";
-
-/** What is less in size has no number in its cell: it is as good as paper. */
-const TOLD_FROM = 0.05;
+import { shortShare, TOLD_FROM } from "./numbers";
 
 export function drawCells(
   context: CanvasRenderingContext2D,

@@ -7,7 +7,7 @@ import { axisLabels } from "../shared/map/labels";
 import { drawCell, drawMarks } from "../shared/map/marks";
 import { labelWidth } from "../shared/map/measure";
 import type { LitUnits } from "../shared/map/pin";
-import { type Cell, type Viewport, WHOLE } from "../shared/map/plot";
+import { type Cell, type Viewport, WHOLE, xOf, yOf } from "../shared/map/plot";
 import { divergingTable } from "../shared/palette";
 import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
@@ -29,8 +29,8 @@ export interface Drawing {
 
 const NATURAL_HEIGHT = 620;
 const LEAST_HEIGHT = 160;
-/** Pixels that the card of a cell is high, about. */
-const CARD = 116;
+/** Tokens that differ and have their names, however crowded it is. */
+const MOST_APART = 8;
 
 export class Figure {
   readonly element = h("div", { class: "gh-map-figure pg-figure" });
@@ -47,7 +47,7 @@ export class Figure {
   readonly #labels = { query: axisLabels("query"), key: axisLabels("key") };
   readonly #layer = h("span", { class: "pg-axis is-row", aria: { hidden: true } }, "Layer");
   readonly #head = h("span", { class: "pg-axis", aria: { hidden: true } }, "Head");
-  readonly #crosshair = crosshair({ isNumbered, tag: CARD });
+  readonly #crosshair = crosshair(isNumbered);
   readonly #schedule;
   #width = 640;
   #height = 0;
@@ -76,9 +76,10 @@ export class Figure {
   }
 
   /** New labels; where they are the same they stay. */
-  fill({ rows, columns }: PatchData): void {
+  fill({ rows, columns, differing }: PatchData): void {
+    const apart = differing.flatMap((position) => columns.unitOf(position) ?? []);
     this.#labels.query.fill(rows, null, []);
-    this.#labels.key.fill(columns, null, []);
+    this.#labels.key.fill(columns, null, apart.slice(0, MOST_APART));
   }
 
   /** Everything anew, in the next animation frame. */
@@ -95,13 +96,22 @@ export class Figure {
   light(): void {
     const { lit, cell } = this.#drawing();
     if (this.plot) for (const side of SIDES) this.#labels[side].light(lit(side));
-    if (!cell) this.#crosshair.hide();
+    if (!cell) {
+      this.#crosshair.hide();
+      this.#shell.tooltip.hide();
+    }
     this.#schedule.request(this.#drawOverlay);
   }
 
-  /** The crosshair, with what is said beside it. */
-  point(cell: Cell, words: readonly Child[]): void {
-    if (this.plot) this.#crosshair.show(this.plot, cell, words);
+  /** The crosshair, with a card beside it: the figure of few layers is lower than that. */
+  point(cell: Cell, card: Child[]): void {
+    const { plot } = this;
+    if (!plot) return;
+    this.#crosshair.show(plot, cell, null);
+    const { left, top } = this.element.getBoundingClientRect();
+    const [x, y] = [left + xOf(plot, cell.key), top + yOf(plot, cell.query)];
+    const anchor = { left: x, top: y, right: x + plot.across, bottom: y + plot.down };
+    this.#shell.tooltip.show(anchor, card, "above");
   }
 
   #resized(): void {
@@ -118,12 +128,16 @@ export class Figure {
   };
 
   readonly #drawPart = (): void => {
-    const { data, lit } = this.#drawing();
+    const { data, lit, height: given } = this.#drawing();
     if (!data) return;
+    const fixed = given > 0;
     const plot = this.#fit(data);
     this.plot = plot;
     const { width, height } = sizeOf(plot);
     Object.assign(this.element.style, { width: `${width}px`, height: `${height}px` });
+    // What scrolls can be reached by keyboard.
+    const scrolls = fixed && height > this.#height;
+    mark(this.#main, "tabindex", scrolls ? "0" : null);
     Object.assign(this.#layer.style, { top: `${plot.top}px`, width: `${plot.left - 6}px` });
     hide(this.#head, data.frame.columns !== "head");
     this.#head.style.left = `${plot.left}px`;

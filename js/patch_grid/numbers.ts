@@ -5,6 +5,9 @@ import { formatAmount } from "../shared/numbers";
 /** What differs from 0 or 1 by less is the rounding of floats. */
 const ROUNDING = 1e-5;
 
+/** What is less in size is as good as paper, and not worth a word. */
+export const TOLD_FROM = 0.05;
+
 /** A recovered share: "0.62", "−0.31", "> 0.99"; 0 and 1 only where it is quite that. */
 export function formatShare(value: number): string {
   if (Number.isNaN(value)) return "–";

@@ -17,11 +17,9 @@ export function strongestTable(): Strongest {
   const rows = h("tbody");
   const named = (name: string): HTMLElement => h("th", { attrs: { scope: "col" } }, name);
   const heading = h("tr", {}, ...["Layer", "Place", "Recovered", "Patched"].map(named));
-  const element = h(
-    "table",
-    { class: "pg-strongest", data: { "in-picture": "no" } },
-    ...[caption, h("thead", {}, heading), rows],
-  );
+  const table = h("table", {}, caption, h("thead", {}, heading), rows);
+  // A table is as high as it likes: what is around it is not.
+  const element = h("div", { class: "pg-strongest", data: { "in-picture": "no" } }, table);
   return {
     element,
     update(data) {

@@ -2,7 +2,7 @@
 
 import { type Choice, dropdown } from "../shared/controls";
 import { h } from "../shared/dom";
-import { type Host, isFixed } from "../shared/host/host";
+import { type Host, isFixed, same } from "../shared/host/host";
 import { createQuestion } from "../shared/host/question";
 import { quote } from "../shared/token_text";
 import type { PatchFrame, PatchState, Quantity, Target, TargetToken } from "./state";
@@ -81,6 +81,8 @@ export function createTargetLine(host: Host<PatchState>, signal: AbortSignal): T
   return {
     element,
     update(next) {
+      // Of other texts the runs expect other tokens.
+      if (frame && next && !same(textsOf(frame), textsOf(next))) expected.forget();
       frame = next;
       if (!next) return;
       const { position } = next.about;
@@ -88,6 +90,10 @@ export function createTargetLine(host: Host<PatchState>, signal: AbortSignal): T
       show();
     },
   };
+}
+
+function textsOf({ clean, corrupted }: PatchFrame): readonly string[][] {
+  return [clean.texts, corrupted.texts];
 }
 
 /** Another token; what it is compared with stays, where that is another. */

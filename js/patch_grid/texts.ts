@@ -2,7 +2,7 @@
 
 import { unpack } from "../shared/arrays";
 import { copyAsWritten } from "../shared/copying";
-import { fill, h } from "../shared/dom";
+import { fill, h, mark } from "../shared/dom";
 import type { LitTokens } from "../shared/lit";
 import { positionOf, type TokenText, tokenText } from "../shared/text";
 import type { PatchData } from "./data";
@@ -12,6 +12,8 @@ export interface Texts {
   readonly element: HTMLElement;
   fill(data: PatchData): void;
   light(lit: LitTokens): void;
+  /** What scrolls can be reached by keyboard; where it is laid out. */
+  measure(): void;
 }
 
 interface Actions {
@@ -55,6 +57,10 @@ export function createTexts({ hover, pin }: Actions, signal: AbortSignal): Texts
         text.element,
       ]);
       fill(element, ...lines);
+    },
+    measure() {
+      const scrolls = element.scrollHeight > element.clientHeight + 1;
+      mark(element, "tabindex", scrolls ? "0" : null);
     },
     light({ hovered, selected }) {
       for (const text of texts) {

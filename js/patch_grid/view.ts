@@ -2,7 +2,7 @@
 
 import { codePanel } from "../shared/code";
 import { fill, h, hide } from "../shared/dom";
-import { type Host, whyNoKernel } from "../shared/host/host";
+import { type Host, same, whyNoKernel } from "../shared/host/host";
 import { commonKeys, handled, inField } from "../shared/keys";
 import {
   hoverPatch,
@@ -125,6 +125,7 @@ export class PatchGridView implements View<PatchState> {
     this.#shell.root.toggleAttribute("data-partial", Boolean(data?.frame.partial));
     for (const part of this.#shell.body.children) hide(part as HTMLElement, data === null);
     hide(this.#nothing, data !== null);
+    hide(this.#shell.legend, data === null);
     if (!data) return;
     fill(this.#caption, ...captionWords(data.frame));
     this.#strongest.update(data);
@@ -179,6 +180,7 @@ export class PatchGridView implements View<PatchState> {
     const data = this.#data;
     if (!data) return;
     this.#legend.show(data, table);
+    this.#texts.measure();
     this.#showLit();
     this.#shell.drawn(this.#host.state);
   }
@@ -241,7 +243,8 @@ export class PatchGridView implements View<PatchState> {
     const from = chosen ? data.layers[chosen.query] : this.#host.state.layer;
     const layer = neighbour(data.layers, from ?? 0, event.key === "]" ? 1 : -1);
     if (layer === null) return;
-    if (chosen) this.#set({ query: data.layers.indexOf(layer), key: chosen.key });
+    const cell = chosen && { query: data.layers.indexOf(layer), key: chosen.key };
+    if (cell && !Number.isNaN(data.recovered(cell))) this.#set(cell);
     else this.#host.set({ layer });
   }
 
@@ -316,9 +319,9 @@ export class PatchGridView implements View<PatchState> {
 
 /** Whether two grids have the same rows and columns, of the same texts. */
 function sameCells(one: PatchData, other: PatchData): boolean {
-  const of = ({ layers, places, frame }: PatchData): string =>
-    JSON.stringify([
-      ...[layers, places, frame.columns, frame.side, frame.clean.texts, frame.corrupted.texts],
-    ]);
-  return of(one) === of(other);
+  const of = ({ layers, places, frame }: PatchData): unknown[] => {
+    const { columns, side, clean, corrupted } = frame;
+    return [layers, places, columns, side, clean.texts, corrupted.texts];
+  };
+  return same(of(one), of(other));
 }

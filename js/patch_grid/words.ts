@@ -5,7 +5,7 @@ import type { Cell } from "../shared/map/plot";
 import { formatCount } from "../shared/numbers";
 import { plain } from "../shared/signed_numbers";
 import { type PatchData, placeName } from "./data";
-import { formatShare } from "./numbers";
+import { formatShare, TOLD_FROM } from "./numbers";
 import type { PatchFrame, What } from "./state";
 
 export const WHATS: Readonly<Record<What, { label: string; title: string }>> = {
@@ -82,7 +82,9 @@ export function wholeWords(data: PatchData): string {
     const name = cellName(data, cell);
     return `${name.charAt(0).toLowerCase()}${name.slice(1)} ${formatShare(data.recovered(cell))}`;
   });
-  const most = named.length ? `recovered most: ${named.join("; ")}` : "no cell recovers anything";
+  const most = named.length
+    ? `recovered most: ${named.join("; ")}`
+    : `no cell recovers ${TOLD_FROM} or more`;
   const far = frame.partial && `So far: ${frame.partial}.`;
   return [far, `${size}; ${most}.`, frame.note].filter(Boolean).join(" ");
 }
@@ -91,7 +93,7 @@ export function wholeWords(data: PatchData): string {
 function best({ frame, strongest, recovered }: PatchData): Cell[] {
   const found: Cell[] = [];
   for (const cell of strongest) {
-    if (found.length === NAMED || !(recovered(cell) > 0)) break;
+    if (found.length === NAMED || !(recovered(cell) >= TOLD_FROM)) break;
     const isOther = found.every(({ key }) => key !== cell.key);
     if (frame.columns === "head" || isOther) found.push(cell);
   }

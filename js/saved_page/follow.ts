@@ -22,7 +22,7 @@ export function followed(state: State, before: Json, contents: Contents, prefix:
     const asked = state as unknown as ActivationsAsked;
     Object.assign(changes, fittingActivations(asked, contents));
   } else if (prefix("patches") !== null) {
-    Object.assign(changes, keepingCell(contents.patches, state));
+    Object.assign(changes, keepingCell(contents.patches, state, before));
   } else if ("kind" in before || "layer" in before) Object.assign(changes, fitting(state));
   for (const name of ["selected", "selected_source"] as const) {
     const tokens = state[name];

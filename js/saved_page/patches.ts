@@ -18,18 +18,23 @@ export function patchFrame(grids: readonly PatchFrame[], state: Json): PatchFram
   return grids.find((grid) => same(grid.key, key));
 }
 
-/** Whether a page has other grids ("grid"), or a grid of that piece of the runs ("grid:mlp"). */
-export function hasGrid(grids: readonly PatchFrame[], question: string): boolean {
-  const [, what] = question.split(":");
-  return what === undefined ? grids.length > 1 : grids.some((grid) => grid.what === what);
+/** Whether a page has other grids of what is asked ("grid"), or that one ("grid:mlp:self"). */
+export function hasGrid(grids: readonly PatchFrame[], question: string, state: Json): boolean {
+  const [, what, kind] = question.split(":");
+  if (what !== undefined) return patchFrame(grids, { ...state, what, kind }) !== undefined;
+  return grids.some(({ key }) => {
+    const other = { ...state, what: key.what, kind: key.kind };
+    return !same(key, patchKey(state)) && same(key, patchKey(other));
+  });
 }
 
-/** A cell of another grid is let go, as the kernel does. */
-export function keepingCell(grids: readonly PatchFrame[], state: Json): Json {
-  const { cell } = state as unknown as PatchState;
+/** A cell of another grid is let go, as the kernel does: a head's number is no position. */
+export function keepingCell(grids: readonly PatchFrame[], state: Json, before: Json): Json {
+  const { cell, what } = state as unknown as PatchState;
   const grid = patchFrame(grids, state);
-  if (!grid || cell.length === 0) return {};
+  if (!grid || cell.length === 0 || "cell" in before) return {};
+  const isOther = "what" in before && (before.what === "head") !== (what === "head");
   const [layer = -1, place = -1] = cell;
   const isThere = unpack(grid.layers).includes(layer) && unpack(grid.places).includes(place);
-  return isThere ? {} : { cell: [] };
+  return isThere && !isOther ? {} : { cell: [] };
 }

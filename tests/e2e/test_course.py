@@ -64,6 +64,14 @@ SAID = {
         "nearest > 0.9 and agrees < 0.6",
     ],
     "7-exercises": ["len(passed) == 10 and not any(passed.values())"],
+    "8-which-head-knows": [
+        "found.blocks['attention'][-1] > 0.9 * found.logit",
+        "without([(layer, head)]) > 0.9 and together[8] < 0.1",
+        "abs(writes) < 0.05 * found.logit and without([place]) < 0.1",
+        "own.previous_token > 0.9 and without([sink]) > 0.95 and abs(effect) < 0.01",
+        "grid.loc[0, first_time] > 0.9 and grid.loc[1, stop - 1] > 0.9",
+        "carried['recovered'].max() < 0.5 and abs(needed_carries) < 0.05",
+    ],
 }
 """What the prose of a notebook says of its numbers, as expressions in its kernel."""
 

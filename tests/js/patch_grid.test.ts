@@ -104,7 +104,7 @@ beforeEach(() => document.body.replaceChildren());
 const words = (element: Element): string =>
   (element.textContent ?? "").replace(/[\u2068\u2069]/g, "");
 const status = (root: HTMLElement): string => words(find(root, ".gh-status"));
-const card = (root: HTMLElement): string => words(find(root, ".gh-map-tag"));
+const card = (root: HTMLElement): string => words(find(root, ".gh-tooltip:not(.gh-map-tag)"));
 
 // ── Numbers ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -276,6 +276,13 @@ test("of heads a cell is a head of a layer, and one that is not there cannot be 
   expect(host.state.cell).toEqual([0, 1]);
 });
 
+test("brackets do not take it to a head that is not there", async () => {
+  const { host, root } = show({ what: "head", frame: HEADS, cell: [0, 1], heads: [1] });
+  await settle();
+  press(root, "]");
+  expect(host.state).toMatchObject({ cell: [0, 1], layer: 2 });
+});
+
 test("a layer's number goes there, a token's name pins the token", async () => {
   const { host, root } = show();
   await settle();
@@ -394,6 +401,18 @@ test("the tokens that both runs expect can be asked for, each once", async () =>
   expect(host.state).toMatchObject({ token: 12, against: null });
   pick(root, "token", "auto");
   expect(host.state).toMatchObject({ token: null, against: null });
+});
+
+test("of other texts it is asked anew what the runs expect", async () => {
+  const { host } = show();
+  await settle();
+  const other = frameOf();
+  host.set({ frame: { ...other, note: "the same texts" } });
+  await settle();
+  expect(host.asked).toHaveLength(1);
+  host.set({ frame: { ...other, clean: { ...other.clean, texts: [...CORRUPTED] } } });
+  await settle();
+  expect(host.asked).toHaveLength(2);
 });
 
 test("of a token by itself logit and log-probability can be asked", async () => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from glasshead_backend import Metric, OverTexts, OwnMetric, Probing
+from glasshead_backend import FittedLens, Metric, OverTexts, OwnMetric, Probing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +64,8 @@ class _Written:
     def _argument(self, metric: Metric, name: str, value: Any) -> str:
         if isinstance(value, Metric):
             return self.metric(value)
+        if isinstance(value, FittedLens):
+            return self._named("fitted", "", value.label)
         if isinstance(metric, OwnMetric) and name == "function":
             return self._named("function", getattr(value, "__name__", ""), "the chart's function")
         if name in _LISTED.get(type(metric), ()):

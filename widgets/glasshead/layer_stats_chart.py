@@ -96,6 +96,8 @@ class LayerStatsChart(TraceView):
         # What is known, and of what: a change of the quantity or the layer measures nothing anew.
         self._measured: Measured | None = metric if isinstance(metric, Measured) else None
         self._measured_of: tuple[Trace, Metric, str] | None = None
+        # The same of the whole model's run, while heads are switched off in what is shown.
+        self._of_whole: tuple[Measured, tuple[Trace, Metric, str]] | None = None
         self._streamed_at = 0.0
         super().__init__(trace, metric=metric, **state)
         self.observe(self._on_layer, names="layer")
@@ -109,6 +111,7 @@ class LayerStatsChart(TraceView):
         self._valid_quantity({"value": self.quantity})
 
     def _on_trace(self) -> None:
+        self._keep_of_whole()
         self.set_trait("metrics", catalogue(self.trace))
         if self.metric.lacks(self.trace):
             self.metric = _first_metric(self.trace)
@@ -145,6 +148,24 @@ class LayerStatsChart(TraceView):
     @property
     def _work(self) -> str:
         return f"computing {self.metric.label}"
+
+    def _keep_of_whole(self) -> None:
+        """Keep what is known of the whole model's run: it is there again when heads are on."""
+        measured, of, whole = self._measured, self._measured_of, self._whole
+        if measured is not None and of is not None and of[0] is whole:
+            self._of_whole = measured, of
+        elif self._of_whole is not None and self._of_whole[1][0] is not whole:
+            self._of_whole = None
+        if self._of_whole is not None and whole is self.trace:
+            self._measured, self._measured_of = self._of_whole
+
+    def known(self, trace: Trace, metric: Metric, kind: str) -> Measured | None:
+        """Return a statistic of a trace that is drawn, or was before heads were switched off."""
+        asked = trace, metric, kind
+        if asked == (self.trace, self.metric, self.kind):
+            return self.result
+        kept = self._of_whole
+        return kept[0] if kept is not None and kept[1] == asked else None
 
     def _measure(self) -> Measured:
         trace, metric, kind = self.trace, self.metric, self._kind
@@ -227,6 +248,11 @@ class LayerStatsChart(TraceView):
             raise ValueError(
                 f"metric was measured over {state['over']}, which a state does not hold: pass "
                 "metric=OverTexts(of=..., texts=texts)."
+            )
+        if state.get("fitted"):
+            raise ValueError(
+                f"metric was read by the {state['fitted']}, which a state does not hold: pass "
+                "metric=LogitLens(fitted=FittedLens.load(path))."
             )
         name = str(state.get("name"))
         if name not in _MADE_OF:

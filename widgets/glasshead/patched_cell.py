@@ -41,7 +41,7 @@ class PatchedCell(TraceView):
     def __init__(self, clean: Trace, corrupted: Trace, **state: Any) -> None:
         self._corrupted: Trace | None = corrupted
         self._runs: dict[tuple[Trace, str, tuple[int, int]], Trace] = {}
-        self._shown_in: list[TraceView] = []
+        self._shown_in: dict[TraceView, Trace] = {}
         self._cell_is_of = ""
         super().__init__(clean, **state)
         self.observe(self._on_cell, names="cell")
@@ -83,7 +83,7 @@ class PatchedCell(TraceView):
     def show_in(self, *views: TraceView) -> None:
         """Show the run of the chosen cell in other views, now and whenever another is chosen.
 
-        While there is no cell they show the corrupted run.
+        While there is no cell they show what they showed before.
 
         Parameters
         ----------
@@ -98,13 +98,13 @@ class PatchedCell(TraceView):
         for view in views:
             if not isinstance(view, TraceView) or isinstance(view, PatchedCell):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(f"show_in takes views of a trace, got {type(view).__name__}.")
-        self._shown_in += [view for view in views if view not in self._shown_in]
+        self._shown_in = {**{view: view.trace for view in views}, **self._shown_in}
         self._show_patched()
 
     def close(self) -> None:
         """Close the view and let go of its traces."""
         super().close()
-        self._corrupted, self._runs, self._shown_in = None, {}, []
+        self._corrupted, self._runs, self._shown_in = None, {}, {}
 
     # ---- showing it ------------------------------------------------------------------------------
 
@@ -131,26 +131,32 @@ class PatchedCell(TraceView):
             return
 
         def work(is_wanted: Callable[[], bool]) -> None:
-            error, trace = "", None
+            error = ""
             try:
-                trace = self.patched or self.corrupted
+                patched = self.patched
+                with self._lock:
+                    if is_wanted():
+                        self._show_everywhere(patched)
             except Cancelled:
                 raise
             except Exception as raised:  # noqa: BLE001  whatever it was, the view says so
                 error = str(raised) or type(raised).__name__
             with self._lock:
-                if not is_wanted():
-                    return
-                self.busy, self.error = "", error
-                self._shown_in = [view for view in self._shown_in if _is_open(view)]
-                if trace is not None:
-                    for view in self._shown_in:
-                        view.trace = trace
+                if is_wanted():
+                    self.busy, self.error = "", error
 
         self._tracing.end()
         if self.cell:
             self._say("running the patched text", lambda: True)
         self._tracing.start(work)
+
+    def _show_everywhere(self, patched: Trace | None) -> None:
+        """Show a run in the views that were named, or what they showed before."""
+        self._shown_in = {view: own for view, own in self._shown_in.items() if _is_open(view)}
+        for view, own in self._shown_in.items():
+            wanted = patched or own
+            if view.trace is not wanted:
+                view.trace = wanted
 
     # ---- what there is ---------------------------------------------------------------------------
 

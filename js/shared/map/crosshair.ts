@@ -17,17 +17,15 @@ export interface Crosshair {
 
 /** Pixels around the plot that a frame of its outermost cells may take. */
 const AROUND = 3;
-export interface CrosshairOptions {
-  /** Whether cells have room for a number each: lines then run along their edges. */
-  isNumbered?(plot: Plot): boolean;
-  /** Pixels above a cell that its tag needs. */
-  tag?: number;
-}
+/** Pixels above a cell that its tag needs. */
+const TAG = 64;
 
-export function crosshair({
-  isNumbered = ({ across, down }) => Math.min(across, down) >= NUMBERED,
-  tag: tagHeight = 64,
-}: CrosshairOptions = {}): Crosshair {
+/** Whether cells have room for a number each: lines then run along their edges. */
+type Numbered = (plot: Plot) => boolean;
+
+export function crosshair(
+  isNumbered: Numbered = ({ across, down }) => Math.min(across, down) >= NUMBERED,
+): Crosshair {
   const [row, column, frame] = ["row", "column", "frame"].map((name) =>
     h("i", { class: `gh-cross-${name}` }),
   ) as [HTMLElement, HTMLElement, HTMLElement];
@@ -66,11 +64,12 @@ export function crosshair({
       tag.hidden = words === null;
       if (words) {
         fill(tag, ...words);
-        const cell = {
-          ...{ x: left + plot.left - AROUND, y: top + plot.top - AROUND },
-          ...{ width, height },
-        };
-        beside(tag, plot, cell, tagHeight);
+        beside(tag, plot, {
+          x: left + plot.left - AROUND,
+          y: top + plot.top - AROUND,
+          width,
+          height,
+        });
       }
     },
     hide() {
@@ -92,11 +91,10 @@ function beside(
   tag: HTMLElement,
   plot: Plot,
   cell: { x: number; y: number; width: number; height: number },
-  tagHeight: number,
 ): void {
   const share = (cell.x - plot.left) / Math.max(1, plot.width);
   const lean = share < 0.3 ? 0 : share > 0.7 ? -100 : -50;
-  const above = cell.y > tagHeight;
+  const above = cell.y > TAG;
   tag.style.left = `${cell.x + cell.width / 2}px`;
   tag.style.top = `${above ? cell.y - 8 : cell.y + cell.height + 8}px`;
   tag.style.transform = `translate(${lean}%, ${above ? -100 : 0}%)`;

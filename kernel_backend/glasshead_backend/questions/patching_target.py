@@ -65,7 +65,7 @@ def patching_target(
     if token is not None:
         return asked, ""
     ours, theirs = (int(logits_row(run, asked.row).argmax()) for run in (clean, corrupted))
-    one, other = clean.subject.spelled([ours, theirs])
+    one, other = (text.strip() or text for text in clean.subject.spelled([ours, theirs]))
     if against is not None:
         if ours == asked.against:
             raise ValueError(

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Patched", "patch"]
 
-_NOISE = {torch.float16: 1e-2, torch.bfloat16: 5e-2}
+_NOISE = {torch.float16: 2e-3, torch.bfloat16: 1e-2}
 _FLOAT32 = 1e-4
 """Of the target, relative to its size: what two runs differ in though they mean the same."""
 
@@ -153,16 +153,16 @@ class Patched(ShownAsTable):
     @property
     def target_in_words(self) -> str:
         """What is looked at, and where."""
-        spelled = self.clean.lens.spelled
         target = self.target
+        asked = [target.token] if target.against is None else [target.token, target.against]
+        said = [text.strip() or text for text in self.clean.lens.spelled(asked)]
         place = run_of(self.clean).sides.scored.tokens
         behind = target.position >= len(place)
         where = "behind the last token" if behind else f"at position {target.position}"
         if target.against is None:
             of = target.quantity.replace("_", "-")
-            return f"{of} of “{spelled([target.token])[0]}” {where}"
-        one, other = spelled([target.token, target.against])
-        return f"logit of “{one}” minus that of “{other}” {where}"
+            return f"{of} of “{said[0]}” {where}"
+        return f"logit of “{said[0]}” minus that of “{said[1]}” {where}"
 
     def trace(self, layer: int, column: int) -> Trace:
         """Run one of the patched texts again, and record it: its attention, its predictions.

@@ -213,6 +213,59 @@ def _products(view: Any) -> tuple[str, str]:
     return words, sheet(26 + len(shown) * _LINE, *parts)
 
 
+def _patches(view: Any) -> tuple[str, str]:
+    """Draw what patched runs recover, layers from top to bottom."""
+    frame = view.frame
+    shares, layers = _array(frame["recovered"]), _array(frame["layers"]).tolist()
+    places = _array(frame["places"]).tolist()
+    pooled = _pooled(np.nan_to_num(shares))
+    sizes = np.abs(pooled)
+    colours = np.where(
+        (pooled > 0)[..., None], between(sizes, _ORANGE), between(sizes, _BLUE)
+    ).astype(np.uint8)
+    is_head = frame["columns"] == "head"
+    labels = [str(place) for place in places] if is_head else _both(frame, places)
+    has_labels = len(places) <= _MOST_ROWS
+    left = 8 + 9 * LETTER
+    top = 20.0 if is_head else 6 + has_labels * LETTER * max(map(n_letters, labels))
+    cell = min(40.0, (WIDTH - left - 4) / len(places))
+    height = _LINE if len(layers) <= _MOST_ROWS else _MOST_ROWS * _LINE / len(layers)
+    width, depth = len(places) * cell, len(layers) * height
+    parts = [image(left, top, width, depth, colours)]
+    parts.append(
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{depth:.1f}" '
+        'fill="none" stroke="#c9ced5"/>'
+    )
+    for i, layer in enumerate(layers):
+        if height == _LINE:
+            parts.append(text(left - 6, top + i * height + 13, f"layer {layer}", anchor="end"))
+    for i, label in enumerate(labels if has_labels else []):
+        x = left + (i + 0.5) * cell
+        if is_head:
+            parts.append(text(x, top - 6, label, anchor="middle"))
+        else:
+            turned = f'<g transform="rotate(-90 {x + 4:.1f} {top - 4:.1f})">'
+            parts.append(f"{turned}{text(x + 4, top - 4, label)}</g>")
+    column = "head" if is_head else "token"
+    words = (
+        f"Of the clean run, put into the corrupted one by layer (rows) and {column}: "
+        f"{frame['what_words']}. Full orange brings back all of the answer, white none of it, "
+        f"blue the opposite. Asked: {frame['target']}"
+    )
+    return words, sheet(top + depth + 6, *parts)
+
+
+def _both(frame: dict[str, Any], places: Sequence[int]) -> list[str]:
+    """Name tokens of both runs where they differ."""
+    differs = _array(frame["differs"])
+    clean, corrupted = frame["clean"]["texts"], frame["corrupted"]["texts"]
+    return [
+        shortened(clean[at].strip() or clean[at], _LABEL)
+        + (f" → {shortened(corrupted[at].strip(), _LABEL)}" if differs[at] else "")
+        for at in places
+    ]
+
+
 def _chart(view: Any) -> tuple[str, str]:
     frame = view.frame
     mean = _array(frame["mean"]).astype(float)
@@ -255,6 +308,33 @@ def _strip(view: Any, most: int) -> tuple[str, str]:
     more = f"; the first {most} of {len(bits):,} tokens" if len(bits) > len(texts) else ""
     words = f"The redder a token, the more it surprised the model: white 0, full 12 bits{more}"
     return words, _flow(texts, grounds, frame["gaps"])
+
+
+def _attribution(view: Any, most: int) -> tuple[str, str]:
+    """Write the inputs on the colours of the current target."""
+    frame = view.frame
+    target, bound = frame["targets"][frame["current"]], frame["bound"] or 1.0
+    texts: list[str] = []
+    grounds: list[str] = []
+    gaps: list[str] = []
+    for part in frame["inputs"]:
+        values = _array(part["values"])[frame["current"]]
+        # A token may be of no unit.
+        shares = np.append(values, 0.0)[_array(part["unit_of_token"])] / bound
+        colours = np.where(
+            (shares > 0)[:, None],
+            between(np.sqrt(np.abs(shares)), _ORANGE),
+            between(np.sqrt(np.abs(shares)), _BLUE),
+        )
+        gaps += ["\n" if texts else part["gaps"][0], *part["gaps"][1 : len(part["texts"])]]
+        texts += part["texts"]
+        grounds += [css(one) for one in colours]
+    more = f"; the first {most} of {len(texts):,} tokens" if len(texts) > most else ""
+    words = (
+        f"What moved the {target['words']} ({target['value']:.3g} {target['unit']}) up, orange, "
+        f"and down, blue: full {bound:.2g} {target['unit']}; {frame['how']}{more}"
+    )
+    return words, _flow(texts[:most], grounds[:most], gaps)
 
 
 def _tokens(view: Any, most: int) -> tuple[str, str]:
@@ -301,5 +381,10 @@ _DRAW: dict[str, Callable[[Any], tuple[str, str]]] = {
     "heads": _heads,
     "chart": _chart,
     "query_key": _products,
+    "patches": _patches,
 }
-_WRITE: dict[str, Callable[[Any, int], tuple[str, str]]] = {"strip": _strip, "tokens": _tokens}
+_WRITE: dict[str, Callable[[Any, int], tuple[str, str]]] = {
+    "strip": _strip,
+    "tokens": _tokens,
+    "attribution": _attribution,
+}
