@@ -7,8 +7,20 @@ from functools import cache
 import traces as of
 from state import Page, State
 
-from glasshead import LayerStatsChart, LogitContribution
+from glasshead import LayerStatsChart, Lens, LogitContribution, Probed, Trace, probe
 from glasshead_backend.demo import DECODER_TEXT
+
+NOUNS = ("whale", "boat", "hand", "eye", "ship")
+
+
+def number_of_the_first_noun(trace: Trace) -> Probed:
+    """Return what probes read at the last word of a few sentences."""
+    assert isinstance(trace.lens, Lens)
+    ends = {"": "one", "s": "many"}
+    pairs = [(first, last) for first in NOUNS for last in NOUNS if first != last]
+    texts = {f"The {a}{end} near the {b}": many for a, b in pairs for end, many in ends.items()}
+    return probe(trace.lens, list(texts), list(texts.values()), unit="text", take="last")
+
 
 STATES = [
     State(name="two-layers", shown=of.short, width=600),
@@ -48,6 +60,13 @@ STATES = [
         name="narrow", shown=of.translated, traits={"kind": "cross"}, width=420, watched=("light",)
     ),
     State(name="narrow-many", shown=of.many_layers, traits={"layer": 17}, width=420),
+    State(
+        name="probe",
+        shown=of.short,
+        traits={"metric": number_of_the_first_noun, "layer": 1},
+        width=800,
+        note="control hatched, majority flat; a layer by label",
+    ),
     State(name="error", shown=of.short, set={"error": of.WRONG_LAYER}, width=600),
     State(name="busy", shown=of.short, set={"busy": "computing norms"}, width=600),
     State(name="no-kernel", shown=of.short, status="no kernel", width=600),

@@ -55,6 +55,14 @@ SAID = {
         "by_null['once, shuffled'].min() > 0.05 and by_null['twice, shifted'].min() > 0.05",
         "jsd(log_norms[1:], right) > jsd(predicting, right)",
     ],
+    "10-attribution-is-not-attention": [
+        "table['experiment'].nlargest(4).iloc[3] < 0.1 and table['experiment'][needed].min() > 5",
+        "table['attention'][needed].min() < 0.05",
+        "table['gradient × input'].abs().max() < 0.05",
+        "whole.relative_error < 0.01 and abs(summed - change) < 0.05",
+        "table['from zeros'][needed].min() < 0",
+        "summary['of its first three'].tolist() == [3, 2, 2, 3, 1]",
+    ],
     "9-what-a-probe-shows": [
         "found.accuracy.mean.min() > 0.85 and found.control.mean.max() < 0.6",
         "alone.accuracy.mean[0] == behind.accuracy.mean[0] == 1",

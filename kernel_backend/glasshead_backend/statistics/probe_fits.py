@@ -71,6 +71,30 @@ def folds_of(
     return list(cut.split(nothing, classes.numpy(), groups.numpy()))
 
 
+def groups_of(*alike: Sequence[Hashable]) -> list[int]:
+    """Number groups such that two things are in one where they have anything in common.
+
+    Parameters
+    ----------
+    *alike : sequence
+        Each has something of every thing: its text, say, and the group that somebody put it in.
+    """
+    leads_to: dict[object, object] = {}
+
+    def end(node: object) -> object:
+        while node in leads_to:
+            node = leads_to[node]
+        return node
+
+    for which, shared in enumerate(alike):
+        for thing, one in enumerate(shared):
+            here, there = end(thing), end((which, one))
+            if here != there:
+                leads_to[here] = there
+    number: dict[object, int] = {}
+    return [number.setdefault(end(thing), len(number)) for thing in range(len(alike[0]))]
+
+
 def _require_groups(
     classes: Int[Tensor, " unit"], groups: Int[Tensor, " unit"], names: Sequence[Hashable], n: int
 ) -> None:

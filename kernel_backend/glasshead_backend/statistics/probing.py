@@ -21,7 +21,12 @@ from glasshead_backend.statistics.probe_chart import (
     accuracy_chart,
     layer_panels,
 )
-from glasshead_backend.statistics.probe_fits import classes_of, folds_of, predict_held_out
+from glasshead_backend.statistics.probe_fits import (
+    classes_of,
+    folds_of,
+    groups_of,
+    predict_held_out,
+)
 from glasshead_backend.statistics.probe_reading import ProbedTexts
 from glasshead_backend.statistics.probe_units import ProbedUnit, Take, read_labels
 from glasshead_backend.trace import run_of
@@ -84,8 +89,8 @@ class Probing(Metric):
     control : bool
         Also fit the same probes to shuffled labels.
     groups : sequence, optional
-        One for each text: texts of a group are in one fold. Where sentences are made of a few
-        words, so that a probe cannot know a word from another sentence. None = each text is one.
+        One for each text: texts of a group are in one fold, too. For sentences made of a few words:
+        what a probe says of a word it cannot have learnt from other sentences with it then.
     targets : sequence of str, optional
         Encoder-decoder models: as many as there are texts. Labels are those of the texts where
         `kind` is "encoder" (the default), else of the targets.
@@ -231,13 +236,11 @@ class Probing(Metric):
 
     def _groups(self, units: LabelledUnits) -> Int[Tensor, " unit"]:
         """Number of the group of every unit; texts that say the same are in one group."""
-        given = self.groups
-        own = {
-            number: said if given is None else given[number] for number, said in units.texts.items()
-        }
-        first: dict[Hashable, int] = {}
-        of_text = {number: first.setdefault(group, number) for number, group in own.items()}
-        return torch.tensor([of_text[number] for number in units.text_of.tolist()])
+        numbers = list(units.texts)
+        says = list(units.texts.values())
+        alike = [says] if self.groups is None else [says, [self.groups[i] for i in numbers]]
+        group_of = dict(zip(numbers, groups_of(*alike), strict=True))
+        return torch.tensor([group_of[number] for number in units.text_of.tolist()])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -197,6 +197,17 @@ def test_texts_of_a_group_stay_together(demo: Lens) -> None:
         assert not {nouns[i] for i in fold[0]} & {nouns[i] for i in fold[1]}
 
 
+def test_texts_that_say_the_same_stay_together_though_their_groups_differ(tiny: Lens) -> None:
+    texts = [f"{word} at sea" for word in [*WORDS[:8], *WORDS[:8]]]
+    groups = [*"abcdefgh", *"AABBCCDD"]  # the second time two by two
+    found = probe(tiny, texts, ["x", "y"] * 8, unit="text", folds=2, groups=groups)
+    together = found.groups.tolist()
+    assert together[:8] == together[8:]
+    assert found.n_groups == 4
+    for pair in range(4):
+        assert len(set(together[2 * pair : 2 * pair + 2])) == 1
+
+
 # --- what says nothing ----------------------------------------------------------------------------
 def test_shuffled_labels_are_read_no_better_than_chance(demo: Lens) -> None:
     texts, labels, _ = sentences(64)
