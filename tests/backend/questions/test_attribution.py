@@ -126,7 +126,7 @@ def test_a_logit_and_the_difference_of_two_are_explained_as_well() -> None:
     logits = by_hand.logits()[0, 4]
     found = trace.attribution(position=5, token=one, against=other)
     close(found.values, by_hand.gradient_x_input(logits[one] - logits[other]))
-    texts = trace.lens.spelled([one, other])
+    texts = [text.strip() for text in trace.lens.spelled([one, other])]
     assert found.words == f"logit of “{texts[0]}” minus that of “{texts[1]}”"
 
 
@@ -383,6 +383,7 @@ def test_what_does_not_add_up_is_said() -> None:
     )
     assert not found.is_complete
     assert "more than 1 %: do not trust these numbers" in found.in_words()
+    assert "e+" not in found.in_words()
 
 
 @pytest.mark.parametrize(
