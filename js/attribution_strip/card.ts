@@ -152,6 +152,7 @@ function bars(data: AttributionData, target: number): HTMLElement[] {
       h(
         "span",
         { class: "as-bar-track", aria: { hidden: true } },
+        h("b", { class: "as-zero" }),
         h("i", {
           class: value < 0 ? "is-down" : "is-up",
           style: { left: `${left}%`, width: `${length}%` },

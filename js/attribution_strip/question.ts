@@ -1,6 +1,6 @@
 /** What is asked: why this token, against which other one, at which place. */
 
-import { button, disable, fill, h, mark } from "../shared/dom";
+import { button, disable, fill, h, hint, mark } from "../shared/dom";
 import { type Host, isFixed } from "../shared/host/host";
 import { createQuestion } from "../shared/host/question";
 import { toggled } from "../shared/lit";
@@ -8,7 +8,7 @@ import { percent } from "../shared/numbers";
 import { quote } from "../shared/token_text";
 import type { AttributionData } from "./data";
 import type { AttributionState, Named } from "./state";
-import { whereWords } from "./words";
+import { targetName, whereWords } from "./words";
 
 /** A token that the model might have said. */
 interface Alternative extends Named {
@@ -50,6 +50,8 @@ export function createPicker(
   const against = choice("Token that it is compared with", "against", (value) =>
     host.set({ against: idOf(value) }),
   );
+  // Of a list nothing is seen in a saved picture.
+  const said = h("bdi", { class: "as-name as-said" });
   const where = h("span", { class: "gh-caption as-where" });
   const stepper = (by: 1 | -1): HTMLButtonElement =>
     button(
@@ -81,6 +83,7 @@ export function createPicker(
     token.update(tokenOptions(data, offered), frame.key.token === null ? null : current.token, off);
     const others = offered.filter(({ id }) => id !== current.token.id);
     against.update(againstOptions(data, others), current.against, off);
+    said.textContent = targetName(current);
     where.textContent = whereWords(data, current);
     const [first, last] = frame.places;
     const still = isFixed(host, "position") || host.can?.("target") === false;
@@ -96,7 +99,7 @@ export function createPicker(
     disable(keep, alone || (isOther && !isKept));
   };
   const parts = [
-    ...[h("b", {}, "Why"), token.element, h("span", {}, "and not"), against.element, where],
+    ...[h("b", {}, "Why"), said, token.element, hint("and not"), against.element, where],
     ...[h("span", { class: "gh-stepper" }, back, on), keep],
   ];
   return { element: h("div", { class: "as-question" }, ...parts), update };

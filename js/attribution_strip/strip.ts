@@ -94,6 +94,7 @@ function markTarget(
 ): void {
   const isBehind = place === asked.count;
   behind.classList.toggle("as-target", isBehind);
+  mark(behind, "data-in-picture", isBehind ? null : "no");
   fill(behind, ...(isBehind ? [show(trimmed(token.text))] : ["next"]));
   mark(
     behind,

@@ -1195,7 +1195,7 @@ class Trace:
         >>> trace = Lens.demo("decoder").trace("The white whale. The white whale")
         >>> found = trace.attribution(position=6)
         >>> found.words, found.values["text"].shape
-        ('log-probability of “ white”', torch.Size([8]))
+        ('log-probability of “white”', torch.Size([8]))
         """
         with reporting(progress):
             return ask_attribution.attribution(

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 VIEW = "attribution-strip"
 TEXT = "The white whale, the white whale! All the men ran to the boats."
-CLOSE = {"rel": 6e-3, "abs": 6e-7}
-"""Three digits are shown."""
 WINDOW = {"width": 1300, "height": 900}
 
 
@@ -77,6 +75,11 @@ def truth(
     ]
 
 
+def close_to(value: float) -> Any:
+    """Three digits are shown."""
+    return pytest.approx(value, rel=6e-3, abs=6e-7)
+
+
 def number(text: str) -> float:
     found = re.search(r"[+\u2212]?[\d.]+(e\u2212?\d+)?", text)
     assert found is not None, text
@@ -104,7 +107,7 @@ def test_what_is_said_of_a_token_is_what_autograd_gives(browser: Browser, tmp_pa
         root = view(page.page.locator("body"), VIEW)
         for at in (0, 2, 5, 11):
             token(root, at).hover()
-            assert said(root) == pytest.approx(float(right[at]), **CLOSE)
+            assert said(root) == close_to(float(right[at]))
         token(root, place).hover()
         expect(root.locator(".as-card-top")).to_contain_text("This is what is explained")
         token(root, place + 1).hover()
@@ -133,10 +136,10 @@ def test_source_and_target_of_a_translation_have_their_own(
         expect(token(root, label + 1)).to_have_class(re.compile("as-target"))
         for at in (0, 3, len(source) - 1):
             token(root, at, "source-position").hover()
-            assert said(root) == pytest.approx(float(source[at]), **CLOSE)
+            assert said(root) == close_to(float(source[at]))
         for at in (0, 2, label):
             token(root, at).hover()
-            assert said(root) == pytest.approx(float(target[at]), **CLOSE)
+            assert said(root) == close_to(float(target[at]))
 
 
 def test_a_page_of_a_short_text_can_be_asked_about_every_token(
@@ -150,7 +153,7 @@ def test_a_page_of_a_short_text_can_be_asked_about_every_token(
         expect(token(root, 7)).to_have_class(re.compile("as-target"))
         (right,) = truth(trace, 6, trace.tokens[7].id)
         token(root, 3).hover()
-        assert said(root) == pytest.approx(float(right[3]), **CLOSE)
+        assert said(root) == close_to(float(right[3]))
         root.press("]")
         expect(token(root, 8)).to_have_class(re.compile("as-target"))
         root.locator('[data-action="unit"] [data-value="word"]').click()
@@ -226,7 +229,7 @@ def test_a_click_asks_why_a_token_was_predicted_and_python_knows(
     expect(token(root, 5)).to_have_class(re.compile("as-target"))
     (right,) = truth(decoder(), 4, decoder().tokens[5].id)
     token(root, 2).hover()
-    assert said(root) == pytest.approx(float(right[2]), **CLOSE)
+    assert said(root) == close_to(float(right[2]))
     linked = view(notebook.output(1), STRIP)
     expect(linked.locator('[data-position="5"]')).to_have_class(re.compile("is-selected"))
     assert notebook.errors() == []
@@ -268,7 +271,7 @@ def test_another_token_and_one_to_compare_with_are_chosen_from_lists(
     expect(root.locator(".as-facts")).to_contain_text("Difference of logits")
     (right,) = truth(decoder(), 11, first, second)
     token(root, 6).hover()
-    assert said(root) == pytest.approx(float(right[6]), **CLOSE)
+    assert said(root) == close_to(float(right[6]))
 
 
 def test_the_matrix_says_of_a_cell_what_autograd_gives_and_a_click_asks_about_its_row(
@@ -293,7 +296,7 @@ def test_the_matrix_says_of_a_cell_what_autograd_gives_and_a_click_asks_about_it
     at = notebook.page.evaluate("() => document.querySelector('.gh-map-tag b')?.textContent ?? ''")
     (right,) = truth(decoder(), place - 1, decoder().tokens[place].id)
     near = [float(right[one]) for one in (1, 2, 3)]
-    assert any(number(at) == pytest.approx(one, **CLOSE) for one in near), (at, near)
+    assert any(number(at) == close_to(one) for one in near), (at, near)
     row.click()
     notebook.wait_for_kernel("shown.position", place)
     expect(row).to_have_class(re.compile("is-selected"))

@@ -75,7 +75,7 @@ def test_a_click_on_a_token_asks_why_it_was_predicted(trace: Trace) -> None:
 def test_one_token_rather_than_another(trace: Trace) -> None:
     view = AttributionStrip(trace, position=5, token=" white", against=" great")
     assert (target(view)["unit"], target(view)["quantity"]) == ("logits", "logit")
-    assert target(view)["words"] == "logit of “ white” minus that of “ great”"
+    assert target(view)["words"] == "logit of “white” minus that of “great”"
     expected = trace.attribution(position=5, token=" white", against=" great")
     np.testing.assert_array_equal(values(view)[0], expected.values["text"])
     view.against = " white"

@@ -289,11 +289,10 @@ def record_values(model: Any) -> Generator[ValueRecording, None, None]:
 
 
 @contextmanager
-def record_graph(model: Any) -> Generator[GraphRecording, None, None]:
+def record_graph(recording: GraphRecording, model: Any) -> Generator[None, None, None]:
     """Record values, and outputs to take gradients with respect to; see :func:`record`."""
-    recording = GraphRecording()
     with _open(recording, model):
-        yield recording
+        yield
 
 
 @contextmanager

@@ -253,7 +253,8 @@ def _how(run: Run, found: Attribution) -> str:
     start = "zero embeddings"
     if found.baseline == "pad":
         start = f"the embedding of “{run.subject.spelled([padding_token(run)])[0]}”"
-    return f"integrated gradients from {start}, {found.steps:,} steps"
+    steps = "1 step" if found.steps == 1 else f"{found.steps:,} steps"
+    return f"integrated gradients from {start}, {steps}"
 
 
 def _all(run: Run, asked: AttributionAsked) -> AttributionMatrix:

@@ -7,9 +7,10 @@ the hidden states; products are made of the rows that somebody asks for.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from glasshead_backend.capture.recording import record_graph
+from glasshead_backend.capture.recording import GraphRecording, record_graph
 from glasshead_backend.checks import positions
 from glasshead_backend.questions.attention import attention, attention_map
 from glasshead_backend.questions.gradients import differentiable, gradients
@@ -67,9 +68,9 @@ def attention_gradient(
 
 def _by_call(run: Run, target: Target) -> _ByCall:
     """Run the model once, and take the gradients of what all heads have gathered."""
+    recording = GraphRecording()
     with differentiable(run) as model:
-        with record_graph(model.model) as recording:
-            logits = model.logits([target.row])
+        logits = model.logits([target.row], within=partial(record_graph, recording))
         number = target.of(logits[0, 0])
         found = gradients(number, recording.outputs) if recording.outputs else []
     slopes = dict(zip(map(id, recording.gathered), found, strict=True))

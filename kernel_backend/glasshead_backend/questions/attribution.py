@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 
 from glasshead_backend.checks import at_least_one, require, several
@@ -53,7 +54,7 @@ class Attribution(ShownAsTable):
     target : Target
         The number that is explained.
     words : str
-        The same in words: "log-probability of “ whale”".
+        The same in words: "log-probability of “whale”".
     method : {"gradient_x_input", "integrated_gradients"}
     sequences : tuple of Sequence
         The input tokens: the text, or source and target (the decoder's inputs).
@@ -124,14 +125,14 @@ class Attribution(ShownAsTable):
             return ""
         difference = self.value - self.baseline_value
         said = (
-            f"Attributions add up to {self.total:.3g} {self.unit}; from the baseline to the text "
-            f"the {self.words} changes by {difference:.3g}"
+            f"Attributions add up to {_number(self.total)} {self.unit}; from the baseline to the "
+            f"text the {self.words} changes by {_number(difference)}"
         )
         if self.is_complete:
             return f"{said}: {_percent(self.relative_error)} off."
         return (
             f"{said}. That is {_percent(self.relative_error)} off, more than 1 %: do not trust "
-            f"these numbers. Take more steps than {self.steps}, or another baseline."
+            f"these numbers. Ask for more steps ({self.steps:,} were taken), or another baseline."
         )
 
     def to_frame(self, unit: Literal["token", "word"] = "token") -> pd.DataFrame:
@@ -239,8 +240,16 @@ class AttributionMatrix(ShownAsTable):
 
 
 def _percent(share: float) -> str:
-    """A share in words: "0.12 %"."""
-    return "less than 0.01 %" if share < 1e-4 else f"{100 * share:.2g} %"  # noqa: PLR2004
+    """A share in words: "0.12 %", "1600 %"."""
+    if share < 1e-4:  # noqa: PLR2004  what rounding leaves
+        return "less than 0.01 %"
+    return "infinitely far" if share == float("inf") else f"{_number(100 * share, 2)} %"
+
+
+def _number(value: float, digits: int = 3) -> str:
+    """A number of a few digits as people write it, without exponents."""
+    written = np.format_float_positional(value, digits, fractional=False, trim="-")
+    return written.replace("-", "−")
 
 
 def over_words(values: Tensor, sequence: TokenSequence, *, dim: int) -> Float[Tensor, ...]:
@@ -255,11 +264,11 @@ def _summed(values: Tensor, of: Tensor, n: int, dim: int) -> Tensor:
 
 
 def words_of(run: Run, target: Target) -> str:
-    """Say what number is explained: "log-probability of “ whale”"."""
-    token = run.subject.spelled([target.token])[0]
-    if target.against is not None:
-        other = run.subject.spelled([target.against])[0]
-        return f"logit of “{token}” minus that of “{other}”"
+    """Say what number is explained: "log-probability of “whale”"."""
+    ids = [target.token] if target.against is None else [target.token, target.against]
+    token, *others = [text.strip() or text for text in run.subject.spelled(ids)]
+    if others:
+        return f"logit of “{token}” minus that of “{others[0]}”"
     name = "log-probability" if target.quantity == "log_probability" else "logit"
     return f"{name} of “{token}”"
 

@@ -8,7 +8,7 @@ so it is part of what is differentiated.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +20,8 @@ from glasshead_backend.running.forward import device_of, forward
 from glasshead_backend.running.hooks import first_tensor, here, with_first_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
+    from contextlib import AbstractContextManager
 
     from jaxtyping import Float, Int
     from torch import Tensor, nn
@@ -56,24 +57,24 @@ def differentiable(run: Run) -> Generator[FromEmbeddings, None, None]:
             "This text was scored without its layers, so nothing can be traced back through them: "
             "trace a part of it."
         )
-    with run.model_again() as model, for_a_trace(model), torch.enable_grad(), _refused_by_name(run):
-        yield FromEmbeddings(run, model)
+    with torch.inference_mode(mode=False), torch.enable_grad(), _refused_by_name(run):
+        yield FromEmbeddings(run)
 
 
 class FromEmbeddings:
     """A model that starts from embeddings instead of tokens.
 
+    Each forward is alone with the model; between them others may run it.
+
     Attributes
     ----------
-    model : PreTrainedModel
     n_bytes : int
         What the last forward kept for its gradients, without the model's own weights.
     """
 
-    def __init__(self, run: Run, model: Any) -> None:
-        self._run, self.model = run, model
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._ids = [run.inputs[name] for name in _IDS if name in run.inputs]
-        self._modules = _embedding_modules(model)
         self._given: Sequence[Tensor] | None = None
         self._placed: dict[int, nn.Module] = {}
         self._own: list[Tensor] = []
@@ -102,7 +103,11 @@ class FromEmbeddings:
         return found
 
     def logits(
-        self, rows: Sequence[int], embeddings: Sequence[Float[Tensor, "batch token hidden"]] = ()
+        self,
+        rows: Sequence[int],
+        embeddings: Sequence[Float[Tensor, "batch token hidden"]] = (),
+        *,
+        within: Callable[[Any], AbstractContextManager[object]] = nullcontext,
     ) -> Float[Tensor, "batch row vocabulary"]:
         """Run the model, and return its logits at some rows; gradients flow back to embeddings.
 
@@ -111,24 +116,27 @@ class FromEmbeddings:
         rows : sequence of int
         embeddings : sequence of Tensor
             Of each sequence; left out, the model's own.
+        within : callable
+            Gets the model, and returns a context that it runs in.
         """
-        batch = embeddings[0].shape[0] if embeddings else 1
+        run, batch = self._run, embeddings[0].shape[0] if embeddings else 1
         inputs = {
-            name: one.repeat(batch, *[1] * (one.dim() - 1))
-            for name, one in self._run.inputs.items()
+            name: one.repeat(batch, *[1] * (one.dim() - 1)) for name, one in run.inputs.items()
         }
         self._given, self._placed = embeddings or None, {}
-        plain = self._run.anatomy.plain_unembedding
-        kept = _Kept(self.model, self._run, batch)
-        with ExitStack() as stack:
-            for module in self._modules:
+        wanted = torch.is_grad_enabled()  # a trace takes none
+        with run.model_again() as model, for_a_trace(model), ExitStack() as stack:
+            stack.enter_context(torch.set_grad_enabled(mode=wanted))
+            stack.enter_context(within(model))
+            for module in _embedding_modules(model):
                 stack.callback(module.register_forward_hook(here(self._put)).remove)
-            unembedding = unembedding_of(self.model) if plain else None
+            unembedding = unembedding_of(model) if run.anatomy.plain_unembedding else None
             if unembedding is not None:
                 hook = here(_only(list(rows)))
                 stack.callback(unembedding.register_forward_pre_hook(hook).remove)
+            kept = _Kept(model, run, batch)
             stack.enter_context(torch.autograd.graph.saved_tensors_hooks(kept.pack, _as_it_is))
-            logits: Tensor = forward(self.model, inputs).logits
+            logits: Tensor = forward(model, inputs).logits
         self._require_embedded()
         self.n_bytes = kept.n_bytes
         return logits if unembedding is not None else logits[:, list(rows)]

@@ -105,15 +105,16 @@ def integrated(run: Run, target: Target, baseline: str, steps: int) -> Integrate
         pieces = way.pieces([(0.0, 1.0)], known, steps)
         allowed = LARGEST_ERROR * abs(known[1.0] - known[0.0])
         while sum(one.error for one in pieces) > allowed:
-            steep = [one for one in pieces if one.error > allowed / len(pieces)]
-            if way.taken + 2 * _STEPS_OF_PIECE * len(steep) > _MOST * steps:
+            pieces.sort(key=lambda one: one.error, reverse=True)
+            left = (_MOST * steps - way.taken) // (2 * _STEPS_OF_PIECE)
+            steep = [one for one in pieces if one.error > allowed / len(pieces)][:left]
+            if not steep:
                 break
             middles = [(one.start + one.end) / 2 for one in steep]
             known |= dict(zip(middles, way.at(middles), strict=True))
             halves = [(one.start, middle) for one, middle in zip(steep, middles, strict=True)]
             halves += [(middle, one.end) for one, middle in zip(steep, middles, strict=True)]
-            even = [one for one in pieces if one not in steep]
-            pieces = even + way.pieces(halves, known, _STEPS_OF_PIECE)
+            pieces = pieces[len(steep) :] + way.pieces(halves, known, _STEPS_OF_PIECE)
     sums = [torch.stack(of).sum(dim=0) for of in zip(*(one.values for one in pieces), strict=True)]
     values = [one.float() for one in sums]
     return Integrated(values, known[1.0], known[0.0], way.taken)

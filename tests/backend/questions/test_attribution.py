@@ -8,6 +8,7 @@ with their gradients retained.
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from captum.attr import IntegratedGradients
 from torch.utils.checkpoint import checkpoint
 
 from glasshead_backend import Cancelled, Lens, MemoryBudgetError, Trace
+from glasshead_backend.running.as_found import lock_of
 from support.architectures.building import build as build_case
 from support.architectures.versions import case_or_skip
 from support.parity import Float64Throughout, in_float64
@@ -124,7 +126,7 @@ def test_a_logit_and_the_difference_of_two_are_explained_as_well() -> None:
     logits = by_hand.logits()[0, 4]
     found = trace.attribution(position=5, token=one, against=other)
     close(found.values, by_hand.gradient_x_input(logits[one] - logits[other]))
-    texts = trace.lens.spelled([one, other])
+    texts = [text.strip() for text in trace.lens.spelled([one, other])]
     assert found.words == f"logit of “{texts[0]}” minus that of “{texts[1]}”"
 
 
@@ -381,6 +383,7 @@ def test_what_does_not_add_up_is_said() -> None:
     )
     assert not found.is_complete
     assert "more than 1 %: do not trust these numbers" in found.in_words()
+    assert "e+" not in found.in_words()
 
 
 @pytest.mark.parametrize(
@@ -408,3 +411,23 @@ def test_steps_are_told_and_a_second_look_costs_nothing() -> None:
     told.clear()
     assert trace.attribution("integrated_gradients", steps=4, progress=told.append) is first
     assert not told
+
+
+def test_between_two_forwards_others_may_have_the_model() -> None:
+    trace, free = trace_of(build("gpt2")), list[bool]()
+
+    def take() -> None:
+        lock = lock_of(trace.lens.model)
+        free.append(lock.acquire(timeout=5))
+        if free[-1]:
+            lock.release()
+
+    def look(_: object) -> None:
+        thread = threading.Thread(target=take)
+        thread.start()
+        thread.join()
+
+    trace.attribution("integrated_gradients", steps=3, progress=look)
+    trace.attributions([2, 3], progress=look)
+    assert free
+    assert all(free)
