@@ -21,6 +21,7 @@ from state import Page, State
 from glasshead import (
     ActivationMap,
     AttentionLines,
+    AttributionStrip,
     FusedAttentionMatrix,
     Lens,
     PatchGrid,
@@ -143,6 +144,19 @@ PAGES = [
                 watched=("light",),
                 note="Two of 64 dimensions make this head look where it looks.",
             )
+        ],
+    ),
+    Page(
+        AttributionStrip,
+        [
+            State(
+                name="smollm2",
+                shown=trace,
+                traits={"position": 31, "unit": "word"},
+                watched=("light",),
+                note="Why that word, the second time?",
+            ),
+            State(name="smollm2-matrix", shown=trace, traits={"show": "matrix", "unit": "word"}),
         ],
     ),
 ]

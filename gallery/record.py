@@ -73,7 +73,7 @@ def record(page: Page, state: State) -> dict[str, Any]:
     view: Any = page.view(*arguments, **traits)
     if state.told:
         story(view, state.told).step = state.at
-    while getattr(view, "is_drawing", False) or view.busy:
+    while getattr(view, "is_drawing", False) or getattr(view, "busy", ""):
         time.sleep(0.05)
     synced = {
         name: value

@@ -14,8 +14,15 @@ const STATIC = join(ROOT, "widgets", "glasshead", "static");
 const LICENCES = join(ROOT, "THIRD_PARTY_LICENSES.txt");
 /** Every instance of a widget carries its module to the browser, hence the limit. */
 const MAX_BYTES = 110_000;
-/** An explorer carries the modules of all its panes; a matrix draws weights, differences, scores. */
-const MAX_BYTES_OF = { explorer: 300_000, fused_attention_matrix: 115_000 };
+/**
+ * An explorer carries the modules of all its panes; a matrix draws weights, differences, scores;
+ * attribution is a text and a matrix.
+ */
+const MAX_BYTES_OF = {
+  explorer: 310_000,
+  fused_attention_matrix: 115_000,
+  attribution_strip: 113_000,
+};
 /** A saved page has beside its view what makes pictures where no kernel does. */
 const MAX_BYTES_OF_PAGE = 42_000;
 const mostOf = (view) => MAX_BYTES_OF[view] ?? MAX_BYTES;
@@ -87,13 +94,16 @@ const options = (view) => ({
 const className = (view) =>
   `${view.replace(/(^|_)([a-z])/g, (_, __, letter) => letter.toUpperCase())}View`;
 
+/** An explorer's page may carry several runs of the model. */
+const opener = (view) => (view === "explorer" ? "open_runs" : "open");
+
 /** The code of a saved page: a view, and what it has instead of a kernel. */
 const pageOptions = (view) => ({
   ...shared,
   stdin: {
     contents:
       `import { ${className(view)} } from "./${view}/view";` +
-      `import { open } from "./saved_page/open"; void open(${className(view)});`,
+      `import { open } from "./saved_page/${opener(view)}"; void open(${className(view)});`,
     loader: "ts",
     resolveDir: JS,
   },

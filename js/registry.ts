@@ -6,6 +6,7 @@
  */
 export { ActivationMapView } from "./activation_map/view";
 export { AttentionLinesView } from "./attention_lines/view";
+export { AttributionStripView } from "./attribution_strip/view";
 export { ExplorerView } from "./explorer/view";
 export { FusedAttentionMatrixView } from "./fused_attention_matrix/view";
 export { HeadFinderView } from "./head_finder/view";

@@ -17,7 +17,7 @@ PICTURED = ("axes", "lines_frame", "matrix_frame", "strip_frame", "chart_frame",
 
 def depends(_: Explorer) -> list[str]:
     """Name the traits that need other pictures."""
-    return ["kind", "layer", "heads", "unit"]
+    return ["kind", "layer", "heads", "unit", "off", "off_how"]
 
 
 def questions(_: Explorer, synced: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -71,6 +71,27 @@ STATES = [
     ),
     State("two-panes", traces.short, {"panes": ["matrix", "strip"]}, width=1000),
     State("hovered", traces.translated, {"layer": 1, "hovered": 3, "selected": [5]}, width=1000),
+    State(
+        "heads-off-1400",
+        traces.repeated,
+        {"off": [(0, 1), (0, 4), (1, 3)]},
+        width=1400,
+        note="The run without three heads, one of them in the other layer.",
+        watched=("light", "dark"),
+    ),
+    State(
+        "heads-off-420",
+        traces.repeated,
+        {"off": [(0, 1), (0, 4), (1, 3)], "panes": ["strip"]},
+        width=420,
+        watched=("light",),
+    ),
+    State(
+        "heads-off-translation",
+        traces.translated,
+        {"off": [("encoder", 0, 3), ("cross", 1, 2)], "layer": 1, "off_how": "mean"},
+        width=1000,
+    ),
     State("busy", traces.short, set={"busy": "drawing the matrix: 40%"}, width=1000),
     State("error", traces.short, set={"error": traces.WRONG_LAYER}, width=800),
     State("no-kernel", traces.short, width=800, status="no kernel"),

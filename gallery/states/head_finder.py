@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import traces as of
 from state import Page, State
 
-from glasshead import HeadFinder
+from glasshead import HeadFinder, LogitContribution
 from glasshead_backend.demo import DECODER_TEXT
 
 if TYPE_CHECKING:
@@ -33,6 +33,16 @@ STATES = [
         shown=many,
         traits={"mode": "metric", "metric": "entropy", "layer": 2},
         watched=("light",),
+    ),
+    State(
+        name="logit-contribution",
+        shown=of.long,
+        traits={
+            "mode": "metric",
+            "more_metrics": [LogitContribution()],
+            "metric": "logit_contribution",
+            "layer": 1,
+        },
     ),
     State(
         name="metric-filtered",

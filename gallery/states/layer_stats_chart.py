@@ -7,7 +7,7 @@ from functools import cache
 import traces as of
 from state import Page, State
 
-from glasshead import LayerStatsChart
+from glasshead import LayerStatsChart, LogitContribution
 from glasshead_backend.demo import DECODER_TEXT
 
 STATES = [
@@ -32,6 +32,12 @@ STATES = [
         watched=("light",),
     ),
     State(name="many-layers-token", shown=of.many_layers, traits={"layer": 3, "selected": [0]}),
+    State(name="logit", shown=of.many_layers, traits={"metric": LogitContribution(), "layer": 17}),
+    State(
+        name="logit-heads",
+        shown=of.many_layers,
+        traits={"metric": LogitContribution(), "quantity": "heads", "layer": 17},
+    ),
     State(
         name="decoder-with-cross",
         shown=of.translated,

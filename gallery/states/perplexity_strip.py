@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import traces as of
 from state import Page, State
 
-from glasshead import PerplexityStrip, StoryStep
+from glasshead import PerplexityStrip, StoryStep, fit_lens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glasshead import Trace
+    from glasshead import FittedLens, Trace
 
 
 def after_others(trace: Trace) -> Trace:
@@ -23,6 +24,23 @@ def after_others(trace: Trace) -> Trace:
 def gone_on(trace: Trace) -> Trace:
     """Return the text as the model goes on from another word."""
     return trace.continue_with(3, trace.top_k(3, 3)["id"].iloc[-1], max_new_tokens=12)
+
+
+SENTENCES = [
+    f"The {old} {whale} {saw} the {sea} and the {ship} at night."
+    for old in ("old", "white", "great")
+    for whale in ("whale", "captain", "sailor")
+    for saw in ("saw", "left", "loved")
+    for sea, ship in (("sea", "ship"), ("boat", "crew"))
+]
+
+
+@cache
+def lenses() -> tuple[FittedLens, FittedLens]:
+    """Fit a Jacobian lens and a tuned one to the demo model."""
+    lens: Any = of.short().lens
+    tuned = fit_lens(lens, SENTENCES, n_steps=25, learning_rate=0.01, batch_size=2)
+    return fit_lens(lens, SENTENCES, "jacobian", n_samples=4), tuned
 
 
 STATES = [
@@ -80,6 +98,24 @@ STATES = [
         shown=of.short,
         traits={"reading": "layers", "selected": [3]},
         watched=("light",),
+    ),
+    State(
+        name="layers-fitted",
+        shown=of.short,
+        traits={"fitted": lambda _: lenses(), "reading": "layers", "selected": [3]},
+        watched=("light",),
+        note="Layers read by a lens that was fitted to the model, beside the logit lens.",
+    ),
+    State(
+        name="layers-fitted-narrow",
+        shown=of.short,
+        traits={
+            "fitted": lambda _: lenses(),
+            "reading": "layers",
+            "reading_lens": "tuned",
+            "selected": [3],
+        },
+        width=420,
     ),
     State(
         name="distribution",
@@ -146,7 +182,8 @@ def questions(_: PerplexityStrip, synced: dict[str, Any]) -> Iterator[tuple[str,
     position = synced["selected"][-1]
     if synced["reading"] == "layers":
         followed = ",".join(map(str, synced["followed"]))
-        yield "layer_readings", {"position": position, "followed": followed}
+        lens = synced["reading_lens"]
+        yield "layer_readings", {"position": position, "followed": followed, "lens": lens}
     if synced["reading"] == "distribution":
         sampling = {name: synced[name] for name in ("temperature", "sample_k", "sample_p")}
         yield "distribution", {"position": position, **sampling}

@@ -1,43 +1,12 @@
 /** The map, what is written in it, and what is lit, on its two canvases. */
 
-import { type Grid, isExact } from "../shared/map/grid";
+import type { Grid } from "../shared/map/grid";
 import { clipToPlot } from "../shared/map/marks";
-import { type Cell, type Plot, unitsInView, xOf, yOf } from "../shared/map/plot";
-import { entryOf, type Paint } from "../shared/map/signed";
-import { css, inkOn, tableColour } from "../shared/palette";
+import { type Cell, type Plot, xOf, yOf } from "../shared/map/plot";
+import { css } from "../shared/palette";
 import type { Inks } from "../shared/theme";
 import { NUMBERED_ACROSS } from "./geometry";
-import { formatActivation, shortly } from "./numbers";
-
-/** The number in every cell, where cells have room for it. */
-export function drawNumbers(
-  context: CanvasRenderingContext2D,
-  plot: Plot,
-  grid: Grid,
-  paint: Paint,
-  inks: Inks,
-): void {
-  if (!isExact(grid) || plot.across < NUMBERED_ACROSS || plot.down < 14) return;
-  context.save();
-  clipToPlot(context, plot);
-  context.font = `10px ${inks.font}`;
-  context.textAlign = "center";
-  context.textBaseline = "middle";
-  const { query0, query1, key0, key1 } = unitsInView(plot);
-  for (let row = Math.max(query0, grid.row); row < Math.min(query1, grid.row1); row++) {
-    for (
-      let column = Math.max(key0, grid.column);
-      column < Math.min(key1, grid.column1);
-      column++
-    ) {
-      const value = grid.values[(row - grid.row) * grid.width + column - grid.column] ?? 0;
-      context.fillStyle = inkOn(tableColour(paint.table, entryOf(value, paint.bound) / 255));
-      const [x, y] = [xOf(plot, column) + plot.across / 2, yOf(plot, row) + plot.down / 2];
-      context.fillText(shortly(value), x, y);
-    }
-  }
-  context.restore();
-}
+import { formatActivation } from "./numbers";
 
 // ── Massive activations ─────────────────────────────────────────────────────────────────────────
 

@@ -7,15 +7,23 @@ import { axisLabels } from "../shared/map/labels";
 import { labelWidth } from "../shared/map/measure";
 import type { LitUnits } from "../shared/map/pin";
 import { type Cell, type Viewport, WHOLE } from "../shared/map/plot";
-import { drawMap, makeRaster, poolingFor, type Raster } from "../shared/map/raster";
+import { drawMap, drawNumbers, makeRaster, poolingFor, type Raster } from "../shared/map/raster";
 import { type Paint, pooled } from "../shared/map/signed";
 import { divergingTable } from "../shared/palette";
 import { drawnAs } from "../shared/save/recorder";
 import { createSchedule } from "../shared/schedule";
 import type { Shell } from "../shared/shell";
-import { drawLit, drawMassive, drawNumbers, type Lit, massiveIn } from "./drawing";
-import { type ActivationPlot, columnAt, fitPlot, headHeight, sizeOf } from "./geometry";
+import { drawLit, drawMassive, type Lit, massiveIn } from "./drawing";
+import {
+  type ActivationPlot,
+  columnAt,
+  fitPlot,
+  headHeight,
+  NUMBERED_ACROSS,
+  sizeOf,
+} from "./geometry";
 import { drawMargins, type Margins, marginsOf, markLines } from "./margins";
+import { shortly } from "./numbers";
 import type { ActivationPicture } from "./picture";
 import type { Tiles } from "./tiles";
 import { wholeWords } from "./words";
@@ -254,7 +262,9 @@ export class Figure {
     const rasters = this.#rasters.flatMap(({ raster }) => (raster ? [raster] : []));
     const finest = this.#finest(picture);
     drawMap(context, plot, rasters, inks);
-    drawNumbers(context, plot, finest, paint, inks);
+    drawNumbers(context, plot, finest, paint, inks, {
+      ...{ across: NUMBERED_ACROSS, write: shortly },
+    });
     this.#margins ??= marginsOf(map);
     drawMargins(context, plot, map, this.#margins, inks);
     drawMassive(context, plot, massiveIn(finest, paint.bound), inks);

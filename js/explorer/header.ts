@@ -5,11 +5,12 @@ import type { ChartFrame } from "../layer_stats_chart/state";
 import { unpack } from "../shared/arrays";
 import { h } from "../shared/dom";
 import { type Host, isFixed } from "../shared/host/host";
-import { type HeadPictures, mapHeader } from "../shared/map/header";
+import { ALL_WAYS, type HeadPictures, mapHeader } from "../shared/map/header";
 import type { Theme } from "../shared/palette";
 import { headsOf, layerNumbers } from "../shared/scene";
 import { hasFrame } from "../shared/state";
 import type { ExplorerState } from "./state";
+import { headSwitches } from "./switches";
 import { layerTrack } from "./track";
 
 export interface Header {
@@ -18,7 +19,9 @@ export interface Header {
 }
 
 export function createHeader(host: Host<ExplorerState>, signal: AbortSignal): Header {
-  const map = mapHeader(host);
+  const switches = headSwitches(host);
+  const map = mapHeader(host, ALL_WAYS, switches.under);
+  switches.listen(map.heads);
   const [kind, layer, unit, ...combining] = map.elements;
   const track = layerTrack((value) => host.set({ layer: value }), signal);
   const row = (...parts: (HTMLElement | undefined)[]): HTMLElement =>
@@ -31,7 +34,7 @@ export function createHeader(host: Host<ExplorerState>, signal: AbortSignal): He
       "div",
       { class: "ex-header" },
       row(kind, unit, h("div", { class: "ex-layers" }, layer, track.element)),
-      row(map.heads, ...combining),
+      row(map.heads, ...combining, switches.bar),
     ),
     update(state, theme) {
       // Until those of another text are there, the last ones stay: the header keeps its height.
@@ -42,6 +45,7 @@ export function createHeader(host: Host<ExplorerState>, signal: AbortSignal): He
       track.update({ layers: layerNumbers(state), layer: state.layer, frame: chart, disabled });
       // Heads have their pictures, and sinks their rule, in the frame of the lines.
       map.update({ ...state, frame: state.lines_frame }, theme, lines && pictures(lines));
+      switches.update(state);
     },
   };
 }

@@ -5,7 +5,7 @@ import { FusedAttentionMatrixView } from "../fused_attention_matrix/view";
 import { HeadFinderView } from "../head_finder/view";
 import { LayerStatsChartView } from "../layer_stats_chart/view";
 import { PerplexityStripView } from "../perplexity_strip/view";
-import type { MapState, MaybeAxes } from "../shared/state";
+import type { Frame, Kind, MapState, MaybeAxes, MaybeFrame } from "../shared/state";
 import { MAP_TRAITS, type Names, VIEW_TRAITS, type ViewClass } from "../shared/view";
 
 /** The views that are panes, by their names in Python, in the order in which they are shown. */
@@ -30,8 +30,32 @@ interface Own {
   prompt: Prompt;
   /** Earlier ones, oldest first. */
   earlier: Prompt[];
+  /** Heads that are switched off, in order. */
+  off: OffHead[];
+  off_how: OffHow;
+  /** Why heads cannot be switched off, by kind and layer; of the others it says nothing. */
+  fixed_heads: Partial<Record<Kind, Record<string, string>>>;
+  frame: MaybeFrame<ExplorerFrame>;
   /** The matrix may leave out special tokens: its labels are its own. */
   matrix_axes: MaybeAxes;
+}
+
+export type OffHead = readonly [kind: Kind, layer: number, head: number];
+/** What stands in the place of a head that is off. */
+export type OffHow = "zero" | "mean";
+
+/** What all panes are of. */
+export interface ExplorerFrame extends Frame {
+  kind: "explorer";
+  /** The run that is shown is one without some heads. */
+  without?: {
+    off: OffHead[];
+    how: OffHow;
+    /** What is off. */
+    words: string;
+    /** Which token's surprisal changed most; "" = none has any. */
+    change: string;
+  };
 }
 
 /** The text, or source and target of an encoder-decoder model. */
@@ -53,13 +77,16 @@ type AllCarried = Carried<"lines"> &
   Carried<"chart"> &
   Carried<"finder">;
 
-export type ExplorerState = MapState & Own & AllCarried;
+export type ExplorerState = Omit<MapState, "frame"> & Own & AllCarried;
 
 const OWN_TRAITS = {
   panes: true,
   large: true,
   prompt: true,
   earlier: true,
+  off: true,
+  off_how: true,
+  fixed_heads: true,
   matrix_axes: true,
 } as const;
 

@@ -8,13 +8,14 @@ import { commonKeys } from "../shared/keys";
 import { mapCaption } from "../shared/map/caption";
 import { toolbar } from "../shared/roving";
 import { createShell, type Shell } from "../shared/shell";
-import { hasFrame } from "../shared/state";
+import { type Frame, hasFrame, type MaybeFrame } from "../shared/state";
 import type { View } from "../shared/view";
 import { createHeader, type Header } from "./header";
 import { HELP } from "./help";
 import { Panes } from "./panes";
 import { type PromptBox, promptBox } from "./prompt";
 import { EXPLORER_TRAITS, type ExplorerState, PANE_NAMES, PANES, type PaneName } from "./state";
+import { type WithoutWords, withoutWords } from "./without";
 
 export class ExplorerView implements View<ExplorerState> {
   static readonly id = "explorer";
@@ -28,6 +29,7 @@ export class ExplorerView implements View<ExplorerState> {
   readonly #code: CodePanel;
   readonly #switches: Map<PaneName, HTMLButtonElement>;
   readonly #panes: Panes;
+  readonly #words: WithoutWords;
 
   constructor(el: HTMLElement, host: Host<ExplorerState>) {
     this.#host = host;
@@ -41,7 +43,8 @@ export class ExplorerView implements View<ExplorerState> {
     this.#prompt = promptBox(host, signal, (words) => this.#shell.setStatus(words));
     this.#code = codePanel(host, signal);
     this.#switches = paneSwitches(host);
-    this.#panes = new Panes(host, signal, this.#shell);
+    this.#words = withoutWords(this.#shell);
+    this.#panes = new Panes(host, signal, this.#words);
     const bar = h("div", { class: "gh-segmented ex-switches" }, ...this.#switches.values());
     toolbar(bar, "Panes");
     controls.append(bar, this.#code.opener);
@@ -66,6 +69,7 @@ export class ExplorerView implements View<ExplorerState> {
       each.setAttribute("aria-pressed", String(isShown));
       disable(each, !isShown && !this.#canShow(name));
     }
+    this.#words.update(state.frame);
     this.#panes.update(changed);
     this.#code.update();
     this.#shell.drawn(state);
@@ -80,12 +84,12 @@ export class ExplorerView implements View<ExplorerState> {
   #canShow(name: PaneName): boolean {
     if (this.#host.status !== "no kernel") return true;
     const { state } = this.#host;
-    const frame = state[`${name}_frame`] as ExplorerState["frame"];
+    const frame = state[`${name}_frame`] as MaybeFrame<Frame>;
     return hasFrame(frame) && !isStale({ ...state, frame });
   }
 
   /** The picture that tells whether what is shown is what was asked for. */
-  #picture(): ExplorerState["frame"] {
+  #picture(): MaybeFrame<Frame> {
     const { state } = this.#host;
     const shown = this.#panes.shown;
     if (shown.includes("lines")) return state.lines_frame;

@@ -1,5 +1,6 @@
 /** The matrix, its hatchings, margins and crosshair on the two canvases. */
 
+import { diagonals } from "../shared/map/hatching";
 import { clipToPlot } from "../shared/map/marks";
 import { type Plot, unitsInView, xOf, yOf } from "../shared/map/plot";
 import { css, inkOn, tableColour } from "../shared/palette";
@@ -106,32 +107,6 @@ function hatch(context: CanvasRenderingContext2D, plot: Plot, matrix: Matrix, in
     context.clearRect(plot.left, yOf(plot, query), plot.width, plot.down);
     context.fillRect(plot.left, yOf(plot, query), plot.width, Math.max(1, plot.down));
   }
-}
-
-function diagonals(
-  context: CanvasRenderingContext2D,
-  colour: string,
-  falling: boolean,
-): CanvasPattern | string {
-  const size = 7;
-  const scale = 2;
-  const tile = document.createElement("canvas");
-  tile.width = size * scale;
-  tile.height = size * scale;
-  const pen = tile.getContext("2d");
-  if (!pen) return colour;
-  pen.scale(scale, scale);
-  pen.strokeStyle = colour;
-  pen.lineWidth = 1;
-  pen.beginPath();
-  for (const shift of [-size, 0, size]) {
-    pen.moveTo(shift - 1, falling ? -1 : size + 1);
-    pen.lineTo(shift + size + 1, falling ? size + 1 : -1);
-  }
-  pen.stroke();
-  const pattern = context.createPattern(tile, "repeat");
-  pattern?.setTransform(new DOMMatrix().scale(1 / scale));
-  return pattern ?? colour;
 }
 
 /** The number in every cell, where cells have room for it and it is known exactly. */

@@ -35,6 +35,8 @@ export interface MetricState {
   parameters: Record<string, Value>;
   /** "24 texts", where it is a mean over texts. */
   over: string;
+  /** "tuned lens, fitted on 200 texts", where layers are read by one. */
+  fitted?: string;
 }
 
 export interface HistogramPanel {

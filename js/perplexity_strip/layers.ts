@@ -13,6 +13,8 @@ export interface Named {
 }
 
 export interface LayersReading {
+  /** The lens, in words: "tuned lens, fitted on 200 texts". */
+  readBy: string;
   layers: readonly number[];
   true: Named;
   /** By layer, best first. */
@@ -34,6 +36,7 @@ export function readLayers({ result, arrays }: Answer): LayersReading {
   const column = (name: string, i: number): number[] =>
     values(name).filter((_, at) => at % followed.length === i);
   return {
+    readBy: result.read_by as string,
     layers,
     true: result.true as Named,
     top: words.map((row, i) => row.map((text, j) => ({ id: ids[i * k + j] ?? -1, text }))),
@@ -52,14 +55,20 @@ export interface LayersRoom {
   width: number;
   measure: "probability" | "rank";
   colours: Colours;
-  onFollow(ids: number[]): void;
+  /** Null where other tokens cannot be asked for. */
+  onFollow: ((ids: number[]) => void) | null;
 }
 
 export function layersNodes(reading: LayersReading, room: LayersRoom): Child[] {
   const narrow = room.width < 620;
   const chartWidth = narrow ? room.width : Math.max(260, room.width - 370);
   return [
-    rows(reading, room),
+    h(
+      "div",
+      { class: "gh-strip-table" },
+      rows(reading, room),
+      h("p", { class: "gh-caption gh-strip-read-by" }, `Read by the ${reading.readBy}.`),
+    ),
     h(
       "div",
       { class: "gh-strip-trajectory" },
@@ -77,17 +86,20 @@ function rows(reading: LayersReading, { onFollow }: LayersRoom): HTMLElement {
     const first = reading.top[i]?.[0] ?? reading.true;
     const isTrue = first.id === reading.true.id;
     const isFollowed = followed.includes(first.id);
-    const word = button(
-      "gh-strip-word",
-      () => {
-        if (!isFollowed) onFollow([...followed, first.id]);
-      },
-      {
-        aria: { label: `Follow ${quote(first.text)} through the layers`, pressed: isFollowed },
-        data: { id: first.id },
-      },
-      h("bdi", { attrs: { dir: "auto" } }, show(first.text)),
-    );
+    const text = h("bdi", { attrs: { dir: "auto" } }, show(first.text));
+    const word = onFollow
+      ? button(
+          "gh-strip-word",
+          () => {
+            if (!isFollowed) onFollow([...followed, first.id]);
+          },
+          {
+            aria: { label: `Follow ${quote(first.text)} through the layers`, pressed: isFollowed },
+            data: { id: first.id },
+          },
+          text,
+        )
+      : h("span", { class: "gh-strip-word", data: { id: first.id } }, text);
     return h(
       "tr",
       { class: isTrue ? "is-true" : "", data: { layer } },
@@ -116,23 +128,30 @@ function rows(reading: LayersReading, { onFollow }: LayersRoom): HTMLElement {
 }
 
 /** The followed tokens with their colours; a click lets one go. */
-function chips({ followed, true: came }: LayersReading, room: LayersRoom): HTMLElement {
+function chips(
+  { followed, true: came }: LayersReading,
+  { onFollow, colours }: LayersRoom,
+): HTMLElement {
   const ids = followed.map(({ id }) => id);
+  const chip = (id: number, ...what: Child[]): HTMLElement =>
+    onFollow
+      ? button(
+          "gh-strip-chip",
+          () => onFollow(ids.filter((other) => other !== id)),
+          { attrs: { title: "Follow it no more" }, data: { id } },
+          ...what,
+          h("span", { aria: { hidden: true }, data: { "in-picture": "no" } }, "×"),
+        )
+      : h("span", { class: "gh-strip-chip", data: { id } }, ...what);
   return h(
     "div",
     { class: "gh-strip-chips", attrs: { role: "group" }, aria: { label: "Followed tokens" } },
     ...followed.map(({ id, text }, i) =>
-      button(
-        "gh-strip-chip",
-        () => room.onFollow(ids.filter((other) => other !== id)),
-        {
-          attrs: { title: "Follow it no more" },
-          data: { id },
-        },
-        h("span", { class: "gh-strip-dash", style: { background: room.colours(i) } }),
+      chip(
+        id,
+        h("span", { class: "gh-strip-dash", style: { background: colours(i) } }),
         h("bdi", { attrs: { dir: "auto" } }, show(text)),
         id === came.id ? h("span", { class: "gh-caption" }, "true") : null,
-        h("span", { aria: { hidden: true }, data: { "in-picture": "no" } }, "×"),
       ),
     ),
   );

@@ -57,7 +57,7 @@ export function createReadings(
   };
   const layers = createQuestion(host, signal, {
     name: QUESTIONS.layers,
-    read: (answer, _: { position: number; followed: string }) => readLayers(answer),
+    read: (answer, _: { position: number; followed: string; lens: string }) => readLayers(answer),
     onReply: redraw,
     most: 16,
   });
@@ -77,8 +77,11 @@ export function createReadings(
   const trajectory = segmented<StripState["trajectory"]>("Drawn by layer", "trajectory", (drawn) =>
     host.set({ trajectory: drawn }),
   );
+  const lens = segmented<string>("Lens that reads the layers", "reading-lens", (reading_lens) =>
+    host.set({ reading_lens }),
+  );
   const heading = h("h3", { class: "gh-strip-reading-title" });
-  const tools = h("div", { class: "gh-strip-reading-tools" }, trajectory.element);
+  const tools = h("div", { class: "gh-strip-reading-tools" }, lens.element, trajectory.element);
   const content = h("div", { class: "gh-strip-reading-content" });
   const panel = h(
     "section",
@@ -112,8 +115,8 @@ export function createReadings(
   const of = (): string => `${host.state.reading}:${host.state.selected.at(-1)}`;
 
   function drawLayers(position: number): void {
-    const { followed, trajectory: measure } = host.state;
-    const args = { position, followed: followed.join() };
+    const { followed, trajectory: measure, reading_lens } = host.state;
+    const args = { position, followed: followed.join(), lens: reading_lens };
     layers.ask(args);
     const { theme } = shell;
     const colours = (i: number): string =>
@@ -123,7 +126,9 @@ export function createReadings(
           theme,
         )[i] ?? [0, 0, 0],
       );
-    const onFollow = (ids: number[]): void => host.set({ followed: ids });
+    // A page has the tokens that were followed when it was saved.
+    const onFollow =
+      host.can?.("follow") === false ? null : (ids: number[]): void => host.set({ followed: ids });
     shown(layers.reply(args), (value) => layersNodes(value, { width, measure, colours, onFollow }));
   }
 
@@ -157,6 +162,7 @@ export function createReadings(
     const asks = able(reading) && known;
     hide(sampling.element, reading !== "distribution" || !asks);
     trajectory.update(measureChoice(reading === "layers" && asks, state.trajectory));
+    lens.update(lensChoice(reading === "layers" && asks, state));
     sampling.update(state);
     if (!able(reading)) fill(content, h("p", { class: "gh-strip-words" }, NO_MODEL));
     else if (position === undefined) {
@@ -201,6 +207,23 @@ function measureChoice(
     { value: "rank", label: "Rank" },
   ] as const;
   return { choices: on ? choices : [], value };
+}
+
+/** The logit lens and the fitted ones; nothing where there are none. */
+function lensChoice(on: boolean, { lenses, reading_lens }: StripState): SegmentedProps<string> {
+  if (!on || !lenses.length) return { choices: [], value: "" };
+  const titled = (name: string): string => `${name[0]?.toUpperCase()}${name.slice(1)}`;
+  const fitted = lenses.map(({ name, label }) => ({
+    value: name,
+    label: titled(name),
+    title: titled(label),
+  }));
+  const plain = {
+    value: "",
+    label: "Logit lens",
+    title: "Each layer read as if it were the last one",
+  };
+  return { choices: [plain, ...fitted], value: reading_lens };
 }
 
 /** Temperature and cuts, and how the vocabulary is laid out. */

@@ -16,6 +16,10 @@ export interface StripState extends TraceState {
   /** Ids of tokens followed through the layers; empty = the true one and the first choices. */
   followed: number[];
   trajectory: "probability" | "rank";
+  /** The fitted lenses that layers can be read by, beside the logit lens. */
+  lenses: readonly { name: string; label: string }[];
+  /** Name of the one that they are read by; "" = the logit lens. */
+  reading_lens: string;
   temperature: number;
   /** Sampling keeps so many first choices; 0 = all. */
   sample_k: number;

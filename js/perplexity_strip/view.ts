@@ -38,6 +38,8 @@ export class PerplexityStripView implements View<StripState> {
     reading: true,
     followed: true,
     trajectory: true,
+    lenses: true,
+    reading_lens: true,
     temperature: true,
     sample_k: true,
     sample_p: true,

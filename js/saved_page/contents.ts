@@ -1,5 +1,6 @@
 /** What a saved page carries, as `widgets/glasshead/saving` writes it. */
 
+import type { ExplorerFrame, OffHead, OffHow } from "../explorer/state";
 import type { PatchFrame } from "../patch_grid/state";
 import { revive } from "../shared/host/recorded";
 import type { Json } from "../shared/host/stand_in";
@@ -106,6 +107,30 @@ export interface StoredDetail {
   detail: Json;
 }
 
+/** What the strip was told of a pinned token's layers. */
+export interface StoredReading {
+  position: number;
+  /** Name of the lens; "" = the logit lens. */
+  lens: string;
+  /** Ids, "3,17"; "" = the token that came and the first choices. */
+  followed: string;
+  result: Json;
+  arrays: Record<string, Packed>;
+}
+
+/** Another run of the same text: what there is of it in place of that which the page opens with. */
+export interface OtherRun {
+  off: OffHead[];
+  how: OffHow;
+  without: ExplorerFrame["without"] | null;
+  layers: StoredLayer[];
+  charts: StoredChart[];
+  details: StoredDetail[];
+  heads: Contents["heads"];
+  strip: Json | null;
+  readings: StoredReading[];
+}
+
 export interface Contents {
   /** The traits as the page opens. */
   state: Json;
@@ -122,6 +147,13 @@ export interface Contents {
   patches: PatchFrame[];
   /** The frame of the strip. */
   strip: Json | null;
+  /** What the layers would predict where a token was pinned, by each lens. */
+  readings: StoredReading[];
+  /** Frames of AttributionStrip: of what is shown, and of what else can be. */
+  attribution: { frame: Json }[];
+  /** What is off in the run that the page opens with; null = nothing. */
+  without: ExplorerFrame["without"] | null;
+  runs: OtherRun[];
   /** The rule that finds sinks, in words. */
   sinks: { causal: string; other: string };
   /** What a view says that is asked for what is not here. */

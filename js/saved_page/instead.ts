@@ -34,7 +34,7 @@ import { type Selection, Weights } from "./weights";
 /** The views that have pictures of their own, by the names that they have in an explorer. */
 export type PaneName =
   | ("lines" | "matrix" | "strip" | "chart" | "finder")
-  | ("query_key" | "activations" | "patches");
+  | ("query_key" | "activations" | "patches" | "attribution");
 
 /** Which view it is: "explorer" has all of them under their names. */
 export type Role = PaneName | "explorer" | "none";
@@ -50,8 +50,8 @@ type Load = (element: string) => Promise<Uint8Array<ArrayBuffer>>;
 const PANES: readonly PaneName[] = ["lines", "matrix", "strip", "chart", "finder"];
 
 const NEEDS_KERNEL = new Set([
-  ...["pairs", "span", "scores", "retrace", "written", "layer_readings", "distribution"],
-  ...["continue_with", "step_back", "expected"],
+  ...["pairs", "span", "scores", "retrace", "written", "distribution"],
+  ...["continue_with", "step_back", "follow", "expected"],
 ]);
 
 export class SavedPage implements InsteadOfKernel {
@@ -78,6 +78,8 @@ export class SavedPage implements InsteadOfKernel {
     if (question.startsWith("grid")) {
       return hasGrid(this.#contents.patches, question, this.#contents.state);
     }
+    if (question.endsWith("layer_readings")) return this.#contents.readings.length > 0;
+    if (this.#role === "attribution") return this.#canAttribute(question);
     return !NEEDS_KERNEL.has(question.split(".").at(-1) ?? "");
   }
 
@@ -86,6 +88,13 @@ export class SavedPage implements InsteadOfKernel {
     const { activations } = this.#contents;
     const isClustered = activations.every(({ orders }) => orders.cluster !== null);
     return activations.length > 0 && (question !== "cluster" || isClustered);
+  }
+
+  /** Other targets, where they were saved; nothing is computed anew. */
+  #canAttribute(question: string): boolean {
+    const { attribution } = this.#contents;
+    const positions = attribution.map(({ frame }) => (frame.key as Json).position);
+    return question === "target" && new Set(positions).size > 1;
   }
 
   follow(state: Json, before: Json): Json {
@@ -139,7 +148,8 @@ export class SavedPage implements InsteadOfKernel {
   // ── Pictures ──────────────────────────────────────────────────────────────────────────────────
 
   #axes(state: State): Record<string, unknown> {
-    if (this.#role === "none") return {}; // a table of tokens has none
+    // A table of tokens has none; attribution names its tokens itself.
+    if (this.#role === "none" || this.#role === "attribution") return {};
     const { axes, kind } = state;
     const ofTokens = this.#role === "query_key" || this.#role === "activations";
     const unit = ofTokens ? "token" : state.unit;
@@ -149,9 +159,11 @@ export class SavedPage implements InsteadOfKernel {
   }
 
   /** An explorer's own picture says what all panes are of. */
-  #explorer({ kind, layer, heads, unit, aggregate, sinks }: State): Json {
-    const key = { kind, layer, heads, unit, aggregate, sinks };
-    return this.#role === "explorer" ? { frame: { kind: "explorer", key } } : {};
+  #explorer({ kind, layer, heads, unit, aggregate, sinks, off, off_how }: State): Json {
+    if (this.#role !== "explorer") return {};
+    const { without } = this.#contents;
+    const key = { kind, layer, heads, unit, aggregate, sinks, off, off_how };
+    return { frame: { kind: "explorer", key, ...(without ? { without } : {}) } };
   }
 
   async #picture(state: State, pane: PaneName): Promise<Json> {
@@ -177,7 +189,7 @@ export class SavedPage implements InsteadOfKernel {
         return named({ frame: matrixFrame(of, key, drawMatrix(of)), axes });
       }
       case "strip":
-        return named({ frame: await stripFrame(this.#contents, this.#weights, state, frame) });
+        return named({ frame: await stripFrame(this.#contents, this.#weights, state) });
       case "chart":
         return named(this.#chart(state));
       case "finder":
@@ -193,6 +205,11 @@ export class SavedPage implements InsteadOfKernel {
         const asked = key as unknown as QueryKeyAsked;
         const { vectors, places } = await this.#queryKey(asked);
         return { frame: queryKeyFrame(vectors, asked, places) };
+      }
+      case "attribution": {
+        const found = this.#contents.attribution.find((one) => same(one.frame.key, key));
+        if (!found) throw new Error(this.#contents.refusal);
+        return { frame: found.frame };
       }
     }
   }
@@ -221,6 +238,11 @@ export class SavedPage implements InsteadOfKernel {
         return { ...patchKey(state) };
       case "query_key":
         return { kind, layer, heads, query: state.query };
+      case "attribution": {
+        const how = ["method", "baseline", "steps", "targets", "show", "unit"];
+        const names = ["position", "token", "against", "quantity", ...how];
+        return Object.fromEntries(names.map((name) => [name, state[name]]));
+      }
     }
   }
 
@@ -335,6 +357,13 @@ export class SavedPage implements InsteadOfKernel {
         return cellsAnswer(await this.#matrix(state), about(), place());
       case "matrix.tile":
         return tileAnswer(await this.#matrix(state), about(), place());
+      case "strip.layer_readings":
+        return (
+          this.#contents.readings.find(
+            ({ position, lens, followed }) =>
+              position === n("position") && lens === args.lens && followed === args.followed,
+          ) ?? null
+        );
       case "strip.source_attention":
         return sourceAnswer(this.#weights, state, n("position"));
       case "finder.pattern": {

@@ -2,11 +2,11 @@
 
 import { activationsAreRounded } from "../activation_map/numbers";
 import { type Model, mount } from "../shared/host/anywidget";
-import { standIn } from "../shared/host/stand_in";
+import { type InsteadOfKernel, standIn } from "../shared/host/stand_in";
 import { weightsAreKnownWithin } from "../shared/numbers";
 import type { ViewState } from "../shared/state";
 import type { ViewClass } from "../shared/view";
-import { readContents } from "./contents";
+import { type Contents, readContents } from "./contents";
 import { type Role, SavedPage } from "./instead";
 import { stored } from "./stored";
 
@@ -19,17 +19,26 @@ const ROLES: Readonly<Record<string, Role>> = {
   "activation-map": "activations",
   "query-key-view": "query_key",
   "patch-grid": "patches",
+  "attribution-strip": "attribution",
   explorer: "explorer",
 };
 
 /** The place of the view, with its model: a story or a test reads and sets traits by it. */
 export type Place = HTMLElement & { glasshead?: Model };
 
-export async function open<S extends ViewState>(view: ViewClass<S>): Promise<void> {
+/** Makes what the page has instead of a kernel; an explorer's page may carry several runs. */
+type MakeInstead = (contents: Contents, role: Role, load: typeof stored) => InsteadOfKernel;
+
+const oneRun: MakeInstead = (...of) => new SavedPage(...of);
+
+export async function open<S extends ViewState>(
+  view: ViewClass<S>,
+  instead: MakeInstead = oneRun,
+): Promise<void> {
   const place: Place | null = document.getElementById("gh-view");
   if (!place) return;
   const contents = await readContents();
-  const page = new SavedPage(contents, ROLES[view.id] ?? "none", stored);
+  const page = instead(contents, ROLES[view.id] ?? "none", stored);
   const { coding } = contents;
   if (coding) weightsAreKnownWithin(coding.relative_error, coding.coarse ? coding.least : 0);
   if (contents.activations.some(({ dtype }) => dtype === "float16")) activationsAreRounded();

@@ -31,7 +31,6 @@ export async function stripFrame(
   { strip, refusal }: Contents,
   weights: Weights,
   state: TraceState,
-  shown: Json | undefined,
 ): Promise<Json> {
   if (!strip) throw new Error(refusal);
   const cross = crossOf(state);
@@ -42,8 +41,6 @@ export async function stripFrame(
   const by = `Hovering a word lights the source by cross-attention of layer ${cross.layer}`;
   return {
     ...strip,
-    // What is compared with is the same in every picture.
-    ...(shown?.compared ? { compared: shown.compared } : {}),
     key: stripKey(state),
     cross_layer: cross.layer,
     note: `${by}, ${headWords(nHeads, cross.heads)}`,

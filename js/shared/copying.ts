@@ -32,6 +32,8 @@ function written(range: Range, texts: readonly TokenText[]): string {
       if (isWhole) token.textContent = text.written(position);
     }
   }
-  for (const mark of copied.querySelectorAll(".gh-mark, .gh-text-generated")) mark.remove();
+  // What a view has written into the text was not in it.
+  for (const mark of copied.querySelectorAll(".gh-mark, .gh-text-generated, .gh-text-inserted"))
+    mark.remove();
   return copied.textContent ?? "";
 }

@@ -8,16 +8,16 @@ export interface Roving {
   refresh(): void;
 }
 
-/** Makes one stop of the buttons inside an element. */
-export function roving(element: HTMLElement): Roving {
+/** Makes one stop of the buttons inside an element, or of those that match. */
+export function roving(element: HTMLElement, which = "button"): Roving {
   const buttons = (): HTMLButtonElement[] => [
-    ...element.querySelectorAll<HTMLButtonElement>("button:not([hidden])"),
+    ...element.querySelectorAll<HTMLButtonElement>(`${which}:not([hidden])`),
   ];
   const stopAt = (stop: HTMLButtonElement | undefined): void => {
     for (const button of buttons()) mark(button, "tabindex", button === stop ? "0" : "-1");
   };
   element.addEventListener("focusin", ({ target }) => {
-    if (target instanceof HTMLButtonElement) stopAt(target);
+    if (target instanceof HTMLButtonElement && target.matches(which)) stopAt(target);
   });
   element.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -8,7 +8,15 @@ export function signed(value: number): string {
   return (value < 0 ? "−" : "+") + amount(Math.abs(value));
 }
 
-/** The same without a plus, for what is not added to anything. */
+/** Three digits however small: "+0.0214", "−2.31", "+1.24e−5". */
+export function threeDigits(value: number): string {
+  const size = Math.abs(value);
+  if (!(size > 0 && size < 999.5)) return signed(value);
+  const text = size >= 0.001 ? size.toPrecision(3) : size.toExponential(2).replace("-", "−");
+  return (value < 0 ? "−" : "+") + text;
+}
+
+/** As `signed` without a plus, for what is not added to anything. */
 export function plain(value: number): string {
   return signed(value).replace(/^\+/, "");
 }

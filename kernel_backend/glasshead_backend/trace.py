@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from glasshead_backend.progress import reporting
 from glasshead_backend.questions import activations as ask_activations
 from glasshead_backend.questions import attention as ask_attention
+from glasshead_backend.questions import attention_gradients as ask_attention_gradients
+from glasshead_backend.questions import attribution as ask_attribution
 from glasshead_backend.questions import compared as ask_compared
 from glasshead_backend.questions import distribution as ask_distribution
 from glasshead_backend.questions import head_effects as ask_head_effects
@@ -19,8 +21,6 @@ from glasshead_backend.questions import predictions as ask_predictions
 from glasshead_backend.questions import query_key as ask_query_key
 from glasshead_backend.questions import through_layers as ask_layers
 from glasshead_backend.tracing.given_run import run_of_attentions
-from glasshead_backend.tracing.reading import write_from
-from glasshead_backend.tracing.together import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,8 +50,15 @@ if TYPE_CHECKING:
     from glasshead_backend.maps.attention_map import AttentionMap, Strongest
     from glasshead_backend.maps.pooling import Pooled
     from glasshead_backend.progress import Progress
+    from glasshead_backend.questions.attribution import (
+        Attribution,
+        AttributionMatrix,
+        Baseline,
+        Method,
+    )
     from glasshead_backend.questions.compared import ComparedPredictions
     from glasshead_backend.questions.distribution import Distribution
+    from glasshead_backend.questions.fitted_lens import FittedLens
     from glasshead_backend.questions.head_effects import HeadEffects
     from glasshead_backend.questions.layer_readings import LayerReadings
     from glasshead_backend.questions.logit_attribution import LogitContributions
@@ -1122,6 +1129,174 @@ class Trace:
                 self._run, position=position, token=token, against=against
             )
 
+    def attribution(
+        self,
+        method: Method = "gradient_x_input",
+        *,
+        position: int | None = None,
+        token: int | str | None = None,
+        against: int | str | None = None,
+        quantity: Quantity = "log_probability",
+        baseline: Baseline = "pad",
+        steps: int = 50,
+        progress: Progress | bool | None = None,
+    ) -> Attribution:
+        """How much each input token moved the model to say a token, or one rather than another.
+
+        Gradients of a number that the model puts out, with respect to its input embeddings, times
+        these, summed over dimensions. Signed: tokens below zero spoke against it.
+
+        Parameters
+        ----------
+        method : {"gradient_x_input", "integrated_gradients"}
+            The gradient at the text itself; or its mean along the straight way from a baseline
+            (Sundararajan et al. 2017), by Captum (``pip install "glasshead[attribution]"``).
+        position : int, optional
+            Place of the predicted token, as for :meth:`top_k`; the number of tokens is the place
+            behind the last, which is the default. Of an encoder-decoder model the place in the
+            target; default its last token.
+        token : int or str, optional
+            Id, or text as :meth:`top_k` writes it. Default: the token that came; behind the last
+            one the most probable.
+        against : int or str, optional
+            Another token: the number is the difference of the two logits.
+        quantity : {"log_probability", "logit"}
+            The token's log-probability in nats, or its logit.
+        baseline : {"pad", "zero"}
+            Where integrated gradients start: embeddings of the padding token (where there is none,
+            of the token that ends texts), or of zeros. From zeros on, a model with root-mean-square
+            norms (Llama, T5) leaps: there sums are often far off.
+        steps : int
+            Places on their way. Where the sum is more than 1 % off, the way is cut where the
+            error is, and up to 16 times as many gradients are taken.
+        progress : callable or bool, optional
+            As for :meth:`attention`.
+
+        Returns
+        -------
+        Attribution
+            Per token and per word, of source and target in an encoder-decoder model; with
+            ``.completeness_error``, ``.in_words()`` and ``.to_frame()``.
+
+        Raises
+        ------
+        ValueError
+            Where the model makes no prediction (encoders), for no such token, and for models that
+            cannot be differentiated; the message says which and why.
+        ImportError
+            For integrated gradients without Captum.
+        MemoryBudgetError
+            When gradients need more memory than they may.
+        ModelChangedError
+            When the model has changed since the text was traced.
+
+        Examples
+        --------
+        >>> trace = Lens.demo("decoder").trace("The white whale. The white whale")
+        >>> found = trace.attribution(position=6)
+        >>> found.words, found.values["text"].shape
+        ('log-probability of “ white”', torch.Size([8]))
+        """
+        with reporting(progress):
+            return ask_attribution.attribution(
+                self._run,
+                method,
+                position=position,
+                token=token,
+                against=against,
+                quantity=quantity,
+                baseline=baseline,
+                steps=steps,
+            )
+
+    def attributions(
+        self,
+        positions: SupportsIndex | Iterable[SupportsIndex] | None = None,
+        *,
+        method: Method = "gradient_x_input",
+        quantity: Quantity = "log_probability",
+        baseline: Baseline = "pad",
+        steps: int = 50,
+        progress: Progress | bool | None = None,
+    ) -> AttributionMatrix:
+        """How much each input token moved the model to say each of several tokens that came.
+
+        Parameters
+        ----------
+        positions : int or sequence of int, optional
+            Places of predicted tokens, as for :meth:`attribution`; default all that were predicted.
+        method, quantity, baseline, steps, progress
+            As for :meth:`attribution`, each place by itself: integrated gradients of a whole text
+            take long.
+
+        Returns
+        -------
+        AttributionMatrix
+            ``[outputs, inputs]``, with ``.by_word()`` and ``.to_frame()``.
+
+        Raises
+        ------
+        ValueError, ImportError, MemoryBudgetError, ModelChangedError
+            As :meth:`attribution`.
+        """
+        with reporting(progress):
+            return ask_attribution.attributions(
+                self._run,
+                positions,
+                method=method,
+                quantity=quantity,
+                baseline=baseline,
+                steps=steps,
+            )
+
+    def attention_gradient(
+        self,
+        layer: int,
+        heads: int | Sequence[int] | None = None,
+        *,
+        rows: Sequence[int] | None = None,
+        kind: Kind | None = None,
+        position: int | None = None,
+        token: int | str | None = None,
+        against: int | str | None = None,
+        quantity: Quantity = "log_probability",
+        progress: Progress | bool | None = None,
+    ) -> Float[Tensor, "head query key"]:
+        """Attention weights times their gradients: what looking there did to a prediction.
+
+        ``A * df/dA``, how much the number would lose, to first order, if a weight went to 0 and
+        the others stayed. A head may look hard at what matters to nothing that follows. Gradients
+        and values come from one more forward and backward pass the first time.
+
+        Parameters
+        ----------
+        layer, heads, rows, kind
+            As for :meth:`attention`.
+        position, token, against, quantity, progress
+            As for :meth:`attribution`.
+
+        Returns
+        -------
+        Tensor
+            ``[heads, queries, keys]`` in nats, or in logits; float32.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`attribution`, and for modules that compute attention by themselves.
+        """
+        asked = ask_attention.select(self._run, layer, heads, kind=kind)
+        with reporting(progress):
+            return ask_attention_gradients.attention_gradient(
+                self._run,
+                asked,
+                rows,
+                position=position,
+                token=token,
+                against=against,
+                quantity=quantity,
+            )
+
     # ---- predictions ----------------------------------------------------------------------------
 
     def predictions(self) -> Predictions:
@@ -1178,8 +1353,9 @@ class Trace:
     ) -> Trace:
         """Put another token at one place, let the model go on from there, and trace that.
 
-        Runs the model as it is now. What it writes are the most probable tokens; they are
-        ``generated``, the text before and the chosen token are not.
+        Runs the model as it is now; what is :attr:`ablated` stays off while it writes. What it
+        writes are the most probable tokens; they are ``generated``, the text before and the chosen
+        token are not.
 
         Parameters
         ----------
@@ -1204,11 +1380,8 @@ class Trace:
             When there is no such position or token, no room in the model's window, and when the
             model cannot generate.
         """
-        run = self._run
-        run.require_model()
         with reporting(progress):
-            sides = write_from(run.subject, run.sides, position, token, max_new_tokens)
-            return Trace(run_together(run.subject, [sides])[0])
+            return Trace(ask_interventions.continued(self._run, position, token, max_new_tokens))
 
     def next_token(self, k: int = 10) -> pd.DataFrame:
         """Return the k most probable tokens after the last one: how the model would go on.
@@ -1279,6 +1452,7 @@ class Trace:
         *,
         k: int = 5,
         followed: Sequence[int] | None = None,
+        fitted: FittedLens | None = None,
         progress: Progress | bool | None = None,
     ) -> LayerReadings:
         """Return what the model would predict at one place if it stopped after each layer.
@@ -1295,6 +1469,9 @@ class Trace:
         followed : sequence of int, optional
             Ids of tokens whose probability and rank are wanted behind every layer; default the
             token that came and the model's three first choices.
+        fitted : FittedLens, optional
+            A lens that was fitted to the model (:func:`glasshead.fit_lens`), in place of the logit
+            lens.
         progress : callable or bool, optional
             As for :meth:`attention`.
 
@@ -1306,12 +1483,15 @@ class Trace:
         Raises
         ------
         ValueError
-            Where the model makes no prediction, or predicts from more than its last layer.
+            Where the model makes no prediction, or predicts from more than its last layer; and for
+            a lens that was fitted to another model.
         ModelChangedError
             When the model has changed since the text was traced.
         """
         with reporting(progress):
-            return ask_readings.layer_readings(self._run, position, k=k, followed=followed)
+            return ask_readings.layer_readings(
+                self._run, position, k=k, followed=followed, fitted=fitted
+            )
 
     def compare_predictions(self, other: Trace) -> ComparedPredictions:
         """Compare what was predicted here with what was predicted in another trace.

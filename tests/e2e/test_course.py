@@ -55,7 +55,23 @@ SAID = {
         "by_null['once, shuffled'].min() > 0.05 and by_null['twice, shifted'].min() > 0.05",
         "jsd(log_norms[1:], right) > jsd(predicting, right)",
     ],
+    "9-what-a-probe-shows": [
+        "found.accuracy.mean.min() > 0.85 and found.control.mean.max() < 0.6",
+        "alone.accuracy.mean[0] == behind.accuracy.mean[0] == 1",
+        "fitted > others + 0.1 and others < 0.6",
+        "rare.accuracy.mean[-1] - rare.majority[1] < 0.12",
+        "known.accuracy.mean[-1] > 0.75 and unknown.accuracy.mean[-1] < 0.6",
+        "nearest > 0.9 and agrees < 0.6",
+    ],
     "7-exercises": ["len(passed) == 10 and not any(passed.values())"],
+    "8-which-head-knows": [
+        "found.blocks['attention'][-1] > 0.9 * found.logit",
+        "without([(layer, head)]) > 0.9 and together[8] < 0.1",
+        "abs(writes) < 0.05 * found.logit and without([place]) < 0.1",
+        "own.previous_token > 0.9 and without([sink]) > 0.95 and abs(effect) < 0.01",
+        "grid.loc[0, first_time] > 0.9 and grid.loc[1, stop - 1] > 0.9",
+        "carried['recovered'].max() < 0.5 and abs(needed_carries) < 0.05",
+    ],
 }
 """What the prose of a notebook says of its numbers, as expressions in its kernel."""
 

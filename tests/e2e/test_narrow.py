@@ -12,6 +12,7 @@ import pytest
 from e2e.alone import show
 from glasshead import (
     AttentionLines,
+    AttributionStrip,
     FusedAttentionMatrix,
     HeadFinder,
     LayerStatsChart,
@@ -52,11 +53,14 @@ def views() -> dict[str, View]:
         "chart": LayerStatsChart(Lens.demo("decoder").trace(DECODER_TEXT), "prediction_divergence"),
         "heads": HeadFinder(trace, kind="decoder", metric="previous_token"),
         "products": QueryKeyView(trace, kind="cross"),
+        "attribution": AttributionStrip(
+            trace, method="integrated_gradients", steps=2, targets=[2], hovered=3
+        ),
         "tokens": TokenTable(trace.lens, SOURCE_TEXT, other=Lens.demo("decoder"), hovered=3),
     }
 
 
-NAMES = ["lines", "matrix", "strip", "chart", "heads", "products", "tokens"]
+NAMES = ["lines", "matrix", "strip", "chart", "heads", "products", "attribution", "tokens"]
 
 
 @pytest.mark.parametrize("width", [420, 300])

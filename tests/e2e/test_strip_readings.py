@@ -15,7 +15,7 @@ from scipy.special import log_softmax
 from e2e.saved import opened
 from e2e.test_accessibility import AXE, RULES
 from e2e.views import EXPLORER, STRIP, view
-from glasshead import Lens, PerplexityStrip
+from glasshead import Lens, PerplexityStrip, fit_lens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator
 
     from e2e.lab import LabServer, Notebook
+    from glasshead import FittedLens
 
 TEXT = "The keeper saw the whale and the whale saw the keeper, and the night was long and calm."
 BEFORE = "Stubb saw the boat. "
+FITTED_ON = ["The whale swam away.", "The sea was dark and cold.", "The ship was lost at sea."]
 SETUP = f"""\
 from glasshead import Lens, PerplexityStrip, explore
 
@@ -144,6 +146,54 @@ def test_the_layers_of_a_token_are_those_of_the_model(
     assert n_values >= 20
 
 
+FIT = f"""\
+from glasshead import fit_lens
+jacobian = fit_lens(lens, {FITTED_ON!r}, "jacobian", n_samples=1)
+strip.read_by(jacobian)
+def first_layer(position):
+    kept = []
+    def keep(_module, _given, output):
+        kept.append(output[0] if isinstance(output, tuple) else output)
+    hook = lens.model.model.layers[0].register_forward_hook(keep)
+    import torch
+    with torch.no_grad():
+        lens.model(torch.tensor([trace.sequences[0].ids]))
+        hook.remove()
+        state = kept[0].reshape(-1, 192)[position - 1]
+        state = state + jacobian.change[0] @ state + jacobian.bias[0]
+        p = lens.model.lm_head(lens.model.model.norm(state)).softmax(-1)
+    true = trace.tokens[position].id
+    return [p.max().item(), 1 + int((p > p[true]).sum()), p[true].item()]"""
+
+
+def test_layers_are_read_by_a_fitted_lens_chosen_by_key(
+    strip: Locator, notebook: Notebook, model: Any
+) -> None:
+    notebook.kernel_run(FIT)
+    read(strip, "layers")
+    pin(strip, 8)
+    said = strip.locator(".gh-strip-read-by")
+    expect(said).to_have_text("Read by the Jacobian lens, fitted on 2 texts.")
+    first_row = strip.locator('.gh-strip-rows tr[data-layer="0"] td')
+
+    def shown() -> list[float]:
+        _, first, rank, probability = first_row.all_text_contents()
+        return [share(first), float(rank.replace(",", "")), share(probability)]
+
+    expected = notebook.kernel_eval("first_layer(8)")
+    np.testing.assert_allclose(shown(), expected, rtol=0.01, atol=5.1e-4)
+    strip.locator('[data-action="reading-lens"] [data-value="jacobian"]').focus()
+    notebook.page.keyboard.press("ArrowLeft")
+    notebook.page.keyboard.press("Enter")
+    expect(said).to_have_text("Read by the logit lens.")
+    own, true = np.exp(layer_logs(model, 8))[0], ids_of(TEXT)[8]
+    by_hand = [own.max(), 1 + (own > own[true]).sum(), own[true]]
+    np.testing.assert_allclose(shown(), by_hand, rtol=0.01, atol=5.1e-4)
+    assert notebook.kernel_eval("strip.reading_lens") == ""
+    notebook.kernel_run("strip.read_by()")
+    expect(strip.locator('[data-action="reading-lens"] [data-value]')).to_have_count(0)
+
+
 def test_the_distribution_opens_by_keyboard_and_is_the_models(
     strip: Locator, notebook: Notebook, model: Any
 ) -> None:
@@ -247,10 +297,41 @@ def test_nothing_serious_is_in_the_panels(notebook: Notebook, theme: str) -> Non
     notebook.set_theme("light")
 
 
+def test_a_saved_page_keeps_the_layers_of_the_pinned_token(
+    browser: Browser, tmp_path: Path
+) -> None:
+    lens = Lens.demo("decoder")
+    trace = lens.trace(TEXT)
+    jacobian = fit_lens(lens, FITTED_ON, "jacobian", n_samples=1)
+    path = tmp_path / "strip.html"
+    PerplexityStrip(trace, fitted=jacobian, reading="layers", selected=[5]).save_html(path)
+
+    def told(fitted: FittedLens | None) -> str:
+        found = trace.layer_readings(5, fitted=fitted)
+        return f"{found.top[0][0]} at rank {found.rank[0]}"
+
+    with opened(browser, path) as found:
+        page = found.page
+        words = page.locator('.gh-strip-rows tr[data-layer="0"] .gh-strip-word')
+        rank = page.locator('.gh-strip-rows tr[data-layer="0"] td:nth-child(4)')
+        for name, fitted, label in (
+            ("jacobian", jacobian, jacobian.label),
+            ("", None, "logit lens"),
+        ):
+            page.locator(f'[data-action="reading-lens"] [data-value="{name}"]').click()
+            expect(page.locator(".gh-strip-read-by")).to_have_text(f"Read by the {label}.")
+            written = words.inner_text().replace("·", " ")
+            assert f"{written} at rank {rank.inner_text()}" == told(fitted)
+        # Nothing else can be asked: no word is a button, and another token says so.
+        expect(page.locator("button.gh-strip-word, button.gh-strip-chip")).to_have_count(0)
+        page.locator('.gh-strip-main [data-position="8"]').first.click()
+        expect(page.locator(".gh-strip-reading-content")).to_contain_text("has no kernel")
+
+
 def test_a_saved_page_says_what_it_cannot_ask(browser: Browser, tmp_path: Path) -> None:
     lens = Lens.demo("decoder")
     trace = lens.trace(TEXT)
-    read_closely = PerplexityStrip(trace, reading="layers", selected=[5])
+    read_closely = PerplexityStrip(trace, reading="distribution", selected=[5])
     path = tmp_path / "strip.html"
     read_closely.save_html(path)
     with opened(browser, path) as found:

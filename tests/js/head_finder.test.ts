@@ -436,3 +436,30 @@ describe("other pictures", () => {
     expect(find(el, ".hf-strongest tbody tr").textContent).toBe("010.90");
   });
 });
+
+describe("numbers with a sign", () => {
+  const added = [0.5, -0.25, 0, 0.001, 0.1, NONE, -1.5, 0.2, 0.3];
+  const metrics = [metric("logit_contribution", "Logit part", "logits", added)];
+  const of = () => finderData(heads({ metrics })).metrics[0];
+
+  test("have a scale as far below zero as above", () => {
+    expect([of()?.signed, of()?.top, of()?.low]).toEqual([true, 1.5, -1.5]);
+    const { el } = mount({
+      frame: heads({ metrics }),
+      mode: "metric",
+      metric: "logit_contribution",
+    });
+    expect(find(el, ".gh-legend").textContent).toContain("−1.50");
+    expect(find(el, ".gh-legend").textContent).toContain("+1.50");
+  });
+
+  test("are written with it, in tiles and in words", () => {
+    const own = of();
+    if (!own) throw new Error("no metric");
+    expect([0.5, -0.25, 0.001].map((value) => shortValue(own, value))).toEqual([
+      ...["+.50", "−.25", "≈0"],
+    ]);
+    const { status } = mount({ frame: heads({ metrics }), metric: "logit_contribution" });
+    expect(status.textContent).toContain("layer 0, head 0 (+0.50)");
+  });
+});

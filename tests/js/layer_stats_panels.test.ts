@@ -34,6 +34,16 @@ describe("a heat map of heads", () => {
     expect(strays(el)).toEqual([]);
   });
 
+  test("numbers with a sign are coloured about zero, as far below as above", () => {
+    const frame = heatFrame();
+    const scores = [0.5, -2, 0, Number.NaN, Number.NaN, Number.NaN, 1, -0.5];
+    frame.heat = { values: pack(scores, "float32", [4, 2]), label: "logits", max: null };
+    const { cell, el } = mount({ frame });
+    expect(find(el, ".gh-legend .gh-scale").textContent).toBe("−22");
+    const fill = (layer: number, head: number) => cell(layer, head).getAttribute("fill");
+    expect(new Set([fill(0, 0), fill(0, 1), fill(1, 0), fill(3, 0)]).size).toBe(4);
+  });
+
   test("a click sets layer and head, and outlines the cell", () => {
     const { host, cell, el } = mount();
     click(cell(3, 1));

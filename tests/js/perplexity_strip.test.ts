@@ -80,6 +80,8 @@ function mount(more: Partial<StripState> = {}, answer?: (asked: Asked) => never)
     reading: "",
     followed: [],
     trajectory: "probability",
+    lenses: [],
+    reading_lens: "",
     temperature: 1,
     sample_k: 0,
     sample_p: 1,
@@ -399,6 +401,66 @@ test("an encoder says in words that it predicts no next token", () => {
   expect(el.querySelector(".is-unscored")).toBeNull();
   expect(find(el, ".gh-strip-card").textContent).not.toContain("100 %");
 });
+
+describe("layers read by a fitted lens", () => {
+  const lenses = [{ name: "tuned", label: "tuned lens, fitted on 200 texts" }];
+  const open = (more: Partial<StripState> = {}, can = true) => {
+    const mounted = mount({ reading: "layers", selected: [3], ...more }, ((asked: Asked) =>
+      asked.question === "layer_readings" ? layersAnswer(asked.args.lens) : answers()) as never);
+    if (!can) {
+      Object.assign(mounted.host, { can: (question: string) => question !== "follow" });
+      mounted.host.view?.update({});
+    }
+    return mounted;
+  };
+  const choices = (el: HTMLElement): HTMLElement[] => [
+    ...el.querySelectorAll<HTMLElement>('[data-action="reading-lens"] [data-value]'),
+  ];
+
+  test("there is a choice where there is a lens, and it is said which one reads", async () => {
+    const { host, el } = open({ lenses, reading_lens: "tuned" });
+    await settle();
+    expect(choices(el).map((one) => one.textContent)).toEqual(["Logit lens", "Tuned"]);
+    expect(choices(el)[1]?.title).toBe("Tuned lens, fitted on 200 texts");
+    expect(find(el, ".gh-strip-read-by").textContent).toBe(
+      "Read by the tuned lens, fitted on 200 texts.",
+    );
+    choices(el)[0]?.click();
+    await settle();
+    expect(host.state.reading_lens).toBe("");
+    expect(host.asked.at(-1)?.args).toEqual({ position: 3, followed: "", lens: "" });
+    expect(find(el, ".gh-strip-read-by").textContent).toBe("Read by the logit lens.");
+  });
+
+  test("without one there is nothing to choose", async () => {
+    const { el } = open();
+    await settle();
+    expect(choices(el)).toEqual([]);
+    expect(find(el, ".gh-strip-read-by").textContent).toBe("Read by the logit lens.");
+  });
+
+  test("where no other token can be followed the words are no buttons", async () => {
+    const { el } = open({ lenses }, false);
+    await settle();
+    expect(el.querySelectorAll("button.gh-strip-word, button.gh-strip-chip")).toHaveLength(0);
+    expect(find(el, ".gh-strip-word").textContent).toBe(HOSTILE.replaceAll(" ", "·"));
+    expect(el.querySelector("img")).toBeNull();
+  });
+});
+
+function layersAnswer(lens: unknown) {
+  const result = {
+    ...{ position: 3, true: { id: 1, text: " sea" }, layers: [0], top: [[HOSTILE]] },
+    read_by: lens ? "tuned lens, fitted on 200 texts" : "logit lens",
+    followed: [{ id: 1, text: " sea" }],
+  };
+  const arrays = {
+    ...{ top_ids: integers([9]), top_probability: floats([0.5]), rank: integers([2]) },
+    ...{ probability: floats([0.2]), followed_probability: floats([0.2]) },
+    followed_rank: integers([2]),
+  };
+  return { result, arrays };
+}
 
 describe("going on from a word of the distribution", () => {
   const reading = { reading: "distribution", selected: [3] } as const;

@@ -15,6 +15,7 @@ CLASSES = ("Lens", "Trace")
 ONLY_MET = (
     "Continuations",
     "Measured",
+    "Patched",
     "Predictions",
     "Step",
     "Token",

@@ -13,6 +13,7 @@ import pytest
 import glasshead
 from glasshead import (
     AttentionLines,
+    AttributionStrip,
     FusedAttentionMatrix,
     HeadFinder,
     LayerStatsChart,
@@ -34,7 +35,7 @@ HOSTILE = "</script><script>alert(1)</script><!-- \u2028\u202e</p><img src=x one
 WIDGET = "application/vnd.jupyter.widget-view+json"
 OF_A_TRACE = (
     *(AttentionLines, FusedAttentionMatrix, HeadFinder),
-    *(LayerStatsChart, PerplexityStrip, QueryKeyView),
+    *(LayerStatsChart, PerplexityStrip, QueryKeyView, AttributionStrip),
 )
 
 

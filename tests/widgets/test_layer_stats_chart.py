@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from traitlets import TraitError
@@ -21,6 +22,7 @@ from glasshead import (
     Norm,
     OverTexts,
     PredictionDivergence,
+    Probing,
     Trace,
     mutual_information,
     prediction_divergence,
@@ -421,6 +423,55 @@ def test_over_many_texts_the_parameters_are_those_of_the_statistic(trace: Trace)
     until(lambda: chart.frame["key"]["metric"] == "induction" and chart.busy == "")
     assert chart.frame["heat"] is not None
     assert chart.result.n_measured == 2
+
+
+def probing() -> Probing:
+    nouns = ["whale", "whales"] * 6
+    texts = [f"The {noun} swam in the sea {i} times" for i, noun in enumerate(nouns)]
+    labels = ["many" if noun == "whales" else "one" for noun in nouns]
+    return Probing(texts=texts, labels=labels, unit="text", folds=3)
+
+
+def test_a_probe_is_measured_in_the_chart_and_shown_when_it_is_there(trace: Trace) -> None:
+    chart = computed(LayerStatsChart(trace, probing(), layer=1))
+    assert [one["label"] for one in chart.frame["series"]] == [
+        "probe of residual stream",
+        "always “many”",
+    ]
+    accuracy = unpack(chart.frame["mean"])[0]
+    assert accuracy.tolist() == pytest.approx(chart.to_frame()["accuracy"].tolist())
+    assert [panel["type"] for panel in chart.detail["panels"]] == ["bars", "table"]
+    chart.quantity = "above_control"
+    frame = chart.to_frame()
+    above = frame["accuracy"] - frame["control"]
+    assert unpack(chart.frame["mean"])[0].tolist() == pytest.approx(above.tolist())
+    found = chart.result
+    again = LayerStatsChart(trace, found)
+    assert again.result is found
+    assert again.busy == ""
+
+
+def test_the_code_behind_a_probe_gives_its_numbers(trace: Trace) -> None:
+    chart = computed(LayerStatsChart(trace, probing()))
+    space: dict[str, Any] = {"trace": trace}
+    *imports, last = chart.code().splitlines()
+    exec("\n".join([*imports, f"found = {last}"]), space)  # noqa: S102  our own code
+    pd.testing.assert_frame_equal(space["found"], chart.to_frame())
+
+
+def test_a_state_with_a_probe_fits_the_chart_that_has_it_and_no_other(trace: Trace) -> None:
+    asked = probing()
+    chart = computed(LayerStatsChart(trace, asked))
+    state = chart.state()
+    chart.set(**state)
+    assert chart.metric == asked
+    for name, label, missing in (
+        ("probing", "Linear probe", r"pass metric=Probing\(texts=..., labels=...\)"),
+        ("own", "my norm", "pass metric=your function"),
+    ):
+        written = {"name": name, "label": label, "parameters": {}, "over": ""}
+        with pytest.raises(TraitError, match=f"{label}.* a state does not hold: {missing}"):
+            LayerStatsChart(trace, written)
 
 
 def test_something_that_is_no_statistic_is_refused(trace: Trace) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from glasshead import (
     AttentionLines,
+    AttributionStrip,
     FusedAttentionMatrix,
     HeadFinder,
     LayerStatsChart,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 HOSTILE = "</script><script>alert(1)</script><!-- \u2028\u202e</style><img src=x onerror=alert(1)>"
 OF_A_TRACE = (
     *(AttentionLines, FusedAttentionMatrix, HeadFinder),
-    *(LayerStatsChart, PerplexityStrip, QueryKeyView),
+    *(LayerStatsChart, PerplexityStrip, QueryKeyView, AttributionStrip),
 )
 
 

@@ -12,6 +12,7 @@ from traitlets import TraitError
 
 from glasshead import (
     AttentionLines,
+    AttributionStrip,
     FusedAttentionMatrix,
     HeadFinder,
     LayerStatsChart,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 VIEWS = (
     *(AttentionLines, FusedAttentionMatrix, HeadFinder),
-    *(PerplexityStrip, LayerStatsChart, QueryKeyView),
+    *(PerplexityStrip, LayerStatsChart, QueryKeyView, AttributionStrip),
 )
 
 

@@ -15,6 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from glasshead import (
     AttentionLines,
+    AttributionStrip,
     FusedAttentionMatrix,
     HeadFinder,
     LayerStatsChart,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 VIEWS = (
     *(AttentionLines, FusedAttentionMatrix, HeadFinder),
-    *(PerplexityStrip, LayerStatsChart, QueryKeyView),
+    *(PerplexityStrip, LayerStatsChart, QueryKeyView, AttributionStrip),
 )
 STATE_LISTS = {
     *(f"/state/{name}" for name in ("heads", "selected", "selected_source")),

@@ -13,6 +13,7 @@ from traitlets import TraitError
 from glasshead import (
     ActivationMap,
     AttentionLines,
+    AttributionStrip,
     Explorer,
     FusedAttentionMatrix,
     HeadFinder,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 VIEWS: tuple[type[Any], ...] = (
     ActivationMap,
     AttentionLines,
+    AttributionStrip,
     FusedAttentionMatrix,
     HeadFinder,
     PerplexityStrip,
@@ -116,6 +118,21 @@ OWN: list[tuple[str, str, object, str]] = [
     ("chart", "quantity", 3, "quantity is a str; got 3."),
     ("chart", "scale", "x", 'scale is "auto", "linear" or "log"; got \'x\'.'),
 ]
+ON_ATTRIBUTION = [
+    ("method", "x", 'method is "gradient_x_input" or "integrated_gradients"; got \'x\'.'),
+    ("position", "x", "position is a whole number, or None; got 'x'. Place of the predicted"),
+    ("position", 0, "position: There is no prediction at position 0."),
+    ("position", 99, "position: position 99 is out of range: there are 20 (0-19)."),
+    ("token", "no such", "token: 'no such' is no single token of llama. Give a token as"),
+    ("against", 1.5, "against is the id of a token, its text, or None; got 1.5."),
+    ("token", 999, "token: id 999 is out of range: llama knows 0-"),
+    ("quantity", "x", 'quantity is "log_probability" or "logit"; got \'x\'.'),
+    ("baseline", "x", 'baseline is "pad" or "zero"; got \'x\'.'),
+    ("steps", 0, "steps is a whole number from 1 to 1000; got 0."),
+    ("targets", 3, f"targets {WHOLES}; got 3. Did you mean [3]?"),
+    ("targets", [0], "targets: There is no prediction at position 0."),
+    ("show", "x", 'show is "strip" or "matrix"; got \'x\'.'),
+]
 PANES_ARE = 'panes is a list of "lines", "matrix", "strip", "chart" or "finder"'
 ON_EXPLORER = [
     ("panes", ["foo"], f"{PANES_ARE}; got ['foo']. 'foo' is none of them."),
@@ -131,6 +148,7 @@ CASES = [
         for case in ON_MAPS
     ),
     *((PANES[pane], name, value, says) for pane, name, value, says in OWN),
+    *((AttributionStrip, *case) for case in ON_ATTRIBUTION),
     *((Explorer, *case) for case in ON_EXPLORER),
 ]
 

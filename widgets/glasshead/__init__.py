@@ -2,6 +2,7 @@
 
 from glasshead.activation_map import ActivationMap
 from glasshead.attention_lines import AttentionLines
+from glasshead.attribution_strip import AttributionStrip
 from glasshead.explore import explore
 from glasshead.explorer import Explorer
 from glasshead.fused_attention_matrix import FusedAttentionMatrix
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "ActivationMap",
     "AttentionLines",
+    "AttributionStrip",
     "Cancelled",
     "Continuations",
     "Explorer",

@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from glasshead_backend import Metric, OverTexts, OwnMetric
+from glasshead_backend import FittedLens, Metric, OverTexts, OwnMetric, Probing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LISTED: dict[type[Metric], tuple[str, ...]] = {
+    OverTexts: ("texts", "targets"),
+    Probing: ("texts", "labels", "groups", "targets"),
+}
+"""What is given as a list for each text."""
+
 _MOST_LETTERS = 2000
-"""Of texts that are written out."""
+"""Of such a list that is written out."""
 
 
 def chart_code(metric: Metric, kind: str) -> str:
@@ -58,9 +64,11 @@ class _Written:
     def _argument(self, metric: Metric, name: str, value: Any) -> str:
         if isinstance(value, Metric):
             return self.metric(value)
+        if isinstance(value, FittedLens):
+            return self._named("fitted", "", value.label)
         if isinstance(metric, OwnMetric) and name == "function":
             return self._named("function", getattr(value, "__name__", ""), "the chart's function")
-        if isinstance(metric, OverTexts) and name in ("texts", "targets"):
+        if name in _LISTED.get(type(metric), ()):
             listed = isinstance(value, (list, tuple))
             if not listed or len(str(value)) > _MOST_LETTERS:
                 return self._named(name, "", f"the {name} that the chart is of")

@@ -66,7 +66,7 @@ class Continuing(TraceView):
     def _on_trace(self) -> None:
         super()._on_trace()
         steps: list[dict[str, Any]] = []
-        origin = self._origins.get(self.trace)
+        origin = self._origins.get(self._whole)
         while origin is not None:
             steps.append({"position": origin.position, "token": origin.token})
             origin = self._origins.get(origin.trace)
@@ -81,14 +81,14 @@ class Continuing(TraceView):
     @question
     def continue_with(self, position: int, token: int) -> Answer:
         """Put another token, by its id, at one position, and let the model go on from there."""
-        make = partial(self._continue, self.trace, position, token)
+        make = partial(self._continue, self._whole, position, token)
         self._trace_anew("the model writes on", make, [position])
         return {}, {}
 
     @question
     def step_back(self) -> Answer:
         """Show again what was shown before the model went on."""
-        origin = self._origins.get(self.trace)
+        origin = self._origins.get(self._whole)
         if origin is not None:
             # Of one text only: what stood behind the place is there again.
             self._trace_anew("going back", lambda: origin.trace, [origin.position])

@@ -23,8 +23,9 @@ def explore(trace: Trace, *, panes: Sequence[str] | None = None, **state: Any) -
         named.
     **state
         What to begin with: ``layer``, ``heads``, ``kind``, ``unit`` (default "word"), ``selected``,
-        ``theme`` ..., and what is a pane's own under its name: ``lines_threshold``,
-        ``chart_metric``. What :meth:`Explorer.state` returns restores a picture.
+        ``theme``, heads that are switched off (``off=[(3, 1)]``: head 1 of layer 3) ..., and what
+        is a pane's own under its name: ``lines_threshold``, ``chart_metric``. What
+        :meth:`Explorer.state` returns restores a picture.
 
     Returns
     -------

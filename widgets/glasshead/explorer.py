@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import traitlets
 
@@ -15,12 +16,13 @@ from glasshead.head_finder import HeadFinder
 from glasshead.layer_stats_chart import LayerStatsChart
 from glasshead.links import SHARED, Links
 from glasshead.long_work import LongWork
-from glasshead.map_view import MapView
 from glasshead.messages import question, reply
 from glasshead.names import no_such_name, settable_traits
 from glasshead.pane import Carried, carried_traits, own_traits, pane_class
 from glasshead.perplexity_strip import PerplexityStrip
 from glasshead.prompt import prompt_of, trace_again
+from glasshead.switches import switching_code
+from glasshead.switching import Switching
 from glasshead.trace_view import require_trace
 from glasshead.values import required
 from glasshead.view import View, bundle, require_names
@@ -58,7 +60,7 @@ _TITLES = {
     "finder": "all heads",
 }
 
-_Carrier: Any = type(View)("_Carrier", (MapView,), dict(_CARRIED))
+_Carrier: Any = type(View)("_Carrier", (Switching,), dict(_CARRIED))
 
 
 class Explorer(_Carrier):
@@ -115,6 +117,7 @@ class Explorer(_Carrier):
 
     def __init__(self, trace: Trace, **state: Any) -> None:
         self._views: dict[str, Any] = {}
+        self._without = WeakKeyDictionary()
         self._drawing = LongWork(self._tell)
         require_trace(type(self), trace)
         require_names(type(self), state)
@@ -143,6 +146,8 @@ class Explorer(_Carrier):
             view.observe(self._gather, names=[n for n in _DECIDE if view.has_trait(n)])
         self.observe(self._show_panes, names=["panes", "large"])
         self._has_begun = True
+        self._on_off()
+        self._tracing.join(_PATIENCE)
         self._show_panes()
         self._drawing.join(_PATIENCE)
 
@@ -210,7 +215,8 @@ class Explorer(_Carrier):
 
     def in_words(self) -> list[str]:
         """Return what the panes that are shown say."""
-        said: dict[str, None] = {}
+        now = self._now
+        said = dict.fromkeys([] if now is None else [now.sentence])
         for view in self.in_view:
             # Lines and matrix have much in common.
             said |= dict.fromkeys(view.in_words())
@@ -220,7 +226,8 @@ class Explorer(_Carrier):
         """Return the Python that gives the numbers behind the panes that are shown.
 
         Each are kept under the pane's name: ``lines``, ``matrix`` ... Of a ``trace``, and where
-        the matrix is compared with another one of that, as ``other``.
+        the matrix is compared with another one of that, as ``other``. Where heads are switched
+        off, it begins with the run without them.
         """
         compare = self.matrix.compare or {}
         notes = (
@@ -231,6 +238,9 @@ class Explorer(_Carrier):
             for name, view in self._views.items()
             if view in self.in_view
         ]
+        if (now := self._now) is not None:
+            code = switching_code(now.whole, now.off, now.how)
+            parts.insert(0, f"# {now.words}\nwhole, trace = trace, {code}")
         return "\n\n".join(parts)
 
     def close(self) -> None:
@@ -344,7 +354,8 @@ class Explorer(_Carrier):
         """End what is being computed, and go back to the last pictures that agreed."""
         with self._lock, self.hold_sync():
             was_drawing = self._drawing.is_running
-            self._tracing.end()
+            if self._tracing.is_running:
+                self._end_making()
             self._drawing.end()
             ended = [view.end() for view in self.views]
             self._doing = ""
@@ -369,6 +380,7 @@ class Explorer(_Carrier):
             self._show_panes()
 
     def _on_trace(self) -> None:
+        super()._on_trace()
         shown, was = prompt_of(self.trace), self.prompt
         others = [text for text in self.earlier if text not in (shown, was)]
         self.set_trait("prompt", shown)
@@ -376,7 +388,11 @@ class Explorer(_Carrier):
             self.set_trait("earlier", [*others, was][-_MOST_EARLIER:])
 
     def _make_frame(self) -> dict[str, Any]:
-        return {"kind": "explorer", "key": self._state_key()}
+        now = self._now
+        off, how = self._shown_switches
+        key = {**self._state_key(), "off": off, "off_how": how or self.off_how}
+        without = {} if now is None else {"without": now.as_json()}
+        return {"kind": "explorer", "key": key, **without}
 
     def _is_long(self) -> bool:
         return False

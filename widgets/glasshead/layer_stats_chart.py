@@ -12,7 +12,7 @@ from glasshead.chart_code import chart_code
 from glasshead.messages import question
 from glasshead.trace_view import TraceView
 from glasshead.view import bundle
-from glasshead_backend import HeadEntropy, Measured, Metric, Norm, Trace
+from glasshead_backend import HeadEntropy, Measured, Metric, Norm, OwnMetric, Probing, Trace
 from glasshead_backend.frames import pack
 from glasshead_backend.frames.chart import chart_frame, chart_key, detail_frame, token_values
 from glasshead_backend.frames.metrics import catalogue, chosen_metric, metric_state
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from glasshead.messages import Answer
     from glasshead_backend import Step
+
+_MADE_OF = {Probing.name: "Probing(texts=..., labels=...)", OwnMetric.name: "your function"}
+"""Statistics made of what no state holds."""
 
 _PATIENCE = 1.0
 _SECONDS_BETWEEN = 0.5
@@ -52,8 +55,9 @@ class LayerStatsChart(TraceView):
     trace : Trace
     metric : str, Metric, Measured or callable, optional
         A name ("norm", "logit_lens", "induction" ...), a metric with its parameters
-        (``MutualInformation(target=" coffee")``, ``OverTexts(of="norm", texts=texts)``), a result
-        that is there already, or a function ``(trace, layer) -> float or tensor`` of your own.
+        (``MutualInformation(target=" coffee")``, ``OverTexts(of="norm", texts=texts)``,
+        ``Probing(texts=texts, labels=labels)``), a result that is there already, or a function
+        ``(trace, layer) -> float or tensor`` of your own.
         Default: norms, or the entropy of heads where norms are not known.
     **state
         Traits, e.g. ``layer``, ``quantity``, ``scale``.
@@ -92,6 +96,8 @@ class LayerStatsChart(TraceView):
         # What is known, and of what: a change of the quantity or the layer measures nothing anew.
         self._measured: Measured | None = metric if isinstance(metric, Measured) else None
         self._measured_of: tuple[Trace, Metric, str] | None = None
+        # The same of the whole model's run, while heads are switched off in what is shown.
+        self._of_whole: tuple[Measured, tuple[Trace, Metric, str]] | None = None
         self._streamed_at = 0.0
         super().__init__(trace, metric=metric, **state)
         self.observe(self._on_layer, names="layer")
@@ -105,6 +111,7 @@ class LayerStatsChart(TraceView):
         self._valid_quantity({"value": self.quantity})
 
     def _on_trace(self) -> None:
+        self._keep_of_whole()
         self.set_trait("metrics", catalogue(self.trace))
         if self.metric.lacks(self.trace):
             self.metric = _first_metric(self.trace)
@@ -141,6 +148,24 @@ class LayerStatsChart(TraceView):
     @property
     def _work(self) -> str:
         return f"computing {self.metric.label}"
+
+    def _keep_of_whole(self) -> None:
+        """Keep what is known of the whole model's run: it is there again when heads are on."""
+        measured, of, whole = self._measured, self._measured_of, self._whole
+        if measured is not None and of is not None and of[0] is whole:
+            self._of_whole = measured, of
+        elif self._of_whole is not None and self._of_whole[1][0] is not whole:
+            self._of_whole = None
+        if self._of_whole is not None and whole is self.trace:
+            self._measured, self._measured_of = self._of_whole
+
+    def known(self, trace: Trace, metric: Metric, kind: str) -> Measured | None:
+        """Return a statistic of a trace that is drawn, or was before heads were switched off."""
+        asked = trace, metric, kind
+        if asked == (self.trace, self.metric, self.kind):
+            return self.result
+        kept = self._of_whole
+        return kept[0] if kept is not None and kept[1] == asked else None
 
     def _measure(self) -> Measured:
         trace, metric, kind = self.trace, self.metric, self._kind
@@ -224,7 +249,22 @@ class LayerStatsChart(TraceView):
                 f"metric was measured over {state['over']}, which a state does not hold: pass "
                 "metric=OverTexts(of=..., texts=texts)."
             )
-        return chosen_metric(state, Norm(), self.trace)
+        if state.get("fitted"):
+            raise ValueError(
+                f"metric was read by the {state['fitted']}, which a state does not hold: pass "
+                "metric=LogitLens(fitted=FittedLens.load(path))."
+            )
+        name = str(state.get("name"))
+        if name not in _MADE_OF:
+            return chosen_metric(state, Norm(), self.trace)
+        # Not self.metric: while several traits are set together that is the state itself.
+        shown = self._measured_of[1] if self._measured_of else None
+        if shown is None or shown.name != name:
+            raise ValueError(
+                f"metric {state.get('label') or name!r} is made of what a state does not hold: "
+                f"pass metric={_MADE_OF[name]}."
+            )
+        return chosen_metric(state, shown, self.trace)
 
     @question
     def token(self, position: int) -> Answer:

@@ -10,7 +10,7 @@ import traitlets
 
 from glasshead.fused_attention_matrix import FusedAttentionMatrix
 from glasshead.map_view import MapView
-from glasshead.trace_view import TraceView
+from glasshead.trace_view import TraceView, is_same_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,6 +46,13 @@ class Draws(Protocol):
 
     def note_observers(self) -> None:
         """Somebody observes a pane, or no longer does."""
+
+    def whole_of(self, trace: Trace) -> Trace:
+        """Return the run of the whole model that a trace which is shown was made of."""
+        ...
+
+    def baseline_of(self, trace: Trace) -> tuple[Trace, tuple[str, str]] | None:
+        """Return what a trace without heads is compared with, and what the two are called."""
 
 
 class Pane(TraceView):
@@ -147,7 +154,7 @@ class Pane(TraceView):
             self._tried = self._asked
             self._long_work.end()
             self.is_due = True
-            self._forget_another_trace()
+            self._forget_another_text()
             self._draws.draw()
 
     def _start(self) -> None:
@@ -162,11 +169,22 @@ class Pane(TraceView):
         self._forget_another_trace()
         super()._fail(error)
 
+    def _forget_another_text(self) -> None:
+        """Take away a picture of another text: the labels are of this one already."""
+        if self._picture is not None and not is_same_text(self._picture.trace, self.shown_trace):
+            self._forget_another_trace()
+
     def _forget_another_trace(self) -> None:
-        """Take away a picture of another trace: the labels are of this one already."""
         if self._picture is not None and self._picture.trace is not self._trace:
             self._picture = None
             self.set_trait("frame", {})
+
+    @property
+    def _whole(self) -> Trace:
+        return self._draws.whole_of(self.shown_trace)
+
+    def _baseline_of(self, trace: Trace) -> tuple[Trace, tuple[str, str]] | None:
+        return self._draws.baseline_of(trace)
 
 
 @cache

@@ -9,6 +9,7 @@ import torch
 import traitlets
 
 from glasshead.messages import question
+from glasshead.saying import quoted
 from glasshead.strip_readings import StripReadings
 from glasshead.trace_view import require_trace
 from glasshead.view import N_SENTENCES, bundle
@@ -23,20 +24,15 @@ from glasshead_backend.frames.strip import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
     from glasshead.messages import Answer
-    from glasshead_backend import Trace
+    from glasshead_backend import FittedLens, Trace
 
 _LEAST_BITS = 0.05
 """What surprises less is not worth a sentence: it would read 0.0 bits."""
-
-
-def _quoted(text: str) -> str:
-    """A token in a sentence; one of white space alone is named."""
-    if text.strip():
-        return f"“{text.strip()}”"
-    return "A line break" if "\n" in text else "A space"
 
 
 class PerplexityStrip(StripReadings):
@@ -50,6 +46,8 @@ class PerplexityStrip(StripReadings):
     trace : Trace
     compare : Trace, optional
         Show how differently this trace predicted the same words; see :meth:`compare_to`.
+    fitted : FittedLens or list of them, optional
+        Read the layers of a pinned token by lenses of :func:`fit_lens`; see :meth:`read_by`.
     **state
         Traits, e.g. ``measure``, ``k``, ``reading``.
     """
@@ -74,10 +72,17 @@ class PerplexityStrip(StripReadings):
 
     page_parts: ClassVar[frozenset[str]] = frozenset({"strip"})
 
-    def __init__(self, trace: Trace, *, compare: Trace | None = None, **state: Any) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        *,
+        compare: Trace | None = None,
+        fitted: FittedLens | Iterable[FittedLens] | None = None,
+        **state: Any,
+    ) -> None:
         self._other: Trace | None = None
         self._names = ("", "")
-        super().__init__(trace, **state)
+        super().__init__(trace, fitted=fitted, **state)
         if compare is not None:
             try:
                 self.compare_to(compare)
@@ -136,13 +141,25 @@ class PerplexityStrip(StripReadings):
         super().close()
         self._other = None
 
+    def _partner_of(self, trace: Trace) -> tuple[Trace, tuple[str, str]] | None:
+        """The trace that one of this text is compared with, and what the two are called."""
+        baseline = self._baseline_of(trace)  # heads are switched off: what that changed
+        if baseline is None and self.compared and self._other is not None:
+            return self._other, self._names
+        return baseline
+
+    def compared_part(self, trace: Trace) -> dict[str, Any]:
+        """Return what a frame of this text has beside it where it is compared; else nothing."""
+        partner = self._partner_of(trace)
+        return {} if partner is None else {"compared": compared_frame(trace, *partner)}
+
     def to_frame(self) -> pd.DataFrame:
         """Return one row per token with all measures; nats, and bits as the view shows them.
 
         While another trace is compared, the differences.
         """
-        if self.compared and self._other is not None:
-            return self.trace.compare_predictions(self._other).to_frame()
+        if (partner := self._partner_of(self.trace)) is not None:
+            return self.trace.compare_predictions(partner[0]).to_frame()
         frame = self.trace.predictions().to_frame()
         bits = {f"{name}_bits": frame[name] / math.log(2) for name in ("surprisal", "entropy")}
         return frame.assign(**bits)
@@ -157,7 +174,7 @@ class PerplexityStrip(StripReadings):
         return [
             f"Perplexity {predictions.mean_perplexity:.3g} over {predictions.n_scored} tokens",
             *(
-                f"{_quoted(predictions.tokens[i].text)} surprises by {bits[i]:.1f} bits"
+                f"{quoted(predictions.tokens[i].text)} surprises by {bits[i]:.1f} bits"
                 for i in first
                 if bits[i] >= _LEAST_BITS
             ),
@@ -166,9 +183,12 @@ class PerplexityStrip(StripReadings):
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``.
 
-        Where another trace is compared, of that, too, as ``other``.
+        Where another trace is compared, of that, too, as ``other``; where heads are switched off,
+        of the whole model's, as ``whole``.
         """
-        asked = "compare_predictions(other)" if self.compared else "predictions()"
+        is_without = self._baseline_of(self.trace) is not None
+        other = "whole" if is_without else "other" if self.compared else ""
+        asked = f"compare_predictions({other})" if other else "predictions()"
         return "\n".join(filter(None, [f"trace.{asked}.to_frame()", self._reading_code()]))
 
     def _cross(self) -> Selection | None:
@@ -190,9 +210,7 @@ class PerplexityStrip(StripReadings):
 
     def _make_frame(self) -> dict[str, Any]:
         frame = strip_frame(self.trace, self._cross())
-        if not self.compared or self._other is None:
-            return frame
-        return {**frame, "compared": compared_frame(self.trace, self._other, self._names)}
+        return {**frame, **self.compared_part(self.trace)}
 
     @question
     def top_k(self, position: int, k: int) -> Answer:

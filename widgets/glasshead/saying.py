@@ -63,3 +63,10 @@ def look_sentences(
 def seen(text: str) -> str:
     """Return a text without the space around it; of white space alone a sign."""
     return inert(text.strip() or text.replace(" ", "␣") or "∅")
+
+
+def quoted(text: str) -> str:
+    """Return a token as it stands in a sentence; one of white space alone is named."""
+    if text.strip():
+        return f"“{inert(text.strip())}”"
+    return "A line break" if "\n" in text else "A space"

@@ -135,19 +135,23 @@ class TraceView(View):
         Layer, heads and kind of attention stay where the other model has them. Where its picture
         cannot be drawn the view goes back to the last trace and its picture, and says why.
         """
+        return self.shown_trace
+
+    @trace.setter
+    def trace(self, trace: Trace) -> None:
+        with self._lock:
+            self._require(trace)
+            self._end_work()
+            self._show(trace)
+
+    @property
+    def shown_trace(self) -> Trace:
+        """What the picture is of: ``trace``, or what an explorer has made of it without heads."""
         trace = getattr(self, "_trace", None)
         if trace is None:
             name = type(self).__name__
             raise ValueError(f"This view is closed. Make a new one: {name}(trace).")
         return trace
-
-    @trace.setter
-    def trace(self, trace: Trace) -> None:
-        require_trace(type(self), trace, attention=self._needs_attention)
-        with self._lock:
-            self.trace  # noqa: B018  a closed view says so
-            self._end_work()
-            self._show(trace)
 
     def close(self) -> None:
         """Close the view and let go of its trace."""
@@ -163,6 +167,11 @@ class TraceView(View):
     def _end_work(self) -> None:
         for work in (self._tracing, self._long_work):
             work.end()
+
+    def _require(self, trace: object) -> None:
+        """Refuse what cannot be shown here; a closed view says so."""
+        require_trace(type(self), trace, attention=self._needs_attention)
+        self.shown_trace  # noqa: B018
 
     # ---- for subclasses -----------------------------------------------------------------------
 
@@ -238,6 +247,7 @@ class TraceView(View):
                     self._say("", is_wanted)
                     if is_wanted():
                         self.error = str(error) or type(error).__name__
+                        self._on_no_trace()
                 return
             with self._lock, self.hold_sync():
                 self._say("", is_wanted)
@@ -256,12 +266,24 @@ class TraceView(View):
     def _on_trace(self) -> None:
         """Take over another trace, before anything of it is drawn."""
 
+    def _on_no_trace(self) -> None:
+        """Another trace could not be made: the last one stays."""
+
+    @property
+    def _whole(self) -> Trace:
+        """The run of the whole model: in an explorer heads may be off in what is shown."""
+        return self.shown_trace
+
+    def _baseline_of(self, trace: Trace) -> tuple[Trace, tuple[str, str]] | None:  # noqa: ARG002
+        """That run, where a trace is compared with it, and what the two are called."""
+        return None
+
     # ---- state and frames ---------------------------------------------------------------------
 
     def _show(self, trace: Trace) -> None:
         """Draw another trace, keeping of the state what it has."""
         described = scene(trace)
-        same_text = _tokens(trace) == _tokens(self.trace)
+        same_text = is_same_text(trace, self.shown_trace)
         with self.hold_sync(), self.hold_trait_notifications():
             self._trace = trace
             self.set_trait("scene", described)
@@ -362,7 +384,7 @@ class TraceView(View):
 
     def _make_picture(self) -> Picture:
         """Return the picture of the current state; what has not changed is taken from the last."""
-        trace, state = self.trace, self._state_key()
+        trace, state = self.shown_trace, self._state_key()
         labelled = tuple(getattr(self, name) for name in self._label_traits)
         last = self._picture if self._picture and self._picture.trace is trace else None
         frame = last.frame if last and last.state == state else self._make_frame()
@@ -478,6 +500,11 @@ def require_trace(view: type[View], trace: object, *, attention: bool = True) ->
         )
     if attention and not trace.kinds:
         trace.default_kind  # noqa: B018  says that there is none
+
+
+def is_same_text(trace: Trace, other: Trace) -> bool:
+    """Whether two traces are of the same tokens."""
+    return _tokens(trace) == _tokens(other)
 
 
 def _tokens(trace: Trace) -> list[list[tuple[int, str]]]:

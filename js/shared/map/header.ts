@@ -6,7 +6,7 @@ import { type Host, isFixed } from "../host/host";
 import type { Theme } from "../palette";
 import { headsOf, layerNumbers } from "../scene";
 import type { Aggregate, Kind, MapState, Sinks, SinksPart, TraceState, Unit } from "../state";
-import { headTiles } from "./heads";
+import { headTiles, type UnderTile } from "./heads";
 
 export interface MapHeader {
   readonly elements: readonly HTMLElement[];
@@ -39,6 +39,7 @@ export const ALL_WAYS: readonly Choice<Aggregate>[] = [MEAN, MAX, EACH];
 export function mapHeader(
   host: Host<HeaderState>,
   ways: readonly Choice<Aggregate>[] = ALL_WAYS,
+  under?: UnderTile,
 ): MapHeader {
   const kind = segmented<Kind>("Kind of attention", "kind", (value) => host.set({ kind: value }));
   const layer = layerStepper((value) => host.set({ layer: value }));
@@ -47,7 +48,7 @@ export function mapHeader(
     host.set({ aggregate: value }),
   );
   const sinks = dropdown<Sinks>("Sinks", "sinks", (value) => host.set({ sinks: value }));
-  const heads = headTiles((value) => host.set({ heads: value }));
+  const heads = headTiles((value) => host.set({ heads: value }), under);
   const { state } = host;
   // An explorer has these in its own header, once for all its panes.
   if (host.pane) return { elements: [], heads: h("div", { attrs: { hidden: true } }), update() {} };

@@ -24,8 +24,14 @@ const HOW =
   "click or Enter shows it alone, and then all again; with ctrl, cmd or shift, or the space bar, " +
   "it is added or taken away";
 
+/** What stands under the tile of a head. */
+export type UnderTile = (head: number, tile: HTMLButtonElement) => HTMLElement;
+
 /** A tile per head: a click shows it alone, with a modifier key adds it or takes it away. */
-export function headTiles(onChange: (heads: number[]) => void): Control<HeadsProps> {
+export function headTiles(
+  onChange: (heads: number[]) => void,
+  under?: UnderTile,
+): Control<HeadsProps> {
   let props: HeadsProps = {
     ...{ nHeads: 0, heads: [], theme: "light", coloured: false, thumbnails: null },
   };
@@ -35,7 +41,7 @@ export function headTiles(onChange: (heads: number[]) => void): Control<HeadsPro
     attrs: { role: "toolbar" },
     aria: { label: "Heads" },
   });
-  const stops = roving(list);
+  const stops = roving(list, ".gh-head");
   const all = button(
     "gh-button",
     () => onChange([]),
@@ -53,7 +59,9 @@ export function headTiles(onChange: (heads: number[]) => void): Control<HeadsPro
   const build = (): void => {
     tiles.length = 0;
     for (const head of shownHeads([], props.nHeads)) tiles.push(headTile(head, choose));
-    fill(list, ...tiles);
+    const cell = (tile: HTMLButtonElement, head: number): HTMLElement =>
+      under ? h("div", { class: "gh-head-cell" }, tile, under(head, tile)) : tile;
+    fill(list, ...tiles.map(cell));
   };
   return {
     element,

@@ -9,10 +9,10 @@ export interface Part<R, G> {
   clear(): void;
 }
 
-export interface PartOptions<G> {
+export interface PartOptions<R, G> {
   name: string;
   /** Reads an answer; null where it is not about what is shown. */
-  read(answer: Answer): G | null;
+  read(answer: Answer, range: R): G | null;
   onArrival(): void;
   /** Answers that are kept. */
   most: number;
@@ -21,13 +21,13 @@ export interface PartOptions<G> {
 export function createPart<R extends Record<string, number>, G>(
   host: Pick<Host<never>, "ask" | "onStatus">,
   signal: AbortSignal,
-  { name, read, onArrival, most }: PartOptions<G>,
+  { name, read, onArrival, most }: PartOptions<R, G>,
 ): Part<R, G> {
   let current: G | null = null;
   let wanted: R | null = null;
   const question = createQuestion<R, G>(host, signal, {
     name,
-    read: (answer) => read(answer),
+    read,
     onReply() {
       const next = wanted && question.value(wanted);
       if (!next) return;

@@ -1,10 +1,11 @@
 /** Grids of signed numbers as small canvases, and these on the map. */
 
+import { inkOn, tableColour } from "../palette";
 import type { Inks } from "../theme";
-import type { Grid } from "./grid";
+import { type Grid, isExact } from "./grid";
 import { clipToPlot } from "./marks";
-import { type Plot, xOf, yOf } from "./plot";
-import { colours, type Paint } from "./signed";
+import { type Plot, unitsInView, xOf, yOf } from "./plot";
+import { colours, entryOf, type Paint } from "./signed";
 
 export interface Raster {
   readonly grid: Grid;
@@ -49,4 +50,42 @@ export function drawMap(
   context.strokeStyle = inks.hairline;
   context.lineWidth = 1;
   context.strokeRect(plot.left - 0.5, plot.top - 0.5, plot.width + 1, plot.height + 1);
+}
+
+/** Numbers in cells. */
+export interface Numbered {
+  /** Pixels across a cell from which on they have room. */
+  readonly across: number;
+  write(value: number): string;
+}
+
+/** The number in every cell, where cells have room for it. */
+export function drawNumbers(
+  context: CanvasRenderingContext2D,
+  plot: Plot,
+  grid: Grid,
+  paint: Paint,
+  inks: Inks,
+  { across, write }: Numbered,
+): void {
+  if (!isExact(grid) || plot.across < across || plot.down < 14) return;
+  context.save();
+  clipToPlot(context, plot);
+  context.font = `10px ${inks.font}`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  const { query0, query1, key0, key1 } = unitsInView(plot);
+  for (let row = Math.max(query0, grid.row); row < Math.min(query1, grid.row1); row++) {
+    for (
+      let column = Math.max(key0, grid.column);
+      column < Math.min(key1, grid.column1);
+      column++
+    ) {
+      const value = grid.values[(row - grid.row) * grid.width + column - grid.column] ?? 0;
+      context.fillStyle = inkOn(tableColour(paint.table, entryOf(value, paint.bound) / 255));
+      const [x, y] = [xOf(plot, column) + plot.across / 2, yOf(plot, row) + plot.down / 2];
+      context.fillText(write(value), x, y);
+    }
+  }
+  context.restore();
 }

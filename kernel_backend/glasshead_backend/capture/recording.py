@@ -24,6 +24,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from glasshead_backend.capture.oracle import (
@@ -196,6 +197,32 @@ class ValueRecording(Recording):
         self.output, self.version = output, version_of(output)
 
 
+@dataclass(eq=False)
+class GraphRecording(ValueRecording):
+    """The values of the attention calls, and what each has put out as a part of the graph.
+
+    Attributes
+    ----------
+    outputs : list of Tensor
+        ``[batch, queries, heads, head_dim]``, as long as :attr:`gathered`.
+    """
+
+    outputs: list[Tensor] = field(default_factory=list[Tensor], repr=False)
+
+    @torch.no_grad()
+    def take(
+        self,
+        call: CapturedCall,
+        function: AttentionFunction,
+        value: Tensor,
+        output: Tensor,
+        weights: Tensor | None,
+    ) -> None:
+        """Keep values and output; what is compared with what is no part of the graph."""
+        super().take(call, function, value.detach(), output.detach(), weights)
+        self.outputs.append(output)
+
+
 _active: ContextVar[Recording | None] = ContextVar("glasshead_recording", default=None)
 
 
@@ -257,6 +284,14 @@ def first_look(
 def record_values(model: Any) -> Generator[ValueRecording, None, None]:
     """Record the values of the attention calls, and what each has put out; see :func:`record`."""
     recording = ValueRecording()
+    with _open(recording, model):
+        yield recording
+
+
+@contextmanager
+def record_graph(model: Any) -> Generator[GraphRecording, None, None]:
+    """Record values, and outputs to take gradients with respect to; see :func:`record`."""
+    recording = GraphRecording()
     with _open(recording, model):
         yield recording
 

@@ -38,11 +38,13 @@ def metric_state(metric: Metric, trace: Trace) -> dict[str, Any]:
     over, of = (metric, metric.of) if isinstance(metric, OverTexts) else (None, metric)
     n_texts = None if over is None else over.n_texts
     values = of.parameters()
+    fitted = values.get("fitted")
     return {
         "name": of.name,
         "label": of.label,
         "parameters": {name: _written(values[name]) for name in of.offered(trace)},
         "over": "" if over is None else "a stream" if n_texts is None else f"{n_texts} texts",
+        **({} if fitted is None else {"fitted": fitted.label}),
     }
 
 

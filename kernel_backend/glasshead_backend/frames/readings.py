@@ -93,6 +93,7 @@ def layers_reading(found: LayerReadings) -> Reading:
     result = {
         "position": found.position,
         "true": {"id": found.token.id, "text": found.token.text},
+        "read_by": found.read_by,
         "layers": list(found.layers),
         "top": [list(words) for words in found.top],
         "followed": [

@@ -23,7 +23,7 @@ from glasshead_backend.running.body import shortened
 from glasshead_backend.running.edits import Edit, edited
 from glasshead_backend.running.forward import forward, inputs_of
 from glasshead_backend.tracing.given import Reading
-from glasshead_backend.tracing.reading import read
+from glasshead_backend.tracing.reading import read, write_from
 from glasshead_backend.tracing.together import run_together
 
 if TYPE_CHECKING:
@@ -126,6 +126,21 @@ def ablated(
         edits = _edits(run, model, off, texts)
         (new,) = run_together(run.subject, [run.sides], edits=(*run.edits, *edits))
     return replace(new, ablated=_both(run.ablated, off))
+
+
+def continued(run: Run, position: int, token: int | str, max_new_tokens: int | None) -> Run:
+    """Put a token at one place and let the model go on; see :meth:`Trace.continue_with`."""
+    run.require_model()
+    if run.edits and run.ablated is None:
+        raise ValueError(
+            "What was put into this run belongs to its own tokens: another text has no place for "
+            "it. Continue the trace that it was put into."
+        )
+    subject = run.subject
+    with edited(subject.model, run.edits):
+        sides = write_from(subject, run.sides, position, token, max_new_tokens)
+    (new,) = run_together(subject, [sides], edits=run.edits)
+    return replace(new, ablated=run.ablated)
 
 
 def require_whole_text(run: Run) -> None:

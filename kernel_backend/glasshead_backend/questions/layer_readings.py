@@ -1,4 +1,4 @@
-"""What each layer would predict at one place of a text: the logit lens, read closely."""
+"""What each layer would predict at one place: the logit lens, or a fitted one, read closely."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from glasshead_backend.checks import at_least_one, several
 from glasshead_backend.data_frames import ShownAsTable, table
 from glasshead_backend.progress import steps
+from glasshead_backend.questions.fitted_lens import label_of
 from glasshead_backend.questions.predictions import predicting_row, predictions
 from glasshead_backend.questions.readout import (
     predicting_layers,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
+    from glasshead_backend.questions.fitted_lens import FittedLens
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.tracing.run import Run
 
@@ -57,6 +59,8 @@ class LayerReadings(ShownAsTable):
         ``[layers, followed]`` float32.
     followed_rank : Tensor
         ``[layers, followed]`` int64.
+    read_by : str
+        The lens, in words: "logit lens", "tuned lens, fitted on 200 texts".
     """
 
     position: int
@@ -71,9 +75,10 @@ class LayerReadings(ShownAsTable):
     followed: tuple[str, ...]
     followed_probability: Float[Tensor, "layer followed"]
     followed_rank: Int[Tensor, "layer followed"]
+    read_by: str
 
     def _what(self) -> str:
-        return f"LayerReadings: {self.token.text!r} at position {self.position}"
+        return f"LayerReadings: {self.token.text!r} at position {self.position}, {self.read_by}"
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per layer: the first choice, and how the token that came stands."""
@@ -103,14 +108,21 @@ class LayerReadings(ShownAsTable):
 
 
 def layer_readings(
-    run: Run, position: int, *, k: int = 5, followed: Sequence[int] | None = None
+    run: Run,
+    position: int,
+    *,
+    k: int = 5,
+    followed: Sequence[int] | None = None,
+    fitted: FittedLens | None = None,
 ) -> LayerReadings:
     """Return what each layer would predict at one place; see :meth:`Trace.layer_readings`."""
     k = at_least_one(k, "k", "token")
     found = predictions(run)
     row = predicting_row(run, position)
     position = position + len(found.tokens) if position < 0 else int(position)
-    logs = run.store.remember(("layer_readings", row), lambda: _log_probabilities(run, row))
+    logs = run.store.remember(
+        ("layer_readings", row, fitted), lambda: _log_probabilities(run, row, fitted)
+    )
     token = found.tokens[position]
     require_read_out(run, -logs[-1, token.id], found.surprisal[position])
     top = logs.topk(min(k, logs.shape[-1]), dim=-1)
@@ -132,6 +144,7 @@ def layer_readings(
         followed=tuple(run.subject.spelled(chosen)),
         followed_probability=logs[:, chosen].exp(),
         followed_rank=ranks,
+        read_by=label_of(fitted),
     )
 
 
@@ -150,10 +163,12 @@ def _followed(
     return chosen or [true]
 
 
-def _log_probabilities(run: Run, row: int) -> Float[Tensor, "layer vocabulary"]:
+def _log_probabilities(
+    run: Run, row: int, fitted: FittedLens | None
+) -> Float[Tensor, "layer vocabulary"]:
     """Log probabilities of all tokens behind each layer, of one row; on the CPU."""
     n_layers = len(predicting_layers(run))
-    readouts = read_out_layers(run)
+    readouts = read_out_layers(run, fitted)
     made = [
         next(readouts).rows(row, row + 1)[0].log_softmax(dim=-1).cpu()
         for _ in steps(range(n_layers), "reading out layers", n_layers)

@@ -88,10 +88,10 @@ class LogitContributions(ShownAsTable):
         return self.logit - self.constant - self.embedding - parts
 
     def in_words(self) -> str:
-        """Say what is split: "logit of ' Paris' less that of ' Rome' at position 7"."""
-        less = f" less that of {self.against!r}" if self.against else ""
+        """Say what is split: "logit of “Paris” minus that of “Rome” at position 7"."""
+        minus = f" minus that of {_quoted(self.against)}" if self.against else ""
         capped = "" if self.logit == self.final else ", before it is capped"
-        return f"logit of {self.token!r}{less} at position {self.target.position}{capped}"
+        return f"logit of {_quoted(self.token)}{minus} at position {self.target.position}{capped}"
 
     def _what(self) -> str:
         return f"LogitContributions: {self.in_words()}, {self.logit:.4g}"
@@ -124,6 +124,10 @@ class LogitContributions(ShownAsTable):
                     rows.append((kind, layer, None, float(self.biases[kind][i])))
         kinds, layers, heads, logits = zip(*rows, strict=True) if rows else ((), (), (), ())
         return table({"kind": kinds, "layer": layers, "head": _whole(heads), "logit": logits})
+
+
+def _quoted(token: str) -> str:
+    return f"“{token.strip() or token}”"
 
 
 def _whole(numbers: tuple[int | None, ...]) -> pd.Series[int]:

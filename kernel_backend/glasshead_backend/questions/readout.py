@@ -9,12 +9,14 @@ no layer a second run.
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from glasshead_backend.running.as_found import for_a_trace
+from glasshead_backend.running.body import unembedding_of
 from glasshead_backend.running.edits import unedited
 from glasshead_backend.running.forward import forward
 from glasshead_backend.running.hooks import first_tensor, here, with_first_tensor
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from glasshead_backend.anatomy.structure import Structure
+    from glasshead_backend.questions.fitted_lens import FittedLens
     from glasshead_backend.running.logits import NextTokenLogits
     from glasshead_backend.tracing.run import Run
 
@@ -38,22 +41,28 @@ def predicting_layers(run: Run) -> tuple[nn.Module, ...]:
     return stacks.get("decoder") or next(iter(stacks.values()))
 
 
-def read_out_layers(run: Run) -> Generator[NextTokenLogits, None, None]:
+def read_out_layers(
+    run: Run, fitted: FittedLens | None = None
+) -> Generator[NextTokenLogits, None, None]:
     """Yield the logits that the output of each layer would give, layer by layer.
+
+    Parameters
+    ----------
+    run : Run
+    fitted : FittedLens, optional
+        What each layer's output is translated by before it is read out.
 
     Raises
     ------
     ValueError
-        For a text that was scored, in windows, and not traced.
+        For a text that was scored, in windows, and not traced; and for a lens of another model.
     ModelChangedError
         When the model has changed since the text was traced, or changes meanwhile.
     """
-    run.require_model()
-    if not run.inputs:
-        raise ValueError(
-            "This text was scored without its layers: trace a part of it to read them out."
-        )
+    _require_traced(run)
     with run.model_again() as model:
+        if fitted is not None:
+            fitted.require_model(run)
         readouts = _read_out(
             model,
             run.anatomy.structure,
@@ -61,11 +70,102 @@ def read_out_layers(run: Run) -> Generator[NextTokenLogits, None, None]:
             run.inputs,
             scored=range(len(run.sides.all[-1].tokens)),
             plain_unembedding=run.anatomy.plain_unembedding,
+            fitted=fitted,
         )
         for logits in readouts:
             run.state.require_same(values=False)
             yield logits
 
+
+def _require_traced(run: Run) -> None:
+    run.require_model()
+    if not run.inputs:
+        raise ValueError(
+            "This text was scored without its layers: trace a part of it to read them out."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A text's hidden states, and the model's way from such states to logits.
+
+    Attributes
+    ----------
+    states : list of Tensor
+        What stands behind each layer that predicts, as the layer puts it out.
+    logits : callable
+        ``logits(state, rows)``, ``[rows, vocabulary]``: gradients flow through it to the state.
+    n_rows : int
+        Rows that predict.
+    n_vocabulary : int
+    """
+
+    states: list[Tensor]
+    logits: Callable[[Tensor, Sequence[int]], Float[Tensor, "row vocabulary"]]
+    n_rows: int
+    n_vocabulary: int
+
+    def log_probabilities(
+        self, state: Tensor, rows: Sequence[int]
+    ) -> Float[Tensor, "row vocabulary"]:
+        """Return the log-probabilities of all tokens in float32, without a gradient."""
+        with torch.no_grad():
+            return self.logits(state, rows).float().log_softmax(dim=-1)
+
+    def blocks(self) -> Iterator[range]:
+        """Yield all rows, as many at a time as logits of 64 MB have."""
+        size = max(1, _BLOCK_VALUES // self.n_vocabulary)
+        for start in range(0, self.n_rows, size):
+            yield range(start, min(start + size, self.n_rows))
+
+
+@contextmanager
+def opened(run: Run) -> Generator[Opened, None, None]:
+    """Read out whatever is put behind the last layer, while this context is open.
+
+    Raises
+    ------
+    ValueError, ModelChangedError
+        As :func:`read_out_layers`.
+    """
+    _require_traced(run)
+    layers = predicting_layers(run)
+    with run.model_again() as model:
+        outputs = _all_outputs(model, run.anatomy.structure, run.inputs)
+        last = [layer for layer in layers if layer in outputs][-1]
+
+        def logits(state: Tensor, rows: Sequence[int]) -> Float[Tensor, "row vocabulary"]:
+            # A gradient is kept where the state has one, and none of the model's weights.
+            wanted = torch.set_grad_enabled(state.requires_grad)
+            with for_a_trace(model), unedited(), _replaced(outputs, last, state), wanted:
+                return _logits_at(model, run, list(rows))
+
+        yield Opened(
+            list(states_behind(outputs, layers)),
+            logits,
+            n_rows=len(run.sides.all[-1].tokens),
+            n_vocabulary=1 if run.logits is None else run.logits.n_vocabulary,
+        )
+
+
+def _logits_at(model: Any, run: Run, rows: list[int]) -> Float[Tensor, "row vocabulary"]:
+    """Run the model for the logits of some rows; no others are computed where that can be."""
+    unembedding = unembedding_of(model)
+    if not run.anatomy.plain_unembedding or unembedding is None:
+        return forward(model, run.inputs).logits[0, rows]
+
+    def pick(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (args[0][:, rows], *args[1:])
+
+    handle = unembedding.register_forward_pre_hook(here(pick))
+    try:
+        return forward(model, run.inputs).logits[0]
+    finally:
+        handle.remove()
+
+
+_BLOCK_VALUES = 1 << 24
+"""Most float32 logits in memory at once (64 MB)."""
 
 _TOLERANCE = 1e-2
 """Largest difference (nats) between the last layer read out and the model's own prediction."""
@@ -99,6 +199,7 @@ def _read_out(
     *,
     scored: range,
     plain_unembedding: bool,
+    fitted: FittedLens | None,
 ) -> Iterator[NextTokenLogits]:
     """Yield the logits that each layer's output would give, layer by layer.
 
@@ -115,12 +216,13 @@ def _read_out(
         The positions that predict.
     plain_unembedding : bool
         As for :func:`glasshead_backend.running.logits.run_for_logits`.
+    fitted : FittedLens, optional
+        What each layer's output is translated by.
     """
-    everything = [layer for stack in structure.stacks.values() for layer in stack]
-    outputs = _outputs(model, everything, inputs)
-    outputs = {layer: of_layer for layer, of_layer in outputs.items() if of_layer}
+    outputs = _all_outputs(model, structure, inputs)
     last = [layer for layer in layers if layer in outputs][-1]
-    for state in _states(outputs, layers):
+    for number, state in enumerate(states_behind(outputs, layers)):
+        state = state if fitted is None else fitted.translated(number, state)  # noqa: PLW2901
         # What was put in is in these outputs, where it belongs.
         with for_a_trace(model), unedited(), _replaced(outputs, last, state):
             (logits,) = run_for_logits(
@@ -128,6 +230,15 @@ def _read_out(
             )
         assert logits is not None
         yield logits
+
+
+def _all_outputs(
+    model: Any, structure: Structure, inputs: dict[str, Tensor]
+) -> dict[nn.Module, list[Any]]:
+    """What the layers of all stacks put out; without those that are passed over."""
+    everything = [layer for stack in structure.stacks.values() for layer in stack]
+    outputs = _outputs(model, everything, inputs)
+    return {layer: of_layer for layer, of_layer in outputs.items() if of_layer}
 
 
 def _outputs(
@@ -146,8 +257,17 @@ def _outputs(
     return kept
 
 
-def _states(outputs: dict[nn.Module, list[Any]], layers: Sequence[nn.Module]) -> Iterator[Tensor]:
-    """Yield what stands behind each layer; one that is passed over changes nothing."""
+def states_behind(
+    outputs: dict[nn.Module, list[Any]], layers: Sequence[nn.Module]
+) -> Iterator[Tensor]:
+    """Yield what stands behind each layer; one that is passed over changes nothing.
+
+    Parameters
+    ----------
+    outputs : dict
+        What each layer has put out, run by run.
+    layers : sequence of nn.Module
+    """
     turns: dict[nn.Module, int] = {}
     state = first_tensor(next(iter(outputs[layer] for layer in layers if layer in outputs))[0])
     for layer in layers:

@@ -141,14 +141,14 @@ def find_values(
         layers = [layer for of_stack in structure.stacks.values() for layer in of_stack]
         follow.watch({id(inner): inner for layer in layers for inner in layer.modules()}, stack)
         forward(model, inputs)
-    again = _GatheredByTurn(recording.gathered)
+    again = GatheredByTurn(recording.gathered)
     return {
         kind: {layer: follow.values_of(call, again.of(call)) for layer, call in by_layer.items()}
         for kind, by_layer in located.items()
     }
 
 
-class _GatheredByTurn:
+class GatheredByTurn:
     """What recorded calls have gathered, by the module and its turn: it runs as it did before."""
 
     def __init__(self, gathered: Sequence[Gathered]) -> None:

@@ -57,9 +57,10 @@ class Difference(ShownAsTable):
         """
         wanted = as_metric(metric)
         first, second = (wanted.measure(one, kind).to_frame() for one in (self.before, self.after))
-        numbers = list(first.select_dtypes("floating").columns)
+        kinds = {str(name): first[name].dtype.kind for name in first.columns}
+        numbers = [name for name, kind_of in kinds.items() if kind_of == "f"]
         # What is found significant, say, names no row.
-        keys = list(first.select_dtypes(["integer", "object", "string"]).columns)
+        keys = [name for name, kind_of in kinds.items() if kind_of in "iuO"]
         first, second = first[[*keys, *numbers]], second[[*keys, *numbers]]
         both = first.merge(second, on=keys, how="outer", suffixes=("_before", "_after"), sort=False)
         for name in numbers:

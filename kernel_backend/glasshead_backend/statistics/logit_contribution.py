@@ -14,7 +14,6 @@ from glasshead_backend.statistics.chart import (
     LayerChart,
     block_series,
     missing_blocks,
-    number,
 )
 from glasshead_backend.statistics.head_metrics import OfHeads
 from glasshead_backend.statistics.panels import Bars
@@ -66,7 +65,7 @@ class LogitContribution(TargetedMetric):
     """
 
     name: ClassVar[str] = "logit_contribution"
-    label: ClassVar[str] = "Logit contribution"
+    label: ClassVar[str] = "Logit part"
     unit: ClassVar[str] = "logits"
 
     def measure(
@@ -162,11 +161,11 @@ class LogitContributionResult(OfHeads):
         found = self.contributions
         blocks = sum(float(one.nansum()) for one in found.blocks.values())
         parts = {"blocks": blocks, "embedding": found.embedding, "constant": found.constant}
-        said = " + ".join(f"{name} {number(part)}" for name, part in parts.items() if part)
-        capped = f", which is capped to {number(found.final)}" if found.final != found.logit else ""
+        said = " + ".join(f"{name} {_written(part)}" for name, part in parts.items() if part)
+        capped = f", capped to {_written(found.final)}" if found.final != found.logit else ""
         # float32 has seven digits: what is left of them is no part.
-        rest = number(found.remainder) if abs(found.remainder) > 1e-4 * abs(blocks) else "≈ 0"
-        return f"{said} = {number(found.logit)}{capped} (remainder {rest})."
+        rest = _written(found.remainder) if abs(found.remainder) > 1e-4 * abs(blocks) else "≈ 0"
+        return f"Sum: {said} = {_written(found.logit)}{capped} (remainder {rest})."
 
     def _unknown_heads(self) -> str:
         """Say of which layers the heads are not told apart."""
@@ -190,3 +189,8 @@ class LogitContributionResult(OfHeads):
             values=torch.stack([own[name] for name in there]).float(),
         )
         return [blocks, *super().detail(layer)]
+
+
+def _written(part: float) -> str:
+    """Four digits: of a sum one wants to add up."""
+    return f"{part:.4g}".replace("-", "−")

@@ -11,6 +11,7 @@ import torch
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
+from glasshead_backend.questions.fitted_lens import label_of
 from glasshead_backend.questions.predictions import score, top_alternatives
 from glasshead_backend.questions.readout import (
     predicting_layers,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.asking import Kind
     from glasshead_backend.progress import Progress
+    from glasshead_backend.questions.fitted_lens import FittedLens
     from glasshead_backend.statistics.panels import Panel
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.trace import Trace
@@ -64,15 +66,22 @@ class LogitLens(Metric):
     ----------
     k : int
         How many of the most probable tokens are kept.
+    fitted : FittedLens, optional
+        A lens that was fitted to the model, in place of the logit lens: see :func:`fit_lens`.
     """
 
     name: ClassVar[str] = "logit_lens"
     label: ClassVar[str] = "Logit lens"
 
     k: int = parameter(5, label="Words", kind="int", min=1, max=20)
+    fitted: FittedLens | None = None
 
     def __post_init__(self) -> None:
         at_least_one(self.k, "k", "token")
+
+    def _written(self, name: str) -> str:
+        known = name == "fitted" and self.fitted is not None
+        return f"<{label_of(self.fitted)}>" if known else super()._written(name)
 
     @classmethod
     def lacks(cls, trace: Trace) -> str:
@@ -95,7 +104,7 @@ class LogitLens(Metric):
         predictions = trace.predictions()
         run = run_of(trace)
         tokens, shift = predictions.tokens, prediction_shift(run.sides)
-        readouts = read_out_layers(run)
+        readouts = read_out_layers(run, self.fitted)
         n_layers, n_scored = len(predicting_layers(run)), len(tokens) - shift
         shape = (n_layers, len(tokens))
         surprisal = torch.full(shape, torch.nan, dtype=torch.float32)
@@ -232,9 +241,15 @@ class LogitLensResult(Measured):
             scale="log" if quantity == "rank" else "linear",
         )
 
+    @property
+    def _title(self) -> str:
+        fitted = self.metric.fitted
+        by = "" if fitted is None else f" ({fitted.label})"
+        return f"What the model would predict after each layer{by}"
+
     def _chart(self, unit: str, values: Tensor) -> LayerChart:
         return LayerChart(
-            title="What the model would predict after each layer",
+            title=self._title,
             unit=unit,
             layers=self.layers,
             series=[Choice("residual", "true next token")],
@@ -275,6 +290,7 @@ def logit_lens(
     trace: Trace,
     *,
     k: int = 5,
+    fitted: FittedLens | None = None,
     kind: Kind | None = None,
     progress: Progress | bool | None = None,
 ) -> LogitLensResult:
@@ -285,6 +301,8 @@ def logit_lens(
     trace : Trace
     k : int
         How many of the most probable tokens are kept.
+    fitted : FittedLens, optional
+        What hidden states are translated by first: a lens that :func:`fit_lens` has fitted.
     kind : str, optional
         Only to say that the encoder has none.
     progress : callable or bool, optional
@@ -297,6 +315,6 @@ def logit_lens(
     Raises
     ------
     ValueError
-        When the model predicts no next token.
+        When the model predicts no next token, and for a lens of another model.
     """
-    return LogitLens(k=k).measure(trace, kind, progress=progress)
+    return LogitLens(k=k, fitted=fitted).measure(trace, kind, progress=progress)

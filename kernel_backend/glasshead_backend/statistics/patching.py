@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Patched", "patch"]
 
-_NOISE = {torch.float16: 1e-2, torch.bfloat16: 5e-2}
+_NOISE = {torch.float16: 2e-3, torch.bfloat16: 1e-2}
 _FLOAT32 = 1e-4
 """Of the target, relative to its size: what two runs differ in though they mean the same."""
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
 Alternative = Literal["two-sided", "one-sided"]
@@ -159,3 +159,58 @@ def compare_taus(
     # As 2 Φ(-|z|), but not 0 far out.
     two_sided = torch.special.erfc(z.abs() / math.sqrt(2))
     return Tested(z, two_sided / 2 if alternative == "one-sided" else two_sided)
+
+
+def share_and_interval(
+    right: Bool[Tensor, "layer unit"], cluster: Int[Tensor, " unit"], confidence: float
+) -> Mean:
+    """Share of units that are right, and Wilson's interval of it, where units come in clusters.
+
+    Units of one text are alike, so that many of them say less than as many of different texts.
+    Wilson's interval is taken of ``n / deff`` units, with the design effect (Kish 1965)
+
+    ``deff = Σ_l v_l / Σ_l (p_l (1 - p_l) / n)``, ``v_l = Σ_c (r_lc - p_l n_c)² / n²``
+
+    of all rows ``l`` together (one for each is unsteady where few units are wrong): ``p_l`` is the
+    share of a row, ``r_lc`` how many of the ``n_c`` units of cluster ``c`` are right there. It is 1
+    where every unit is a cluster of its own: then the interval is Wilson's. It is held between 1
+    and ``Σ_c n_c² / n``, what it is where units of a cluster are all right or all wrong; where no
+    unit is wrong in any row it is the latter.
+
+    Parameters
+    ----------
+    right : Tensor
+        ``[layers, units]``.
+    cluster : Tensor
+        ``[units]`` int64, the text of each.
+    confidence : float
+        As 0.95.
+
+    Returns
+    -------
+    Mean
+    """
+    from scipy.special import ndtri  # noqa: PLC0415
+
+    n = right.shape[-1]
+    _, member = cluster.unique(return_inverse=True)
+    sizes = torch.bincount(member).double()
+    per_cluster = torch.zeros(len(right), len(sizes), dtype=torch.float64)
+    per_cluster.index_add_(1, member, right.double())
+    p = per_cluster.sum(dim=1) / n
+    clustered = (per_cluster - p[:, None] * sizes).square().sum() / n**2
+    alone = (p * (1 - p)).sum() / n
+    most = float(sizes.square().sum() / n)
+    deff = min(max(float(clustered / alone), 1.0), most) if alone > 0 else most
+    return wilson(p, n / deff, float(ndtri((1 + confidence) / 2)))
+
+
+def wilson(p: Float[Tensor, "*any"], n: float, z: float) -> Mean:
+    """Return Wilson's interval of a share of n: the shares from which p is z standard errors away.
+
+    Unlike p ± z standard errors it is no point where p is 0 or 1.
+    """
+    squared = z * z / n
+    middle = (p + squared / 2) / (1 + squared)
+    half = z * (p * (1 - p) / n + squared / (4 * n)).sqrt() / (1 + squared)
+    return Mean(p, (middle - half).clamp(min=0.0), (middle + half).clamp(max=1.0))

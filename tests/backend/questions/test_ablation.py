@@ -348,3 +348,19 @@ def test_two_runs_of_one_text_differ_in_surprisal_and_in_any_statistic() -> None
     assert "without head 1 of layer 0" in repr(changed)
     with pytest.raises(ValueError, match="two runs of the same tokens; the texts have 20 and 4"):
         difference(trace, trace.lens.trace("a quick dog jumps"))
+
+
+def test_the_model_writes_on_without_its_head() -> None:
+    trace = Lens.demo("decoder").trace("The white whale swam. The white")
+    off = trace.ablate([(0, 5)])
+    behind = len(trace.tokens)
+    written = off.continue_with(behind, " whale", max_new_tokens=6)
+    assert written.ablated == off.ablated
+    model = copy.deepcopy(trace.lens.model)
+    name = DECODERS["llama"].format(0)
+    model.get_submodule(name).register_forward_pre_hook(without(12, [5]))
+    ids = torch.tensor([written.sequences[0].ids[: behind + 1]])
+    true = model.generate(ids, max_new_tokens=6, do_sample=False)[0].tolist()
+    assert written.sequences[0].ids == true
+    whole = trace.continue_with(behind, " whale", max_new_tokens=6)
+    assert whole.sequences[0].ids != true

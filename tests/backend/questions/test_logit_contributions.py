@@ -287,6 +287,22 @@ def test_what_has_no_residual_stream_of_vectors_is_refused_by_name() -> None:
         trace_of(building.build(case)).logit_contributions()
 
 
+# --- of a run with something switched off ---------------------------------------------------------
+def test_a_head_that_is_switched_off_adds_nothing_and_the_rest_still_sums() -> None:
+    trace = trace_of(build("llama"))
+    before = trace.logit_contributions(position=5, token="fox")
+    found = trace.ablate([(1, 2)], blocks=[(2, "mlp")]).logit_contributions(position=5, token="fox")
+    assert float(found.heads["self"][1, 2]) == float(found.blocks["mlp"][2]) == 0
+    assert abs(found.remainder) <= 1e-4
+    assert found.unclear == {}
+    # What comes before is as it was, but for the scale of the final norm.
+    ratio = found.blocks["attention"][0] / before.blocks["attention"][0]
+    torch.testing.assert_close(found.heads["self"][0], ratio * before.heads["self"][0])
+    mean = trace.ablate([(1, 2)], how="mean").logit_contributions(position=5, token="fox")
+    assert float(mean.heads["self"][1, 2]) != 0
+    assert abs(mean.remainder) <= 1e-4
+
+
 # --- the model as it was found --------------------------------------------------------------------
 def state_of(model: Any) -> dict[str, Any]:
     return {

@@ -24,7 +24,7 @@ def test_blocks_are_series_and_heads_a_map(trace: Trace) -> None:
     blocks = found.chart("blocks")
     assert [name for name, _ in blocks.series] == ["attention", "mlp"]
     torch.testing.assert_close(blocks.mean[1].double(), parts.blocks["mlp"], rtol=1e-6, atol=1e-6)
-    assert blocks.title == "Logit of 'jumps' less that of 'the' at position 4"
+    assert blocks.title == "Logit of “jumps” minus that of “the” at position 4"
     assert blocks.unit == "logits"
     heads = found.chart("heads")
     assert heads.heat is not None
@@ -41,7 +41,7 @@ def test_the_chart_says_what_the_blocks_leave_to_the_logit(trace: Trace) -> None
     for part in ("blocks", "embedding", "constant", "remainder ≈ 0"):
         assert part in note
     capped = Lens(build("gemma2", final_logit_softcapping=2.0), tokenizer()).trace(TEXT)
-    assert "which is capped to" in LogitContribution().measure(capped).chart().note
+    assert "capped to" in LogitContribution().measure(capped).chart().note
 
 
 def test_one_layer_is_shown_by_block_and_by_head(trace: Trace) -> None:

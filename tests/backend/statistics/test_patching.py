@@ -402,6 +402,18 @@ def test_the_model_is_left_as_it_was_also_after_errors(
         assert torch.equal(value, before[name]), name
 
 
+def test_in_half_precision_a_run_is_patched_as_the_model_runs() -> None:
+    lens = Lens(build("llama").to(torch.bfloat16), tokenizer())
+    clean, corrupted = pair(lens)
+    for what in ("residual", "mlp"):
+        found = patch(clean, corrupted, what, token=7, layers=[1], positions=[17])
+        expected = by_hand(clean, corrupted, LLAMA.of(what, 1), (0, 17), given=False)
+        own = float(expected[-1].float().log_softmax(-1)[7])
+        # A bfloat16 near 10 is off by 0.03; batches are rounded otherwise than single texts.
+        assert float(found.values[0, 0]) == pytest.approx(own, abs=0.15)
+        assert found.values.dtype == torch.float32
+
+
 def test_rows_come_in_one_by_one(traces: tuple[Trace, Trace]) -> None:
     parts: list[Patched] = []
 

@@ -177,7 +177,7 @@ def test_a_function_takes_the_parameters_of_its_metric_with_the_same_defaults(
     [
         (bin_sensitivity, "trace, *, block='attention', bins=(10, 20, 30, 40, 50)"),
         (layer_similarity, "trace, *"),
-        (logit_lens, "trace, *, k=5"),
+        (logit_lens, "trace, *, k=5, fitted=None"),
         (
             mutual_information,
             (

@@ -267,6 +267,8 @@ NEEDS_A_MODEL: dict[str, Callable[[Trace], object]] = {
     "hidden states": lambda trace: trace.hidden_states(1),
     "another text": lambda trace: trace.continue_with(2, 1),
     "moved norms": lambda trace: trace.moved_norms(0),
+    "head outputs": lambda trace: trace.head_outputs(0),
+    "logit contributions": lambda trace: trace.logit_contributions(),
     "the model": lambda trace: trace.lens.model.config,
     "its tokenizer": lambda trace: trace.lens.tokenizer.vocab,
 }

@@ -206,6 +206,8 @@ NEEDS_THE_MODEL: dict[str, Callable[[Trace], Any]] = {
     "activations": lambda trace: trace.activations(1, "mlp"),
     "activations of heads": lambda trace: trace.activations(1, "attention", heads=0),
     "moved norms": lambda trace: trace.moved_norms(1),
+    "head outputs": lambda trace: trace.head_outputs(1),
+    "logit contributions": lambda trace: trace.logit_contributions(),
     "logit lens": logit_lens,
     "logits": lambda trace: trace.logits(),
     "next token": lambda trace: trace.next_token(),

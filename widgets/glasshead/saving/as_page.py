@@ -24,7 +24,7 @@ class AsPage:
 
     page_parts: ClassVar[frozenset[str]] = frozenset()
     """What a saved page of it needs of its trace: "weights", "heads", "strip", "chart",
-    "query_key", "activations", "patches"."""
+    "query_key", "activations", "attribution", "patches"."""
 
     _lock: ClassVar[Any]
     _drawings: Drawings

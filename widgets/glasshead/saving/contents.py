@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import axes
+from glasshead_backend.frames.attribution import page_frames
 from glasshead_backend.frames.chart import chart_frame, detail_frame
 from glasshead_backend.frames.heads import measured_heads
 from glasshead_backend.frames.metrics import chosen_metric, metric_state
@@ -17,7 +18,9 @@ from glasshead_backend.maps.sinks import rule
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from glasshead.attribution_strip import AttributionStrip
     from glasshead.layer_stats_chart import LayerStatsChart
+    from glasshead.perplexity_strip import PerplexityStrip
     from glasshead.view import View
     from glasshead_backend import Metric, Trace
     from glasshead_backend.asking import Kind
@@ -57,8 +60,12 @@ def no_parts() -> dict[str, Any]:
         "heads": {},
         "query_key": [],
         "activations": [],
+        "attribution": [],
         "patches": [],
         "strip": None,
+        "readings": [],
+        "without": None,
+        "runs": [],
         "sinks": {"causal": rule(causal=True), "other": rule(causal=False)},
         "refusal": REFUSAL,
     }
@@ -92,7 +99,38 @@ def strip(trace: Trace) -> dict[str, Any]:
     return {**frame, "cross": None}
 
 
-def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def readings(view: PerplexityStrip, told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the layers would predict at pinned tokens, by every lens that there is.
+
+    Parameters
+    ----------
+    view : PerplexityStrip
+    told : sequence of dict
+        States of the view that the page comes to: as it opens, and in the steps of a story.
+    """
+    asked = {
+        (state["selected"][-1], ",".join(map(str, state["followed"])))
+        for state in told
+        if state["reading"] == "layers" and state["selected"]
+    }
+    found: list[dict[str, Any]] = []
+    for position, followed in sorted(asked):
+        for lens in ("", *(one["name"] for one in view.lenses)):
+            try:
+                result, arrays = view.layer_readings(position, followed, lens)
+            except ValueError:
+                continue  # the first token has no prediction
+            about = {"position": position, "followed": followed, "lens": lens}
+            found.append({**about, "result": result, "arrays": arrays})
+    return found
+
+
+def attributions(view: AttributionStrip) -> list[dict[str, Any]]:
+    """Return the frames of AttributionStrip: what is shown, and what else a page can show."""
+    return [{"frame": frame} for frame in page_frames(view.trace, view.asked)]
+
+
+def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]], trace: Trace) -> dict[str, Any]:
     """Return the statistics of a page: all that can be drawn of each, and every layer.
 
     Parameters
@@ -101,15 +139,15 @@ def charts(chart: LayerStatsChart, told: Sequence[dict[str, Any]]) -> dict[str, 
         What it shows is on the page.
     told : sequence of dict
         Statistics of the steps of a story, as they travel.
+    trace : Trace
+        What is measured: the chart's own, or one of the same text.
     """
-    trace = chart.trace
     found: dict[str, Any] = {"charts": [], "details": []}
     for metric in _metrics(chart, told):
         named = {"metric": metric_state(metric, trace)}
         for kind in _kinds(chart, metric):
-            is_shown = kind == chart.kind and metric == chart.metric
             try:
-                measured = chart.result if is_shown else metric.measure(trace, kind)
+                measured = chart.known(trace, metric, kind) or metric.measure(trace, kind)
             except ValueError:
                 continue  # not every statistic is of every kind of attention
             for quantity, _ in measured.quantities:

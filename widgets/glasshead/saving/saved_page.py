@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -12,7 +12,8 @@ from glasshead.saving import contents as parts
 from glasshead.saving.activations import stored_activations
 from glasshead.saving.document import Document, PageTheme
 from glasshead.saving.query_keys import stored_query_keys
-from glasshead.saving.weights import squeezed, stored_weights
+from glasshead.saving.runs import stored_runs
+from glasshead.saving.weights import StoredWeights, squeezed, stored_weights
 from glasshead.saving.words import (
     Said,
     demo_of,
@@ -24,13 +25,17 @@ from glasshead.saving.words import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from glasshead.saving.weights import Stored
+    from glasshead.saving.weights import Stored, StoredLayer
     from glasshead.view import View
 
 MOST_BYTES = 10_000_000
 """Of a page for which nobody has said otherwise."""
+
+_READ = ("reading", "followed")
+"""Traits of a strip that say what is read of the pinned token."""
 
 _MOST_POSTER = 400_000
 """Letters of a picture that a page has for readers without scripts."""
@@ -121,7 +126,9 @@ class _Maker:
         self._model = str(view.scene.get("model", ""))
         self._title = title or f"{self._name} of {self._model}"
         self._parts = view.page_parts
-        self._trace: Any = getattr(view, "trace", None) if self._parts else None
+        self._trace: Any = getattr(view, "shown_trace", None) if self._parts else None
+        # Of an explorer whose heads are switched off, or of whose story a step does so.
+        self._runs: list[tuple[Any, Any]] = getattr(view, "page_runs", list)()
 
     def page(self, most: int) -> Page:
         """Return the page, of at most so many bytes."""
@@ -139,8 +146,19 @@ class _Maker:
             html = self._html(rest, stored)
             excess = len(html.encode("utf-8")) - most
             if excess <= 0:
-                return Page(html, stored)
+                return self._with_runs(rest, Page(html, stored), -excess)
             room -= excess  # what is said of the layers was estimated before it was written
+
+    def _with_runs(self, rest: dict[str, Any], page: Page, room: int) -> Page:
+        """Return a page with the other runs that it has room for."""
+        if not self._runs or not isinstance(page.stored, StoredWeights):
+            return page
+        view: Any = self._view
+        runs, left_out = stored_runs(view, page.stored, self._told, self._runs, room)
+        stored = replace(page.stored, also_left_out=tuple(left_out))
+        layers = [*stored.layers, *(layer for run in runs for layer in run.layers)]
+        whole = {**rest, "runs": [run.contents for run in runs]}
+        return Page(self._html(whole, stored, layers), stored)
 
     def _rest(self) -> dict[str, Any]:
         """Return everything but the attention."""
@@ -152,18 +170,40 @@ class _Maker:
             finder: Any = getattr(self._view, "finder", self._view)
             found["heads"] = parts.heads(self._trace, finder.more_metrics)
         if "strip" in self._parts:
-            found["strip"] = parts.strip(self._trace)
+            strip: Any = getattr(self._view, "strip", self._view)
+            found["strip"] = {**parts.strip(self._trace), **strip.compared_part(self._trace)}
+            found["readings"] = parts.readings(*self._strip())
+        if "attribution" in self._parts:
+            view: Any = self._view
+            found["attribution"] = parts.attributions(view)
         if "patches" in self._parts:
             grid: Any = self._view
             found["patches"] = grid.frames()
+        found["without"] = self._view.frame.get("without")
         if "chart" in self._parts:
             chart: Any = getattr(self._view, "chart", self._view)
-            prefix = "" if chart is self._view else "chart_"
-            name = f"{prefix}metric"
-            told = [step["state"][name] for step in self._view.story if name in step["state"]]
-            found |= parts.charts(chart, told)
-            self._state[f"{name}s"] = parts.statistics(chart, told)
+            found |= parts.charts(chart, self._told, self._trace)
+            self._state[f"{self._metric}s"] = parts.statistics(chart, self._told)
         return found
+
+    def _strip(self) -> tuple[Any, list[dict[str, Any]]]:
+        """Return the strip, and its states as the page opens and in the steps of its story."""
+        strip: Any = getattr(self._view, "strip", self._view)
+        names = {name: name if strip is self._view else f"strip_{name}" for name in _READ}
+        names["selected"] = "selected"
+        states = [self._state, *({**self._state, **step["state"]} for step in self._view.story)]
+        return strip, [{own: one[name] for own, name in names.items()} for one in states]
+
+    @property
+    def _metric(self) -> str:
+        """What the statistic is called among the traits."""
+        return "chart_metric" if hasattr(self._view, "chart") else "metric"
+
+    @property
+    def _told(self) -> list[dict[str, Any]]:
+        """Statistics of the steps of a story."""
+        name = self._metric
+        return [step["state"][name] for step in self._view.story if name in step["state"]]
 
     def _stored(self, room: int) -> Stored | int | None:
         """Return what of layers the page carries; bytes where not even the least fits."""
@@ -185,14 +225,20 @@ class _Maker:
         layer = min(layers, key=lambda one: abs(one - self._state["layer"]))
         return stored_weights(self._trace, kinds, room, (kind, layer))
 
-    def _html(self, rest: dict[str, Any], stored: Stored | None) -> str:
+    def _html(
+        self,
+        rest: dict[str, Any],
+        stored: Stored | None,
+        layers: Sequence[StoredLayer] | None = None,
+    ) -> str:
         whole = {**rest, "state": self._state}
         code = f"saved_page_{_file(self._name)}.js"
         data = {"gh-code": _squeezed_bundle(code)}
         if stored is not None:
             whole |= stored.contents()
             whole["state"] = {**self._state, "scene": _scene_of(self._state["scene"], stored)}
-            data |= {str(layer.about["element"]): layer.text for layer in stored.layers}
+            elements = stored.layers if layers is None else layers
+            data |= {str(layer.about["element"]): layer.text for layer in elements}
         data["gh-contents"] = squeezed(parts.as_json(whole))
         said = self._said
         return Document(

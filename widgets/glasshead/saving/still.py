@@ -310,6 +310,33 @@ def _strip(view: Any, most: int) -> tuple[str, str]:
     return words, _flow(texts, grounds, frame["gaps"])
 
 
+def _attribution(view: Any, most: int) -> tuple[str, str]:
+    """Write the inputs on the colours of the current target."""
+    frame = view.frame
+    target, bound = frame["targets"][frame["current"]], frame["bound"] or 1.0
+    texts: list[str] = []
+    grounds: list[str] = []
+    gaps: list[str] = []
+    for part in frame["inputs"]:
+        values = _array(part["values"])[frame["current"]]
+        # A token may be of no unit.
+        shares = np.append(values, 0.0)[_array(part["unit_of_token"])] / bound
+        colours = np.where(
+            (shares > 0)[:, None],
+            between(np.sqrt(np.abs(shares)), _ORANGE),
+            between(np.sqrt(np.abs(shares)), _BLUE),
+        )
+        gaps += ["\n" if texts else part["gaps"][0], *part["gaps"][1 : len(part["texts"])]]
+        texts += part["texts"]
+        grounds += [css(one) for one in colours]
+    more = f"; the first {most} of {len(texts):,} tokens" if len(texts) > most else ""
+    words = (
+        f"What moved the {target['words']} ({target['value']:.3g} {target['unit']}) up, orange, "
+        f"and down, blue: full {bound:.2g} {target['unit']}; {frame['how']}{more}"
+    )
+    return words, _flow(texts[:most], grounds[:most], gaps)
+
+
 def _tokens(view: Any, most: int) -> tuple[str, str]:
     texts = view.frame["texts"]
     shown = texts[:most]
@@ -356,4 +383,8 @@ _DRAW: dict[str, Callable[[Any], tuple[str, str]]] = {
     "query_key": _products,
     "patches": _patches,
 }
-_WRITE: dict[str, Callable[[Any, int], tuple[str, str]]] = {"strip": _strip, "tokens": _tokens}
+_WRITE: dict[str, Callable[[Any, int], tuple[str, str]]] = {
+    "strip": _strip,
+    "tokens": _tokens,
+    "attribution": _attribution,
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -177,8 +177,7 @@ def stored_weights(
 
     @cache
     def spread(place: Place) -> dict[str, Packed]:
-        kind, layer = place
-        return {unit: entropies(trace, kind, layer, unit) for unit in ("token", "word")}
+        return _spread(trace, place)
 
     def write(coding: Coding, some: Sequence[Place]) -> dict[Place, StoredLayer]:
         known = written.setdefault(coding, {})
@@ -208,6 +207,39 @@ def stored_weights(
         if coding is not codings[-1]:
             written.pop(coding)
     return _nearest(write(COARSER[-1], places), places, room, current)
+
+
+def same_weights(trace: Trace, other: StoredWeights, name: str) -> list[StoredLayer]:
+    """Write the attention of another run of the same text as that of the first is written.
+
+    A layer that is the same in both is there once.
+
+    Parameters
+    ----------
+    trace : Trace
+    other : StoredWeights
+        Of the first run: its coding, and its layers.
+    name : str
+        Begins the names of the elements.
+    """
+
+    @cache
+    def spread(place: Place) -> dict[str, Packed]:
+        return _spread(trace, place)
+
+    found: list[StoredLayer] = []
+    for first in other.layers:
+        layer = _stored(trace, first.place, other.coding, spread)
+        kind, number = layer.place
+        is_same = layer.text == first.text
+        element = first.about["element"] if is_same else f"{name}-{kind}-{number}"
+        found.append(replace(layer, about={**layer.about, "element": element}))
+    return found
+
+
+def _spread(trace: Trace, place: Place) -> dict[str, Packed]:
+    kind, layer = place
+    return {unit: entropies(trace, kind, layer, unit) for unit in ("token", "word")}
 
 
 def _first_that_fits(codings: Sequence[Coding], too_large: Callable[[Coding], bool]) -> int:

@@ -121,6 +121,12 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
     names = ("kind", "layer", "heads") if several else ("layer", "heads")
     named = [f"{name}={state[name]!r}" for name in names if state.get(name)]
     named += [f"{name}={state[name]!r}" for name in ("query", "block") if name in state]
+    if view == "AttributionStrip":
+        asked = ("position", "token", "against", "targets", "method")
+        usual = (None, [], "gradient_x_input")
+        named = [f"{name}={state[name]!r}" for name in asked if state[name] not in usual]
+    if state.get("off"):
+        named += [f"off={[tuple(head) for head in state['off']]!r}"]
     given = bool(state["scene"].get("given"))
     trace, imported = ("trace", call) if given else (f"{lens}.trace(text)", f"Lens, {call}")
     arguments = ", ".join([trace, *named]).replace("'", '"')
