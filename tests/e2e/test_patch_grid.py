@@ -80,17 +80,29 @@ class ByHand:
             "head": block.self_attn.o_proj,
         }[what]
 
-    def put(self, what: str, layer: int, place: int) -> torch.nn.Module:
-        """Hook the clean run's piece into the model; return the hooked module."""
-        kept: list[torch.Tensor] = []
+    def kept(self, what: str, layer: int) -> torch.Tensor:
+        """Return what the clean run has there."""
+        found: list[torch.Tensor] = []
+
+        def before(_: Any, args: Any) -> None:
+            found.append(args[0].clone())
+
+        def behind(_: Any, __: Any, output: Any) -> None:
+            found.append(_tensor(output).clone())
+
         module = self.module(what, layer)
-        if what == "head":
-            one = module.register_forward_pre_hook(lambda _, args: kept.append(args[0].clone()))
-        else:
-            one = module.register_forward_hook(lambda _, __, out: kept.append(_tensor(out).clone()))
+        hook = (
+            module.register_forward_pre_hook(before)
+            if what == "head"
+            else module.register_forward_hook(behind)
+        )
         self.logits(self.ids[0])
-        one.remove()
-        (clean,) = kept
+        hook.remove()
+        return found[0]
+
+    def patched(self, what: str, layer: int, place: int, **how: Any) -> Any:
+        """Run the corrupted text with a piece of the clean run in it."""
+        clean, module = self.kept(what, layer), self.module(what, layer)
 
         def into(_: Any, __: Any, output: Any) -> Any:
             _tensor(output)[0, place] = clean[0, place]
@@ -98,25 +110,20 @@ class ByHand:
 
         def before(_: Any, args: Any) -> Any:
             wide = args[0].shape[-1] // self.n_heads
-            args[0][..., place * wide : (place + 1) * wide] = clean[
-                ..., place * wide : (place + 1) * wide
-            ]
+            own = slice(place * wide, (place + 1) * wide)
+            args[0][..., own] = clean[..., own]
             return args
 
-        if what == "head":
+        hook = (
             module.register_forward_pre_hook(before)
-        else:
-            module.register_forward_hook(into)
-        return module
-
-    def patched(self, what: str, layer: int, place: int, **how: Any) -> Any:
-        module = self.put(what, layer, place)
+            if what == "head"
+            else module.register_forward_hook(into)
+        )
         try:
             with torch.no_grad():
                 return self.model(self.ids[1], use_cache=False, **how)
         finally:
-            module._forward_hooks.clear()
-            module._forward_pre_hooks.clear()
+            hook.remove()
 
     def cell(self, what: str, layer: int, place: int) -> tuple[float, float]:
         """Return what a patched run puts out, and the share of the difference that it is."""
