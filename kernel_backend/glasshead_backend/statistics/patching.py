@@ -261,6 +261,8 @@ def patch(
 
     Raises
     ------
+    TypeError
+        For something that is no trace.
     ValueError
         For texts of different length, of different models, or between which the target does not
         differ; where the model makes no prediction, and where it does not let it be put in.
@@ -278,6 +280,12 @@ def patch(
     torch.Size([2, 4])
     """
     require(what, get_args(What), "what")
+    for one in (clean, corrupted):
+        if not isinstance(one, Trace):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"patch puts one trace into another, got {type(one).__name__}. Trace both texts "
+                "with one lens: lens.trace(text)."
+            )
     ours, theirs = run_of(clean), run_of(corrupted)
     require_alike(ours, theirs)
     target, note = patching_target(ours, theirs, position, token, against, quantity)

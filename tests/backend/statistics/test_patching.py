@@ -437,6 +437,11 @@ def test_two_lengths_are_refused_with_the_place_where_the_texts_part(lens: Lens)
         patch(lens.trace("the quick brown fox"), lens.trace("the quick brown old whale"))
 
 
+def test_texts_are_traced_first(traces: tuple[Trace, Trace]) -> None:
+    with pytest.raises(TypeError, match=r"one trace into another, got str. Trace both texts"):
+        patch(traces[0], OTHER)  # type: ignore[arg-type]
+
+
 def test_two_models_are_refused(traces: tuple[Trace, Trace]) -> None:
     other = Lens(build("gpt2"), tokenizer()).trace(OTHER)
     with pytest.raises(ValueError, match=r"traced with llama.*another model, gpt2"):
