@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 STATE = "translation-1400"
-MOST_STOPS = 45
+MOST_STOPS = 46
 """Stops of the Tab key in the whole explorer with four panes: its own controls and theirs; each
 toolbar is one."""
 

@@ -112,7 +112,7 @@ def test_a_page_keeps_to_its_bytes_and_says_what_they_cost(
 def test_layers_for_which_there_is_no_room_are_left_out_of_page_and_controls(
     tmp_path: Path, long: Trace
 ) -> None:
-    saved = AttentionLines(long, layer=1).save_html(tmp_path / "page.html", max_bytes=230_000)
+    saved = AttentionLines(long, layer=1).save_html(tmp_path / "page.html", max_bytes=231_000)
     assert saved.layers == {"self": (1,)}
     assert saved.left_out == ("self attention of layers 0",)
     page = Elements(saved.path.read_text("utf-8"))
