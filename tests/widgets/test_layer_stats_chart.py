@@ -239,7 +239,7 @@ def test_two_places_that_are_selected_are_the_pair_that_is_shown(trace: Trace) -
 def test_a_saved_page_has_the_pair_that_was_selected(trace: Trace) -> None:
     found = mutual_information(trace, " the")
     chart = LayerStatsChart(trace, found, selected=[found.positions[1], found.positions[4]])
-    details = charts(chart, [])["details"]
+    details = charts(chart, [], trace)["details"]
     panels = [panel for one in details for panel in one["detail"]["panels"]]
     assert {tuple(one["pair"]) for one in panels if one["type"] == "grid"} == {(1, 4)}
 
