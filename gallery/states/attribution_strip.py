@@ -72,7 +72,7 @@ STATES = [
         traits={"position": 3, "quantity": "logit", "hovered_source": 2},
         watched=("light",),
     ),
-    State(name="matrix", shown=of.short, traits={"show": "matrix"}, watched=("light", "dark")),
+    State(name="matrix", shown=of.short, traits={"show": "matrix"}, watched=("light",)),
     State(
         name="matrix-two-texts",
         shown=of.translated,

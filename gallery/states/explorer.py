@@ -77,7 +77,7 @@ STATES = [
         {"off": [(0, 1), (0, 4), (1, 3)]},
         width=1400,
         note="The run without three heads, one of them in the other layer.",
-        watched=("light", "dark"),
+        watched=("light",),
     ),
     State(
         "heads-off-420",

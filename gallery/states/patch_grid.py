@@ -29,7 +29,7 @@ STATES = [
         name="induction",
         shown=of.induction_pair,
         pictures=True,
-        watched=("light", "dark"),
+        watched=("light",),
         note="A word of the first line is another one: what comes again in the second is, too.",
     ),
     State(

@@ -103,7 +103,6 @@ STATES = [
         name="layers-fitted",
         shown=of.short,
         traits={"fitted": lambda _: lenses(), "reading": "layers", "selected": [3]},
-        watched=("light",),
         note="Layers read by a lens that was fitted to the model, beside the logit lens.",
     ),
     State(
