@@ -17,7 +17,17 @@ import pytest
 import torch
 from traitlets import TraitError
 
-from glasshead import Explorer, Lens, LogitLens, StoryStep, Trace, explore, story
+from glasshead import (
+    AttentionLines,
+    Explorer,
+    Lens,
+    LogitLens,
+    StoryStep,
+    Trace,
+    explore,
+    story,
+)
+from glasshead_backend.frames import scene
 from glasshead_backend.progress import steps
 from glasshead_backend.questions import interventions
 from support.tiny_models import TEXT, build, tokenizer
@@ -424,3 +434,18 @@ def test_closing_lets_go_of_both_runs(llama: Any) -> None:
     explorer.close()
     with pytest.raises(ValueError, match="This view is closed"):
         _ = explorer.trace
+
+
+def test_a_view_of_a_run_without_a_head_says_so_beside_the_models_name() -> None:
+    trace = Lens.demo("decoder").trace("The white whale. The white whale")
+    off = trace.ablate([(0, 5)])
+    name = f"{scene(trace)['model']} · without head 5 of layer 0"
+    lines = AttentionLines(off)
+    assert lines.scene["model"] == name
+    assert "without head 5 of layer 0" in lines.to_html()
+    lines.trace = trace
+    assert lines.scene["model"] == scene(trace)["model"]
+    # An explorer has switches, which say it; what was off before is beside the name.
+    explorer = explore(trace, off=[(0, 5)])
+    assert explorer.scene["model"] == explorer.lines.scene["model"] == scene(trace)["model"]
+    assert explore(off).lines.scene["model"] == name

@@ -179,9 +179,8 @@ class Pane(TraceView):
             self._picture = None
             self.set_trait("frame", {})
 
-    @property
-    def _whole(self) -> Trace:
-        return self._draws.whole_of(self.shown_trace)
+    def _whole_of(self, trace: Trace) -> Trace:
+        return self._draws.whole_of(trace)
 
     def _baseline_of(self, trace: Trace) -> tuple[Trace, tuple[str, str]] | None:
         return self._draws.baseline_of(trace)

@@ -88,6 +88,9 @@ class Switching(MapView):
         without = self._without.get(trace)
         return trace if without is None else without.whole
 
+    def _whole_of(self, trace: Trace) -> Trace:
+        return self.whole_of(trace)
+
     def baseline_of(self, trace: Trace) -> tuple[Trace, tuple[str, str]] | None:
         """Return what a trace without heads is compared with, and what the two are called."""
         without = self._without.get(trace)

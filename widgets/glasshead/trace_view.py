@@ -120,7 +120,7 @@ class TraceView(View):
             state.setdefault("layer", layers[0])
         try:
             super().__init__(**state)
-            self.set_trait("scene", scene(trace))
+            self.set_trait("scene", self._scene(trace))
             self._show_first()
         except BaseException:
             # ipywidgets keeps every widget that was opened, and this one holds its trace.
@@ -271,8 +271,19 @@ class TraceView(View):
 
     @property
     def _whole(self) -> Trace:
-        """The run of the whole model: in an explorer heads may be off in what is shown."""
-        return self.shown_trace
+        """The run that what is shown was made of."""
+        return self._whole_of(self.shown_trace)
+
+    def _whole_of(self, trace: Trace) -> Trace:
+        """Return the run of the whole model: in an explorer heads may be off in what is shown."""
+        return trace
+
+    def _scene(self, trace: Trace) -> dict[str, Any]:
+        """Describe the model; what was switched off before it came here is said beside its name."""
+        described, off = scene(trace), self._whole_of(trace).ablated
+        if off is None:
+            return described
+        return {**described, "model": f"{described['model']} · without {off.in_words()}"}
 
     def _baseline_of(self, trace: Trace) -> tuple[Trace, tuple[str, str]] | None:  # noqa: ARG002
         """That run, where a trace is compared with it, and what the two are called."""
@@ -282,7 +293,7 @@ class TraceView(View):
 
     def _show(self, trace: Trace) -> None:
         """Draw another trace, keeping of the state what it has."""
-        described = scene(trace)
+        described = self._scene(trace)
         same_text = is_same_text(trace, self.shown_trace)
         with self.hold_sync(), self.hold_trait_notifications():
             self._trace = trace
@@ -413,7 +424,7 @@ class TraceView(View):
         with self.hold_sync(), self.hold_trait_notifications():
             if self._trace is not picture.trace:
                 self._trace = picture.trace
-                self.set_trait("scene", scene(picture.trace))
+                self.set_trait("scene", self._scene(picture.trace))
                 self._on_trace()
             labelled = dict(zip(self._label_traits, picture.labelled, strict=True))
             for name, value in {**labelled, **picture.state}.items():
