@@ -79,7 +79,7 @@ def fit_lens(
     targets : iterable, optional
         Encoder-decoder models: as many as there are texts; left out, the model generates them.
     held_out : float
-        Share of the texts that the lens is not fitted on, but judged by: :attr:`FittedLens.kl`. At
+        Share of the texts that the lens is not fitted on, but judged by (``kl`` of the result). At
         least one of several, none for 0.
     n_steps, batch_size, n_tokens, learning_rate
         Tuned: steps of Adam, texts of a step, most tokens of a step, and the rate of the first one,
