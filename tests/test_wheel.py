@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 VIEWS = sorted(path.parent.name for path in (ROOT / "js").glob("*/index.ts"))
-MAX_BUNDLE = {"explorer": 300_000, "fused_attention_matrix": 115_000, "attribution_strip": 113_000}
+MAX_BUNDLE = {"explorer": 310_000, "fused_attention_matrix": 115_000, "attribution_strip": 113_000}
 """Bytes; of a view that is not named 110,000, as in js/build.mjs. The explorer holds all views.
 Every instance of a view carries its module to the browser."""
 
@@ -37,12 +37,13 @@ from importlib.metadata import version
 assert Path(glasshead.__file__).is_relative_to({environment!r}), glasshead.__file__
 assert version("glasshead") == glasshead.__version__
 for name in ("decoder", "encoder-decoder"):
-    trace = glasshead.Lens.demo(name).trace("the brown dog ran .")
+    lens = glasshead.Lens.demo(name)
+    trace, other = lens.trace("the cat eats the apple"), lens.trace("the dog eats the apple")
     public = [getattr(glasshead, name) for name in glasshead.__all__]
     views = [one for one in public if isinstance(one, type) and issubclass(one, TraceView)]
     assert len(views) >= 6, views
     for view in views:
-        widget = view(trace)
+        widget = view(trace, other) if view is glasshead.PatchGrid else view(trace)
         assert widget._esm and widget._css and widget.frame
     assert "gh-code" in glasshead.AttentionLines(trace).to_html()
 print("works")
@@ -124,7 +125,7 @@ def test_every_bundle_is_small(wheel_files: dict[str, int]) -> None:
         assert 0 < wheel_files[f"glasshead/static/{view}.js"] <= most
         assert 0 < wheel_files[f"glasshead/static/{view}.css"] <= most
         # What a saved page has instead of a kernel comes on top.
-        assert 0 < wheel_files[f"glasshead/static/saved_page_{view}.js"] <= most + 40_000
+        assert 0 < wheel_files[f"glasshead/static/saved_page_{view}.js"] <= most + 42_000
     assert {f"glasshead/static/saved_page_{one}" for one in ("loader.js", "style.css")} <= {
         *wheel_files
     }

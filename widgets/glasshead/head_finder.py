@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 import traitlets
@@ -53,8 +54,13 @@ def _checked(asked: Any, trace: Trace) -> tuple[HeadMetric, ...]:
     """
     if isinstance(asked, (str, Metric)):
         asked = [asked]
+    if not isinstance(asked, Iterable):
+        raise TypeError(
+            "more_metrics is a list of metrics such as LogitContribution(token=...); "
+            f"got {asked!r:.80}."
+        )
     found: dict[str, HeadMetric] = {}
-    for one in asked:
+    for one in cast("Iterable[Any]", asked):
         metric = chosen_metric(one, Norm(), trace) if isinstance(one, dict) else as_metric(one)
         if not isinstance(metric, HeadMetric):
             raise ValueError(f"more_metrics: {metric.label} is no number of heads.")  # noqa: TRY004

@@ -105,6 +105,11 @@ class PatchGrid(PatchedCell):
                 raise TypeError("A result of patch() has its corrupted text: give it alone.")
             state = {**_asked(given), **state}
             clean, corrupted = given.clean, given.corrupted
+        elif corrupted is None and isinstance(clean, Trace):
+            raise TypeError(
+                "PatchGrid shows two traces, of texts that differ in what is asked: "
+                "PatchGrid(clean, corrupted)."
+            )
         require_trace(type(self), clean)
         require_trace(type(self), corrupted)
         assert isinstance(clean, Trace)
