@@ -82,24 +82,28 @@ class HeadAtlasTask:
         for start in steps(starts, "describing heads", len(starts)):
             # By their numbers: of equal values that of the first text is kept.
             chosen = sorted(by_length[start : start + self.batch_size])
-            try:
-                recorded = self._recorded(lens, [sides[number] for number in chosen])
-            except _SINGLE as error:
+            found = self._tried(lens, sides, chosen)
+            if isinstance(found, str):
                 # Which of them it is shows when each runs alone.
-                recorded = []
-                if len(chosen) == 1:
-                    skipped.append((chosen[0], str(error)))
-                for number in chosen if len(chosen) > 1 else ():
-                    try:
-                        (alone,) = self._recorded(lens, [sides[number]])
-                    except _SINGLE as own:
-                        skipped.append((number, str(own)))
+                for number in chosen:
+                    one = self._tried(lens, sides, [number])
+                    if isinstance(one, str):
+                        skipped.append((number, one))
                     else:
-                        yield alone, [number]
-            if len(recorded) == 1:
-                yield recorded[0], chosen
+                        yield one[0], [number]
+            elif len(found) == 1:
+                yield found[0], chosen
             else:
-                yield from ((one, [number]) for one, number in zip(recorded, chosen, strict=True))
+                yield from ((one, [number]) for one, number in zip(found, chosen, strict=True))
+
+    def _tried(
+        self, lens: Lens, sides: dict[int, Sides], chosen: list[int]
+    ) -> list[PaddedCalls] | str:
+        """Record some texts; return why they cannot be."""
+        try:
+            return self._recorded(lens, [sides[number] for number in chosen])
+        except _SINGLE as error:
+            return str(error)
 
     def _recorded(self, lens: Lens, many: Sequence[Sides]) -> list[PaddedCalls]:
         found = record_padded(lens, many)
