@@ -155,7 +155,7 @@ def test_source_and_target_are_described_as_a_trace_describes_them(
 
 def test_long_texts_come_in_blocks_of_rows_and_models_in_half_precision_as_they_are() -> None:
     lens = Lens(build("llama", max_position_embeddings=1024), tokenizer())
-    texts = [" ".join(some_texts(20, seed)) for seed in (1, 2, 3)]
+    texts = [" ".join(some_texts(22, seed)) for seed in (1, 2, 3)]
     assert min(len(lens.tokenize(text)) for text in texts) > 400
     atlas = head_atlas(lens, texts)
     half = head_atlas(Lens(build("llama").bfloat16(), tokenizer()), TEXTS)
@@ -163,7 +163,7 @@ def test_long_texts_come_in_blocks_of_rows_and_models_in_half_precision_as_they_
         (atlas, lens, texts),
         (half, Lens(build("llama").bfloat16(), tokenizer()), TEXTS),
     ):
-        statistics = [head_statistics(trace) for trace in lens_.trace_many(given)]
+        statistics = [head_statistics(trace) for trace in lens_.trace_many(given, batch_size=16)]
         for i, metric in enumerate(found.metrics):
             if hasattr(statistics[0], metric.name):
                 each = [getattr(one, metric.name).double() for one in statistics]
@@ -212,7 +212,8 @@ def test_one_text_has_no_interval_and_the_seed_decides_about_that_of_many() -> N
     assert torch.equal(first.low, again.low)
     assert torch.equal(first.mean, other.mean)
     assert not torch.equal(first.low, other.low)
-    assert first.examples(0, 0, "sink") != other.examples(0, 0, "sink")
+    drawn = [[key_of(e) for e in one.examples(0, 0, "sink")] for one in (first, again, other)]
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 # --- examples -------------------------------------------------------------------------------------
@@ -228,20 +229,22 @@ def test_examples_are_rows_of_the_texts_with_the_weights_around_them(model_type:
     atlas = head_atlas(lens, texts, targets=targets, batch_size=4)
     traces = list(lens.trace_many(texts, targets))
     kind = atlas.kind
-    for layer, head, metric in product((0, 1), (0, 3), atlas.metrics):
-        loops = by_loops(traces, kind, layer, head)[metric.name]
-        for one in atlas.examples(layer, head, metric.name):
+    for layer, head in ((0, 3), (1, 0)):
+        loops = by_loops(traces, kind, layer, head)
+        maps = [trace.attention(layer, head, kind=kind)[0].double() for trace in traces]
+        kept = [(m, one) for m in atlas.metrics for one in atlas.examples(layer, head, m.name)]
+        for metric, one in kept:
             trace = traces[one.text]
-            assert one.value == pytest.approx(loops[key_of(one)], abs=1e-5)
+            assert one.value == pytest.approx(loops[metric.name][key_of(one)], rel=1e-6, abs=1e-5)
             low, high = metric.edges[one.bucket : one.bucket + 2]
             assert low - 1e-6 <= one.value <= high + 1e-6
             keys = [token.text for token in trace.keys(kind)]
             stop = one.start + len(one.tokens)
             assert list(one.tokens) == keys[one.start : stop]
             assert len(one.tokens) == min(48, len(keys))
-            row = trace.attention(layer, head, kind=kind)[0][one.query].double()
+            row = maps[one.text][one.query]
             torch.testing.assert_close(
-                one.weights.double(), row[one.start : stop], atol=1e-6, rtol=0
+                one.weights.double(), row[one.start : stop], atol=5e-6, rtol=0
             )
             outside = 1 - float(row[one.start : stop].sum())
             assert one.outside == pytest.approx(outside, abs=1e-5)
@@ -273,7 +276,7 @@ def test_each_row_of_a_bucket_is_as_likely_an_example_as_any_other() -> None:
     lens = lens_of("llama")
     texts = some_texts(4, seed=9)
     drawn: dict[tuple[int, int], int] = {}
-    for seed in range(150):
+    for seed in range(60):
         atlas = head_atlas(lens, texts, metrics=["sink"], seed=seed)
         top = {key_of(one) for one in atlas.examples(0, 0, "sink")[:3]}
         for one in atlas.examples(0, 0, "sink", 0):
@@ -281,7 +284,7 @@ def test_each_row_of_a_bucket_is_as_likely_an_example_as_any_other() -> None:
                 drawn[key_of(one)] = drawn.get(key_of(one), 0) + 1
     n_rows = int(atlas.rows[0, 0, 0, 0])
     assert n_rows > 20
-    expected = 150 * 3 / n_rows
+    expected = 60 * 3 / n_rows
     statistic = sum((n - expected) ** 2 / expected for n in drawn.values())
     statistic += expected * (n_rows - len(drawn))
     # Chi-squared: its mean is the number of rows, its standard deviation the root of twice that.
