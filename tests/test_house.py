@@ -19,12 +19,14 @@ BACKEND = Path(__file__).parents[1] / "kernel_backend" / "glasshead_backend"
 
 LAYERS = (
     "__init__",
+    "serving",
     "frames",
     "statistics",
     "lens",
     "trace",
     "compat",
     "questions",
+    "served",
     "tracing",
     "anatomy",
     "maps",
@@ -32,6 +34,7 @@ LAYERS = (
     "running",
     "text",
     "asking",
+    "answering",
     "progress",
     "memory",
     "checks",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, cast
 
+from glasshead_backend.answering import travels
 from .alignment import UNKNOWN, align, fill_gaps
 from .spans import settle
 from .spelled_out import decode, spell_out
@@ -30,6 +31,7 @@ PAIR_SEPARATOR = "\n"
 """Stands between the two sentences in the text of a pair; no token covers it."""
 
 
+@travels
 @dataclass(frozen=True, slots=True)
 class Token:
     """One token of a text.
