@@ -193,7 +193,7 @@ class AttributionStrip(TraceView):
         n_tokens = sum(len(sequence.tokens) for sequence in run.sides.all)
         n_rows = 1 + len(self.targets) + (n_tokens if self.show == "matrix" else 0)
         passes = n_rows * (self.steps if self.method == "integrated_gradients" else 1)
-        n_weights = sum(one.numel() for one in run.subject.model.parameters())
+        n_weights = run.subject.n_weights()
         return 3 * n_weights * n_tokens * passes > _BUSY_OPERATIONS
 
     def _make_frame(self) -> dict[str, Any]:

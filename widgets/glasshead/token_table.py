@@ -110,7 +110,7 @@ class TokenTable(View):
         except BaseException:
             self.close()
             raise
-        model = f"{lens.name} · vocabulary of {len(lens.tokenizer):,}"
+        model = f"{lens.name} · vocabulary of {lens.n_tokens_known():,}"
         self.set_trait("scene", {"model": model, "notice": lens.notice})
         self.set_trait("frame", tokens_frame(self._split, self._other))
 
