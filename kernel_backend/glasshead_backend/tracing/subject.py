@@ -140,19 +140,21 @@ class Subject:
         return Vocabulary(self.tokenizer)
 
     @answered
-    def n_weights(self) -> int:
-        """Return how many numbers the model has."""
-        return sum(one.numel() for one in self.model.parameters())
-
-    @answered
-    def n_tokens_known(self) -> int:
-        """Return how many tokens the tokenizer knows."""
-        return len(self.tokenizer)
-
-    @answered
     def spelled(self, ids: Sequence[int]) -> list[str]:
         """Return the text of single tokens, spelled as :attr:`Token.text` is."""
         return [self.vocabulary.piece(id_).text for id_ in ids]
+
+
+@answered
+def n_weights(subject: Subject) -> int:
+    """Return how many numbers a model has."""
+    return sum(one.numel() for one in subject.model.parameters())
+
+
+@answered
+def n_tokens_known(subject: Subject) -> int:
+    """Return how many tokens a tokenizer knows."""
+    return len(subject.tokenizer)
 
 
 def _display_name(model: Any) -> str:
