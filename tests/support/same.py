@@ -14,7 +14,7 @@ from glasshead_backend import Trace
 from glasshead_backend.maps.attention_map import AttentionMap
 
 
-def require_same(one: Any, other: Any, where: str = "") -> None:
+def require_same(one: Any, other: Any, where: str = "") -> None:  # noqa: C901, PLR0912
     """Compare answers of any shape: tensors, tables, traces, results, and what holds them."""
     assert type(one) is type(other), f"{where}: {type(one)} and {type(other)}"
     if isinstance(one, torch.Tensor):

@@ -1,4 +1,4 @@
-"""Tables as values that travel: columns of numbers as arrays, of text as lists, with their types."""
+"""Tables as values that travel: numbers as arrays, text as lists, each column with its type."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 _NUMBERS = "biufc"
 
 _TYPES = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 "
-    "complex128 object str string boolean Int64 Float64".split()
+    {
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "float32", "float64", "complex64", "complex128", "object"),
+        *("str", "string", "boolean", "Int64", "Float64"),
+    }
 )
 """Types of columns that are made of what came; pandas would make others of their names, too."""
 

@@ -1,4 +1,4 @@
-"""What travels between a notebook and a server: values come out as they went in, and only values."""
+"""What travels to a server and back: values come out as they went in, and only values."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from safetensors.torch import save
-from support.same import require_same
 
 from glasshead import Lens, NotServedError, Token
 from glasshead_backend.asking import Selection
 from glasshead_backend.maps.attention_map import Strongest
 from glasshead_backend.served.values import MalformedError, decode, encode
+from support.same import require_same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ WHOLE = [
     "half of a character: \ud83d",
     np.float32(0.1),
     np.int64(-7),
-    np.bool_(True),  # noqa: FBT003
+    np.bool_(True),
     TOKENS,
     list(TOKENS),
     Selection("self", 3, (1, 2), "word"),
