@@ -19,6 +19,7 @@ BACKEND = Path(__file__).parents[1] / "kernel_backend" / "glasshead_backend"
 
 LAYERS = (
     "__init__",
+    "serving",
     "frames",
     "statistics",
     "corpora",
@@ -26,6 +27,7 @@ LAYERS = (
     "trace",
     "compat",
     "questions",
+    "served",
     "tracing",
     "anatomy",
     "maps",
@@ -33,6 +35,7 @@ LAYERS = (
     "running",
     "text",
     "asking",
+    "answering",
     "progress",
     "memory",
     "checks",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from glasshead_backend.answering import travels
+
 Kind = Literal["self", "encoder", "decoder", "cross"]
 """A kind of attention. Models of one text have "self", encoder-decoder models the other three."""
 
@@ -33,6 +35,7 @@ Pool = Literal["max", "mean"]
 Precision = Literal["model", "float32"]
 
 
+@travels
 @dataclass(frozen=True)
 class Selection:
     """The attention that a view shows: what it asks for, and the key of the frame that answers.
@@ -73,6 +76,7 @@ Off = Literal["zero", "mean"]
 """What stands in the place of what is switched off: nothing, or what it is on average."""
 
 
+@travels
 @dataclass(frozen=True)
 class Ablated:
     """What of a model is switched off.

@@ -11,16 +11,13 @@ from glasshead_backend.compat.objects import inside
 from glasshead_backend.demo import TOY_NOTICE, demo_path
 from glasshead_backend.progress import reporting
 from glasshead_backend.questions.continuations import score_continuations
-from glasshead_backend.running.generation import writing
 from glasshead_backend.running.loading import load, load_shipped
+from glasshead_backend.served.subject import ServedSubject
 from glasshead_backend.trace import Trace
-from glasshead_backend.tracing.given import Reading, given, given_pair
-from glasshead_backend.tracing.many_texts import numbered_sides, paired, run_by_length
-from glasshead_backend.tracing.masked import score_masked
-from glasshead_backend.tracing.reading import read, read_any_length, write
+from glasshead_backend.tracing.given import Reading
+from glasshead_backend.tracing.many_texts import paired
+from glasshead_backend.tracing.runs import scored, tokenized, traced, traced_by_length, written
 from glasshead_backend.tracing.subject import Subject
-from glasshead_backend.tracing.together import run_together
-from glasshead_backend.tracing.windows import score_in_one_pass, score_in_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.progress import Progress
     from glasshead_backend.questions.continuations import Continuations
-    from glasshead_backend.text.sequences import Sides
+    from glasshead_backend.served.connection import Connection
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.text.words import Cut
     from glasshead_backend.tracing.given import TextLike
@@ -134,6 +131,41 @@ class Lens(Subject):
         lens.source = partial(cls.demo, name)
         return lens
 
+    @classmethod
+    def connect(cls, url: str, *, token: str | None = None) -> Lens:
+        """Use a model that is with a server: ``glasshead serve MODEL`` on another machine, say.
+
+        Traces, views and statistics are what they are with a model in this notebook. Texts and
+        questions go to the server, and what was found comes back; the model stays there, and no
+        code of this notebook's is run there. What takes the model itself raises
+        ``NotServedError``: head atlases, fitted lenses, probing, functions of your own that are
+        handed over.
+
+        Parameters
+        ----------
+        url : str
+            Where the server is, as it prints it when it starts: ``"http://127.0.0.1:8765"``.
+        token : str, optional
+            What lets you in, where it wants one.
+
+        Returns
+        -------
+        Lens
+            Its questions raise ``ServerError`` where the server cannot be asked, or has dropped a
+            trace that was not used for long.
+
+        Raises
+        ------
+        ValueError
+            For what is no address.
+        ServerError
+            When no server answers there, it wants another token, or it has another version of
+            Glasshead.
+        """
+        from glasshead_backend.served.connection import Connection  # noqa: PLC0415  httpx is slow
+
+        return ServedLens(Connection(url, token))
+
     def __repr__(self) -> str:
         note = f"\n{self.notice}" if self.notice else ""
         return f"Lens({self.name}, {type(self.model).__name__} on {self.model.device}){note}"
@@ -151,9 +183,7 @@ class Lens(Subject):
         Takes what :meth:`trace` takes; spans count in the text that the trace would have.
         """
         reading = Reading(add_special_tokens, template_options or {})
-        if pair is not None:
-            return list(given_pair(self, text, pair, reading).tokens)
-        return list(given(self, text, "text", reading).tokens)
+        return tokenized(self, text, pair, reading)
 
     def trace(
         self,
@@ -211,8 +241,7 @@ class Lens(Subject):
         """
         reading = Reading(add_special_tokens, template_options or {})
         with reporting(progress):
-            sides = read(self, text, target, max_new_tokens, reading)
-            return Trace(run_together(self, [sides])[0])
+            return Trace(traced(self, text, target, max_new_tokens, reading))
 
     def trace_many(
         self,
@@ -268,17 +297,15 @@ class Lens(Subject):
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} is too small: at least 1 text at a time.")
         reading = Reading(add_special_tokens, template_options or {})
-
-        def sides_of(text: TextLike, target: TextLike | None) -> Sides:
-            return read(self, text, target, max_new_tokens, reading)
-
         pairs = ((text, None) for text in texts) if targets is None else paired(texts, targets)
         numbered = enumerate(pairs)
         while window := list(islice(numbered, 4 * batch_size)):
+            (first, _), together = window[0], [pair for _, pair in window]
             with reporting(progress):
-                sides = [numbered_sides(sides_of, n, *pair) for n, pair in window]
-                runs = run_by_length(self, sides, batch_size, first=window[0][0])
-            yield from (Trace(runs.pop(i)) for i in range(len(sides)))
+                runs = traced_by_length(
+                    self, together, max_new_tokens, reading, batch_size=batch_size, first=first
+                )
+            yield from (Trace(runs.pop(i)) for i in range(len(together)))
 
     def score(
         self,
@@ -331,17 +358,9 @@ class Lens(Subject):
         """
         reading = Reading(add_special_tokens, template_options or {})
         with reporting(progress):
-            if self.family == "decoder" and target is None and max_new_tokens is None:
-                sides = read_any_length(self, text, reading)
-                return Trace(score_in_windows(self, sides, window=window, stride=stride))
-            if window is not None or stride is not None:
-                raise ValueError(
-                    f"{self.name} is no decoder-only model and reads a text at once: window and "
-                    "stride are for those."
-                )
-            sides = read(self, text, target, max_new_tokens, reading)
-            by_masks = self.family == "encoder"
-            return Trace(score_masked(self, sides) if by_masks else score_in_one_pass(self, sides))
+            return Trace(
+                scored(self, text, target, max_new_tokens, reading, window=window, stride=stride)
+            )
 
     def score_continuation(
         self,
@@ -426,13 +445,21 @@ class Lens(Subject):
             When the model cannot generate, when it is asked for several sequences, and as
             :meth:`trace`.
         """
-        told = writing(
-            self.model,
-            max_new_tokens=max_new_tokens,
-            do_sample=do_sample,
-            generation_config=generation_config,
-            **kwargs,
-        )
+        told = {"max_new_tokens": max_new_tokens, "do_sample": do_sample, **kwargs}
+        if generation_config is not None:
+            told["generation_config"] = generation_config
         reading = Reading(add_special_tokens, template_options or {})
         with reporting(progress):
-            return Trace(run_together(self, [write(self, prompt, told, reading)])[0])
+            return Trace(written(self, prompt, reading, **told))
+
+
+class ServedLens(ServedSubject, Lens):
+    """A lens whose model is with a server; made by :meth:`Lens.connect`."""
+
+    def __init__(self, server: Connection) -> None:
+        super().__init__(server)
+        server.subject = self
+
+    def __repr__(self) -> str:
+        note = f"\n{self.notice}" if self.notice else ""
+        return f"Lens({self.name}, at {self.where}){note}"

@@ -61,7 +61,7 @@ class _Loop:
     what: str | Callable[[int], str]
     total: int | None
     partial: Callable[[], object] | None = None
-    done: int = 0
+    done: float = 0
     shown: float = 0.0
 
 
@@ -89,7 +89,7 @@ class _Reporter:
         # A loop that prepares several steps at once ends in the first of them: no way back.
         if share is not None:
             share = first.shown = max(first.shown, share)
-        what = first.what if isinstance(first.what, str) else first.what(first.done)
+        what = first.what if isinstance(first.what, str) else first.what(int(first.done))
         step = Step(what, share, partial)
         # The same words over and over say nothing, but a wish to stop must not wait for new ones.
         now = time.monotonic()
@@ -157,6 +157,19 @@ def reporting(callback: Progress | bool | None) -> Generator[None, None, None]:
 def is_listened_to() -> bool:
     """Whether anybody wants to know how far work has come."""
     return _reporter.get() is not None
+
+
+def pass_on(step: Step) -> None:
+    """Report how far work has come that is done elsewhere, as a part of what is done here."""
+    reporter = _reporter.get()
+    if reporter is None:
+        return
+    loop = _Loop(step.what, None if step.share is None else 1, done=step.share or 0.0)
+    reporter.loops.append(loop)
+    try:
+        reporter.tell()
+    finally:
+        reporter.loops.remove(loop)
 
 
 def steps(

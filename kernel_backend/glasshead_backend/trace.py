@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, ref
 
+from glasshead_backend.answering import travels_as
 from glasshead_backend.progress import reporting
 from glasshead_backend.questions import activations as ask_activations
 from glasshead_backend.questions import attention as ask_attention
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
     from typing_extensions import Self
 
+    from glasshead_backend.answering import Server
     from glasshead_backend.asking import (
         Ablated,
         ActivationBlock,
@@ -87,6 +90,7 @@ class Trace:
     def __init__(self, run: Run) -> None:
         self._recorded = run
         self._closed = False
+        _traces[run] = ref(self)
 
     @classmethod
     def from_attentions(
@@ -247,6 +251,11 @@ class Trace:
     def lens(self) -> Subject:
         """The lens that the trace was made with: model, tokenizer, name, memory budget."""
         return self._recorded.subject
+
+    @property
+    def server(self) -> Server | None:
+        """Who answers, where the model is with a server (:meth:`Lens.connect`); else None."""
+        return self._recorded.server
 
     @property
     def family(self) -> Family:
@@ -914,7 +923,7 @@ class Trace:
 
         Runs the model once more the first time, and stores the block's activations.
         """
-        return sorted(ask_activations.activations_by_layer(self._run, block, kind))
+        return ask_activations.layers_with(self._run, block, kind)
 
     # ---- why ------------------------------------------------------------------------------------
 
@@ -1605,3 +1614,16 @@ def run_of(trace: Trace) -> Run:
         When the trace is closed.
     """
     return trace._run  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+_traces: WeakKeyDictionary[Run, ref[Trace]] = WeakKeyDictionary()
+"""The trace of every run, as long as somebody has both."""
+
+
+def trace_of(run: Run) -> Trace:
+    """Return the trace of a run: the one that somebody has, where there is one."""
+    known = _traces.get(run)
+    return (known and known()) or Trace(run)
+
+
+travels_as(Trace, run_of, trace_of)

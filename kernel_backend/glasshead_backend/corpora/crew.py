@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 import torch
 
+from glasshead_backend.answering import server_of
 from glasshead_backend.corpora.elsewhere import Elsewhere, of_part_elsewhere
 from glasshead_backend.corpora.task import Growing, T, T_co
 from glasshead_backend.progress import Cancelled
@@ -86,8 +87,8 @@ def crew_of(
 
 
 def growing(task: Task[T], lens: Lens, part: Part) -> Iterator[tuple[int, Callable[[], T]]]:
-    """Do a task bit by bit where it can, else at once."""
-    if isinstance(task, Growing):
+    """Do a task bit by bit where it can, else (and by a server) at once."""
+    if isinstance(task, Growing) and server_of(lens) is None:
         yield from task.growing(lens, part)
     else:
         tally = task.of_part(lens, part)

@@ -7,6 +7,7 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from glasshead_backend.answering import travels
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.corpora.given import corpus_of, size_of
 from glasshead_backend.tracing.many_texts import paired
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.given import TextLike
 
 
+@travels
 class Part(NamedTuple):
     """A stretch of a corpus.
 

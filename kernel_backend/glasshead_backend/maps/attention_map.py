@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
+from glasshead_backend.answering import travels
 from glasshead_backend.maps.pooling import Pooling
 from glasshead_backend.maps.units import fuse
 from glasshead_backend.memory import budget_on, in_words, require_room
@@ -41,6 +42,7 @@ _POSITION_BYTES = 8
 Narrow = Literal["heads", "rows", "mean", "picture"]
 
 
+@travels
 class Strongest(NamedTuple):
     """The strongest weights of every row, strongest first; ``[maps, rows, k]``."""
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from glasshead_backend.answering import travels
+
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from glasshead_backend.asking import Pool
 
 
+@travels
 class Pooled(NamedTuple):
     """A part of a map with at most so many pixels on an axis.
 

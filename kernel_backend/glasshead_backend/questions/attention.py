@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.asking import Aggregate, Pool, Precision, Selection, Unit
 from glasshead_backend.checks import at_least_one, positions, require, several, stretch
 from glasshead_backend.data_frames import table
@@ -105,6 +106,7 @@ def units_of(run: Run, side: Side, kind: Kind, unit: Unit) -> Units:
     return Units(n_tokens, words)
 
 
+@answered
 def attention(
     run: Run,
     asked: Selection,
@@ -120,6 +122,7 @@ def attention(
     return found if asked.aggregate is None else found[0]
 
 
+@answered
 def pooled_attention(
     run: Run,
     asked: Selection,
@@ -138,6 +141,7 @@ def pooled_attention(
     return of.pooled(rows, columns, size=size, pool=pool)
 
 
+@answered
 def strongest_keys(
     run: Run, asked: Selection, k: int, rows: Sequence[int] | None = None
 ) -> Strongest:
@@ -147,6 +151,7 @@ def strongest_keys(
     return of.strongest(k, positions(rows, of.n_rows))
 
 
+@answered
 def token_attention(
     run: Run,
     position: int,
@@ -188,6 +193,7 @@ def _found_sinks(run: Run, asked: Selection) -> Sinks:
     )
 
 
+@answered
 def sinks_table(run: Run, asked: Selection) -> pd.DataFrame:
     """Name the sinks; see :meth:`Trace.sinks`."""
     found = sinks(run, asked)
@@ -206,6 +212,7 @@ def sinks_table(run: Run, asked: Selection) -> pd.DataFrame:
     )
 
 
+@answered
 def notable_pairs(
     run: Run, asked: Selection, threshold: float, *, ignore_zeros: bool
 ) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.data_frames import ShownAsTable, table
 from glasshead_backend.progress import steps
 from glasshead_backend.running.as_found import for_a_trace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _BATCH = 8
 
 
+@travels
 @dataclass(frozen=True, eq=False, repr=False)
 class Continuations(ShownAsTable):
     """How probable continuations of a prompt are.
@@ -75,6 +77,7 @@ class Continuations(ShownAsTable):
         return f"Continuations of {self.prompt!r:.100}"
 
 
+@answered
 def score_continuations(
     subject: Subject, prompt: str, texts: Sequence[str], reading: Reading
 ) -> Continuations:

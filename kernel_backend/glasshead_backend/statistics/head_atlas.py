@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from glasshead_backend.answering import require_here
 from glasshead_backend.checks import at_least_one, whole
 from glasshead_backend.corpora.map_reduce import map_reduce
 from glasshead_backend.statistics.atlas import HeadAtlas
@@ -90,6 +91,7 @@ def head_atlas(
     ``w`` Poisson of mean 1 for every text and replicate (Hanley and MacGibbon 2006; Chamandy et al.
     2012): each is a hash of the seed and the text's number, so that sums of parts can be merged.
     """
+    require_here(lens, "An atlas of heads")
     kind = _kind(lens, kind)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence {confidence} must lie between 0 and 1, e.g. 0.95.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 import numpy as np
 import torch
 
+from glasshead_backend.answering import travels_as
 from glasshead_backend.corpora.moments import Moments
 from glasshead_backend.corpora.sampling import Reservoir
 from glasshead_backend.corpora.skipped import Skipped
@@ -326,3 +327,6 @@ class TextsTally:
         quantities = tuple(Choice(*one) for one in state["quantities"])
         sample = Reservoir.from_tensors(tensors, "sample")
         return cls(state["n_measured"], skipped, table, quantities, charts, sample)
+
+
+travels_as(TextsTally, TextsTally.to_state, lambda state: TextsTally.from_state(*state))

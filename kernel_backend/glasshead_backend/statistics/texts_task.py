@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.corpora.readable import readable, runs_of
 from glasshead_backend.corpora.skipped import SINGLE_TEXT_ERRORS
 from glasshead_backend.corpora.written import written_out
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.run import Run
 
 
+@travels
 @dataclass(frozen=True)
 class MeasureTexts:
     """Measure a statistic on every text.
@@ -49,6 +51,7 @@ class MeasureTexts:
         """Say what it is."""
         return written_out(self)
 
+    @answered
     def of_part(self, lens: Lens, part: Part) -> TextsTally:
         """Measure the texts of a part."""
         *_, (_, tally) = self.growing(lens, part)

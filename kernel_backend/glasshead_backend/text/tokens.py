@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, cast
 
+from glasshead_backend.answering import travels
+
 from .alignment import UNKNOWN, align, fill_gaps
 from .spans import settle
 from .spelled_out import decode, spell_out
@@ -30,6 +32,7 @@ PAIR_SEPARATOR = "\n"
 """Stands between the two sentences in the text of a pair; no token covers it."""
 
 
+@travels
 @dataclass(frozen=True, slots=True)
 class Token:
     """One token of a text.
@@ -60,6 +63,7 @@ class Token:
     generated: bool = False
 
 
+@travels
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """What a tokenizer makes of a text, or of a pair of them.

@@ -33,6 +33,8 @@ from typing import TYPE_CHECKING, Any
 import regex
 import torch
 
+from glasshead_backend.answering import travels
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -48,6 +50,7 @@ Cut = Callable[[str], Iterable[str | tuple[int, int]]]
 its own. ``jieba.cut`` is one."""
 
 
+@travels
 @dataclass(frozen=True, slots=True)
 class Word:
     """A run of consecutive tokens that make one written word.

@@ -51,17 +51,26 @@ class ModelNeededError(ValueError):
     """What was asked takes a model, and the trace is of arrays that somebody gave."""
 
 
-class _Missing:
-    """Stands where a model or a tokenizer would: asked for anything, it says that there is none."""
+class Missing:
+    """Stands where a model or a tokenizer would: asked for anything, it says that there is none.
 
-    def __init__(self, words: str) -> None:
+    Parameters
+    ----------
+    words : str
+        What it says.
+    error : type, optional
+        As what.
+    """
+
+    def __init__(self, words: str, error: type[ValueError] = ModelNeededError) -> None:
         object.__setattr__(self, "_words", words)
+        object.__setattr__(self, "_error", error)
 
     def __getattribute__(self, name: str) -> Any:
         # What Python itself looks up (copying, printing) is answered as ever.
         if name.startswith("__"):
             return object.__getattribute__(self, name)
-        raise ModelNeededError(object.__getattribute__(self, "_words"))
+        raise object.__getattribute__(self, "_error")(object.__getattribute__(self, "_words"))
 
 
 class WithoutModel(Subject):
@@ -80,11 +89,11 @@ class WithoutModel(Subject):
         self.name, self.notice, self.words = name, "", None
         self._memory_budget = None
         self._of_arrays = anatomy
-        self.model = _Missing(
+        self.model = Missing(
             f"{name}: this trace is of arrays that were given, so there is no model that could be "
             "asked. Trace the text with it: Lens(model, tokenizer).trace(text)."
         )
-        missing: Any = _Missing(
+        missing: Any = Missing(
             f"{name}: this trace is of arrays that were given without a tokenizer. Give it along: "
             "tokenizer=tokenizer."
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.anatomy.contributions import Norms
     from glasshead_backend.anatomy.examine import Anatomy
+    from glasshead_backend.answering import Server
     from glasshead_backend.asking import Ablated, Kind, Side, Stack
     from glasshead_backend.capture.call import AttentionCall
     from glasshead_backend.running.edits import Edit
@@ -68,6 +69,8 @@ class Run:
         What of the model was switched off by that.
     store : Store
         What was made of all this, and is kept.
+    server : Server or None
+        Who answers questions about it, where its model is elsewhere.
     """
 
     subject: Subject
@@ -86,17 +89,20 @@ class Run:
     edits: tuple[Edit, ...] = ()
     ablated: Ablated | None = None
     store: Store = field(default_factory=Store)
+    server: Server | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of tensors that it keeps alive."""
-        recorded = self.calls, self.norms, self.logits, self.scores, self.store
+        recorded = self.calls, self.norms, self.logits, self.scores, self.store, self.server
         return sum(map(bytes_of, recorded))
 
     def emptied(self) -> Run:
         """Let go of what is kept, and return what is left to be said: the tokens."""
         self.store.close()
-        return replace(self, calls={}, norms={}, inputs={}, logits=None, scores=None)
+        if self.server is not None:
+            self.server.close(self)
+        return replace(self, calls={}, norms={}, inputs={}, logits=None, scores=None, server=None)
 
     @contextmanager
     def model_again(self, way_out: str = "") -> Generator[Any, None, None]:

@@ -11,6 +11,7 @@ from torch import nn
 from glasshead_backend.anatomy.examine import Anatomy, examine
 from glasshead_backend.anatomy.module_tree import ModuleTree
 from glasshead_backend.anatomy.refusals import require_text_model
+from glasshead_backend.answering import answered
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.running.as_found import for_a_trace
 from glasshead_backend.running.forward import device_of, n_embeddings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from glasshead_backend.answering import Server
     from glasshead_backend.asking import Family
     from glasshead_backend.text.words import Cut
 
@@ -44,7 +46,11 @@ class Subject:
         The model's, as people know it.
     notice : str
         What has to be said of it wherever it is shown; empty for most.
+    server : Server or None
+        Who answers questions about it, where the model is elsewhere.
     """
+
+    server: Server | None = None
 
     def __init__(
         self,
@@ -133,9 +139,22 @@ class Subject:
         """The tokenizer's vocabulary: what each id stands for."""
         return Vocabulary(self.tokenizer)
 
+    @answered
     def spelled(self, ids: Sequence[int]) -> list[str]:
         """Return the text of single tokens, spelled as :attr:`Token.text` is."""
         return [self.vocabulary.piece(id_).text for id_ in ids]
+
+
+@answered
+def n_weights(subject: Subject) -> int:
+    """Return how many numbers a model has."""
+    return sum(one.numel() for one in subject.model.parameters())
+
+
+@answered
+def n_tokens_known(subject: Subject) -> int:
+    """Return how many tokens a tokenizer knows."""
+    return len(subject.tokenizer)
 
 
 def _display_name(model: Any) -> str:

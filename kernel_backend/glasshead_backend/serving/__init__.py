@@ -1,0 +1,1 @@
+"""The server's end: what a lens answers to those who are connected to it."""
