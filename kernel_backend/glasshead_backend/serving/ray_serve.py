@@ -1,0 +1,135 @@
+"""The server on this machine by Ray Serve: started with as little as it takes, ended cleanly."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import secrets
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from glasshead_backend.served.connection import glasshead_version
+from glasshead_backend.serving.replicas import Replica, Replicas
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from glasshead_backend.serving.settings import Settings
+
+_APP = "glasshead"
+_OBJECT_STORE_BYTES = 128 << 20
+"""Nothing of ours lies there: pieces of answers go from process to process."""
+
+_ENVIRONMENT = {
+    # Ray's processes talk to each other on loopback alone (elsewhere than on Linux they always do),
+    # and let nobody in who does not know the token of this run: whoever reached them could run
+    # code. Students reach the HTTP server only.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A copy that no GPU is set apart for sees them all the same: --device cuda:1, or auto.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+"""Read when Ray is imported, so set before."""
+
+_AT_ONCE = 10_000
+"""Our own queue decides what waits: Ray's lets everything through."""
+
+
+def require_ray() -> Any:
+    """Return Ray, with Serve.
+
+    Raises
+    ------
+    ImportError
+        When it is not installed, with the line that installs it.
+    """
+    try:
+        ray = importlib.import_module("ray")
+        importlib.import_module("ray.serve")
+    except ImportError as error:
+        raise ImportError(
+            'A server for several notebooks runs by Ray Serve: pip install "glasshead[serve]".'
+        ) from error
+    return ray
+
+
+@contextmanager
+def serving(settings: Settings) -> Generator[None, None, None]:
+    """Serve a model until the block ends; it answers when the block begins.
+
+    Raises
+    ------
+    ImportError
+        When Ray Serve is not installed.
+    OSError
+        When something else listens at the address.
+    """
+    os.environ.update(_ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
+    ray = require_ray()
+    _require_free(settings)
+    serve: Any = ray.serve
+    ray.init(
+        # A number of processes, not of cores: each copy, the reception and Ray's own.
+        num_cpus=settings.replicas + 4,
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        log_to_driver=True,
+        logging_level=logging.ERROR,
+        configure_logging=False,
+    )
+    try:
+        serve.start(
+            proxy_location="HeadOnly",
+            http_options={"host": settings.host, "port": settings.port},
+            logging_config={"log_level": "ERROR", "enable_access_log": False},
+        )
+        serve.run(_application(serve, settings), name=_APP, route_prefix="/")
+        yield
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+
+
+def _application(serve: Any, settings: Settings) -> Any:
+    """Every copy a deployment of its own, and a reception before them."""
+    names = [f"model-{number}" for number in range(settings.replicas)]
+    n_gpus = 1 if settings.device == "cuda" else 0
+
+    def deployed(kind: type, name: str, n_gpus: int) -> Any:
+        return serve.deployment(
+            kind,
+            name=name,
+            max_ongoing_requests=_AT_ONCE,
+            ray_actor_options={"num_cpus": 1, "num_gpus": n_gpus},
+            graceful_shutdown_timeout_s=2.0,
+            logging_config={"log_level": "ERROR", "enable_access_log": False},
+        )
+
+    def application() -> Any:
+        from glasshead_backend.serving.app import app_of
+
+        handles = [serve.get_deployment_handle(name, app_name=_APP) for name in names]
+        model = Replicas(handles)
+        return app_of(
+            model, token=settings.token, limits=settings.limits, version=glasshead_version()
+        )
+
+    reception = deployed(serve.ingress(application)(), "reception", 0)
+    return reception.bind(*[deployed(Replica, name, n_gpus).bind(settings) for name in names])
+
+
+def _require_free(settings: Settings) -> None:
+    """Refuse an address where something listens already."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise OSError(
+                f"The server cannot listen on {settings.host}:{settings.port} "
+                f"({error.strerror or error}). Choose another: --port {settings.port + 1}."
+            ) from error
