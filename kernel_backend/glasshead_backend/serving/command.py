@@ -90,8 +90,12 @@ def _serve(settings: Settings) -> int:
     print(f"Loading {settings.model} …", flush=True)  # noqa: T201
     with serving(settings):
         ended = threading.Event()
+
+        def end(_: int, __: object) -> None:
+            ended.set()
+
         for number in (signal.SIGINT, signal.SIGTERM):  # in place of Ray's own
-            signal.signal(number, lambda *_: ended.set())
+            signal.signal(number, end)
         print(  # noqa: T201
             f"Serving {settings.model} at {settings.url}. In a notebook:\n\n"
             f"    from glasshead import Lens\n\n    {settings.line}\n\n"

@@ -147,9 +147,10 @@ class Desk:
         try:
             with reporting(lambda step: _tell([job], step)):
                 found = asked.question.run()
-            asked.answer(self._answers.said(asked.question, found))
         except Exception as error:  # noqa: BLE001  the same
             asked.fail(error)
+        else:
+            self._say(job, found)
 
     def _trace_together(self, jobs: Sequence[Job]) -> None:
         """Trace texts of several clients in one forward pass; what is wrong with one is its own."""
@@ -170,7 +171,14 @@ class Desk:
                 self._answer(job)
             return
         for job, run in zip(waiting, runs, strict=True):
-            job.task.answer(self._answers.said(job.task.question, run))
+            self._say(job, run)
+
+    def _say(self, job: Job, found: object) -> None:
+        asked: _Asked = job.task
+        try:
+            asked.answer(self._answers.said(asked.question, found))
+        except Exception as error:  # noqa: BLE001  the same
+            asked.fail(error)
 
     def _sweep(self) -> None:
         while not self._closed.wait(min(60.0, self._limits.idle / 4)):
@@ -190,7 +198,7 @@ def error_frame(error: Exception) -> bytes:
 
 
 def _kind(question: Question) -> Hashable:
-    """Texts that are traced in one pass: of about one length, or the short ones pay for the long."""
+    """Which texts are traced in one pass: those of about one length, for short ones are padded."""
     if question.name != _TRACED or len(question.args) < 2:  # noqa: PLR2004  model and text
         return None
     text = question.args[1]

@@ -96,7 +96,7 @@ class FairQueue:
         while jobs := self._next():
             try:
                 self._do(jobs)
-            except Exception:  # one job's mishap must not end the thread for all
+            except Exception:  # noqa: BLE001, PERF203  one mishap must not end the thread for all
                 _log.exception("a question could not be answered")
             finally:
                 with self._changed:

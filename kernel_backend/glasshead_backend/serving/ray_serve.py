@@ -109,13 +109,11 @@ def _application(serve: Any, settings: Settings) -> Any:
         )
 
     def application() -> Any:
-        from glasshead_backend.serving.app import app_of
+        from glasshead_backend.serving.app import app_of  # noqa: PLC0415  Starlette comes with Ray
 
-        handles = [serve.get_deployment_handle(name, app_name=_APP) for name in names]
-        model = Replicas(handles)
-        return app_of(
-            model, token=settings.token, limits=settings.limits, version=glasshead_version()
-        )
+        model = Replicas([serve.get_deployment_handle(name, app_name=_APP) for name in names])
+        version = glasshead_version()
+        return app_of(model, token=settings.token, limits=settings.limits, version=version)
 
     reception = deployed(serve.ingress(application)(), "reception", 0)
     return reception.bind(*[deployed(Replica, name, n_gpus).bind(settings) for name in names])

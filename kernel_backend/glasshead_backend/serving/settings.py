@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, cast
 
 from glasshead_backend.lens import Lens
 from glasshead_backend.serving.limits import Limits
@@ -43,7 +43,7 @@ class Settings:
     dtype: str = "auto"
     replicas: int = 1
     threads: int = 4
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if not self.token and not _is_loopback(self.host):

@@ -111,10 +111,8 @@ class KeptTraces:
     def _drop_idle(self) -> None:
         before = self._clock() - self._idle
         for id_ in [id_ for id_, kept in self._kept.items() if kept.asked_at < before]:
-            self._let_go(
-                id_,
-                f"The server dropped this trace after {_in_minutes(self._idle)} without a question.",
-            )
+            idle = _in_minutes(self._idle)
+            self._let_go(id_, f"The server dropped this trace after {idle} without a question.")
 
     def _make_room(self) -> None:
         n_of = Counter(kept.client for kept in self._kept.values())
