@@ -2,12 +2,14 @@
 
 from glasshead_backend import statistics
 from glasshead_backend.anatomy.structure import UnsupportedModelError
+from glasshead_backend.answering import NotServedError
 from glasshead_backend.lens import Lens
 from glasshead_backend.memory import MemoryBudgetError
 from glasshead_backend.progress import Cancelled, Step
 from glasshead_backend.questions.continuations import Continuations
 from glasshead_backend.questions.predictions import Predictions
 from glasshead_backend.running.same_model import ModelChangedError
+from glasshead_backend.served.errors import ServerError
 from glasshead_backend.statistics import *  # noqa: F403  its __all__ is in ours
 from glasshead_backend.text.sequences import Sequence
 from glasshead_backend.text.tokens import Token
@@ -22,8 +24,10 @@ __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "MemoryBudgetError",
     "ModelChangedError",
     "ModelNeededError",
+    "NotServedError",
     "Predictions",
     "Sequence",
+    "ServerError",
     "Step",
     "Token",
     "Trace",

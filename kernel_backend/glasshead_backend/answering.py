@@ -102,6 +102,25 @@ def answered(function: Callable[Given, Answer]) -> Callable[Given, Answer]:
     return asked
 
 
+def answered_once(function: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """As :func:`answered`, of a run; what a server answers is kept with it for the next time.
+
+    For what does not change while the run is there, and is asked for again and again.
+    """
+    far = answered(function)
+    name = name_of(function)
+
+    @wraps(function)
+    def asked(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
+        run = cast("Any", args[0])
+        if server_of(run) is None:
+            return function(*args, **kwargs)
+        key = (name, *args[1:], *kwargs.items())
+        return run.store.remember(key, lambda: far(*args, **kwargs))
+
+    return asked
+
+
 def travels(kind: Kind) -> Kind:
     """Let values of a dataclass, a named tuple or an enumeration travel, field by field."""
     assert issubclass(kind, Enum | tuple) or hasattr(kind, "__dataclass_fields__"), kind

@@ -923,7 +923,7 @@ class Trace:
 
         Runs the model once more the first time, and stores the block's activations.
         """
-        return sorted(ask_activations.activations_by_layer(self._run, block, kind))
+        return ask_activations.layers_with(self._run, block, kind)
 
     # ---- why ------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from glasshead_backend.frames.attribution import (
 from glasshead_backend.questions.predictions import predicting_row
 from glasshead_backend.trace import run_of
 from glasshead_backend.tracing.reading import token_id
+from glasshead_backend.tracing.subject import n_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,8 +194,7 @@ class AttributionStrip(TraceView):
         n_tokens = sum(len(sequence.tokens) for sequence in run.sides.all)
         n_rows = 1 + len(self.targets) + (n_tokens if self.show == "matrix" else 0)
         passes = n_rows * (self.steps if self.method == "integrated_gradients" else 1)
-        n_weights = sum(one.numel() for one in run.subject.model.parameters())
-        return 3 * n_weights * n_tokens * passes > _BUSY_OPERATIONS
+        return 3 * n_weights(run.subject) * n_tokens * passes > _BUSY_OPERATIONS
 
     def _make_frame(self) -> dict[str, Any]:
         return attribution_frame(self.trace, self.asked)

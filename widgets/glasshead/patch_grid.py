@@ -16,7 +16,7 @@ from glasshead.trace_view import require_trace
 from glasshead.view import N_SENTENCES, bundle
 from glasshead_backend import Patched, Trace, patch
 from glasshead_backend.frames.patching import expected_tokens, patches_frame
-from glasshead_backend.questions.patching import Site, sites_of
+from glasshead_backend.questions.patching import heads_by_site
 from glasshead_backend.questions.patching_target import require_alike
 from glasshead_backend.questions.predictions import predicting_row, predictions
 from glasshead_backend.trace import run_of
@@ -284,8 +284,8 @@ def _asked(patched: Patched) -> dict[str, Any]:
     run = run_of(patched.clean)
     n_tokens = len(run.sequence_of(run.stack(patched.kind)).tokens)  # noqa: PD013
     every = range(n_tokens)
-    found = sites_of(run, patched.what, patched.kind)
-    whole = [layer for layer, site in found.items() if isinstance(site, Site)]
+    found = heads_by_site(run, patched.what, patched.kind)
+    whole = [layer for layer, site in found.items() if isinstance(site, int)]
     return {
         "kind": patched.kind,
         "what": patched.what,

@@ -8,7 +8,7 @@ import traitlets
 
 from glasshead.trace_view import TraceView
 from glasshead_backend import Cancelled, Patched, Trace
-from glasshead_backend.questions.patching import Site, sites_of
+from glasshead_backend.questions.patching import heads_by_site
 from glasshead_backend.trace import run_of
 from glasshead_backend.tracing.run import layer_names
 
@@ -169,9 +169,9 @@ class PatchedCell(TraceView):
         """What is put in, as a function takes it; the trait holds a plain string."""
         return self.what
 
-    def _sites(self) -> dict[int, Site]:
-        found = sites_of(run_of(self.corrupted), self._what, self._kind)
-        return {layer: site for layer, site in found.items() if isinstance(site, Site)}
+    def _sites(self) -> dict[int, int]:
+        found = heads_by_site(run_of(self.corrupted), self._what, self._kind)
+        return {layer: site for layer, site in found.items() if isinstance(site, int)}
 
     def _layers(self) -> list[int]:
         return list(self._sites())
@@ -220,7 +220,7 @@ class PatchedCell(TraceView):
         if layer not in layers or layer not in sites:
             return f"layer {layer} is not in the grid, which has {layer_names(layers)}"
         if self.what == "head":
-            n_heads = sites[layer].n_heads
+            n_heads = sites[layer]
             within = 0 <= column < n_heads
             return "" if within else f"layer {layer} has heads 0-{n_heads - 1}, not {column}"
         there = list(self.positions) or range(self._n_tokens())

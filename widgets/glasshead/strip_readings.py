@@ -9,7 +9,7 @@ import traitlets
 from glasshead.continuing import Continuing
 from glasshead.messages import question
 from glasshead_backend import FittedLens
-from glasshead_backend.frames.readings import distribution_reading, layers_reading
+from glasshead_backend.frames.readings import distribution_at, layers_reading
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -156,10 +156,13 @@ class StripReadings(Continuing):
         self, position: int, temperature: float, sample_k: int, sample_p: float
     ) -> Answer:
         """Return what could have stood at one position, and what sampling would keep of it."""
-        found = self.trace.distribution(
-            position, temperature=temperature, top_k=sample_k or None, top_p=sample_p
+        return distribution_at(
+            self.trace,
+            position,
+            temperature=temperature,
+            top_k=sample_k or None,
+            top_p=sample_p,
         )
-        return distribution_reading(found, self.trace.distribution(position))
 
     @question
     def layer_readings(self, position: int, followed: str, lens: str = "") -> Answer:

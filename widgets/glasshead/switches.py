@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from glasshead.code import call
 from glasshead.saying import quoted
-from glasshead_backend.questions.interventions import require_whole_text
+from glasshead_backend.questions.interventions import heads_not_apart, require_whole_text
 from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
@@ -135,8 +135,8 @@ def fixed_heads(trace: Trace) -> dict[str, dict[str, str]]:
         reason = str(error)
         return {kind: {str(n): reason for n in trace.layers(kind)} for kind in trace.kinds}
     return {
-        kind: {str(layer): place for layer, place in by_layer.items() if isinstance(place, str)}
-        for kind, by_layer in run.anatomy.head_slices.items()
+        kind: {str(layer): why for layer, why in by_layer.items()}
+        for kind, by_layer in heads_not_apart(run).items()
     }
 
 

@@ -11,6 +11,7 @@ from glasshead.values import required_flag
 from glasshead.view import View, bundle, valid_positions
 from glasshead_backend import Lens
 from glasshead_backend.frames.tokens import split_as, split_text, tokens_frame, tokens_table
+from glasshead_backend.tracing.subject import n_tokens_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +111,7 @@ class TokenTable(View):
         except BaseException:
             self.close()
             raise
-        model = f"{lens.name} · vocabulary of {len(lens.tokenizer):,}"
+        model = f"{lens.name} · vocabulary of {n_tokens_known(lens):,}"
         self.set_trait("scene", {"model": model, "notice": lens.notice})
         self.set_trait("frame", tokens_frame(self._split, self._other))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.frames.activation_sizes import Sizes, sizes_of
 from glasshead_backend.frames.dimension_order import by_likeness, by_size
 from glasshead_backend.frames.pack import index_dtype, pack
@@ -40,6 +41,7 @@ OUTLIERS_WORDS = (
 )
 
 
+@travels
 @dataclass(frozen=True)
 class ActivationsAsked:
     """What is shown: a block of a layer, and the order of its dimensions."""
@@ -55,6 +57,7 @@ class ActivationsAsked:
         return {"kind": self.kind, "layer": self.layer, "block": self.block, "sort": self.sort}
 
 
+@answered
 def activations_frame(trace: Trace, asked: ActivationsAsked) -> dict[str, Any]:
     """Make the frame of ActivationMap.
 
@@ -82,6 +85,7 @@ def activations_frame(trace: Trace, asked: ActivationsAsked) -> dict[str, Any]:
     }
 
 
+@answered
 def activations_about(trace: Trace, asked: ActivationsAsked) -> dict[str, Any]:
     """Describe a map, whatever the order of its dimensions.
 
@@ -119,6 +123,7 @@ def activations_about(trace: Trace, asked: ActivationsAsked) -> dict[str, Any]:
     }
 
 
+@answered
 def activations_tile(
     trace: Trace, asked: ActivationsAsked, rows: tuple[int, int], columns: tuple[int, int]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -164,6 +169,7 @@ def activations_tile(
     return place, {"values": pack(picture, torch.float32)}
 
 
+@answered
 def activations_stored(
     trace: Trace, asked: ActivationsAsked, *, most_clustered: int
 ) -> tuple[Float[Tensor, "token dim"], dict[str, Any]]:
@@ -194,6 +200,7 @@ def activations_stored(
     return values, {"orders": orders, "frame": activations_about(trace, asked)}
 
 
+@answered
 def activations_table(trace: Trace, asked: ActivationsAsked) -> pd.DataFrame:
     """Return all numbers, with tokens as index and dimensions as columns, in their order."""
     import pandas as pd  # noqa: PLC0415  loaded when it is needed
@@ -208,12 +215,14 @@ def activations_table(trace: Trace, asked: ActivationsAsked) -> pd.DataFrame:
     )
 
 
+@answered
 def largest_dimensions(trace: Trace, asked: ActivationsAsked, n: int) -> list[tuple[int, float]]:
     """Return the largest dimensions with their root mean squares, largest first."""
     rms = _sizes(trace, asked).rms
     return [(dimension, float(rms[dimension])) for dimension in by_size(rms)[:n].tolist()]
 
 
+@answered
 def n_dimensions(trace: Trace, asked: ActivationsAsked) -> int:
     """Return how many dimensions a block has."""
     return _values(trace, asked).shape[1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.frames.drawn import TILE
 from glasshead_backend.frames.pack import SIGNED_ZERO, pack, quantise_signed_rows
 from glasshead_backend.frames.strip import pieces, split_characters, unwritten
@@ -45,6 +46,7 @@ PAGE_TOKENS = 64
 """Texts of so many tokens are explained token by token on a page without a kernel."""
 
 
+@travels
 @dataclass(frozen=True)
 class AttributionAsked:
     """What AttributionStrip is asked for, as its traits are.
@@ -84,6 +86,7 @@ class AttributionAsked:
         return found, found.index(current)
 
 
+@answered
 def attribution_frame(trace: Trace, asked: AttributionAsked) -> dict[str, Any]:
     """Make the frame of AttributionStrip; what it has is told in ``js/attribution_strip/state.ts``.
 
@@ -127,6 +130,7 @@ def attribution_frame(trace: Trace, asked: AttributionAsked) -> dict[str, Any]:
     }
 
 
+@answered
 def page_frames(trace: Trace, asked: AttributionAsked) -> list[dict[str, Any]]:
     """Return the frames that a page without a kernel has.
 
@@ -145,6 +149,7 @@ def page_frames(trace: Trace, asked: AttributionAsked) -> list[dict[str, Any]]:
     return [attribution_frame(trace, one) for one in dict.fromkeys(by_unit)]
 
 
+@answered
 def attribution_tile(
     trace: Trace,
     asked: AttributionAsked,
@@ -157,6 +162,7 @@ def attribution_tile(
     return _picture(values[slice(*rows), slice(*columns)])
 
 
+@answered
 def attribution_cells(
     trace: Trace,
     asked: AttributionAsked,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.checks import positions
 from glasshead_backend.frames.drawn import Drawn
 from glasshead_backend.frames.fans import ANSWER_BYTES
@@ -35,6 +36,7 @@ def cells_together(drawn: Drawn) -> dict[Side, int]:
     return {"query": rows, "key": max(1, min(drawn.n_columns, most // rows))}
 
 
+@answered
 def matrix_cell(
     trace: Trace, asked: MatrixAsked, query: int, key: int, other: Trace | None = None
 ) -> tuple[dict[str, Any], dict[str, Packed]]:

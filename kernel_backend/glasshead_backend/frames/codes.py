@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames.pack import pack
 from glasshead_backend.maps.entropy import row_entropy
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from glasshead_backend.trace import Trace
 
 
+@travels
 @dataclass(frozen=True)
 class Coding:
     """How weights are written as codes.
@@ -85,6 +87,7 @@ COARSER = tuple(Coding(8, least) for least in _LEAST)
 """Two digits, and less and less of the small weights."""
 
 
+@travels
 class CodedLayer(NamedTuple):
     """The weights of all heads of a layer.
 
@@ -106,6 +109,7 @@ class CodedLayer(NamedTuple):
     row_sums: Packed | None
 
 
+@answered
 def coded_layer(trace: Trace, kind: Kind, layer: int, coding: Coding) -> CodedLayer:
     """Write the attention of a layer, computed in blocks of rows for all its heads at once."""
     of = attention_map(run_of(trace), Selection(kind, layer))
@@ -134,6 +138,7 @@ def coded_layer(trace: Trace, kind: Kind, layer: int, coding: Coding) -> CodedLa
     return CodedLayer(data, triangular, undefined.nonzero()[:, 0].tolist(), row_sums)
 
 
+@answered
 def entropies(trace: Trace, kind: Kind, layer: int, unit: Unit) -> Packed:
     """Return how spread out the rows of a layer are, where its codes are too coarse to say so.
 

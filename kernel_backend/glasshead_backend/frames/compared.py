@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.frames.pack import pack
 
 if TYPE_CHECKING:
     from glasshead_backend.trace import Trace
 
 
+@answered
 def compared_frame(trace: Trace, other: Trace, names: tuple[str, str]) -> dict[str, Any]:
     """Make the part of a strip's frame that compares it with another trace.
 

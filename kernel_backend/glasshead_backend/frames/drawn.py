@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from glasshead_backend.answering import travels
 from glasshead_backend.frames.scene import plain_units
 from glasshead_backend.frames.sinks import mode_of
 from glasshead_backend.questions.attention import attention_map, sinks
@@ -30,6 +31,7 @@ TILE = 512
 """Most cells on an axis of a frame or tile."""
 
 
+@travels
 @dataclass(frozen=True)
 class MatrixAsked:
     """What FusedAttentionMatrix shows, as a value.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.checks import positions
 from glasshead_backend.frames.pack import pack
 from glasshead_backend.frames.sentences import between
@@ -53,6 +54,7 @@ def units_together(heads: AttentionMap, n_maps: int) -> dict[Side, int]:
     }
 
 
+@answered
 def fans(
     trace: Trace,
     asked: Selection,

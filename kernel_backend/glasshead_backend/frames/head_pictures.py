@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.questions.attention import attention_map
 from glasshead_backend.running.threads import undisturbed
 from glasshead_backend.trace import run_of
@@ -24,6 +25,7 @@ _FULL = 0.9
 """Quantile of a head's pixels that is drawn in full: a few strong ones leave the rest readable."""
 
 
+@answered
 def head_pictures(trace: Trace, asked: Selection) -> UInt8[Tensor, "head thumb thumb"]:
     """Max-pooled pattern of every head of a layer, whichever of them are drawn.
 

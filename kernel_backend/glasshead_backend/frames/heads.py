@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames.pack import pack
 from glasshead_backend.maps.sinks import rule
@@ -53,6 +54,7 @@ SCALE = (
 Sort = Literal["layer", "highest", "lowest"]
 
 
+@travels
 class Patterns(NamedTuple):
     """Small pictures of heads, one layer after the other; padded where a layer has fewer heads.
 
@@ -78,6 +80,7 @@ class Patterns(NamedTuple):
     per_pixel: int
 
 
+@travels
 @dataclass(frozen=True)
 class Shown:
     """Which heads are shown, and in which order.
@@ -118,6 +121,7 @@ def head_metrics(kind: Kind, more: Sequence[HeadMetric] = ()) -> list[HeadMetric
     return [*(one() for one in cheap if not (one.of_one_text and kind == "cross")), *more]
 
 
+@answered
 def heads_frame(
     trace: Trace, kind: Kind, unit: Unit, more: Sequence[HeadMetric] = ()
 ) -> dict[str, Any]:
@@ -170,6 +174,7 @@ def heads_frame(
     }
 
 
+@answered
 def measured_heads(trace: Trace, kind: Kind, more: Sequence[HeadMetric] = ()) -> dict[str, Any]:
     """Return what :func:`heads_frame` has beside the patterns: the heads, and all their metrics."""
     layers = trace.layers(kind)
@@ -183,11 +188,13 @@ def measured_heads(trace: Trace, kind: Kind, more: Sequence[HeadMetric] = ()) ->
     }
 
 
+@answered
 def pattern(trace: Trace, asked: Selection) -> Patterns:
     """Draw some heads of one layer larger; ``[heads, ...]``."""
     return _drawn(trace, asked, _ALONE)
 
 
+@answered
 def heads_table(
     trace: Trace, kind: Kind, shown: Shown, more: Sequence[HeadMetric] = ()
 ) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.checks import positions
 from glasshead_backend.frames.fans import units_together
 from glasshead_backend.frames.head_pictures import head_pictures
@@ -50,6 +51,7 @@ _STRONG = 0.95
 """Quantile of the rows' strongest lines that is drawn in full."""
 
 
+@travels
 @dataclass(frozen=True)
 class Rule:
     """Which lines are drawn.
@@ -75,6 +77,7 @@ class Rule:
         return drawn
 
 
+@travels
 @dataclass(frozen=True, eq=False)
 class Lines:
     """The strongest lines of every map and row, strongest first, and sums over all of them.
@@ -151,6 +154,7 @@ class Lines:
         return {"n": n, "mass": 1.0 if all_of_it else min(1 - 1e-9, carried)}
 
 
+@answered
 def lines_frame(
     trace: Trace, asked: Selection, sinks: Wanted, rule: Rule, sentences: Sentences = "all"
 ) -> dict[str, Any]:
@@ -212,6 +216,7 @@ def frame_key(asked: Selection, sinks: Wanted, sentences: Sentences) -> dict[str
     return {**asked.key, "aggregate": aggregate, "sinks": sinks, "sentences": sentences}
 
 
+@answered
 def lines_chunk(
     trace: Trace, asked: Selection, sinks: Wanted, sentences: Sentences, chunk: int
 ) -> tuple[dict[str, Any], dict[str, Packed]]:
@@ -223,6 +228,7 @@ def lines_chunk(
     return part, arrays
 
 
+@answered
 def strongest_lines(
     trace: Trace, asked: Selection, sinks: Wanted, sentences: Sentences = "all"
 ) -> Lines:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.data_frames import table
 from glasshead_backend.frames.lines import FAINTEST, strongest_lines
 from glasshead_backend.frames.sentences import between
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from glasshead_backend.trace import Trace
 
 
+@answered
 def lines_table(
     trace: Trace, asked: Selection, sinks: Wanted, rule: Rule, sentences: Sentences = "all"
 ) -> pd.DataFrame:
@@ -50,6 +52,7 @@ def lines_table(
     return _table(trace, asked, of_map, row, lines.keys[at].long(), lines.weights[at])
 
 
+@answered
 def lit_lines_table(
     trace: Trace,
     asked: Selection,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.frames.cells import cells_together
 from glasshead_backend.frames.drawn import TILE, Drawn, map_title
 from glasshead_backend.frames.margins import N_LARGEST, Margins
@@ -33,6 +34,7 @@ MOST_EXACT = 128
 """Most cells on an axis that are handed out exactly at once."""
 
 
+@answered
 def matrix_frame(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -> dict[str, Any]:
     """Make the frame of FusedAttentionMatrix.
 
@@ -95,6 +97,7 @@ def matrix_frame(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -
     return {**frame, **Scores(trace, drawn).frame_part(N_LARGEST, first_row=int(causal))}
 
 
+@answered
 def matrix_tile(
     trace: Trace,
     asked: MatrixAsked,
@@ -126,6 +129,7 @@ def matrix_tile(
     return picture.packed()
 
 
+@answered
 def matrix_table(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -> pd.DataFrame:
     """Return all numbers drawn, with their words (or tokens) as index and columns."""
     import pandas as pd  # noqa: PLC0415  loaded when it is needed
@@ -145,6 +149,7 @@ def matrix_table(trace: Trace, asked: MatrixAsked, other: Trace | None = None) -
     )
 
 
+@answered
 def matrix_cells(
     trace: Trace,
     asked: MatrixAsked,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.frames.pack import pack
 from glasshead_backend.frames.strip import pieces, split_characters, unwritten
@@ -86,6 +87,7 @@ def patches_frame(patched: Patched, key: dict[str, Any], *, partial: str = "") -
     }
 
 
+@answered
 def whats(trace: Trace, kind: Kind) -> list[dict[str, str]]:
     """Return all that can be put into some model, each with the reason why not into this one."""
     found: list[dict[str, str]] = []
@@ -98,6 +100,7 @@ def whats(trace: Trace, kind: Kind) -> list[dict[str, str]]:
     return found
 
 
+@answered
 def expected_tokens(
     clean: Trace, corrupted: Trace, position: int | None, k: int
 ) -> tuple[dict[str, Any], dict[str, Packed]]:

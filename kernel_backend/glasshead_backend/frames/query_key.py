@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.frames.pack import index_dtype, pack
 from glasshead_backend.questions.query_key import products_with, row_of
 from glasshead_backend.trace import run_of
@@ -29,6 +30,7 @@ _BYTES = 4_000_000
 """Products and key vectors of a frame, unless there would be very few keys."""
 
 
+@answered
 def query_key_frame(trace: Trace, asked: Selection, query: int) -> dict[str, Any]:
     """Make the frame of QueryKeyView.
 
@@ -84,6 +86,7 @@ def query_key_frame(trace: Trace, asked: Selection, query: int) -> dict[str, Any
     }
 
 
+@answered
 def products_of(
     trace: Trace, asked: Selection, query: int, keys: range | Sequence[int]
 ) -> tuple[dict[str, Any], dict[str, Packed]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.capture.score_terms import added, key_heads, score_terms, scored_by
 from glasshead_backend.frames.pack import pack
 from glasshead_backend.frames.query_key import note_of
@@ -36,6 +37,7 @@ _ROUNDING = 1e-6
 """Of the largest score: what two numbers for one bias may be apart."""
 
 
+@travels
 @dataclass(frozen=True, eq=False)
 class Layer:
     """What a page has of a layer.
@@ -68,6 +70,7 @@ class Layer:
         return largest <= torch.finfo(dtype).max
 
 
+@answered
 def query_key_layer(trace: Trace, asked: Selection) -> Layer:
     """Read from a layer what makes the scores of all its rows.
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from glasshead_backend.answering import answered
 from glasshead_backend.frames.pack import pack
 
 if TYPE_CHECKING:
     from glasshead_backend.frames.pack import Packed
     from glasshead_backend.questions.distribution import Distribution
     from glasshead_backend.questions.layer_readings import LayerReadings
+    from glasshead_backend.trace import Trace
 
 _NAMED = 200
 """Tokens that are sent one by one, with their words."""
@@ -23,6 +25,15 @@ _MASSES = (1, 10, 100, 1000, 10_000)
 
 Reading = tuple[dict[str, Any], dict[str, "Packed"]]
 """Small JSON, and named arrays."""
+
+
+@answered
+def distribution_at(
+    trace: Trace, position: int, *, temperature: float, top_k: int | None, top_p: float
+) -> Reading:
+    """Return the distribution at one position as it is drawn; see :meth:`Trace.distribution`."""
+    found = trace.distribution(position, temperature=temperature, top_k=top_k, top_p=top_p)
+    return distribution_reading(found, trace.distribution(position))
 
 
 def distribution_reading(found: Distribution, plain: Distribution) -> Reading:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.frames.pack import pack
 from glasshead_backend.questions.attention import attention
 from glasshead_backend.questions.predictions import first_alternatives
@@ -40,6 +41,7 @@ _CROSS_CELLS = 1 << 15
 """Largest cross-attention map that travels with the frame."""
 
 
+@answered
 def strip_frame(
     trace: Trace, cross: Selection | None, *, n_alternatives: int | None = None
 ) -> dict[str, Any]:
@@ -112,6 +114,7 @@ def strip_key(cross: Selection | None) -> dict[str, Any]:
     }
 
 
+@answered
 def source_attention(trace: Trace, cross: Selection, position: int) -> Float[Tensor, " source"]:
     """How much the row that predicts one target token looks at every source token."""
     return attention(run_of(trace), replace(cross, aggregate="mean"), [position])[0]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.data_frames import table
 from glasshead_backend.frames.pack import pack
 from glasshead_backend.frames.strip import pieces
@@ -34,6 +35,7 @@ KINDS = ("piece", "special", "byte", "added", "unknown")
 themselves; added to the vocabulary by hand; or the unknown token, which stands for text."""
 
 
+@travels
 @dataclass(frozen=True)
 class Split:
     """A text and how a tokenizer splits it.
@@ -98,6 +100,7 @@ class Split:
         return columns
 
 
+@answered
 def split_text(
     lens: Lens,
     text: TextLike,
@@ -123,6 +126,7 @@ def split_text(
     return _described(lens.name, lens.tokenizer, encoded, lens.words)
 
 
+@answered
 def split_as(
     other: Lens | PreTrainedTokenizerBase, text: str, cut: Cut | None, *, add_special_tokens: bool
 ) -> Split:

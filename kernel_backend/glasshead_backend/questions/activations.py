@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 
 from glasshead_backend.anatomy.contributions import Rows, Writer, embedding_observed, observed
+from glasshead_backend.answering import NotServedError, answered, answered_once
 from glasshead_backend.asking import ActivationBlock
 from glasshead_backend.checks import require
 from glasshead_backend.memory import budget_on, require_room
@@ -35,6 +36,7 @@ _STORE_AT_ONCE = (
 )
 
 
+@answered_once
 def norms(run: Run, kind: Kind | None = None) -> dict[str, dict[int, Float[Tensor, " token"]]]:
     """Return the norms of what each block adds; see :meth:`Trace.norms`."""
     stack = run.stack(kind)
@@ -45,6 +47,7 @@ def norms(run: Run, kind: Kind | None = None) -> dict[str, dict[int, Float[Tenso
     return {block: dict(sorted(by_layer.items())) for block, by_layer in found.items()}
 
 
+@answered_once
 def unclear_blocks(run: Run, kind: Kind | None = None) -> dict[str, dict[int, str]]:
     """Say which blocks' contributions are not known; see :meth:`Trace.unclear_blocks`."""
     stack = run.stack(kind)
@@ -55,6 +58,7 @@ def unclear_blocks(run: Run, kind: Kind | None = None) -> dict[str, dict[int, st
     return found
 
 
+@answered
 def activations(
     run: Run,
     layer: int,
@@ -81,6 +85,7 @@ def activations(
     return by_layer[place]
 
 
+@answered_once
 def layers_by_block(run: Run, kind: Kind | None = None) -> dict[ActivationBlock, list[int]]:
     """Return which layers of a stack have which block; the model does not run for it.
 
@@ -129,6 +134,12 @@ def activations_by_layer(run: Run, block: ActivationBlock, kind: Kind | None = N
     return store_activations(run, [block], kind=kind)[block] if known is None else known
 
 
+@answered
+def layers_with(run: Run, block: ActivationBlock, kind: Kind | None = None) -> list[int]:
+    """Return the layers that have a block; see :meth:`Trace.layers_with`."""
+    return sorted(activations_by_layer(run, block, kind))
+
+
 def store_activations(
     run: Run,
     blocks: Sequence[ActivationBlock],
@@ -137,6 +148,12 @@ def store_activations(
     dtype: torch.dtype | None = None,
 ) -> dict[ActivationBlock, ByLayer]:
     """Keep the activations of several blocks, and return those that were not kept before."""
+    if run.server is not None:
+        raise NotServedError(
+            f"{run.subject.name} is with a server, which keeps activations itself once they were "
+            "asked for: trace.activations(layer, block). To keep them here load the model in this "
+            "notebook."
+        )
     stack = run.stack(kind)
     for block in blocks:
         require(block, get_args(ActivationBlock), "block")

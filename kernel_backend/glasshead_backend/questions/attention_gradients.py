@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from glasshead_backend.answering import answered
 from glasshead_backend.capture.recording import GraphRecording, record_graph
 from glasshead_backend.checks import positions
 from glasshead_backend.questions.attention import attention, attention_map
@@ -40,6 +41,7 @@ class _OfCall(NamedTuple):
 _ByCall = dict["Kind", "dict[int, _OfCall | str]"]
 
 
+@answered
 def attention_gradient(
     run: Run,
     asked: Selection,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.checks import at_least_one, require, several
 from glasshead_backend.data_frames import ShownAsTable, table
 from glasshead_backend.memory import budget_on, require_room
@@ -45,6 +46,7 @@ _ROWS_TOGETHER = 32
 """Targets whose gradients are taken in one graph."""
 
 
+@travels
 @dataclass(frozen=True, eq=False, repr=False)
 class Attribution(ShownAsTable):
     """What moved the model to one number, token by token.
@@ -164,6 +166,7 @@ class Attribution(ShownAsTable):
         return f"Attribution of {self.value:.4g} {self.unit}, the {self.words}, by {how}"
 
 
+@travels
 @dataclass(frozen=True, eq=False, repr=False)
 class AttributionMatrix(ShownAsTable):
     """What moved the model to each of several numbers: outputs by inputs.
@@ -273,6 +276,7 @@ def words_of(run: Run, target: Target) -> str:
     return f"{name} of “{token}”"
 
 
+@answered
 def attribution(
     run: Run,
     method: Method = "gradient_x_input",
@@ -292,6 +296,7 @@ def attribution(
     return attribution_of(run, target, method, baseline=baseline, steps=steps)
 
 
+@answered
 def attributions(
     run: Run,
     positions: SupportsIndex | Iterable[SupportsIndex] | None = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.data_frames import ShownAsTable, nullable, table
 from glasshead_backend.questions.predictions import predictions
 from glasshead_backend.text.matching import partners
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.run import Run
 
 
+@travels
 @dataclass(frozen=True, eq=False, repr=False)
 class ComparedPredictions(ShownAsTable):
     """What one run predicted beside what another did.
@@ -102,6 +104,7 @@ class ComparedPredictions(ShownAsTable):
         )
 
 
+@answered
 def compare_predictions(run: Run, other: Run) -> ComparedPredictions:
     """Compare what two runs predicted; see :meth:`Trace.compare_predictions`."""
     own, others = predictions(run), predictions(other)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.data_frames import ShownAsTable, table
 from glasshead_backend.questions.predictions import logits_row, predicting_row, predictions
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.run import Run
 
 
+@travels
 @dataclass(frozen=True, eq=False, repr=False)
 class Distribution(ShownAsTable):
     """The softmax over the vocabulary at one place.
@@ -125,6 +127,7 @@ class Distribution(ShownAsTable):
         )
 
 
+@answered
 def distribution(
     run: Run,
     position: int,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.asking import Off
 from glasshead_backend.checks import require
 from glasshead_backend.data_frames import ShownAsTable, table
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.run import Run
 
 
+@travels
 @dataclass(frozen=True, eq=False, repr=False)
 class HeadEffects(ShownAsTable):
     """How one number of the output changes when a head is switched off.
@@ -104,6 +106,7 @@ class HeadEffects(ShownAsTable):
         return found.sort_values("effect", kind="stable").reset_index(drop=True)
 
 
+@answered
 def head_effects(
     run: Run,
     *,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.checks import positions
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.questions.attention import attention_map
@@ -28,6 +29,7 @@ _BLOCK_VALUES = 1 << 24
 """Most numbers at once while heads are projected apart (64 MB in float32)."""
 
 
+@answered
 def head_outputs(
     run: Run, asked: Selection, rows: Sequence[int] | None = None
 ) -> Float[Tensor, "head token hidden"]:

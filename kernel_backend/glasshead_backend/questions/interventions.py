@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import torch
 
 from glasshead_backend.anatomy.projections import HeadSlice, find_head_slices
+from glasshead_backend.answering import answered, answered_once
 from glasshead_backend.asking import Ablated, Block, Off
 from glasshead_backend.checks import require, several, whole
 from glasshead_backend.progress import steps
@@ -47,6 +48,15 @@ def head_slices(run: Run) -> Slices:
             structure = run.anatomy.structure
             found.update(find_head_slices(model, structure, run.inputs, run.calls))
     return found
+
+
+@answered
+def heads_not_apart(run: Run) -> dict[Kind, dict[int, str]]:
+    """Say why heads of a layer cannot be switched one by one, as far as that is known by now."""
+    return {
+        kind: {layer: place for layer, place in by_layer.items() if isinstance(place, str)}
+        for kind, by_layer in run.anatomy.head_slices.items()
+    }
 
 
 def head_slice(run: Run, kind: Kind, layer: int) -> HeadSlice:
@@ -102,6 +112,7 @@ def writer_of(run: Run, stack: Stack, layer: int, block: Block) -> Writer:
     raise ValueError(f"Layer {layer} of {run.subject.name} has no block {block!r}: it has {named}.")
 
 
+@answered
 def ablated(
     run: Run,
     heads: Heads = (),
@@ -128,6 +139,7 @@ def ablated(
     return replace(new, ablated=_both(run.ablated, off))
 
 
+@answered
 def continued(run: Run, position: int, token: int | str, max_new_tokens: int | None) -> Run:
     """Put a token at one place and let the model go on; see :meth:`Trace.continue_with`."""
     run.require_model()
@@ -143,6 +155,7 @@ def continued(run: Run, position: int, token: int | str, max_new_tokens: int | N
     return replace(new, ablated=run.ablated)
 
 
+@answered_once
 def require_whole_text(run: Run) -> None:
     """Refuse a run that the model cannot make once more: of arrays, of windows, of masks."""
     run.require_model()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.checks import at_least_one, several
 from glasshead_backend.data_frames import ShownAsTable, table
 from glasshead_backend.progress import steps
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.run import Run
 
 
+@travels
 @dataclass(frozen=True, eq=False, repr=False)
 class LayerReadings(ShownAsTable):
     """What the model would predict at one place if it stopped after each layer.
@@ -107,6 +109,7 @@ class LayerReadings(ShownAsTable):
         )
 
 
+@answered
 def layer_readings(
     run: Run,
     position: int,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from glasshead_backend.anatomy.projections import HeadSlice
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.data_frames import ShownAsTable, nullable, table
 from glasshead_backend.questions.interventions import head_slices
 from glasshead_backend.questions.residual_path import predicting_stack, residual_path
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _ORDER = ("attention", "cross", "mlp", "mixer", "other")
 
 
+@travels
 @dataclass(frozen=True, eq=False, repr=False)
 class LogitContributions(ShownAsTable):
     """What the parts of a model add to a logit, or to the difference of two; float64, in logits.
@@ -136,6 +138,7 @@ def _whole(numbers: tuple[int | None, ...]) -> pd.Series[int]:
     return nullable(as_floats.double().numpy(), "Int64")
 
 
+@answered
 def logit_contributions(
     run: Run,
     *,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.checks import positions, require
 from glasshead_backend.maps.attention_map import Cell, Combine, Moved
 from glasshead_backend.questions.attention import attention_map
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.run import Run
 
 
+@answered
 def moved_norms(
     run: Run,
     asked: Selection,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from glasshead_backend.answering import answered_once
 from glasshead_backend.progress import steps
 from glasshead_backend.questions.edited_copies import Copies
 from glasshead_backend.questions.interventions import head_slices
@@ -96,6 +97,13 @@ def sites_of(run: Run, what: What, kind: Kind) -> dict[int, Site | str]:
             taps = [Tap(one.module, one.run) for one in writer.parts if one.module is not None]
             found[writer.layer] = Site(stack, writer.layer, tuple(taps), writer.rows)
     return dict(sorted(found.items()))
+
+
+@answered_once
+def heads_by_site(run: Run, what: What, kind: Kind) -> dict[int, int | str]:
+    """Return by layer how many heads lie side by side in a site, or why nothing can be put in."""
+    found = sites_of(run, what, kind)
+    return {layer: one if isinstance(one, str) else one.n_heads for layer, one in found.items()}
 
 
 def _sites_of_heads(run: Run, kind: Kind) -> dict[int, Site | str]:

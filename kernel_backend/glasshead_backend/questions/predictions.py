@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from glasshead_backend.answering import answered, answered_once, travels
 from glasshead_backend.checks import at_least_one, several, stretch, whole
 from glasshead_backend.checks import positions as checked_positions
 from glasshead_backend.data_frames import ShownAsTable, nullable, table
@@ -42,6 +43,7 @@ _MASKED = (
 )
 
 
+@travels
 @dataclass(frozen=True, eq=False, repr=False)
 class Predictions(ShownAsTable):
     """How well the model predicted every token of a sequence.
@@ -262,6 +264,7 @@ def top_alternatives(
 # ---- asked of a run ------------------------------------------------------------------------------
 
 
+@answered_once
 def predictions(run: Run) -> Predictions:
     """Return how well every token was predicted; see :meth:`Trace.predictions`."""
     known: Predictions | None = run.store.get("predictions")
@@ -296,6 +299,7 @@ def _lacks_predictions(run: Run) -> str:
     )
 
 
+@answered
 def predicting_row(run: Run, position: int, *, after_last: bool = False) -> int:
     """Return the row that predicts the token at a position; negative ones count from the end.
 
@@ -322,6 +326,7 @@ def predicting_row(run: Run, position: int, *, after_last: bool = False) -> int:
     return position - shift
 
 
+@answered
 def top_k(run: Run, position: int, k: int) -> pd.DataFrame:
     """Return the most probable tokens at one place; see :meth:`Trace.top_k`."""
     return _most_probable(run, predicting_row(run, position, after_last=True), k)
@@ -340,6 +345,7 @@ def _logits_kept(run: Run, nothing: str) -> NextTokenLogits:
     )
 
 
+@answered
 def next_token(run: Run, k: int) -> pd.DataFrame:
     """Return the most probable tokens after the last one; see :meth:`Trace.next_token`."""
     return _most_probable(run, _row_after_last(run), k)
@@ -379,6 +385,7 @@ def _most_probable(run: Run, row: int, k: int) -> pd.DataFrame:
     )
 
 
+@answered
 def logits(
     run: Run, positions: SupportsIndex | Iterable[SupportsIndex] | None = None
 ) -> Float[Tensor, "position vocabulary"]:

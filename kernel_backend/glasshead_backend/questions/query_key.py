@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.capture.score_terms import (
     keys_of,
     query_of,
@@ -37,6 +38,7 @@ _TIMES = 3
 """Maps of all heads that are there at once while products are looked for in a module."""
 
 
+@travels
 @dataclass(frozen=True, eq=False, repr=False)
 class QueryKey(ShownAsTable):
     """What one query token's scores are made of, in some heads of a layer.
@@ -199,6 +201,7 @@ class Row(NamedTuple):
         return self.mean_product.argsort(dim=1, descending=True, stable=True)
 
 
+@answered
 def query_key(
     run: Run, asked: Selection, query: int, keys: tuple[int, int] | None = None
 ) -> QueryKey:
@@ -251,6 +254,7 @@ def row_of(run: Run, asked: Selection, query: int) -> Row:
         )
 
 
+@answered
 def scores_table(run: Run, asked: Selection, query: int) -> pd.DataFrame:
     """Return what one token's scores are made of, with all keys; see :meth:`QueryKey.to_frame`."""
     row = row_of(run, asked, query)

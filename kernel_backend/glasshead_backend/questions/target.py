@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from glasshead_backend.answering import travels
 from glasshead_backend.checks import require
 from glasshead_backend.questions.predictions import logits_row, predicting_row, predictions
 from glasshead_backend.tracing.reading import token_id
@@ -19,6 +20,7 @@ Quantity = Literal["log_probability", "logit"]
 QUANTITIES: tuple[Quantity, ...] = ("log_probability", "logit")
 
 
+@travels
 @dataclass(frozen=True)
 class Target:
     """One number of a model's output: of a token at a place, or how much more than another's.

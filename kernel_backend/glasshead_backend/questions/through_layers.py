@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.asking import Aggregate, Unit
 from glasshead_backend.checks import positions, require, several
 from glasshead_backend.maps import rollout as through_layers
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.run import Run
 
 
+@answered
 def mean_attention(
     run: Run,
     layers: Sequence[int] | None = None,
@@ -58,6 +60,7 @@ def mean_attention(
     return total / len(maps)
 
 
+@answered
 def rollout(
     run: Run,
     *,
@@ -77,6 +80,7 @@ def rollout(
     return fuse(rolled[None], wanted, queries, keys)[0]
 
 
+@answered
 def flow(
     run: Run,
     position: int,

@@ -15,8 +15,8 @@ from glasshead_backend.tracing.run import Run
 if TYPE_CHECKING:
     from glasshead_backend.anatomy.examine import Anatomy
     from glasshead_backend.running.same_model import ModelState
-    from glasshead_backend.served.connection import Connection
     from glasshead_backend.served.facts import Facts
+    from glasshead_backend.served.subject import Line
     from glasshead_backend.tracing.subject import Subject
 
 
@@ -25,14 +25,14 @@ class RunAtServer:
 
     Parameters
     ----------
-    connection : Connection
+    connection : Line
     id_ : str
         What the server calls it.
     nbytes : int
         Bytes that the server keeps for it.
     """
 
-    def __init__(self, connection: Connection, id_: str, nbytes: int) -> None:
+    def __init__(self, connection: Line, id_: str, nbytes: int) -> None:
         self.connection, self.id, self.nbytes = connection, id_, nbytes
         self._told = weakref.finalize(self, connection.dropper(), id_)
         self._told.atexit = False  # then the server finds out by itself
@@ -54,7 +54,7 @@ class RunAtServer:
         self._told()
 
 
-def run_at(connection: Connection, subject: Subject, id_: str, facts: Facts) -> Run:
+def run_at(connection: Line, subject: Subject, id_: str, facts: Facts) -> Run:
     """Make the run that a server told of."""
     at = RunAtServer(connection, id_, facts["nbytes"])
     return Run(
@@ -63,16 +63,13 @@ def run_at(connection: Connection, subject: Subject, id_: str, facts: Facts) -> 
         state=cast("ModelState", elsewhere(subject.name, connection.url)),
         anatomy=_with_unreadable(subject.anatomy, facts),
         sides=sides_of(facts),
-        calls=cast(
-            "Any",
-            {
-                kind: {
-                    int(layer): ServedCall(at, cast("Any", kind), int(layer), known)
-                    for layer, known in by_layer.items()
-                }
-                for kind, by_layer in facts["calls"].items()
-            },
-        ),
+        calls={
+            kind: {
+                int(layer): ServedCall(at, kind, int(layer), known)
+                for layer, known in by_layer.items()
+            }
+            for kind, by_layer in facts["calls"].items()
+        },
         logits=None,
         scores=None,
         norms={},

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from glasshead_backend.anatomy.contributions import Contributions
 from glasshead_backend.anatomy.examine import Anatomy
 from glasshead_backend.anatomy.padding import Padding
 from glasshead_backend.anatomy.structure import Structure
-from glasshead_backend.answering import NotServedError
+from glasshead_backend.answering import NotServedError, Server
 from glasshead_backend.tracing.given_run import Missing
 from glasshead_backend.tracing.subject import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from glasshead_backend.served.connection import Connection
     from glasshead_backend.served.facts import Facts
+
+
+class Line(Server, Protocol):
+    """A way to a server: see :class:`glasshead_backend.served.connection.Connection`."""
+
+    url: str
+    hello: Facts
+
+    def dropper(self) -> Callable[[str], None]:
+        """Return what tells the server that nobody needs a run."""
+        ...
 
 
 class ServedSubject(Subject):
@@ -24,10 +34,10 @@ class ServedSubject(Subject):
 
     Parameters
     ----------
-    server : Connection
+    server : Line
     """
 
-    def __init__(self, server: Connection) -> None:
+    def __init__(self, server: Line) -> None:
         known = server.hello
         self.server, self.where = server, server.url
         self.name, self.notice, self.words = known["model"], known["notice"], None

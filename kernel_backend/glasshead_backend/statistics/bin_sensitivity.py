@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, SupportsIndex, cast
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.checks import at_least_one, require, several
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
@@ -45,6 +46,7 @@ _HELP = (
 )
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class BinSensitivity(Metric):
     """Jensen-Shannon divergence of right and wrong predictions for several numbers of bins.
@@ -86,6 +88,7 @@ class BinSensitivity(Metric):
         """Return the parameters, with the blocks of this model."""
         return {"block": block_parameter(trace)}
 
+    @answered
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> BinSensitivityResult:
@@ -100,6 +103,7 @@ class BinSensitivity(Metric):
         return BinSensitivityResult(metric=self, layers=tuple(layers), jsd=torch.stack(rows))
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BinSensitivityResult(Measured):
     """What was found.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from glasshead_backend.answering import travels
 from glasshead_backend.data_frames import ShownAsTable, table
 from glasshead_backend.questions.compared import compare_predictions
 from glasshead_backend.statistics.by_name import as_metric
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Difference", "difference"]
 
 
+@travels
 @dataclass(frozen=True, eq=False, repr=False)
 class Difference(ShownAsTable):
     """How a run of a text differs from an earlier one of the same tokens.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.progress import reporting
 from glasshead_backend.questions.head_effects import head_effects
 from glasshead_backend.statistics.chart import Choice
@@ -38,6 +39,7 @@ _HELP = (
 )
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class HeadEffect(TargetedMetric):
     """How a prediction changes when a head is switched off, each head alone.
@@ -66,6 +68,7 @@ class HeadEffect(TargetedMetric):
         help="What stands in the place of a head that is off.",
     )
 
+    @answered
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> HeadEffectResult:
@@ -90,6 +93,7 @@ class HeadEffect(TargetedMetric):
             )
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class HeadEffectResult(OfHeads):
     """What was found.

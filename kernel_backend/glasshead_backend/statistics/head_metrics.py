@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import Choice, HeatMap, LayerChart, Range, number
@@ -66,6 +67,7 @@ class HeadMetric(Metric):
 class PatternMetric(HeadMetric):
     """One of the numbers of :class:`HeadStatistics`."""
 
+    @answered
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> HeadMetricResult:
@@ -83,6 +85,7 @@ class PatternMetric(HeadMetric):
         return HeadMetricResult(metric=self, statistics=statistics)
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class HeadEntropy(PatternMetric):
     """Entropy of a head's rows, bits: 0 = it looks at one token only."""
@@ -93,6 +96,7 @@ class HeadEntropy(PatternMetric):
     max: ClassVar[float | None] = None
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class HeadDistance(PatternMetric):
     """How far a head looks, tokens."""
@@ -104,6 +108,7 @@ class HeadDistance(PatternMetric):
     max: ClassVar[float | None] = None
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AttentionSink(PatternMetric):
     """Weight on the first token."""
@@ -113,6 +118,7 @@ class AttentionSink(PatternMetric):
     unit: ClassVar[str] = "weight on the first token"
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PreviousToken(PatternMetric):
     """Weight on the token right before."""
@@ -123,6 +129,7 @@ class PreviousToken(PatternMetric):
     of_one_text: ClassVar[bool] = True
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Induction(PatternMetric):
     """Weight on the token behind the previous occurrence of the present one."""
@@ -226,6 +233,7 @@ class OfHeads(Measured):
         ]
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class HeadMetricResult(OfHeads):
     """One of the statistics of all heads.

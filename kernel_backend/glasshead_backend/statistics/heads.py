@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.data_frames import ShownAsTable, table
 from glasshead_backend.maps.entropy import row_entropy
 from glasshead_backend.progress import reporting, steps
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["HeadStatistics", "head_statistics"]
 
 
+@travels
 @dataclass(frozen=True, repr=False, eq=False)
 class HeadStatistics(ShownAsTable):
     """Averages over the rows (query tokens) of every head; ``[layers, heads]`` float32.
@@ -75,6 +77,7 @@ class HeadStatistics(ShownAsTable):
         )
 
 
+@answered
 def head_statistics(
     trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
 ) -> HeadStatistics:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.progress import reporting
 from glasshead_backend.questions.logit_attribution import logit_contributions
 from glasshead_backend.statistics.chart import (
@@ -50,6 +51,7 @@ _HELP = (
 )
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class LogitContribution(TargetedMetric):
     """What every block and every head add to the logit of a token.
@@ -68,6 +70,7 @@ class LogitContribution(TargetedMetric):
     label: ClassVar[str] = "Logit part"
     unit: ClassVar[str] = "logits"
 
+    @answered
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> LogitContributionResult:
@@ -87,6 +90,7 @@ class LogitContribution(TargetedMetric):
         )
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LogitContributionResult(OfHeads):
     """What was found.

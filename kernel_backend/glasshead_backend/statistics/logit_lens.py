@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
@@ -58,6 +59,7 @@ _HELP = (
 )
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class LogitLens(Metric):
     """Prediction read out behind every layer.
@@ -89,6 +91,7 @@ class LogitLens(Metric):
         predictions = trace.predictions()
         return "" if predictions.n_scored else predictions.reason
 
+    @answered
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> LogitLensResult:
@@ -137,6 +140,7 @@ class LogitLens(Metric):
         return result()
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LogitLensResult(Measured):
     """What was found.

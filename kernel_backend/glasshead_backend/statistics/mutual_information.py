@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast, get_args
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.checks import at_least_one, require, several
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
@@ -59,6 +60,7 @@ _KEPT_BYTES = 64 << 20
 """Most of activations that stay with a result."""
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class MutualInformation(Metric):
     """Mutual information between the activations at the places of a target.
@@ -132,6 +134,7 @@ class MutualInformation(Metric):
         require_level(self.alpha)
         require_seed(self.seed)
 
+    @answered
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> MutualInformationResult:
@@ -246,6 +249,7 @@ def _require_finite(
         )
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class MutualInformationResult(PairInformation, Measured):
     """What was found, the metric that was asked for, tables and charts.

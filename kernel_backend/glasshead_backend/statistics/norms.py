@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
 from glasshead_backend.statistics.chart import (
@@ -56,6 +57,7 @@ _HELP = (
 )
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Norm(Metric):
     """L2 norm of what each block adds to the residual stream, over the tokens."""
@@ -70,6 +72,7 @@ class Norm(Metric):
         norms = trace.norms()
         return "" if any(norms.get(name) for name in BLOCK_LABELS) else _unknown(trace, None)
 
+    @answered
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> NormResult:
@@ -95,6 +98,7 @@ class Norm(Metric):
         )
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class NormResult(Measured):
     """What was found.

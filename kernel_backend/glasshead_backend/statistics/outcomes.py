@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.checks import at_least_one
 from glasshead_backend.data_frames import ShownAsTable, table
 from glasshead_backend.text.words import token_to_word
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["PredictionOutcomes", "prediction_outcomes"]
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PredictionOutcomes(ShownAsTable):
     """Every predicted token: where it is, how long it is, and whether it was predicted right.
@@ -154,6 +156,7 @@ class PredictionOutcomes(ShownAsTable):
         return found.sort_values("n", ascending=False, kind="stable").reset_index()
 
 
+@answered
 def prediction_outcomes(trace: Trace) -> PredictionOutcomes:
     """Say of every predicted token whether it was predicted right, and how long it is.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.checks import positions as checked_positions
 from glasshead_backend.checks import require, several
 from glasshead_backend.data_frames import ShownAsTable, table
@@ -51,6 +52,7 @@ _FLOAT32 = 1e-4
 """Of the target, relative to its size: what two runs differ in though they mean the same."""
 
 
+@travels
 @dataclass(frozen=True, eq=False, repr=False)
 class Patched(ShownAsTable):
     """What putting activations of a clean run into a corrupted one does to a prediction.
@@ -205,6 +207,7 @@ class Patched(ShownAsTable):
         return Trace(run_together(corrupted.subject, [corrupted.sides], edits=edits)[0])
 
 
+@answered
 def patch(
     clean: Trace,
     corrupted: Trace,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, get_args
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.checks import at_least_one, require
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 __all__ = ["PredictionDivergence", "PredictionDivergenceResult", "prediction_divergence"]
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PredictionDivergence(Metric):
     """Divergence of a block's log-norms between right and wrong predictions, with its null.
@@ -153,6 +155,7 @@ class PredictionDivergence(Metric):
             return jensen_shannon
         return notebook_divergence(self.bins, self.epsilon)
 
+    @answered
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> PredictionDivergenceResult:
@@ -195,6 +198,7 @@ class PredictionDivergence(Metric):
             return result(null)
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PredictionDivergenceResult(GroupDifferences, Measured):
     """What was found, the metric that was asked for, a table and charts.

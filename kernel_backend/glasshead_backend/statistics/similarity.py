@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from glasshead_backend.answering import answered, travels
 from glasshead_backend.data_frames import table
 from glasshead_backend.progress import reporting, steps
 from glasshead_backend.statistics.chart import (
@@ -44,6 +45,7 @@ _HELP = (
 )
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, repr=False)
 class LayerSimilarity(Metric):
     """Cosine of the residual stream behind a layer with that in front of it."""
@@ -52,6 +54,7 @@ class LayerSimilarity(Metric):
     label: ClassVar[str] = "Layer similarity"
     reads: ClassVar[ActivationBlock | None] = "residual"
 
+    @answered
     def measure(
         self, trace: Trace, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> LayerSimilarityResult:
@@ -77,6 +80,7 @@ class LayerSimilarity(Metric):
         return LayerSimilarityResult(metric=self, layers=tuple(layers), cosine=torch.stack(rows))
 
 
+@travels
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LayerSimilarityResult(Measured):
     """What was found.

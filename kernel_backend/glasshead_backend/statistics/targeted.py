@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from glasshead_backend.answering import answered
 from glasshead_backend.statistics.head_metrics import HeadMetric
 from glasshead_backend.statistics.metric import parameter
 from glasshead_backend.trace import run_of
@@ -46,10 +47,15 @@ class TargetedMetric(HeadMetric):
     @classmethod
     def lacks(cls, trace: Trace) -> str:
         """Where the model makes no prediction, or cannot run once more."""
-        run = run_of(trace)
-        if run.given:
-            return f"{run.subject.name}: this trace is of arrays that were given; it takes a model."
-        if run.scores is None:
-            return trace.predictions().reason
-        whole = run.inputs and not run.masked
-        return "" if whole else "This text was scored, not traced: there are no layers to look at."
+        return _lacks(trace)
+
+
+@answered
+def _lacks(trace: Trace) -> str:
+    run = run_of(trace)
+    if run.given:
+        return f"{run.subject.name}: this trace is of arrays that were given; it takes a model."
+    if run.scores is None:
+        return trace.predictions().reason
+    whole = run.inputs and not run.masked
+    return "" if whole else "This text was scored, not traced: there are no layers to look at."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from glasshead_backend.answering import travels
 from glasshead_backend.text.words import group_words, token_to_word
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from glasshead_backend.text.words import Cut, Word
 
 
+@travels
 @dataclass(frozen=True, eq=False)
 class Sequence:
     """One of the token sequences of a trace.

@@ -15,6 +15,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, cast
 
 from glasshead_backend.answering import travels
+
 from .alignment import UNKNOWN, align, fill_gaps
 from .spans import settle
 from .spelled_out import decode, spell_out
@@ -62,6 +63,7 @@ class Token:
     generated: bool = False
 
 
+@travels
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """What a tokenizer makes of a text, or of a pair of them.

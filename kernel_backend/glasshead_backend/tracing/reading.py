@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from glasshead_backend.answering import answered
 from glasshead_backend.checks import at_least_one, positions
 from glasshead_backend.checks import whole as whole_number
 from glasshead_backend.running.forward import device_of, n_embeddings, start_of_decoder
@@ -171,6 +172,7 @@ def _place(position: int, first: int, n_tokens: int) -> int:
     return place
 
 
+@answered
 def token_id(subject: Subject, token: int | str) -> int:
     """Return the id of a token that is given as an id or as its text."""
     known = min(len(subject.tokenizer), n_embeddings(subject.model))

@@ -149,6 +149,18 @@ class Subject:
         return [self.vocabulary.piece(id_).text for id_ in ids]
 
 
+@answered
+def n_weights(subject: Subject) -> int:
+    """Return how many numbers a model has."""
+    return sum(one.numel() for one in subject.model.parameters())
+
+
+@answered
+def n_tokens_known(subject: Subject) -> int:
+    """Return how many tokens a tokenizer knows."""
+    return len(subject.tokenizer)
+
+
 def _display_name(model: Any) -> str:
     """Name of a model as people know it: its path's last part, or its type."""
     config = getattr(model, "config", None)
