@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
 from glasshead import Lens
 from glasshead_backend.served.errors import TraceDroppedError
 from glasshead_backend.serving.traces import KeptTraces
-from glasshead_backend.tracing.run import Run
+
+if TYPE_CHECKING:
+    from glasshead_backend.tracing.run import Run
 
 LENS = Lens.demo("decoder")
 
