@@ -46,6 +46,9 @@ HEAD = 9
 _CONNECT, _SILENCE = 10.0, 600.0
 """Seconds until a server counts as unreachable: while nobody takes the call, between two frames."""
 
+_IDLE = 2.0
+"""Seconds that an idle connection is kept: servers close theirs after five."""
+
 _TRIES = 2
 
 
@@ -105,6 +108,7 @@ class Connection:
             base_url=self.url,
             headers=headers,
             timeout=httpx.Timeout(_SILENCE, connect=_CONNECT),
+            limits=httpx.Limits(keepalive_expiry=_IDLE),
             # A proxy of the environment's is no way to one's own machine.
             transport=transport or (httpx.HTTPTransport(retries=_TRIES) if local else None),
             trust_env=not local,

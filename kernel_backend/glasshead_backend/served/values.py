@@ -94,8 +94,15 @@ def encode(value: object, handles: Handles = NOTHING) -> bytes:
         For what does not travel: functions, modules, objects that are not ours.
     """
     writer = Writer(handles)
-    said = json.dumps(writer.said(value), ensure_ascii=False, separators=(",", ":"))
-    return save(writer.tensors, {"value": said})
+    said = writer.said(value)
+    try:
+        return save(writer.tensors, {"value": _json(said, ascii_only=False)})
+    except UnicodeEncodeError:  # half of a character, which whoever reads it may refuse in words
+        return save(writer.tensors, {"value": _json(said, ascii_only=True)})
+
+
+def _json(said: Json, *, ascii_only: bool) -> str:
+    return json.dumps(said, ensure_ascii=ascii_only, separators=(",", ":"))
 
 
 def decode(data: bytes, handles: Handles = NOTHING) -> Any:

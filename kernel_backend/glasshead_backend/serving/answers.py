@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from glasshead_backend.answering import QUESTIONS, NotServedError
+from glasshead_backend.answering import QUESTIONS, NotServedError, name_of
 from glasshead_backend.progress import reporting
 from glasshead_backend.served.facts import facts_of
 from glasshead_backend.served.values import MalformedError, decode, encode
+from glasshead_backend.tracing.given import Reading
 from glasshead_backend.tracing.run import Run
+from glasshead_backend.tracing.runs import written
 from glasshead_backend.tracing.subject import Subject
 
 if TYPE_CHECKING:
@@ -63,6 +65,42 @@ class Question:
     def run(self) -> Any:
         """Answer it."""
         return QUESTIONS[self.name](*self.args, **self.kwargs)
+
+
+_WRITING = frozenset(
+    "max_new_tokens max_length min_new_tokens min_length do_sample temperature top_k top_p min_p "
+    "typical_p epsilon_cutoff eta_cutoff num_beams early_stopping length_penalty "
+    "repetition_penalty no_repeat_ngram_size renormalize_logits suppress_tokens "
+    "begin_suppress_tokens forced_bos_token_id forced_eos_token_id eos_token_id "
+    "use_cache".split()
+)
+"""What of ``generate`` may be told by a client: numbers, none of which loads or runs anything."""
+
+_MOST_BEAMS = 16
+
+_TEMPLATES = frozenset({"chat_template", "tokenizer_kwargs", "processor_kwargs"})
+"""What of ``apply_chat_template`` may not: a template is code."""
+
+
+def require_harmless(question: Question) -> None:
+    """Refuse what would let a client run code here, or write with more beams than there is room.
+
+    Raises
+    ------
+    NotServedError
+        The message names it.
+    """
+    told = question.kwargs if question.name == name_of(written) else {}
+    unknown = sorted(map(str, set(told) - _WRITING - {"reading"}))
+    if unknown:
+        raise NotServedError(f"At a server generate() takes no {', '.join(unknown)}.")
+    beams = told.get("num_beams")
+    if isinstance(beams, int) and beams > _MOST_BEAMS:
+        raise NotServedError(f"At a server num_beams is {_MOST_BEAMS} at most, not {beams}.")
+    for one in (*question.args, *question.kwargs.values()):
+        options = one.template_options if isinstance(one, Reading) else {}
+        if taken := sorted(_TEMPLATES & set(options)):
+            raise NotServedError(f"At a server template_options take no {', '.join(taken)}.")
 
 
 class Answers:
@@ -139,7 +177,9 @@ class Answers:
             raise MalformedError("This is no question.")
         if not isinstance(name, str) or name not in QUESTIONS:
             raise NotServedError(f"{name!r} is not answered by a server.")
-        return Question(name, (asked["of"], *cast("Any", args)), cast("Any", kwargs), handles)
+        question = Question(name, (asked["of"], *cast("Any", args)), cast("Any", kwargs), handles)
+        require_harmless(question)
+        return question
 
     def said(self, question: Question, found: object) -> bytes:
         """Return an answer as it travels: runs that are new to the client are kept, and called."""
