@@ -156,9 +156,9 @@ def test_the_server_runs_and_loads_nothing_that_a_client_names(server: Server) -
     lens = server.connect()
     with pytest.raises(NotServedError, match="custom_generate"):
         lens.generate("fox", custom_generate="somebody/something", trust_remote_code=True)
-    with pytest.raises(NotServedError, match="num_beams 1000"):
+    with pytest.raises(NotServedError, match=r"num_beams is 16 at most, not 1000"):
         lens.generate("fox", num_beams=1000)
-    with pytest.raises(NotServedError, match="chat template of its own"):
+    with pytest.raises(NotServedError, match="template_options take no chat_template"):
         lens.trace([{"role": "user", "content": "x"}], template_options={"chat_template": "x"})
     for name in ("os.system", "builtins.eval", "lens.Lens.from_pretrained"):
         asked = {"question": name, "of": None, "args": (), "kwargs": {}}
@@ -167,7 +167,7 @@ def test_the_server_runs_and_loads_nothing_that_a_client_names(server: Server) -
         assert json.loads(said.content[9:])["type"] == "NotServedError"
 
 
-@pytest.mark.parametrize("body", [b"", b"\x80\x04\x95.", b"\xff" * 100, b"{}" * 50])
+@pytest.mark.parametrize("body", [b"", b"\x80\x04\x95.", b"\xff" * 9, b"{}" * 9])
 def test_what_is_no_question_is_an_error_and_ends_nothing(server: Server, body: bytes) -> None:
     said = httpx.post(f"{server.url}/v1/ask", content=body, headers=headers(server))
     assert said.content[:1] == b"e"
