@@ -11,7 +11,6 @@ from glasshead_backend.demo import TOY_NOTICE, demo_path
 from glasshead_backend.progress import reporting
 from glasshead_backend.questions.continuations import score_continuations
 from glasshead_backend.running.loading import load, load_shipped
-from glasshead_backend.served.connection import Connection
 from glasshead_backend.served.subject import ServedSubject
 from glasshead_backend.trace import Trace
 from glasshead_backend.tracing.given import Reading
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from glasshead_backend.progress import Progress
     from glasshead_backend.questions.continuations import Continuations
+    from glasshead_backend.served.connection import Connection
     from glasshead_backend.text.tokens import Token
     from glasshead_backend.text.words import Cut
     from glasshead_backend.tracing.given import TextLike
@@ -155,6 +155,8 @@ class Lens(Subject):
             When no server answers there, it wants another token, or it has another version of
             Glasshead.
         """
+        from glasshead_backend.served.connection import Connection  # noqa: PLC0415  httpx is slow
+
         return ServedLens(Connection(url, token))
 
     def __repr__(self) -> str:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from glasshead_backend import Lens
 from glasshead_backend.lens import ServedLens
 from glasshead_backend.served.connection import Connection, frame, glasshead_version
 from glasshead_backend.served.errors import TraceDroppedError, told
 from glasshead_backend.serving.answers import Answers
 
 if TYPE_CHECKING:
-    from glasshead_backend import Step
+    from glasshead_backend import Lens, Step
     from glasshead_backend.tracing.run import Run
 
 

@@ -14,7 +14,7 @@ from glasshead_backend import Trace
 from glasshead_backend.maps.attention_map import AttentionMap
 
 
-def require_same(one: Any, other: Any, where: str = "") -> None:
+def require_same(one: Any, other: Any, where: str = "") -> None:  # noqa: C901, PLR0912
     """Compare answers of any shape: tensors, tables, traces, results, and what holds them."""
     assert type(one) is type(other), f"{where}: {type(one)} and {type(other)}"
     if isinstance(one, torch.Tensor):
@@ -47,7 +47,7 @@ def require_same(one: Any, other: Any, where: str = "") -> None:
         assert len(one) == len(other), where
         for i, pair in enumerate(zip(one, other, strict=True)):
             require_same(*pair, f"{where}[{i}]")
-    elif callable(one):
+    elif callable(one) and one is not other:  # spells tokens
         assert one([5, 7]) == other([5, 7]), where
     else:
         assert one == other or (one != one and other != other), f"{where}: {one} and {other}"  # noqa: PLR0124

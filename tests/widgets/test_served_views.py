@@ -1,124 +1,172 @@
-"""Views of a trace that is with a server: the same pictures, and words where it cannot be asked."""
+"""Views of a model that is with a server: what a student sees is what the teacher sees."""
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.serving import free_port
 from glasshead import (
     ActivationMap,
     AttentionLines,
+    AttributionStrip,
     FusedAttentionMatrix,
     HeadFinder,
     LayerStatsChart,
     Lens,
+    MutualInformation,
+    OwnMetric,
+    PatchGrid,
     PerplexityStrip,
     QueryKeyView,
+    TokenTable,
+    Trace,
     explore,
 )
-from glasshead_backend.serving.limits import Limits
-from support.served import served
-from support.tiny_models import TEXT, build, tokenizer
+from glasshead_backend.statistics.by_name import METRICS
+from support.in_process import InProcess, connected
+from support.same import require_same
+from widgets.frames import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from support.served import Server
+TEXTS = {
+    "decoder": [
+        ("The white whale, the white whale and the sea. The white",),
+        ("The white whale, the white ship and the sea. The white",),
+    ],
+    "encoder-decoder": [
+        ("the big black dog sees the small cat", "le grand chien voit un chat petit"),
+        ("the big black cat sees the small dog", "le grand chien voit un chat petit"),
+    ],
+}
 
-VIEWS = (
-    *(ActivationMap, AttentionLines, FusedAttentionMatrix, HeadFinder),
-    *(LayerStatsChart, PerplexityStrip, QueryKeyView),
-)
+VIEWS: dict[str, Callable[[Trace, Trace], Any]] = {
+    "AttentionLines": lambda one, _: AttentionLines(one, layer=1, sinks="hidden"),
+    "FusedAttentionMatrix": lambda one, _: FusedAttentionMatrix(one, unit="word"),
+    "FusedAttentionMatrix compared": lambda one, _: FusedAttentionMatrix(one, compare={"layer": 1}),
+    "PerplexityStrip": lambda one, _: PerplexityStrip(one),
+    "PerplexityStrip compared": lambda one, other: PerplexityStrip(one, compare=other),
+    "HeadFinder": lambda one, _: HeadFinder(one),
+    "QueryKeyView": lambda one, _: QueryKeyView(one),
+    "AttributionStrip": lambda one, _: AttributionStrip(one, targets=[4], show="strip"),
+    "ActivationMap": lambda one, _: ActivationMap(one),
+    "TokenTable": lambda one, _: TokenTable(one.lens, "A white whale"),  # type: ignore[arg-type]
+    "PatchGrid": PatchGrid,
+    "explore": lambda one, _: explore(one),
+    "LayerStatsChart": lambda one, _: LayerStatsChart(one, "norm"),
+}
 
-
-@pytest.fixture(scope="module")
-def lens() -> Lens:
-    return Lens(build("llama"), tokenizer())
-
-
-@pytest.fixture(scope="module")
-def server(lens: Lens) -> Iterator[Server]:
-    with served(lens, Limits(tokens=100)) as running:
-        yield running
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_a_view_is_the_same_as_of_a_local_trace(view: Any, lens: Lens, server: Server) -> None:
-    local, shown = view(lens.trace(TEXT)), view(server.connect().trace(TEXT))
-    for one in (local, shown):
-        if isinstance(one, LayerStatsChart):
-            one._long_work.join(20)
-    assert shown.error == ""
-    assert shown.frame == local.frame
-    assert {**shown.scene, "trace": 0} == {**local.scene, "trace": 0}
-
-
-def test_a_layer_that_is_chosen_comes_from_the_server(lens: Lens, server: Server) -> None:
-    local, shown = AttentionLines(lens.trace(TEXT)), AttentionLines(server.connect().trace(TEXT))
-    for one in (local, shown):
-        one.layer, one.heads, one.unit = 2, [1, 3], "token"
-    assert shown.frame == local.frame
+QUESTIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "AttentionLines": [("fans", {"position": 3, "side": "query"})],
+    "FusedAttentionMatrix": [("cell", {"query": 3, "key": 1})],
+    "PerplexityStrip": [
+        (
+            "distribution",
+            {"position": 3, "temperature": 0.7, "sample_k": 5, "sample_p": 0.9},
+        ),
+        ("layer_readings", {"position": 3, "followed": ""}),
+    ],
+    "PatchGrid": [("expected", {"position": 3, "k": 4})],
+}
 
 
-def broken(view: AttentionLines, words: str) -> None:
-    """What it would have to ask for is not there: it says so, and shows what it showed."""
-    picture = view.frame
-    assert picture
-    view.layer = 1
-    assert words in view.error
-    assert view.frame is picture
+@dataclass
+class Pair:
+    """Two traces of each text: of a model that is here, and of the same at a server."""
+
+    here: tuple[Trace, Trace]
+    there: tuple[Trace, Trace]
+    wire: InProcess
 
 
-def test_a_view_of_a_dead_server_keeps_its_picture_and_says_so(lens: Lens) -> None:
-    port = free_port()
-    with served(lens, port=port) as server:
-        connected = server.connect()
-        view = AttentionLines(connected.trace(TEXT))
-    broken(view, f"No server answers at http://127.0.0.1:{port}. Is it running")
-    with served(lens, port=port):  # it is up again, but the trace is gone
-        view.layer = 2
-        assert "The server was started anew, and its traces are gone. Trace the" in view.error
-        view.trace = connected.trace(TEXT)
-        assert view.error == ""
-        assert view.frame == AttentionLines(lens.trace(TEXT), layer=2).frame
+@pytest.fixture(scope="module", params=["decoder", "encoder-decoder"])
+def pair(request: pytest.FixtureRequest) -> Pair:
+    lens = Lens.demo(request.param)
+    wire = InProcess(lens)
+    student = connected(lens, wire)
+    one, other = TEXTS[request.param]
+    return Pair(
+        (lens.trace(*one), lens.trace(*other)), (student.trace(*one), student.trace(*other)), wire
+    )
 
 
-def test_a_view_of_a_dropped_trace_keeps_its_picture_and_says_so(lens: Lens) -> None:
-    with served(lens, Limits(idle=0.2)) as server:
-        view = AttentionLines(server.connect().trace(TEXT))
-        time.sleep(0.5)
-        broken(view, "The server dropped this trace after 0.2 seconds without a question.")
+def shown(view: Any) -> dict[str, Any]:
+    """What a page gets of a view."""
+    if hasattr(view, "_finish"):
+        view._finish()
+    names = ("frame", "axes", "scene", "error", "busy", "catalogue", "metric", "fixed")
+    return {name: getattr(view, name) for name in names if view.has_trait(name)}
 
 
-def test_a_view_whose_trace_made_room_for_others_says_so(lens: Lens) -> None:
-    room = lens.trace(TEXT)._recorded.nbytes
-    with served(lens, Limits(memory=int(1.5 * room))) as server:
-        connected = server.connect()
-        view = AttentionLines(connected.trace(TEXT))
-        another = connected.trace(TEXT)
-        broken(view, "The server dropped this trace to make room")
-        assert another.n_heads(0) == 4
+@pytest.mark.parametrize("name", VIEWS)
+def test_the_first_picture_is_the_one_of_a_model_that_is_here(name: str, pair: Pair) -> None:
+    here, there = VIEWS[name](*pair.here), VIEWS[name](*pair.there)
+    first = shown(there)
+    assert first.get("error", "") == ""
+    require_same(shown(here), first, name)
+    if hasattr(there, "to_frame"):
+        require_same(here.to_frame(), there.to_frame(), name)
+        require_same(here.in_words(), there.in_words(), name)
+    for question, args in QUESTIONS.get(name, []):
+        require_same(ask(here, question, **args), ask(there, question, **args), question)
 
 
-def test_a_text_that_is_too_long_is_told_in_the_view_that_it_was_typed_into(
-    server: Server,
+@pytest.mark.parametrize("name", [*METRICS, "mutual_information"])
+def test_a_chart_of_every_statistic_is_the_same(name: str, pair: Pair) -> None:
+    metric: Any = MutualInformation(target=(1, 3, 5)) if name == "mutual_information" else name
+    kind: Any = "decoder" if len(pair.here[0].kinds) > 1 else None
+    state = {} if kind is None else {"kind": kind}
+    refused: Exception | None = None
+    try:
+        here = LayerStatsChart(pair.here[0], metric, **state)
+    except ValueError as error:
+        refused = error
+    if refused is not None:
+        with pytest.raises(type(refused)) as raised:
+            LayerStatsChart(pair.there[0], metric, **state)
+        assert str(raised.value) == str(refused)
+        return
+    there = LayerStatsChart(pair.there[0], metric, **state)
+    require_same(shown(here), shown(there), name)
+    require_same(here.to_frame(), there.to_frame(), name)
+
+
+def test_a_function_of_the_students_own_runs_in_the_notebook_on_answers_of_the_server(
+    pair: Pair,
 ) -> None:
-    view = explore(server.connect().trace(TEXT))
-    shown = view.trace
-    view.retrace("the sea at sea")
-    until(lambda: view.prompt["text"] == "the sea at sea")
-    view.retrace("fox " * 101)
-    until(lambda: view.error != "")
-    assert "101 tokens, but this server lets llama read at most 100" in view.error
-    assert view.prompt["text"] == "the sea at sea"
-    assert view.trace is not shown
+    def most(trace: Trace, layer: int) -> float:
+        return float(trace.attention(layer).max())
+
+    here, there = (
+        LayerStatsChart(one[0], OwnMetric(function=most)) for one in (pair.here, pair.there)
+    )
+    require_same(shown(here), shown(there))
+
+
+def test_what_is_saved_of_a_view_is_the_same_page(pair: Pair) -> None:
+    kept = [AttentionLines(one[0]).to_html() for one in (pair.here, pair.there)]
+    assert kept[0] == kept[1]
+
+
+def test_a_click_sends_a_small_question_and_gets_what_is_drawn(pair: Pair) -> None:
+    view = AttentionLines(pair.there[0])
+    shown(view)
+    before = len(pair.wire.sizes)
+    view.layer = 1
+    shown(view)
+    ((asked, answered),) = pair.wire.sizes[before:]
+    drawn = sum(len(one["data"]) for one in arrays(view.frame))
+    assert asked < 1000
+    assert answered < drawn + 6000
+
+
+def arrays(frame: Any) -> list[dict[str, Any]]:
+    """All packed arrays in a frame."""
+    if not isinstance(frame, dict):
+        return []
+    if "data" in frame and "dtype" in frame:
+        return [frame]
+    return [one for inner in frame.values() for one in arrays(inner)]

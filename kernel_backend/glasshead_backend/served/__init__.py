@@ -1,1 +1,1 @@
-"""A student's end of a server: what travels, the connection, runs and models that live elsewhere."""
+"""A client's end of a server: what travels, the connection, runs and models that are elsewhere."""

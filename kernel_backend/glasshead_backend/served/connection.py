@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import threading
 import weakref
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from queue import SimpleQueue
@@ -262,10 +263,8 @@ def _drop(http: httpx.Client, dropped: SimpleQueue[str | None]) -> None:
             if another is None:
                 return
             ids.append(another)
-        try:
+        with suppress(httpx.HTTPError):  # it drops them by itself after a while
             http.post("/v1/drop", json={"ids": ids})
-        except httpx.HTTPError:
-            pass  # it drops them by itself after a while
 
 
 class _InWords:

@@ -1,4 +1,4 @@
-"""Tables as values that travel: columns of numbers as arrays, of text as lists, with their types."""
+"""Tables as values that travel: numbers as arrays, text as lists, each column with its type."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 _NUMBERS = "biufc"
 
 _TYPES = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 "
-    "complex128 object str string boolean Int64 Float64".split()
+    {
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float16", "float32", "float64", "complex64", "complex128", "object"),
+        *("str", "string", "boolean", "Int64", "Float64"),
+    }
 )
 """Types of columns that are made of what came; pandas would make others of their names, too."""
 
@@ -28,8 +31,7 @@ def of_table(value: Any, said: Callable[[object], Json]) -> Json:
 
     if isinstance(value, pd.DataFrame):
         columns = [of_table(value.iloc[:, i], said) for i in range(value.shape[1])]
-        names = said(list(value.columns))
-        index = said(value.index.name), _index(value.index, said)
+        names, index = _index(value.columns, said), _index(value.index, said)
         return {"is": "table", "columns": columns, "names": names, "index": index}
     if isinstance(value, pd.Series):
         return {"is": "series", "name": said(value.name), **_values(value, said)}
@@ -41,9 +43,11 @@ def of_table(value: Any, said: Callable[[object], Json]) -> Json:
 def _index(index: Any, said: Callable[[object], Json]) -> Json:
     import pandas as pd  # noqa: PLC0415
 
+    name = said(index.name)
     if isinstance(index, pd.RangeIndex):
-        return {"of": said(range(index.start, index.stop, index.step)), "type": "range"}
-    return _values(index.to_series(), said)
+        rows = range(index.start, index.stop, index.step)
+        return {"name": name, "of": said(rows), "type": "range"}
+    return {"name": name, **_values(index.to_series(), said)}
 
 
 def _values(series: Any, said: Callable[[object], Json]) -> dict[str, Json]:
@@ -64,15 +68,21 @@ def table_of(told: dict[str, Json], value: Callable[[Json], Any]) -> Any:
     if told["is"] == "series":
         return pd.NA if told["of"] is None else _series(told, value).rename(value(told["name"]))
     columns = {i: _series(one, value) for i, one in enumerate(told["columns"])}
-    name, index = told["index"]
-    if index["type"] == "range":
-        rows: Any = pd.RangeIndex(value(index["of"]))
-    else:
-        rows = pd.Index(_series(index, value))
+    rows = _index_of(told["index"], value)
     made = pd.DataFrame(columns, index=range(len(rows)))
-    made.columns = pd.Index(value(told["names"]))
-    made.index = rows.rename(value(name))
+    made.index = rows
+    made.columns = _index_of(told["names"], value)
     return made
+
+
+def _index_of(told: dict[str, Json], value: Callable[[Json], Any]) -> Any:
+    import pandas as pd  # noqa: PLC0415
+
+    if told["type"] == "range":
+        made: Any = pd.RangeIndex(value(told["of"]))
+    else:
+        made = pd.Index(_series(told, value))
+    return made.rename(value(told["name"]))
 
 
 def _series(told: dict[str, Json], value: Callable[[Json], Any]) -> Any:

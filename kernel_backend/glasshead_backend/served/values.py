@@ -1,4 +1,4 @@
-"""Values as bytes: one safetensors file, its tensors by number, everything else as JSON beside them.
+"""Values as bytes: a safetensors file, its tensors by number, all else as JSON beside them.
 
 Reading makes nothing but plain values, tensors, arrays, tables, and the types of
 :data:`glasshead_backend.answering.TRAVELLING`: nothing is imported, nothing of the sender's is
@@ -101,6 +101,14 @@ def encode(value: object, handles: Handles = NOTHING) -> bytes:
         return save(writer.tensors, {"value": _json(said, ascii_only=True)})
 
 
+def _head(data: bytes) -> bytes:
+    """Return the head of a safetensors file: JSON."""
+    length = int.from_bytes(data[:_HEADER], "little")
+    if not 0 < length <= len(data) - _HEADER:
+        raise MalformedError("This is no safetensors file.")
+    return data[_HEADER : _HEADER + length]
+
+
 def _json(said: Json, *, ascii_only: bool) -> str:
     return json.dumps(said, ensure_ascii=ascii_only, separators=(",", ":"))
 
@@ -114,14 +122,9 @@ def decode(data: bytes, handles: Handles = NOTHING) -> Any:
         For bytes that :func:`encode` does not make.
     """
     try:
-        length = int.from_bytes(data[:_HEADER], "little")
-        if not 0 < length <= len(data) - _HEADER:
-            raise MalformedError("This is no safetensors file.")
-        head = json.loads(data[_HEADER : _HEADER + length])
-        said = json.loads(head["__metadata__"]["value"])
+        said = json.loads(json.loads(_head(data))["__metadata__"]["value"])
         # safetensors checks sizes and places of the tensors.
-        reader = Reader(load(data), handles)
-        return reader.value(said, _DEPTH)
+        return Reader(load(data), handles).value(said, _DEPTH)
     except (NotServedError, MalformedError):
         raise
     except RecursionError:
@@ -160,24 +163,9 @@ class Writer:
         return {"is": "own", "type": name, "fields": [self.said(one) for one in _fields(value)]}
 
     def _of_libraries(self, value: object) -> Json:
-        if isinstance(value, Tensor):
-            return {"is": "tensor", "at": self._kept(value.detach())}
-        if isinstance(value, (np.ndarray, np.generic)):
-            return self._array(value)
-        if isinstance(value, range):
-            return {"is": "range", "of": [value.start, value.stop, value.step]}
-        if isinstance(value, slice):
-            ends = (value.start, value.stop, value.step)
-            return {"is": "slice", "of": [self.said(end) for end in ends]}
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            # A copy: torch wants to write into what it is given.
-            flat = torch.frombuffer(bytearray(value) or bytearray(1), dtype=torch.uint8)
-            return {"is": "bytes", "at": self._kept(flat[: len(value)])}
-        if isinstance(value, Mapping):
-            pairs = cast("Mapping[object, object]", value).items()
-            return {"is": "dict", "of": [[self.said(k), self.said(v)] for k, v in pairs]}
-        if isinstance(value, (list, tuple, set, frozenset, Iterator, *_VIEWS)):
-            return self._several(cast("Any", value))
+        say = next((say for kinds, say in _SAYS if isinstance(value, kinds)), None)
+        if say is not None:
+            return say(self, value)
         if type(value).__module__.partition(".")[0] == "pandas":
             return of_table(value, self.said)
         if hasattr(value, "__index__"):
@@ -188,7 +176,27 @@ class Writer:
             "model in this notebook for it."
         )
 
-    def _several(self, value: Any) -> Json:
+    def tensor(self, value: Tensor) -> Json:
+        """Say a tensor."""
+        return {"is": "tensor", "at": self._kept(value.detach())}
+
+    def ends(self, value: range | slice) -> Json:
+        """Say a range or a slice."""
+        ends = (value.start, value.stop, value.step)
+        return {"is": type(value).__name__, "of": [self.said(end) for end in ends]}
+
+    def bytes_(self, value: bytes | bytearray | memoryview) -> Json:
+        """Say bytes."""
+        # A copy: torch wants to write into what it is given, and takes nothing that is empty.
+        flat = torch.frombuffer(bytearray(value) or bytearray(1), dtype=torch.uint8)
+        return {"is": "bytes", "at": self._kept(flat[: len(value)])}
+
+    def pairs(self, value: Mapping[object, object]) -> Json:
+        """Say a dict, or what is used like one."""
+        return {"is": "dict", "of": [[self.said(k), self.said(v)] for k, v in value.items()]}
+
+    def several(self, value: Any) -> Json:
+        """Say a list, tuple, set, or what is walked through like one."""
         known = (tuple, set, frozenset)
         name = next((one.__name__ for one in known if isinstance(value, one)), "list")
         items = list(value)
@@ -203,7 +211,8 @@ class Writer:
         said = [self.said(one) for one in items]
         return said if name == "list" else {"is": name, "of": said}
 
-    def _array(self, value: np.ndarray[Any, Any] | np.generic) -> Json:
+    def array(self, value: np.ndarray[Any, Any] | np.generic) -> Json:
+        """Say an array of numpy, or one of its numbers."""
         scalar = {"scalar": True} if isinstance(value, np.generic) else {}
         array = np.asarray(value)
         if array.dtype.kind in "OUT":
@@ -221,6 +230,15 @@ class Writer:
 
 
 _VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+
+_SAYS: tuple[tuple[type | tuple[type, ...], Callable[[Writer, Any], Json]], ...] = (
+    (Tensor, Writer.tensor),
+    ((np.ndarray, np.generic), Writer.array),
+    ((range, slice), Writer.ends),
+    ((bytes, bytearray, memoryview), Writer.bytes_),
+    (Mapping, Writer.pairs),
+    ((list, tuple, set, frozenset, Iterator, *_VIEWS), Writer.several),
+)
 
 
 def _fields(value: Any) -> tuple[object, ...]:

@@ -68,11 +68,14 @@ class Question:
 
 
 _WRITING = frozenset(
-    "max_new_tokens max_length min_new_tokens min_length do_sample temperature top_k top_p min_p "
-    "typical_p epsilon_cutoff eta_cutoff num_beams early_stopping length_penalty "
-    "repetition_penalty no_repeat_ngram_size renormalize_logits suppress_tokens "
-    "begin_suppress_tokens forced_bos_token_id forced_eos_token_id eos_token_id "
-    "use_cache".split()
+    {
+        *("max_new_tokens", "max_length", "min_new_tokens", "min_length", "use_cache"),
+        *("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p"),
+        *("epsilon_cutoff", "eta_cutoff", "num_beams", "early_stopping", "length_penalty"),
+        *("repetition_penalty", "no_repeat_ngram_size", "renormalize_logits"),
+        *("suppress_tokens", "begin_suppress_tokens", "eos_token_id"),
+        *("forced_bos_token_id", "forced_eos_token_id"),
+    }
 )
 """What of ``generate`` may be told by a client: numbers, none of which loads or runs anything."""
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import logging
+import pkgutil
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from glasshead_backend import frames, questions, statistics, tracing
 from glasshead_backend.answering import name_of
 from glasshead_backend.progress import Cancelled, Step, reporting
 from glasshead_backend.served.connection import frame
@@ -79,6 +82,7 @@ class Desk:
     """
 
     def __init__(self, lens: Lens, limits: Limits, n_threads: int = 4) -> None:
+        know_all_questions()
         lens.most_tokens = limits.tokens
         self.traces = KeptTraces(limits.memory, limits.idle)
         self._lens, self._limits = lens, limits
@@ -181,6 +185,13 @@ class Desk:
     def _sweep(self) -> None:
         while not self._closed.wait(min(60.0, self._limits.idle / 4)):
             self.traces.drop_idle()
+
+
+def know_all_questions() -> None:
+    """Import what answers questions: a question is known once its module is."""
+    for folder in (frames, questions, statistics, tracing):
+        for module in pkgutil.iter_modules(folder.__path__, f"{folder.__name__}."):
+            importlib.import_module(module.name)
 
 
 def step_frame(step: Step) -> bytes:

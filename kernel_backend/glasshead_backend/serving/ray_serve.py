@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import secrets
 import socket
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _APP = "glasshead"
 _OBJECT_STORE_BYTES = 128 << 20
 """Nothing of ours lies there: pieces of answers go from process to process."""
+
+_ATTEMPTS = 3
 
 _ENVIRONMENT = {
     # Ray's processes talk to each other on loopback alone (elsewhere than on Linux they always do),
@@ -70,33 +73,55 @@ def serving(settings: Settings) -> Generator[None, None, None]:
     os.environ.update(_ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
     ray = require_ray()
     _require_free(settings)
+    settings.require_there()
     serve: Any = ray.serve
-    ray.init(
-        # A number of processes, not of cores: each copy, the reception and Ray's own.
-        num_cpus=settings.replicas + 4,
-        include_dashboard=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        log_to_driver=True,
-        logging_level=logging.ERROR,
-        configure_logging=False,
-    )
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    _start(ray, settings.replicas)
     try:
         serve.start(
             proxy_location="HeadOnly",
             http_options={"host": settings.host, "port": settings.port},
             logging_config={"log_level": "ERROR", "enable_access_log": False},
         )
-        serve.run(_application(serve, settings), name=_APP, route_prefix="/")
+        try:
+            serve.run(_application(serve, settings), name=_APP, route_prefix="/")
+        except RuntimeError as error:
+            raise OSError(f"The model could not be served. {_cause(str(error))}") from error
         yield
     finally:
         serve.shutdown()
         ray.shutdown()
 
 
+def _start(ray: Any, n_replicas: int) -> None:
+    """Start Ray's processes; on a busy machine they may miss each other, so try again."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            ray.init(
+                # A number of processes, not of cores: each copy, the reception and Ray's own.
+                num_cpus=n_replicas + 4,
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                logging_level=logging.ERROR,
+                configure_logging=False,
+            )
+        except Exception as error:  # noqa: PERF203  Ray raises nothing narrower
+            ray.shutdown()
+            if attempt + 1 == _ATTEMPTS:
+                raise OSError(f"Ray could not be started: {error}") from error
+        else:
+            return
+
+
+def _cause(said: str) -> str:
+    """Return what went wrong out of Ray's report: the last line that names an error."""
+    found = [line.strip() for line in said.splitlines() if re.match(r"\s*[\w.]*Error\b", line)]
+    return found[-1] if found else said.strip()
+
+
 def _application(serve: Any, settings: Settings) -> Any:
     """Every copy a deployment of its own, and a reception before them."""
     names = [f"model-{number}" for number in range(settings.replicas)]
-    n_gpus = 1 if settings.device == "cuda" else 0
 
     def deployed(kind: type, name: str, n_gpus: int) -> Any:
         return serve.deployment(
@@ -116,7 +141,9 @@ def _application(serve: Any, settings: Settings) -> Any:
         return app_of(model, token=settings.token, limits=settings.limits, version=version)
 
     reception = deployed(serve.ingress(application)(), "reception", 0)
-    return reception.bind(*[deployed(Replica, name, n_gpus).bind(settings) for name in names])
+    return reception.bind(
+        *[deployed(Replica, name, settings.n_gpus).bind(settings) for name in names]
+    )
 
 
 def _require_free(settings: Settings) -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, cast
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
+import torch
+
+from glasshead_backend.demo import demo_path
 from glasshead_backend.lens import Lens
+from glasshead_backend.running.loading import require_known
 from glasshead_backend.serving.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from glasshead_backend.demo import DemoName
 
 
 @dataclass(frozen=True)
@@ -70,19 +77,45 @@ class Settings:
     @property
     def maker(self) -> Callable[[], Lens]:
         """What loads the model, in whichever process it is called."""
-        demo, _, which = self.model.partition(" ")
-        if demo == "demo":
-            return lambda: _placed(Lens.demo(cast("_Demo", which or "decoder")), self.device)
-        return lambda: Lens.from_pretrained(self.model, device=self.device, dtype=self.dtype)
+        return partial(_lens_of, self)
+
+    @property
+    def demo(self) -> DemoName | None:
+        """Which of the models that ship with the package it is, if it is one."""
+        first, _, which = self.model.partition(" ")
+        return cast("DemoName", which or "decoder") if first == "demo" else None
+
+    @property
+    def n_gpus(self) -> int:
+        """GPUs that each copy has for itself; one that is named, and "auto", are not set apart."""
+        return 1 if self.device == "cuda" else 0
+
+    def require_there(self) -> None:
+        """Refuse a model that there is not, and more GPUs than there are.
+
+        Raises
+        ------
+        OSError, ValueError
+        """
+        if self.demo is None:
+            require_known(self.model)
+        else:
+            demo_path(self.demo)
+        there = torch.cuda.device_count()
+        if (needed := self.n_gpus * self.replicas) > there:
+            raise ValueError(f"{needed} GPUs are needed, one for each copy; here are {there}.")
 
 
-_Demo = Literal["decoder", "encoder-decoder"]
-
-
-def _placed(lens: Lens, device: str | None) -> Lens:
-    if device is not None:
-        lens.model.to(device)
-    return lens
+def _lens_of(settings: Settings) -> Lens:
+    device = settings.device
+    if settings.demo is not None:
+        lens = Lens.demo(settings.demo)
+        if device not in (None, "auto"):
+            lens.model.to(device)
+        return lens
+    if device == "auto":  # over all devices, as accelerate spreads it
+        return Lens.from_pretrained(settings.model, dtype=settings.dtype, device_map="auto")
+    return Lens.from_pretrained(settings.model, device=device, dtype=settings.dtype)
 
 
 def _is_loopback(host: str) -> bool:

@@ -197,7 +197,7 @@ def test_a_lens_at_a_server_answers_as_one_that_is_here(
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_no_server_answers_says_so(name: str, traces: tuple[Trace, Trace]) -> None:
-    with pytest.raises(NotServedError, match="[Ll]oad the model in this notebook"):
+    with pytest.raises(NotServedError, match=r"[Ll]oad the model in this notebook"):
         REFUSED[name](traces[1])
 
 

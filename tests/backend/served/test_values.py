@@ -1,4 +1,4 @@
-"""What travels between a notebook and a server: values come out as they went in, and only values."""
+"""What travels to a server and back: values come out as they went in, and only values."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from safetensors.torch import save
-from support.same import require_same
 
 from glasshead import Lens, NotServedError, Token
 from glasshead_backend.asking import Selection
 from glasshead_backend.maps.attention_map import Strongest
 from glasshead_backend.served.values import MalformedError, decode, encode
+from support.same import require_same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,13 +63,14 @@ WHOLE = [
     "half of a character: \ud83d",
     np.float32(0.1),
     np.int64(-7),
-    np.bool_(True),  # noqa: FBT003
+    np.bool_(True),
     TOKENS,
     list(TOKENS),
     Selection("self", 3, (1, 2), "word"),
     Strongest(torch.rand(1, 2, 3), torch.ones(1, 2, 3, dtype=torch.int64)),
     pd.DataFrame({"token": ["a", "é"], "n": [1, 2], "x": np.float32([0.1, np.nan])}),
     pd.DataFrame({"a": []}, index=pd.Index([], name="row")),
+    pd.DataFrame([[1.0, 2.0]], columns=pd.RangeIndex(2, name="dimension")),
     pd.DataFrame({"a": [1, 2], "b": [True, False]}, index=["p", "q"]),
     pd.DataFrame({"n": pd.array([1, None], "Int64"), "is": pd.array([None, True], "boolean")}),
     pd.DataFrame({"o": pd.Series([1, "a", None], dtype=object)}),
@@ -82,11 +83,12 @@ def test_plain_values_come_out_as_they_went_in(value: Any) -> None:
     assert repr(again) == repr(value)  # NaN is not equal to itself
 
 
-@pytest.mark.parametrize("value", WHOLE, ids=repr)
+@pytest.mark.parametrize("value", WHOLE, ids=lambda value: type(value).__name__)
 def test_tensors_tables_and_our_own_types_come_out_as_they_went_in(value: Any) -> None:
     again = decode(encode(value))
     require_same(value, again)
     if isinstance(value, pd.DataFrame):
+        pd.testing.assert_index_equal(again.columns, value.columns)
         pd.testing.assert_index_equal(again.index, value.index, exact="equiv")
         assert list(again.dtypes) == list(value.dtypes)
 
