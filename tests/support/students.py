@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pandas as pd
-import torch
 
 from glasshead import (
     AttentionLines,
@@ -99,7 +98,7 @@ def _layer(trace: Trace, chance: random.Random) -> int:
 
 
 def _position(trace: Trace, chance: random.Random) -> int:
-    return chance.randrange(len(trace.tokens) - 1)
+    return chance.randrange(1, len(trace.tokens))
 
 
 KINDS: dict[str, Callable[[Trace, random.Random], Any]] = {

@@ -136,6 +136,8 @@ def _application(serve: Any, settings: Settings) -> Any:
     def application() -> Any:
         from glasshead_backend.serving.app import app_of  # noqa: PLC0415  Starlette comes with Ray
 
+        # Ray calls a request that its client has left an error that nobody looked at.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         model = Replicas([serve.get_deployment_handle(name, app_name=_APP) for name in names])
         version = glasshead_version()
         return app_of(model, token=settings.token, limits=settings.limits, version=version)
