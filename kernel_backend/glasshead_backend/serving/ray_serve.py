@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.util
 import logging
 import os
 import re
 import secrets
 import socket
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from glasshead_backend.served.connection import glasshead_version
@@ -41,25 +42,20 @@ _AT_ONCE = 10_000
 """Our own queue decides what waits: Ray's lets everything through."""
 
 
-def require_ray() -> Any:
-    """Return Ray, with Serve.
-
-    Raises
-    ------
-    ImportError
-        When it is not installed, with the line that installs it.
-    """
-    try:
-        ray = importlib.import_module("ray")
-        importlib.import_module("ray.serve")
-    except ImportError as error:
-        raise ImportError(
-            'A server for several notebooks runs by Ray Serve: pip install "glasshead[serve]".'
-        ) from error
-    return ray
+def _ray() -> Any:
+    """Import Ray, with Serve; say what to install where it is not there."""
+    with contextlib.suppress(ImportError, ValueError):
+        if importlib.util.find_spec("ray") is not None:
+            os.environ.update(_ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
+            ray = importlib.import_module("ray")
+            importlib.import_module("ray.serve")
+            return ray
+    raise ImportError(
+        'A server for several notebooks runs by Ray Serve: pip install "glasshead[serve]".'
+    )
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(settings: Settings) -> Generator[None, None, None]:
     """Serve a model until the block ends; it answers when the block begins.
 
@@ -70,13 +66,12 @@ def serving(settings: Settings) -> Generator[None, None, None]:
     OSError
         When something else listens at the address.
     """
-    os.environ.update(_ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
-    ray = require_ray()
     _require_free(settings)
     settings.require_there()
+    ray = _ray()
     serve: Any = ray.serve
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    _start(ray, settings.replicas)
+    _start(ray)
     try:
         serve.start(
             proxy_location="HeadOnly",
@@ -93,13 +88,12 @@ def serving(settings: Settings) -> Generator[None, None, None]:
         ray.shutdown()
 
 
-def _start(ray: Any, n_replicas: int) -> None:
+def _start(ray: Any) -> None:
     """Start Ray's processes; on a busy machine they may miss each other, so try again."""
     for attempt in range(_ATTEMPTS):
         try:
             ray.init(
-                # A number of processes, not of cores: each copy, the reception and Ray's own.
-                num_cpus=n_replicas + 4,
+                num_cpus=1,  # Ray starts a process for each ahead of time
                 include_dashboard=False,
                 object_store_memory=_OBJECT_STORE_BYTES,
                 logging_level=logging.ERROR,
@@ -128,7 +122,7 @@ def _application(serve: Any, settings: Settings) -> Any:
             kind,
             name=name,
             max_ongoing_requests=_AT_ONCE,
-            ray_actor_options={"num_cpus": 1, "num_gpus": n_gpus},
+            ray_actor_options={"num_cpus": 0, "num_gpus": n_gpus},
             graceful_shutdown_timeout_s=2.0,
             logging_config={"log_level": "ERROR", "enable_access_log": False},
         )
