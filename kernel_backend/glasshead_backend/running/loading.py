@@ -34,6 +34,18 @@ def load(
     return model, transformers.AutoTokenizer.from_pretrained(name_or_path, **of_files)
 
 
+def require_known(name_or_path: str | PathLike[str]) -> None:
+    """Find what describes a model and its tokenizer, without its weights.
+
+    Raises
+    ------
+    OSError, ValueError
+        When there is no such model; transformers' words say what was looked for.
+    """
+    transformers.AutoConfig.from_pretrained(name_or_path)
+    transformers.AutoTokenizer.from_pretrained(name_or_path)
+
+
 def load_shipped(path: str | PathLike[str]) -> tuple[Any, Any]:
     """Load a small model that ships with the package, and its tokenizer."""
     # A progress bar for a megabyte of weights would be noise in a notebook.

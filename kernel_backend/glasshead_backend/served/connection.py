@@ -155,13 +155,18 @@ class Connection:
             if not response.is_success:
                 response.read()
                 self._require_ok(response)
+            last: tuple[bytes, bytes] | None = None
+            # Read to its end: the connection is then used again for the next question.
             for letter, payload in _frames(response.iter_bytes()):
-                if letter == b"a":
-                    return decode(payload, self)
-                said = json.loads(payload)
-                if letter == b"e":
-                    raise as_raised(said)
-                pass_on(Step(str(said["what"]), said["share"]))
+                if letter == b"s":
+                    said = json.loads(payload)
+                    pass_on(Step(str(said["what"]), said["share"]))
+                else:
+                    last = letter, payload
+        if last is not None:
+            if last[0] == b"e":
+                raise as_raised(json.loads(last[1]))
+            return decode(last[1], self)
         raise UnreachableError(
             f"The server at {self.url} broke off in the middle of its answer. Ask again; if it was "
             "started anew, trace the text again."

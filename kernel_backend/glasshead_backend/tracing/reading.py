@@ -54,6 +54,7 @@ def read(
             f"{subject.name} is not an encoder-decoder model: it takes one text. Use trace(text)."
         )
     pair = given_pair(subject, text, target, reading)
+    _require_allowed(subject, len(pair.tokens), "pair")
     _require_known(subject, pair)
     _require_fits(subject, pair, "pair")
     return Sides(_sequence(subject, "text", pair))
@@ -80,6 +81,7 @@ def write(subject: Subject, prompt: object, told: Writing, reading: Reading) -> 
     # A tokenizer that closes every text with an end token would stop the model right there.
     own = _cut(own, len(own.tokens) - own.n_appended)
     n_prompt, n_new = len(own.tokens), told.n_new(len(own.tokens))
+    _require_allowed(subject, n_prompt + n_new, "prompt with what is to be written")
     if subject.window is not None and n_prompt + n_new > subject.window:
         raise ValueError(
             f"The prompt's {n_prompt:,} tokens and {n_new:,} new ones are more than {subject.name} "
@@ -146,6 +148,7 @@ def _written(
             + (f", or ask for max_new_tokens={room} at most." if room > 0 else ".")
         )
     n_new = max_new_tokens or (NEW_TOKENS if room is None else min(NEW_TOKENS, room))
+    _require_allowed(subject, len(ids) + n_new, "text with what is to be written")
     told = writing(model, max_new_tokens=n_new)
     if sides.decoder is None:
         types = None if types is None else (*types, types[-1])
@@ -218,6 +221,7 @@ def _continued(subject: Subject, prompt: Encoded, ids: list[int]) -> Encoded:
 
 
 def _with_generated(subject: Subject, source: Sequence, told: Writing) -> Sides:
+    _require_allowed(subject, len(source.tokens) + told.n_new(1), "source with its target")
     start, *ids = generate(subject.model, source.ids, told)
     labels, text = tokens_of_ids(subject.tokenizer, ids, generated_from=0)
     if not labels:
@@ -229,6 +233,7 @@ def _with_decoder(
     subject: Subject, source: Sequence, labels: Encoded, start: int | None = None
 ) -> Sides:
     """Add the decoder: its inputs are the labels shifted right behind the start token."""
+    _require_allowed(subject, len(source.tokens) + len(labels.tokens), "source with its target")
     if start is None:
         start = start_of_decoder(subject.model, [token.id for token in labels.tokens])
     name = str(subject.tokenizer.convert_ids_to_tokens(start))
@@ -249,6 +254,7 @@ def _sequence(
 def _checked(subject: Subject, value: object, role: Role, reading: Reading) -> Encoded:
     """Return the tokens of what was handed over, if it is something that the model can run on."""
     encoded = given(subject, value, role, reading)
+    _require_allowed(subject, len(encoded.tokens), role)
     # Of a string, special tokens that the tokenizer put in do not count: they cover nothing.
     own = (not token.special or token.start < token.end for token in encoded.tokens)
     if not (any(own) if isinstance(value, str) else encoded.tokens):
@@ -265,6 +271,16 @@ def _fitting(subject: Subject, value: object, role: Role, reading: Reading) -> E
     encoded = _checked(subject, value, role, reading)
     _require_fits(subject, encoded, role)
     return encoded
+
+
+def _require_allowed(subject: Subject, n_tokens: int, what: str) -> None:
+    """Refuse what is longer than whoever lent the model wants it to read."""
+    most = subject.most_tokens
+    if most is not None and n_tokens > most:
+        raise ValueError(
+            f"The {what} has {n_tokens:,} tokens, but this server lets {subject.name} read at most "
+            f"{most:,}. Cut the text, or ask whoever runs the server for more: --max-tokens."
+        )
 
 
 def _require_known(subject: Subject, encoded: Encoded) -> None:

@@ -48,9 +48,13 @@ class Subject:
         What has to be said of it wherever it is shown; empty for most.
     server : Server or None
         Who answers questions about it, where the model is elsewhere.
+    most_tokens : int or None
+        Most tokens of a text, of a source with its target, or of a prompt with what is written
+        behind it, whatever the model could read: a server's limit. None = no such limit.
     """
 
     server: Server | None = None
+    most_tokens: int | None = None
 
     def __init__(
         self,
