@@ -85,7 +85,7 @@ def test_layers_on_two_devices_answer_as_those_on_one(model_type: str, tmp_path:
 
 def test_a_trace_outlives_that_generate_puts_a_hook_on_the_encoder(tmp_path: Path) -> None:
     # transformers does so when a model is spread; accelerate's hooks change no number.
-    model: Any = with_few_in_memory("t5", tmp_path)
+    model: Any = with_few_in_memory("bart", tmp_path)
     lens = Lens(model, tokenizer())
     trace = lens.trace(TEXT, "a fox")
     before = trace.logits()
