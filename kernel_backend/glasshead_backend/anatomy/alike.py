@@ -111,7 +111,9 @@ def _require_sum(run: LayerRun, parts: Sequence[Part]) -> None:
     for part in parts:
         rows = None if part.module is None else run.outputs[id(part.module)].reshape(shape).float()
         total = total + part.scaled(rows).to(put_out.device).float()
-    before, after = taken_in.reshape(shape).float(), put_out.reshape(shape).float()
+    # What a layer is given may come from another device than its own.
+    before = taken_in.to(put_out.device).reshape(shape).float()
+    after = put_out.reshape(shape).float()
     added = after - before
     half = put_out.dtype.itemsize < torch.float32.itemsize
     # A sum is rounded where the stream is, which may be far larger than what is added.

@@ -115,10 +115,11 @@ class Dataflow(TorchDispatchMode):
         self.active = False
         # By memory, the tensors that look at it: a view often comes back as another object.
         self._known: dict[int, dict[_Geometry, tuple[Tensor, Node]]] = {}
+        self._memories: list[object] = []
 
     def begin(self, stream: Tensor, others: Iterable[Tensor]) -> Node:
         """Forget everything, and begin with what a layer is given."""
-        self._known = {}
+        self._forget()
         self.active = True
         for other in others:
             self._put(other, Node(other.numel(), given=True, uses_given=True))
@@ -137,8 +138,12 @@ class Dataflow(TorchDispatchMode):
 
     def end(self) -> None:
         """Forget everything."""
-        self._known = {}
+        self._forget()
         self.active = False
+
+    def _forget(self) -> None:
+        self._known = {}
+        self._memories = []
 
     def node_of(self, tensor: object) -> Node | None:
         """Node of a tensor; None when it does not come from what the layer is given."""
@@ -193,8 +198,12 @@ class Dataflow(TorchDispatchMode):
         return result
 
     def _put(self, tensor: Tensor, node: Node, *, written: bool = False) -> None:
-        # The tensor is held with its node, so that nothing else can come to lie at its place.
-        here = self._known.setdefault(memory_of(tensor), {})
+        memory = memory_of(tensor)
+        if memory not in self._known:
+            # It is held, so that nothing else can come to lie at its place. The tensor alone does
+            # not do so: weights that are read from a file are given their memory afterwards.
+            self._memories.append(_held(tensor))
+        here = self._known.setdefault(memory, {})
         own = _geometry(tensor)
         if written:
             # All other tensors of the same memory hold something else now, too.
@@ -263,6 +272,14 @@ def memory_of(tensor: Tensor) -> int:
         return tensor.untyped_storage()._cdata  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     except (NotImplementedError, RuntimeError):  # sparse and opaque tensors have none
         return -id(tensor)
+
+
+def _held(tensor: Tensor) -> object:
+    """What keeps the memory of a tensor in its place as long as it is held itself."""
+    try:
+        return tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return tensor
 
 
 def _geometry(tensor: Tensor) -> _Geometry:

@@ -50,7 +50,7 @@ class HeldNorm:
 
     def __call__(self, vectors: Float[Tensor, "*rows hidden"]) -> Float[Tensor, "*rows hidden"]:
         """Return what it makes of other vectors in the same places, in float32 or better."""
-        vectors = vectors.to(self.scale.dtype)
+        vectors = vectors.to(self.scale)
         if self.centred:
             vectors = vectors - vectors.mean(dim=-1, keepdim=True)
         return vectors * self.gain * self.scale + self.bias
@@ -59,6 +59,8 @@ class HeldNorm:
 @torch.no_grad()
 def held_norm(norm: nn.Module, taken_in: Tensor, put_out: Tensor) -> HeldNorm | None:
     """Return a norm as it was for one input; None for a module that does something else."""
+    # What it is given may come from another device than its own.
+    taken_in = taken_in.to(put_out.device)
     one = taken_in.new_zeros(*(1,) * (taken_in.dim() - 1), taken_in.shape[-1])
     # Past the hooks: what watches the model is not meant.
     bias = norm.forward(one).float() if put_out.dtype.itemsize < _FULL else norm.forward(one)

@@ -23,6 +23,22 @@ _MEDIA = {
 """What models read, by the argument that they are given it in."""
 
 
+def _require_whole_weights(model: Any, name: str) -> None:
+    """Refuse a model each of whose weights is cut up among processes (DTensor)."""
+    meshes = [getattr(one, "device_mesh", None) for one in model.parameters()]
+    # Some plans keep plain tensors, and put together behind a layer what each has.
+    meshes.append(getattr(model, "_device_mesh", None))
+    mesh: Any = next((one for one in meshes if one is not None), None)
+    if mesh is not None:
+        n = mesh.size()
+        raise UnsupportedModelError(
+            f"The weights of {name} are cut up among {n} process{'' if n == 1 else 'es'} "
+            "(tp_plan=, FSDP): each has some of the heads and columns only, and Glasshead would "
+            "show those for all. Spread whole layers over the devices of one process instead: "
+            'from_pretrained(..., device_map="auto").'
+        )
+
+
 def require_text_model(model: Any) -> None:
     """Refuse a model that reads no text, or that reads it behind tokens of its own.
 
@@ -40,6 +56,7 @@ def require_text_model(model: Any) -> None:
             "without them, Lens(model.get_base_model(), tokenizer), or use an adapter that "
             "changes weights (LoRA)."
         )
+    _require_whole_weights(model, name)
     if _takes_tokens(model):
         return
     if "input_ids" not in inspect.signature(model.forward).parameters:

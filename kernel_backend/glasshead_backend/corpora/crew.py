@@ -21,6 +21,7 @@ import torch
 from glasshead_backend.answering import server_of
 from glasshead_backend.corpora.elsewhere import Elsewhere, of_part_elsewhere
 from glasshead_backend.corpora.task import Growing, T, T_co
+from glasshead_backend.corpora.worker import RayCrew, RayData
 from glasshead_backend.progress import Cancelled
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ def crew_of(
         work = partial(_in_a_thread, task, lens, stopped, torch.get_num_threads())
         return Pool(executor, work, stopped)
     elsewhere = Elsewhere.of(task, lens, make_lens)
+    if isinstance(executor, RayData):
+        elsewhere.require_picklable()
+        return RayCrew(executor, elsewhere)
     if isinstance(executor, ProcessPoolExecutor):
         elsewhere.require_picklable()
     return Pool(executor, partial(of_part_elsewhere, elsewhere))

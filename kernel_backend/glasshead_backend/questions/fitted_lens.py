@@ -188,7 +188,7 @@ def translated(
 ) -> Float[Tensor, "*rows hidden"]:
     """Return ``h + W h + b``, computed in float32 or better; gradients flow through it."""
     wide = state.to(torch.promote_types(state.dtype, change.dtype))
-    change, bias = change.to(wide.dtype), bias.to(wide.dtype)
+    change, bias = change.to(wide), bias.to(wide)
     return (wide + wide @ change.T + bias).to(state.dtype)
 
 

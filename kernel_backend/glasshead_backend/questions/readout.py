@@ -183,7 +183,7 @@ def require_read_out(
         Of the last layer read out, and of the model itself; nats, NaN where there is none.
     """
     allowed = _TOLERANCE * (1 if run.subject.model.dtype == torch.float32 else 100)
-    off = (surprisal - known).abs().nan_to_num().max()
+    off = (surprisal - known.to(surprisal.device)).abs().nan_to_num().max()
     if not off <= allowed:
         raise ValueError(
             f"{run.model_class} makes its predictions from more than what the last layer puts "

@@ -406,8 +406,9 @@ def _bends(seen: _Pass, held: _Pass) -> bool:
         return False
     if seen.unembedded.shape != seen.logits.shape:
         return False
-    before = seen.unembedded.detach().double() - held.unembedded.detach().double()
     after = seen.logits.detach().double() - held.logits.detach().double()
+    before = seen.unembedded.detach().double() - held.unembedded.detach().double()
+    before = before.to(after.device)
     factor = (before * after).sum() / (before * before).sum()
     half = seen.logits.dtype.itemsize < torch.float32.itemsize
     tolerance = _HALF_STRAIGHT if half else _STRAIGHT

@@ -199,7 +199,7 @@ def difference(one: Tensor | None, other: Tensor | None) -> float:
         return 0.0 if one is other else float("inf")
     if one.shape != other.shape:
         return float("inf")
-    one, other = one.float(), other.float()
+    one, other = one.float(), other.to(one.device).float()
     defined = one.isfinite()
     if not bool((defined == other.isfinite()).all()):
         return float("inf")

@@ -29,6 +29,7 @@ _NO_SETTINGS = frozenset(
     {
         *vars(nn.Module()),
         "forward",
+        "_old_forward",
         "gradient_checkpointing",
         "_gradient_checkpointing_func",
         "_output_capturing_hooks_installed",
@@ -256,9 +257,18 @@ def _is_harmless(hook: Any) -> bool:
 
 
 def _forward(module: nn.Module) -> tuple[type[nn.Module], object]:
-    """A module's class, and the forward of its own (accelerate's, a patch), else its class's."""
+    """A module's class, and the forward of its own (a patch), else its class's.
+
+    Accelerate's, which moves weights and inputs to where they are needed, is looked through:
+    generate() puts one on the encoder of a model that is spread over devices.
+    """
     own = vars(module).get("forward")
-    return type(module), type(module).forward if own is None else weakref.ref(own)
+    mover = type(vars(module).get("_hf_hook"))
+    if mover.__module__.startswith("accelerate."):
+        own = vars(module).get("_old_forward")
+    if own is None or getattr(own, "__func__", None) is type(module).forward:
+        return type(module), type(module).forward
+    return type(module), weakref.ref(own)
 
 
 def _settings(modules: list[nn.Module]) -> Iterator[tuple[_Place, object]]:

@@ -111,9 +111,8 @@ def _add_rows(
     """Add the row of each position's Jacobian that belongs to its coordinate."""
     *states, last = text.states
     signs = torch.randint(0, 2, (len(at), 1), generator=generator) * 2.0 - 1
-    at, signs = at.to(last.device), signs.to(last.device)
     asked = torch.zeros_like(last)
-    text.own(asked).scatter_(1, at[:, None], signs.to(last.dtype))
+    text.own(asked).scatter_(1, at.to(last.device)[:, None], signs.to(last))
     try:
         gradients = torch.autograd.grad(last, states, asked, retain_graph=True)
     except RuntimeError as error:
@@ -122,7 +121,7 @@ def _add_rows(
             f"the layers below it ({error}). The Jacobian lens needs that; kind='tuned' does not."
         ) from error
     for layer, gradient in enumerate((*gradients, asked)):
-        rows = (text.own(gradient).float() * signs).to(change.device)
+        rows = text.own(gradient).to(change) * signs.to(change.device)
         change[layer].index_add_(0, at.to(change.device), rows)
 
 
