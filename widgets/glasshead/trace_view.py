@@ -107,7 +107,7 @@ class TraceView(View):
     """Seconds that the first picture is waited for; None = as long as it takes."""
 
     def __init__(self, trace: Trace, **state: Any) -> None:
-        require_trace(type(self), trace, attention=self._needs_attention)
+        self._require_shown(trace)
         self._trace: Trace | None = trace
         self._long_work, self._tracing = LongWork(self._tell), LongWork(self._tell)
         self._picture: Picture | None = None
@@ -170,8 +170,12 @@ class TraceView(View):
 
     def _require(self, trace: object) -> None:
         """Refuse what cannot be shown here; a closed view says so."""
-        require_trace(type(self), trace, attention=self._needs_attention)
+        self._require_shown(trace)
         self.shown_trace  # noqa: B018
+
+    def _require_shown(self, trace: object) -> None:
+        """Refuse what cannot be shown here."""
+        require_trace(type(self), trace, attention=self._needs_attention)
 
     # ---- for subclasses -----------------------------------------------------------------------
 
