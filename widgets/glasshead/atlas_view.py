@@ -12,7 +12,7 @@ from glasshead_backend.statistics import HeadAtlas
 
 if TYPE_CHECKING:
     from glasshead_backend import Trace
-    from glasshead_backend.statistics import AtlasMetric
+    from glasshead_backend.statistics.atlas_metrics import AtlasMetric
 
 
 class AtlasView(TraceView):
