@@ -21,6 +21,7 @@ LAYERS = (
     "__init__",
     "frames",
     "statistics",
+    "corpora",
     "lens",
     "trace",
     "compat",

@@ -149,7 +149,7 @@ class ExampleRows:
         begins = np.ones(len(order), dtype=bool)
         begins[1:] = (cell[1:] != cell[:-1]) | (group[1:] != group[:-1])
         first = np.flatnonzero(begins)
-        place = np.arange(len(order)) - np.repeat(first, np.diff([*first, len(order)]))
+        place = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
         return self.at(torch.from_numpy(order[place < N_KEPT]))
 
     def tidied(self) -> ExampleRows:

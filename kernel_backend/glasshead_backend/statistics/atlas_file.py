@@ -56,30 +56,31 @@ def read_atlas(path: str | PathLike[str]) -> dict[str, Any]:
     """
     from safetensors import SafetensorError, safe_open  # noqa: PLC0415
 
+    names = (*_NUMBERS, "edges", *(f"examples.{name}" for name in COLUMNS))
     try:
         with safe_open(path, "pt") as file:
             about: dict[str, str] = file.metadata() or {}
-            _require_format(path, about.get("format", ""))
-            names = (*_NUMBERS, "edges", *(f"examples.{name}" for name in COLUMNS))
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in names}
-            return _fields(json.loads(about["atlas"]), tensors)
-    except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, _OtherFileError):
-            raise ValueError(str(error)) from None
+            found = about.get("format", "")
+            # Of another version or another thing it would be no wonder that tensors are missing.
+            wanted = names if found == f"{_FORMAT}{_VERSION}" else ()
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in wanted}
+    except SafetensorError as error:
         raise ValueError(f"{path} holds no head atlas of Glasshead's: {error}.") from None
-
-
-class _OtherFileError(ValueError):
-    """The file is a sound one of something else."""
+    _require_format(path, found)
+    try:
+        return _fields(json.loads(about["atlas"]), tensors)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path} is a damaged head atlas ({why}). Make it anew.") from None
 
 
 def _require_format(path: str | PathLike[str], found: str) -> None:
     if not found.startswith(_FORMAT):
         is_else = f" It is a {found}." if found.startswith("glasshead") else ""
-        raise _OtherFileError(f"{path} holds no head atlas of Glasshead's.{is_else}")
+        raise ValueError(f"{path} holds no head atlas of Glasshead's.{is_else}")
     version = found.removeprefix(_FORMAT)
     if version != _VERSION:
-        raise _OtherFileError(
+        raise ValueError(
             f"{path} is a head atlas of version {version}; this Glasshead reads version "
             f"{_VERSION}. Make it anew with head_atlas, or read it with the Glasshead that wrote "
             "it."

@@ -1,4 +1,4 @@
-"""The numbers of a row of attention that an atlas of heads collects, and the buckets they fall in."""
+"""The numbers that an atlas of heads collects of every row, and the buckets that they fall in."""
 
 from __future__ import annotations
 

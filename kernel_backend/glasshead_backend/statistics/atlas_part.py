@@ -52,7 +52,7 @@ class _Batch(NamedTuple):
     """Their numbers in the corpus."""
     tokens: BatchTokens
     first_key: NDArray[np.int64]
-    """Where each text's tokens that are looked at begin in the list of all tokens of the part ..."""
+    """Where each text's tokens that are looked at begin in the list of all of the part ..."""
     first_query: NDArray[np.int64]
     """... and those that look."""
 

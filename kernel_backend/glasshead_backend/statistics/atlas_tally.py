@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from glasshead_backend.corpora.skipped import Skipped
 from glasshead_backend.statistics.atlas_examples import COLUMNS, ExampleRows
 from glasshead_backend.statistics.counter_random import poisson_weights
 from glasshead_backend.statistics.significance import Mean
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
 N_REPLICATES = 1000
 """Replicates of the bootstrap: how many percentiles there are to read an interval from."""
 
-_FIRST_SKIPPED = 100
-"""How many of the texts that could not be measured are named."""
-
+_FACTS = ("layers", "n_heads", "n_texts", "n_tokens")
 _SUMS = ("total", "n", "weighted", "drawn", "rows")
 
 
@@ -38,9 +37,8 @@ class HeadAtlasTally:
     layers, n_heads : tuple of int
         The model's own numbers, and how many heads each has; none before a text was measured.
     n_texts, n_tokens : int
-    skipped : tuple
-        ``(number of the text, why)`` of the first that could not be measured.
-    n_skipped : int
+    skipped : Skipped
+        Texts that could not be measured.
     total : Tensor
         ``[metrics, layers, heads]`` float64: sum of the texts' means.
     n : Tensor
@@ -59,8 +57,7 @@ class HeadAtlasTally:
     n_heads: tuple[int, ...] = ()
     n_texts: int = 0
     n_tokens: int = 0
-    skipped: tuple[tuple[int, str], ...] = ()
-    n_skipped: int = 0
+    skipped: Skipped = field(default_factory=Skipped)
     total: Float[Tensor, "metric layer head"] = field(default_factory=lambda: torch.zeros(0))
     n: Int[Tensor, "metric layer head"] = field(default_factory=lambda: torch.zeros(0))
     weighted: Float[Tensor, "replicate metric layer head"] = field(
@@ -77,13 +74,16 @@ class HeadAtlasTally:
         cls,
         rows: PartRows,
         numbers: NDArray[np.int64],
-        n_heads: tuple[int, ...],
+        *,
         layers: tuple[int, ...],
+        n_heads: tuple[int, ...],
         n_tokens: int,
+        skipped: Skipped,
     ) -> Self:
         """Sum what was collected of a part's texts, `numbers` in the corpus."""
-        there = rows.counts > 0
-        means = torch.where(there, rows.sums / rows.counts, 0.0)
+        sums, counts = rows.sums[: len(numbers)], rows.counts[: len(numbers)]
+        there = counts > 0
+        means = torch.where(there, sums / counts, 0.0)
         weights = torch.from_numpy(poisson_weights(rows.seed, numbers, N_REPLICATES))
         shape = (N_REPLICATES, *rows.shape)
         return cls(
@@ -91,6 +91,7 @@ class HeadAtlasTally:
             n_heads=n_heads,
             n_texts=len(numbers),
             n_tokens=n_tokens,
+            skipped=skipped,
             total=means.sum(dim=0),
             n=there.sum(dim=0),
             weighted=(weights @ means.flatten(1)).view(shape),
@@ -98,11 +99,6 @@ class HeadAtlasTally:
             rows=rows.rows,
             kept=rows.examples(),
         )
-
-    def without(self, skipped: list[tuple[int, str]]) -> Self:
-        """Add texts that could not be measured."""
-        named = sorted([*self.skipped, *skipped])[:_FIRST_SKIPPED]
-        return replace(self, skipped=tuple(named), n_skipped=self.n_skipped + len(skipped))
 
     def merged(self, other: Self) -> Self:
         """Return the sums over the texts of both.
@@ -112,23 +108,22 @@ class HeadAtlasTally:
         ValueError
             When the two are of models with other layers or heads.
         """
+        skipped = self.skipped.merged(other.skipped)
         if not self.n_texts or not other.n_texts:
-            most, least = (self, other) if self.n_texts else (other, self)
-            added = most.without(list(least.skipped))
-            return replace(added, n_skipped=most.n_skipped + least.n_skipped)
+            return replace(self if self.n_texts else other, skipped=skipped)
         if (self.layers, self.n_heads) != (other.layers, other.n_heads):
             raise ValueError(
                 "These parts were measured with models that have other layers or heads: "
                 "give every worker the same model."
             )
-        both = replace(self, **{n: getattr(self, n) + getattr(other, n) for n in _SUMS})
-        both = replace(
-            both.without(list(other.skipped)),
+        return replace(
+            self,
             n_texts=self.n_texts + other.n_texts,
             n_tokens=self.n_tokens + other.n_tokens,
-            n_skipped=self.n_skipped + other.n_skipped,
+            skipped=skipped,
+            **{name: getattr(self, name) + getattr(other, name) for name in _SUMS},
+            kept=self.kept.merged(other.kept),
         )
-        return replace(both, kept=self.kept.merged(other.kept))
 
     def interval(self, confidence: float) -> Mean:
         """Mean over the texts, and the percentiles of the replicates' means around it."""
@@ -149,11 +144,9 @@ class HeadAtlasTally:
         """Return tensors and what else there is, for a checkpoint."""
         tensors = {name: getattr(self, name) for name in _SUMS}
         tensors |= {f"examples.{name}": one for name, one in self.kept.columns().items()}
-        state = {
-            name: getattr(self, name)
-            for name in ("layers", "n_heads", "n_texts", "n_tokens", "skipped", "n_skipped")
-        }
-        return tensors, {**state, "spellings": self.kept.spellings}
+        state = {name: getattr(self, name) for name in _FACTS}
+        others = {"skipped": self.skipped.to_state(), "spellings": self.kept.spellings}
+        return tensors, state | others
 
     @classmethod
     def from_state(cls, tensors: dict[str, Tensor], state: dict[str, Any]) -> Self:
@@ -164,8 +157,7 @@ class HeadAtlasTally:
             n_heads=tuple(state["n_heads"]),
             n_texts=state["n_texts"],
             n_tokens=state["n_tokens"],
-            skipped=tuple((number, why) for number, why in state["skipped"]),
-            n_skipped=state["n_skipped"],
+            skipped=Skipped.from_state(state["skipped"]),
             **{name: tensors[name] for name in _SUMS},
             kept=ExampleRows(**columns, spellings=tuple(state["spellings"])),
         )

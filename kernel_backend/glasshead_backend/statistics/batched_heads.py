@@ -130,7 +130,7 @@ class BatchTokens:
 
     @cached_property
     def behind(self) -> Int[Tensor, "text row"]:
-        """Column behind the last earlier occurrence of every row's token; -1 where there is none."""
+        """Column behind the last earlier occurrence of every row's token; -1: there is none."""
         places, rank = self._by_token
         again = rank.nonzero()[:, 0]
         found = torch.full((self.ids.numel(),), -1)
