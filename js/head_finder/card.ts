@@ -120,9 +120,13 @@ function whisker(data: FinderData, metric: Metric, head: Head): HTMLElement {
   return h(
     "span",
     { class: "hf-whisker", aria: { hidden: true } },
-    h("i", { class: "hf-range", style: { left: `${low}%`, width: `${high - low}%` } }),
-    Number.isFinite(here) && h("i", { class: "hf-here", style: { left: `${at(here)}%` } }),
-    h("i", { class: "hf-mean", style: { left: `${at(metric.of(head))}%` } }),
+    h("i", {
+      class: "hf-whisker-part hf-range",
+      style: { left: `${low}%`, width: `${high - low}%` },
+    }),
+    Number.isFinite(here) &&
+      h("i", { class: "hf-whisker-part hf-here", style: { left: `${at(here)}%` } }),
+    h("i", { class: "hf-whisker-part hf-mean", style: { left: `${at(metric.of(head))}%` } }),
   );
 }
 

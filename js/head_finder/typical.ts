@@ -140,7 +140,7 @@ function bucketBar(
     h(
       "span",
       { class: "hf-bucket-bar" },
-      bucket.count > 0 && h("i", { style: { width } }),
+      bucket.count > 0 && h("i", { class: "hf-count-bar", style: { width } }),
       h("span", { class: "hf-bucket-count" }, formatCount(bucket.count)),
     ),
   );

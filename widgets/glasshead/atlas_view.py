@@ -71,6 +71,7 @@ class AtlasView(TraceView):
     @property
     def _atlas_here(self) -> HeadAtlas | None:
         """The atlas, where it is of the kind of attention that is shown."""
+        self.shown_trace  # noqa: B018  a closed view says so
         atlas = self._atlas
         return atlas if atlas is not None and atlas.kind == self.kind else None
 
