@@ -72,17 +72,21 @@ export function headCard(): Card {
 }
 
 /** What the picture is drawn by, and of how many texts the numbers are. */
-function cardWords(data: FinderData, head: Head, [metric]: readonly Metric[]): string {
+function cardWords(data: FinderData, head: Head, drawn: readonly Metric[]): string {
   const { corpus } = data.frame;
-  const texts = metric?.interval(head)?.texts;
-  const of = texts === undefined ? "" : `${capital(metric?.label.toLowerCase() ?? "")} of `;
-  const count = texts === undefined ? "" : `${of}${formatCount(texts)} texts.`;
-  const full = `in full at ${formatWeight(data.scale(head))}.`;
-  const drawn = data.drawn
-    ? `${corpus ? "Picture: this text. " : ""}Row looks at column; ${full}`
-    : "";
-  const tick = Number.isFinite(metric?.here(head)) ? "A tick is this text’s number." : "";
-  return [count, tick, drawn].filter(Boolean).join(" ");
+  const counts = drawn.flatMap((metric) => {
+    const found = metric.interval(head);
+    if (!found || !corpus) return [];
+    const texts = `${formatCount(found.texts)} of ${formatCount(corpus.texts)} texts`;
+    return [`${metric.label}: mean over ${texts}.`];
+  });
+  const ticked = drawn.some((metric) => Number.isFinite(metric.here(head)));
+  const picture = data.drawn && [
+    ticked && "A tick is this text’s number.",
+    corpus && "Picture: this text.",
+    `Row looks at column; in full at ${formatWeight(data.scale(head))}.`,
+  ];
+  return [...counts, ...(picture || [])].filter(Boolean).join(" ");
 }
 
 function paintSmall(canvas: HTMLCanvasElement, atlas: Atlas, head: Head): void {
@@ -91,6 +95,11 @@ function paintSmall(canvas: HTMLCanvasElement, atlas: Atlas, head: Head): void {
   canvas.height = height;
   const context = canvas.getContext("2d");
   if (context) drawPattern(context, atlas, head, 0, 0, width, height);
+}
+
+/** "Head entropy" of a head is its entropy. */
+function shortLabel({ label }: Metric): string {
+  return capital(label.replace(/^Head /, ""));
 }
 
 function bar(metric: Metric, value: number): HTMLElement {
@@ -111,9 +120,13 @@ function whisker(data: FinderData, metric: Metric, head: Head): HTMLElement {
   return h(
     "span",
     { class: "hf-whisker", aria: { hidden: true } },
-    h("i", { class: "hf-range", style: { left: `${low}%`, width: `${high - low}%` } }),
-    Number.isFinite(here) && h("i", { class: "hf-here", style: { left: `${at(here)}%` } }),
-    h("i", { class: "hf-mean", style: { left: `${at(metric.of(head))}%` } }),
+    h("i", {
+      class: "hf-whisker-part hf-range",
+      style: { left: `${low}%`, width: `${high - low}%` },
+    }),
+    Number.isFinite(here) &&
+      h("i", { class: "hf-whisker-part hf-here", style: { left: `${at(here)}%` } }),
+    h("i", { class: "hf-whisker-part hf-mean", style: { left: `${at(metric.of(head))}%` } }),
   );
 }
 
@@ -123,16 +136,24 @@ function numberNodes(data: FinderData, head: Head, drawn: readonly Metric[]): Ch
     const known = Number.isFinite(value);
     const rank = rankOf(data, metric, head);
     const place = rank === null ? "" : rankWords(rank);
-    const unit = metric.unit && !metric.unit.startsWith("weight") ? ` ${metric.unit}` : "";
+    const { corpus } = data.frame;
+    const unit = metric.unit && !metric.unit.startsWith("weight") ? metric.unit : "";
+    // Beside an interval there is no room for it.
+    const label = corpus && unit ? `${shortLabel(metric)}, ${unit}` : metric.label;
     const name = drawn.includes(metric) ? "hf-metric is-drawn" : "hf-metric";
     return [
-      h("dt", { class: name, attrs: { title: metric.unit } }, metric.label),
+      h("dt", { class: name, attrs: { title: metric.unit } }, label),
       h(
         "dd",
         { attrs: { title: place }, data: { metric: metric.name } },
         metric.interval(head) ? whisker(data, metric, head) : bar(metric, value),
-        h("span", { class: "hf-value" }, written(metric, value), known ? unit : ""),
-        data.frame.corpus && h("span", { class: "hf-between" }, intervalWords(metric, head)),
+        h(
+          "span",
+          { class: "hf-value" },
+          written(metric, value),
+          known && !corpus && unit && ` ${unit}`,
+        ),
+        corpus && h("span", { class: "hf-between" }, intervalWords(metric, head)),
       ),
     ];
   });

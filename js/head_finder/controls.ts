@@ -20,10 +20,10 @@ const SORTS: readonly { value: Sort; label: string }[] = [
   { value: "highest", label: "Highest" },
   { value: "lowest", label: "Lowest" },
 ];
-const ENDS: readonly { value: End; label: string; title: string }[] = [
-  { value: "mean", label: "Mean", title: "Sorts and filters by the mean over the texts" },
-  { value: "low", label: "Low end", title: "Sorts and filters by the low end of the interval" },
-  { value: "high", label: "High end", title: "Sorts and filters by the high end of the interval" },
+const ENDS: readonly Choice<End>[] = [
+  { value: "mean", label: "mean", title: "Sorts and filters by the mean over the texts" },
+  { value: "low", label: "low end", title: "Sorts and filters by the low end of the interval" },
+  { value: "high", label: "high end", title: "Sorts and filters by the high end of the interval" },
 ];
 /** Stops of a slider between the smallest and the largest value. */
 const STOPS = 100;
@@ -39,7 +39,7 @@ export function finderControls(host: Host<FinderState>): Controls {
   const kind = segmented<Kind>("Kind of attention", "kind", (value) => host.set({ kind: value }));
   const unit = segmented<Unit>("Unit", "unit", (value) => host.set({ unit: value }));
   const sort = segmented<Sort>("Order", "sort", (value) => host.set({ sort: value }));
-  const by = segmented<End>("By", "by", (value) => host.set({ by: value }));
+  const by = dropdown<End>("by", "by", (value) => host.set({ by: value }));
   // Limits are of the number that they were set for.
   const metric = dropdown<string>("Metric", "metric", (name) =>
     host.set({ metric: name, at_least: null, at_most: null }),
@@ -53,7 +53,8 @@ export function finderControls(host: Host<FinderState>): Controls {
   const bar = h(
     "div",
     { class: "hf-bar-row" },
-    ...[metric.element, second.element, sort.element, by.element, ...limits.elements],
+    ...[metric.element, second.element, sort.element, by.element],
+    h("div", { class: "hf-limits" }, ...limits.elements),
     ...numbers.map((field) => field.element),
   );
   return {
@@ -72,7 +73,8 @@ export function finderControls(host: Host<FinderState>): Controls {
       const units = state.mode === "patterns" && data?.drawn !== false ? UNITS : [];
       unit.update({ choices: units, value: state.unit, disabled: off("unit") });
       sort.update({ choices: state.mode === "scatter" ? [] : SORTS, value: state.sort });
-      by.update({ choices: of ? ENDS : [], value: state.by });
+      by.update({ choices: ENDS, value: state.by });
+      hide(by.element, !of);
       bar.hidden = data === null;
       if (!data) return;
       metric.update({ choices: choicesOf(data.metrics), value: state.metric });

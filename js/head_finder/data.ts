@@ -122,9 +122,7 @@ function metricOf(frame: MetricFrame, heads: readonly Head[]): Metric {
 /** The smallest and the largest of the numbers that there are. */
 export function range(heads: readonly Head[], of: Numbers): { low: number; high: number } {
   const known = heads.map(of).filter(Number.isFinite);
-  return known.length
-    ? { low: Math.min(...known), high: Math.max(...known) }
-    : { low: 0, high: 0 };
+  return known.length ? { low: Math.min(...known), high: Math.max(...known) } : { low: 0, high: 0 };
 }
 
 export function metricNamed(data: FinderData, name: string): Metric | null {

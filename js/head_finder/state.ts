@@ -61,6 +61,7 @@ export interface Interval {
 export interface Corpus {
   /** "2,000 texts, 95 % bootstrap intervals". */
   words: string;
+  texts: number;
   /** What must be said of it: texts that were left out; "" = nothing. */
   note: string;
 }

@@ -8,7 +8,7 @@ import { paintToken, tokenNodes } from "../shared/text";
 import { quote, showPlain } from "../shared/token_text";
 import type { Metric } from "./data";
 import type { Bucket, TypicalData, TypicalRow } from "./typical_rows";
-import { capital, headName, written } from "./words";
+import { headName, written } from "./words";
 
 export interface TypicalProps {
   readonly data: TypicalData | null;
@@ -24,8 +24,8 @@ export interface TypicalPanel {
   update(props: TypicalProps): void;
 }
 
-/** Weights from which on a token is coloured, and named. */
-const [SEEN, NAMED] = [0.005, 0.05];
+/** Weights from which on a token is coloured, what is outside said, and a token named. */
+const [SEEN, SAID, NAMED] = [0.005, 0.01, 0.05];
 const MOST_NAMED = 3;
 
 export function typicalPanel(): TypicalPanel {
@@ -33,12 +33,18 @@ export function typicalPanel(): TypicalPanel {
   const why = h("span", { class: "hf-card-why" });
   const scale = h("span", { class: "gh-scale hf-typical-scale" });
   const bars = h("div", { class: "hf-buckets", attrs: { role: "toolbar" } });
+  const caption = h("div", { class: "hf-buckets-name" });
   const rows = h("div", { class: "hf-rows", attrs: { tabindex: 0, role: "group" } });
   const element = h(
     "section",
     { class: "hf-typical", aria: { label: "Typical rows" } },
     h("div", { class: "hf-typical-heading" }, title, why, scale),
-    h("div", { class: "hf-typical-body" }, bars, rows),
+    h(
+      "div",
+      { class: "hf-typical-body" },
+      h("div", { class: "hf-histogram" }, caption, bars),
+      rows,
+    ),
   );
   const stops = roving(bars);
   /** The bucket whose rows are shown alone; null = all. */
@@ -59,7 +65,8 @@ export function typicalPanel(): TypicalPanel {
     fill(bars, ...data.buckets.map(bar));
     stops.refresh();
     const wanted = data.buckets.filter(({ number }) => pressed === null || number === pressed);
-    fill(rows, ...wanted.flatMap((bucket) => bucketRows(bucket, metric, table)));
+    const looks = { table, spaced: data.spaced };
+    fill(rows, ...wanted.flatMap((bucket) => bucketRows(bucket, metric, looks)));
     rows.scrollTop = 0;
   };
   return {
@@ -77,10 +84,11 @@ export function typicalPanel(): TypicalPanel {
       }
       if (same) return;
       if (!named) only = null;
-      title.textContent = `${capital(headName(data.key))}: rows by ${metric.label.toLowerCase()}`;
+      title.textContent = `${formatCount(data.total)} rows of ${headName(data.key)}`;
+      const { layer, head } = data.key;
+      caption.textContent = `${metric.label} of ${layer}·${head}`;
       element.dataset.head = `${data.key.layer}:${data.key.head}`;
-      const about = `${formatCount(data.total)} rows by ${metric.label.toLowerCase()}`;
-      bars.setAttribute("aria-label", `${about}; a bucket shows its rows alone`);
+      bars.setAttribute("aria-label", `${metric.label}, ${formatCount(data.total)} rows by bucket`);
       rows.setAttribute("aria-label", `Rows of ${headName(data.key)}, the highest first`);
       fill(scale, ...scaleNodes(table));
       draw();
@@ -132,28 +140,34 @@ function bucketBar(
     h(
       "span",
       { class: "hf-bucket-bar" },
-      bucket.count > 0 && h("i", { style: { width } }),
+      bucket.count > 0 && h("i", { class: "hf-count-bar", style: { width } }),
       h("span", { class: "hf-bucket-count" }, formatCount(bucket.count)),
     ),
   );
 }
 
-function bucketRows(bucket: Bucket, metric: Metric, table: Uint8ClampedArray): HTMLElement[] {
+/** How tokens are written. */
+interface Looks {
+  readonly table: Uint8ClampedArray;
+  readonly spaced: boolean;
+}
+
+function bucketRows(bucket: Bucket, metric: Metric, looks: Looks): HTMLElement[] {
   if (!bucket.rows.length) return [];
-  const heading = `${capital(metric.label.toLowerCase())} ${between(bucket, metric)}`;
+  const heading = `${metric.label} ${between(bucket, metric)}`;
   return [
     h("h4", { class: "hf-rows-name" }, heading),
-    h("ul", {}, ...bucket.rows.map((row) => rowNode(row, metric, table))),
+    h("ul", {}, ...bucket.rows.map((row) => rowNode(row, metric, looks))),
   ];
 }
 
-function rowNode(row: TypicalRow, metric: Metric, table: Uint8ClampedArray): HTMLElement {
+function rowNode(row: TypicalRow, metric: Metric, looks: Looks): HTMLElement {
   const line = h("p", { class: "hf-row-text gh-text", attrs: { dir: "auto" } });
   if (!row.tokens.some((token) => token.query)) {
     line.append(h("span", { class: "gh-token hf-query" }, ...tokenNodes(row.looks.trim())), " → ");
   }
-  if (row.start > 0) line.append(h("span", { class: "hf-cut" }, "… "));
-  for (const { text, weight, query } of row.tokens) {
+  if (row.start > 0) line.append(h("span", { class: "hf-cut" }, "…"), looks.spaced ? "" : " ");
+  for (const [i, { text, weight, query }] of row.tokens.entries()) {
     const spaced = /^ \S/.test(text);
     const token = h(
       "span",
@@ -161,12 +175,12 @@ function rowNode(row: TypicalRow, metric: Metric, table: Uint8ClampedArray): HTM
       ...tokenNodes(spaced ? text.slice(1) : text),
     );
     if (weight >= SEEN) {
-      paintToken(token, tableColour(table, Math.sqrt(weight)));
+      paintToken(token, tableColour(looks.table, Math.sqrt(weight)));
       token.title = `${showPlain(text)}: ${formatWeight(weight)}`;
     }
-    line.append(spaced ? " " : "", token);
+    line.append(spaced || (!looks.spaced && i > 0) ? " " : "", token);
   }
-  const outside = row.outside >= SEEN ? `${percent(row.outside)} outside` : "";
+  const outside = row.outside >= SAID ? `${percent(row.outside)} outside` : "";
   return h(
     "li",
     { class: "hf-row" },

@@ -40,6 +40,8 @@ export interface TypicalData {
   readonly buckets: readonly Bucket[];
   /** Rows of all texts together. */
   readonly total: number;
+  /** Whether tokens have the spaces before them: else they stand apart as they are. */
+  readonly spaced: boolean;
 }
 
 /** Fields of an example among `places`, and among `numbers`. */
@@ -47,6 +49,8 @@ const [PLACES, NUMBERS] = [5, 2];
 /** Weight that is left out of a line's beginning at most, and tokens that stay before the rest. */
 const UNSEEN = 0.01;
 const LEAD = 4;
+/** Tokens of a word at most. */
+const WORD = 6;
 
 export function typicalData(typical: Typical): TypicalData {
   const [edges, counts] = [unpack(typical.edges), unpack(typical.rows)];
@@ -57,7 +61,8 @@ export function typicalData(typical: Typical): TypicalData {
     return { number, from, to, count, rows: own };
   });
   const total = buckets.reduce((sum, { count }) => sum + count, 0);
-  return { key: typical.key, buckets: buckets.reverse(), total };
+  const spaced = typical.tokens.some((token) => /^\s|\s$/.test(token));
+  return { key: typical.key, buckets: buckets.reverse(), total, spaced };
 }
 
 function rowsOf({ key, places: packed, numbers, queries, tokens, weights }: Typical) {
@@ -87,7 +92,9 @@ function shortened(row: TypicalRow): TypicalRow {
     unseen += weight;
     first++;
   }
-  const cut = Math.max(0, first - LEAD);
+  let cut = Math.max(0, first - LEAD);
+  // In the midst of a word it would be hard to read.
+  while (cut > 0 && !/^\s/.test(row.tokens[cut]?.text ?? "") && cut > first - LEAD - WORD) cut--;
   const gone = row.tokens.slice(0, cut).reduce((sum, { weight }) => sum + weight, 0);
   const [start, outside] = [row.start + cut, row.outside + gone];
   return { ...row, start, outside, tokens: row.tokens.slice(cut) };

@@ -34,11 +34,14 @@ import { caption, headWords, modeOf, shortValue, summary } from "./words";
 
 /** Width from which on the card stands beside the heads. */
 const BESIDE_FROM = 620;
-const CARD = { usual: 224, wide: 288 };
+const CARD = { usual: 224, wide: 288, corpus: 312 };
 const WIDE_FROM = 1100;
 /** Pixels that the words of a card take. */
 const NUMBERS = 200;
 const GAP = 24;
+/** Height of the heads from which on rows are beside them, and what those take. */
+const TALL = 420;
+const ROWS_BESIDE = 500;
 /** Milliseconds that a head is looked at before it is asked for in more detail. */
 const DWELL = 150;
 
@@ -113,8 +116,12 @@ export class HeadFinderView implements View<FinderState> {
       this.#plot.element,
       this.#strongest.element,
     );
-    const columns = h("div", { class: "hf-columns" }, heads, this.#card.element);
-    body.append(this.#controls.bar, columns, this.#rows.element);
+    const columns = h(
+      "div",
+      { class: "hf-columns" },
+      ...[heads, this.#card.element, this.#rows.element],
+    );
+    body.append(this.#controls.bar, columns);
     this.#listen(root, signal);
     host.onStatus(() => this.#data || this.#draw(), signal);
     watchSize(body, () => body.clientWidth !== this.#width && this.#draw(), signal);
@@ -178,14 +185,12 @@ export class HeadFinderView implements View<FinderState> {
     body.classList.toggle("is-low", low);
     this.#card.setScrolls(low);
     this.#shown = shownHeads(data, this.#host.state);
-    const width = Math.max(
-      120,
-      beside ? this.#width - cardWidth(data, wide) - GAP : this.#width,
-    );
-    const more =
-      this.#host.state.mode === "scatter"
-        ? this.#drawScatter(data, atlas, width)
-        : this.#drawTiles(data, atlas, width);
+    const room = beside ? this.#width - cardWidth(data, wide) - GAP : this.#width;
+    let more = this.#drawHeads(data, atlas, room);
+    // Below many heads nobody would see rows: they stand beside them.
+    const tall = wide && data.frame.corpus !== undefined && (this.#picture?.height ?? 0) > TALL;
+    body.classList.toggle("is-tall", tall);
+    if (tall) more = this.#drawHeads(data, atlas, this.#width - ROWS_BESIDE - 2 * GAP);
     const { note, corpus } = data.frame;
     const counted = summary(data, this.#host.state, this.#shown);
     this.#words = [counted, more, note, corpus?.note].filter(Boolean).join(" ");
@@ -193,6 +198,13 @@ export class HeadFinderView implements View<FinderState> {
     this.#strongest.update(metricNamed(data, this.#host.state.metric), this.#shown);
     this.#shell.legend.replaceChildren(...finderLegend(data, atlas, this.#host.state));
     this.#select();
+  }
+
+  #drawHeads(data: FinderData, atlas: Atlas, room: number): string {
+    const width = Math.max(120, room);
+    return this.#host.state.mode === "scatter"
+      ? this.#drawScatter(data, atlas, width)
+      : this.#drawTiles(data, atlas, width);
   }
 
   #drawTiles(data: FinderData, atlas: Atlas, width: number): string {
@@ -408,7 +420,7 @@ export class HeadFinderView implements View<FinderState> {
 }
 
 function cardWidth({ frame }: FinderData, wide: boolean): number {
-  return wide || frame.corpus ? CARD.wide : CARD.usual;
+  return frame.corpus ? CARD.corpus : wide ? CARD.wide : CARD.usual;
 }
 
 const NO_ROWS = "No rows of this head are known here.";

@@ -61,7 +61,8 @@ function metricWords(data: FinderData, metric: Metric, head: Head): string {
 /** "[0.38, 0.44]"; "" where there is no interval. */
 export function intervalWords(metric: Metric, head: Head): string {
   const found = metric.interval(head);
-  if (!found) return "";
+  // One text alone has none.
+  if (!found || Number.isNaN(found.low)) return "";
   return `[${written(metric, found.low)}, ${written(metric, found.high)}]`;
 }
 

@@ -4,14 +4,12 @@
  */
 
 import type { Sentences } from "../attention_lines/state";
-import { finderData, shownHeads } from "../head_finder/data";
-import { type FinderState, hasTypical } from "../head_finder/state";
 import type { Compare } from "../fused_attention_matrix/state";
 import type { QueryKeyAsked } from "../query_key_view/state";
 import { same } from "../shared/host/host";
 import { type InsteadOfKernel, type Json, type Reply, refused } from "../shared/host/stand_in";
 import { kindInfo } from "../shared/scene";
-import { hasFrame, type MapState, type Packed, type Scene } from "../shared/state";
+import type { MapState, Packed, Scene } from "../shared/state";
 import { Activations, type ActivationsAsked, keyOf } from "./activations";
 import type { Contents } from "./contents";
 import { drawMatrix, type MatrixAsked, takenAway } from "./drawn";
@@ -114,22 +112,7 @@ export class SavedPage implements InsteadOfKernel {
         drawn.error ??= error instanceof Error ? error.message : String(error);
       }
     }
-    return { ...drawn, ...this.#rows({ ...now, ...drawn }) };
-  }
-
-  /** Of an atlas: rows of the head that is selected, or of the one that has most of the metric. */
-  #rows(state: State): Json {
-    if (this.#role !== "finder" || !this.#contents.rows.length) return {};
-    const finder = state as unknown as FinderState;
-    const { kind, layer, heads, metric, frame, typical } = finder;
-    const [head = null] = heads;
-    const [best] = hasFrame(frame)
-      ? shownHeads(finderData(frame), { ...finder, sort: "highest" })
-      : [];
-    const place = head === null ? best && { layer: best.layer, head: best.head } : { layer, head };
-    const key = { kind, metric, ...place };
-    if (hasTypical(typical) && same(typical.key, key)) return {};
-    return { typical: this.#contents.rows.find((one) => same(one.key, key)) ?? {} };
+    return drawn;
   }
 
   async reply(state: Json, asked: string, args: Json): Promise<Reply> {

@@ -12,7 +12,7 @@ from glasshead_backend.statistics import HeadAtlas
 
 if TYPE_CHECKING:
     from glasshead_backend import Trace
-    from glasshead_backend.statistics import AtlasMetric
+    from glasshead_backend.statistics.atlas_metrics import AtlasMetric
 
 
 class AtlasView(TraceView):
@@ -71,6 +71,7 @@ class AtlasView(TraceView):
     @property
     def _atlas_here(self) -> HeadAtlas | None:
         """The atlas, where it is of the kind of attention that is shown."""
+        self.shown_trace  # noqa: B018  a closed view says so
         atlas = self._atlas
         return atlas if atlas is not None and atlas.kind == self.kind else None
 

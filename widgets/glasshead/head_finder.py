@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from glasshead.messages import Answer
-    from glasshead_backend.statistics import AtlasMetric
+    from glasshead_backend.statistics.atlas_metrics import AtlasMetric
 
 _WHICH = ("sort", "by", "at_least", "at_most", "only_layers", "only_heads")
 """Traits that say which heads are shown, and in which order."""

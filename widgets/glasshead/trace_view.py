@@ -493,7 +493,8 @@ class TraceView(View):
 
     @traitlets.validate("selected", "hovered")
     def _valid_positions(self, proposal: dict[str, Any]) -> Any:
-        return self._within(proposal, self.trace.sequences[-1].tokens)
+        texts = self.trace.sequences
+        return self._within(proposal, texts[-1].tokens if texts else ())
 
     @traitlets.validate("selected_source", "hovered_source")
     def _valid_source_positions(self, proposal: dict[str, Any]) -> Any:
@@ -502,7 +503,8 @@ class TraceView(View):
 
     def _within(self, proposal: dict[str, Any], tokens: Sized) -> Any:
         n_tokens = len(tokens)
-        there = f"positions 0-{n_tokens - 1}" if n_tokens else "no source text"
+        none = "no source text" if self.trace.sequences else "no text"
+        there = f"positions 0-{n_tokens - 1}" if n_tokens else none
         return valid_positions(proposal, n_tokens, f"this trace has {there}")
 
 

@@ -103,8 +103,7 @@ def atlas_scene(heads: AtlasHeads) -> dict[str, Any]:
     """Describe the model of an atlas, as :func:`glasshead_backend.frames.scene` does a trace's."""
     atlas = heads.atlas
     layers = [
-        {"number": layer, "heads": n}
-        for layer, n in zip(atlas.layers, atlas.n_heads, strict=True)
+        {"number": layer, "heads": n} for layer, n in zip(atlas.layers, atlas.n_heads, strict=True)
     ]
     return {
         "model": f"{atlas.model} · {size_words(heads)}",
@@ -120,7 +119,7 @@ def corpus_words(atlas: HeadAtlas) -> str:
     return f"{texts}, {100 * atlas.confidence:g} % bootstrap intervals"
 
 
-def corpus(atlas: HeadAtlas) -> dict[str, str]:
+def corpus(atlas: HeadAtlas) -> dict[str, Any]:
     """Say what an atlas is of, and what is not in it."""
     note = ""
     if atlas.n_skipped:
@@ -128,7 +127,7 @@ def corpus(atlas: HeadAtlas) -> dict[str, str]:
         one = atlas.n_skipped == 1
         texts = "1 text was left out:" if one else f"{atlas.n_skipped:,} texts were left out, first"
         note = f"{texts} text {number}: {why}"
-    return {"words": corpus_words(atlas), "note": note}
+    return {"words": corpus_words(atlas), "texts": atlas.n_texts, "note": note}
 
 
 def atlas_frame(atlas: HeadAtlas) -> dict[str, Any]:
@@ -141,7 +140,6 @@ def atlas_frame(atlas: HeadAtlas) -> dict[str, Any]:
         ``interval``: ``low`` and ``high``, and ``n`` texts, ``[layers, heads]``.
     """
     n_layers, most = len(atlas.layers), max(atlas.n_heads)
-    none = torch.zeros(n_layers, most, 0, 0)
     unknown = torch.full((n_layers, most), torch.nan)
     return {
         "key": {"kind": atlas.kind, "unit": "token"},
@@ -149,8 +147,8 @@ def atlas_frame(atlas: HeadAtlas) -> dict[str, Any]:
         "rows": 0,
         "columns": 0,
         "per_pixel": 1,
-        "patterns": pack(none, torch.uint8),
-        "sinks": pack(none[..., 0], torch.uint8),
+        "patterns": pack(torch.zeros(n_layers, most, 0, 0), torch.uint8),
+        "sinks": pack(torch.zeros(n_layers, most, 0), torch.uint8),
         "scale": pack(unknown, torch.float32),
         "to_sinks": pack(unknown, torch.float32),
         "layers": pack(torch.tensor(atlas.layers), torch.int32),
@@ -219,9 +217,7 @@ def _is_nowhere(atlas: HeadAtlas, metric: int) -> bool:
     return bool(atlas.mean[metric].isnan().all())
 
 
-def atlas_table(
-    atlas: HeadAtlas, shown: Shown, beside: pd.DataFrame | None = None
-) -> pd.DataFrame:
+def atlas_table(atlas: HeadAtlas, shown: Shown, beside: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the rows of an atlas' table that are shown, in their order.
 
     Parameters

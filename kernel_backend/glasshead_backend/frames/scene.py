@@ -121,7 +121,7 @@ def _axis(trace: Trace, side: Side, kind: Kind, unit: Unit, *, special: bool) ->
 
 
 def size_words(trace: HasHeads) -> str:
-    """Say how many layers and heads there are: "12 layers × 8 heads", "6 + 4 layers × 8–16 heads"."""
+    """Say how many layers and heads: "12 layers × 8 heads", "6 + 4 layers × 8–16 heads"."""
     # Cross-attention belongs to the decoder's layers, which have self-attention too.
     stacks = [trace.layers(kind) for kind in trace.kinds if kind != "cross"]
     numbers = [len(layers) for layers in stacks] or [len(trace.layers("cross"))]

@@ -38,8 +38,8 @@ MOST_BYTES = 10_000_000
 _READ = ("reading", "followed")
 """Traits of a strip that say what is read of the pinned token."""
 
-_ROWS = 0.5
-"""Most of a page that rows of many texts take."""
+_ROWS, _ROWS_ALONE = 0.5, 0.9
+"""Most of a page's room that rows of many texts take, beside the weights of a text and alone."""
 
 _MOST_POSTER = 400_000
 """Letters of a picture that a page has for readers without scripts."""
@@ -132,14 +132,17 @@ class _Maker:
         self._title = title or f"{self._name} of {self._model}"
         self._parts = view.parts_of_page()
         self._rows_left_out: tuple[str, ...] = ()
-        of_trace = self._parts - {"rows"}
-        self._trace: Any = getattr(view, "shown_trace", None) if of_trace else None
+        self._alone = self._parts <= {"rows"}
+        self._trace: Any = None if self._alone else getattr(view, "shown_trace", None)
         # Of an explorer whose heads are switched off, or of whose story a step does so.
         self._runs: list[tuple[Any, Any]] = getattr(view, "page_runs", list)()
 
     def page(self, most: int) -> Page:
         """Return the page, of at most so many bytes."""
-        rest = {**self._rest(), "rows": self._rows(int(most * _ROWS))}
+        rest = self._rest()
+        if "rows" in self._parts:
+            room = most - len(self._html(rest, None).encode("utf-8"))
+            rest["rows"] = self._rows(int(max(0, room) * (_ROWS_ALONE if self._alone else _ROWS)))
         bare = len(self._html(rest, None).encode("utf-8"))
         room = most - bare
         while True:
@@ -195,9 +198,7 @@ class _Maker:
         return found
 
     def _rows(self, room: int) -> list[dict[str, Any]]:
-        """Return the rows of heads in many texts, where the view has an atlas of them."""
-        if "rows" not in self._parts:
-            return []
+        """Return the rows of heads in many texts."""
         finder: Any = self._view
         drawn = (finder.metric, finder.second_metric)
         rows, self._rows_left_out = stored_rows(finder.atlas, drawn, finder.typical, room)
