@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import random
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
 from tokenizers import processors
 
-from glasshead import Lens
+from glasshead import HeadAtlas, Lens, head_atlas
 from glasshead_backend.demo import DECODER_LONG_TEXT, DECODER_TEXT, SOURCE_TEXT, TARGET_TEXT
 
 if TYPE_CHECKING:
@@ -88,6 +90,43 @@ translated_pair = cache(
 
 def _pair(lens: Lens, text: str, one: str, other: str) -> tuple[Trace, Trace]:
     return lens.trace(text.format(one)), lens.trace(text.format(other))
+
+
+CORPUS = (Path(__file__).parent / "corpus.txt").read_text(encoding="utf-8").splitlines()
+"""A text a line, in which much is said twice."""
+
+
+def _doubled(n: int) -> list[str]:
+    """Return texts of random words, each said twice over."""
+    rng = random.Random(0)  # noqa: S311  no secret
+    words = sorted({*REPEATED_TEXT.split(), "whale", "ship", "captain", "water", "night", "hand"})
+    return [" ".join(2 * rng.choices(words, k=rng.randint(6, 12))) for _ in range(n)]
+
+
+@cache
+def atlas() -> HeadAtlas:
+    """Return an atlas of the demo language model, over a corpus and doubled random words."""
+    return head_atlas(decoder(), [*CORPUS, *_doubled(64)], progress=False)
+
+
+@cache
+def crossing_atlas() -> HeadAtlas:
+    """Return an atlas of the demo translation model's cross attention."""
+    texts = [SOURCE_TEXT, "the dog eats", "the black cat eats", "the cat does not see the dog"]
+    return head_atlas(translator(), texts, progress=False)
+
+
+@cache
+def hostile_atlas() -> HeadAtlas:
+    """Return an atlas of texts that are markup, or written from right to left, or in no spaces."""
+    texts = [HOSTILE_TEXT, RTL_TEXT, CJK_TEXT, LINES_TEXT, "", *_doubled(4)]
+    return head_atlas(decoder(), texts, progress=False)
+
+
+@cache
+def deep_atlas() -> HeadAtlas:
+    """Return an atlas of a large model with random weights."""
+    return head_atlas(untrained(24, 16), _doubled(6), metrics=["entropy", "sink"], progress=False)
 
 
 @cache

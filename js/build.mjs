@@ -16,12 +16,13 @@ const LICENCES = join(ROOT, "THIRD_PARTY_LICENSES.txt");
 const MAX_BYTES = 110_000;
 /**
  * An explorer carries the modules of all its panes; a matrix draws weights, differences, scores;
- * attribution is a text and a matrix.
+ * attribution is a text and a matrix; a finder has heads, and rows of them.
  */
 const MAX_BYTES_OF = {
-  explorer: 310_000,
+  explorer: 318_000,
   fused_attention_matrix: 115_000,
   attribution_strip: 113_000,
+  head_finder: 118_000,
 };
 /** A saved page has beside its view what makes pictures where no kernel does. */
 const MAX_BYTES_OF_PAGE = 42_000;
@@ -94,8 +95,9 @@ const options = (view) => ({
 const className = (view) =>
   `${view.replace(/(^|_)([a-z])/g, (_, __, letter) => letter.toUpperCase())}View`;
 
-/** An explorer's page may carry several runs of the model. */
-const opener = (view) => (view === "explorer" ? "open_runs" : "open");
+/** An explorer's page may carry several runs of the model, and one of all heads rows of an atlas. */
+const OPENERS = { explorer: "open_runs", head_finder: "open_rows" };
+const opener = (view) => OPENERS[view] ?? "open";
 
 /** The code of a saved page: a view, and what it has instead of a kernel. */
 const pageOptions = (view) => ({

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 VIEWS = sorted(path.parent.name for path in (ROOT / "js").glob("*/index.ts"))
-MAX_BUNDLE = {"explorer": 310_000, "fused_attention_matrix": 115_000, "attribution_strip": 113_000}
+MAX_BUNDLE = {
+    "explorer": 318_000,
+    "fused_attention_matrix": 115_000,
+    "attribution_strip": 113_000,
+    "head_finder": 118_000,
+}
 """Bytes; of a view that is not named 110,000, as in js/build.mjs. The explorer holds all views.
 Every instance of a view carries its module to the browser."""
 

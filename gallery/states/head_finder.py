@@ -66,6 +66,49 @@ STATES = [
     State(name="narrow", shown=many, traits={"layer": 7, "heads": [3]}, width=420),
     State(name="narrow-scatter", shown=many, traits={"mode": "scatter"}, width=420),
     State(name="fixed-height", shown=many, traits={"height": 420}),
+    State(
+        name="atlas",
+        shown=of.atlas,
+        traits={"metric": "induction", "layer": 1, "heads": [3]},
+        watched=("light", "dark"),
+        note="Many texts: means with intervals, and rows of the head that is selected.",
+    ),
+    State(name="atlas-wide", shown=of.atlas, traits={"metric": "induction"}, width=1200),
+    State(
+        name="atlas-narrow",
+        shown=of.atlas,
+        traits={"metric": "induction", "layer": 1, "heads": [3]},
+        width=420,
+        watched=("light",),
+    ),
+    State(
+        name="atlas-scatter",
+        shown=of.atlas,
+        traits={"mode": "scatter", "layer": 0, "heads": [5]},
+        watched=("light",),
+        note="Each dot with the interval of both numbers.",
+    ),
+    State(
+        name="atlas-by-low-end",
+        shown=of.atlas,
+        traits={"metric": "induction", "sort": "highest", "by": "low", "at_least": 0.25},
+    ),
+    State(
+        name="atlas-and-text",
+        shown=of.repeated,
+        traits={"atlas": lambda _: of.atlas(), "metric": "induction", "layer": 1, "heads": [4]},
+        width=1200,
+        note="Patterns of one text, numbers of many; a tick is this text.",
+    ),
+    State(name="atlas-cross", shown=of.crossing_atlas, traits={"layer": 1, "heads": [1]}),
+    State(
+        name="atlas-of-any-text",
+        shown=of.hostile_atlas,
+        traits={"metric": "previous_token", "layer": 0, "heads": [5]},
+        note="Markup stays text, a text that cannot be read is said.",
+    ),
+    State(name="atlas-of-many-heads", shown=of.deep_atlas, traits={"metric": "sink"}),
+    State(name="atlas-fixed-height", shown=of.atlas, traits={"height": 560}),
     State(name="error", shown=of.short, set={"error": of.WRONG_LAYER}, width=600),
     State(
         name="first-picture", shown=of.short, set={"busy": "computing all heads: 40%", "frame": {}}
@@ -75,12 +118,14 @@ STATES = [
 
 
 def depends(_: HeadFinder) -> list[str]:
-    """Name the traits that need other patterns."""
+    """Name the traits that need other patterns, or other rows of an atlas."""
     return ["kind", "unit"]
 
 
 def questions(view: HeadFinder, _: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """List the heads that may be looked at, where they are few."""
+    if view.mode != "patterns":
+        return
     kind: Any = view.kind
     heads = [
         (n, head) for n in view.trace.layers(kind) for head in range(view.trace.n_heads(n, kind))

@@ -1,14 +1,14 @@
 /** What stands in the header, and above the heads: what is drawn, of which, in which order. */
 
 import { type Choice, dropdown, kindChoices, segmented, UNITS } from "../shared/controls";
-import { h } from "../shared/dom";
+import { h, hide, say } from "../shared/dom";
 import { type Host, isFixed } from "../shared/host/host";
 import { slider } from "../shared/slider";
 import type { Kind, Unit } from "../shared/state";
-import { type FinderData, type Metric, metricNamed } from "./data";
+import { type FinderData, type Metric, metricNamed, range } from "./data";
 import { numbersText, readNumbers } from "./number_list";
-import type { FinderState, Mode, Sort } from "./state";
-import { written } from "./words";
+import type { End, FinderState, Mode, Sort } from "./state";
+import { modeOf, written } from "./words";
 
 const MODES: readonly { value: Mode; label: string }[] = [
   { value: "patterns", label: "Patterns" },
@@ -19,6 +19,11 @@ const SORTS: readonly { value: Sort; label: string }[] = [
   { value: "layer", label: "By layer" },
   { value: "highest", label: "Highest" },
   { value: "lowest", label: "Lowest" },
+];
+const ENDS: readonly Choice<End>[] = [
+  { value: "mean", label: "mean", title: "Sorts and filters by the mean over the texts" },
+  { value: "low", label: "low end", title: "Sorts and filters by the low end of the interval" },
+  { value: "high", label: "high end", title: "Sorts and filters by the high end of the interval" },
 ];
 /** Stops of a slider between the smallest and the largest value. */
 const STOPS = 100;
@@ -34,39 +39,48 @@ export function finderControls(host: Host<FinderState>): Controls {
   const kind = segmented<Kind>("Kind of attention", "kind", (value) => host.set({ kind: value }));
   const unit = segmented<Unit>("Unit", "unit", (value) => host.set({ unit: value }));
   const sort = segmented<Sort>("Order", "sort", (value) => host.set({ sort: value }));
+  const by = dropdown<End>("by", "by", (value) => host.set({ by: value }));
+  // Limits are of the number that they were set for.
   const metric = dropdown<string>("Metric", "metric", (name) =>
-    // Limits are of the metric that they were set for.
     host.set({ metric: name, at_least: null, at_most: null }),
   );
   const second = dropdown<string>("against", "second-metric", (name) =>
     host.set({ second_metric: name }),
   );
+  const corpus = h("span", { class: "hf-corpus" });
   const limits = metricLimits(host);
   const numbers = [numbersField(host, "layers"), numbersField(host, "heads")];
   const bar = h(
     "div",
     { class: "hf-bar-row" },
-    ...[metric.element, second.element, sort.element, ...limits.elements],
+    ...[metric.element, second.element, sort.element, by.element],
+    h("div", { class: "hf-limits" }, ...limits.elements),
     ...numbers.map((field) => field.element),
   );
   return {
     // An explorer has the others in its own header, once for all its panes.
-    header: host.pane ? [mode.element] : [mode.element, kind.element, unit.element],
+    header: [corpus, mode.element, ...(host.pane ? [] : [kind.element, unit.element])],
     bar,
     update(data) {
       const { state } = host;
-      mode.update({ choices: MODES, value: state.mode });
+      const modes = MODES.filter(({ value }) => value !== "patterns" || data?.drawn !== false);
+      mode.update({ choices: modes, value: data ? modeOf(data, state) : state.mode });
+      const of = data?.frame.corpus;
+      say(corpus, of?.words ?? "");
+      hide(corpus, !of);
       const off = (name: "kind" | "unit"): boolean => isFixed(host, name);
       kind.update({ choices: kindChoices(state.scene), value: state.kind, disabled: off("kind") });
-      const units = state.mode === "patterns" ? UNITS : [];
+      const units = state.mode === "patterns" && data?.drawn !== false ? UNITS : [];
       unit.update({ choices: units, value: state.unit, disabled: off("unit") });
       sort.update({ choices: state.mode === "scatter" ? [] : SORTS, value: state.sort });
+      by.update({ choices: ENDS, value: state.by });
+      hide(by.element, !of);
       bar.hidden = data === null;
       if (!data) return;
       metric.update({ choices: choicesOf(data.metrics), value: state.metric });
       second.update({ choices: choicesOf(data.metrics), value: state.second_metric });
       second.element.hidden = state.mode !== "scatter";
-      limits.update(metricNamed(data, state.metric));
+      limits.update(data);
       for (const field of numbers) field.update(data);
     },
   };
@@ -78,12 +92,10 @@ function choicesOf(metrics: readonly Metric[]): Choice<string>[] {
 
 /** From … to …: at its end a slider sets no limit. */
 function metricLimits(host: Host<FinderState>) {
-  let metric: Metric | null = null;
+  let [low, high] = [0, 0];
   const limits = { min: 0, max: STOPS, step: 1 };
-  const valueAt = (stop: number): number => {
-    const { low, high } = metric ?? { low: 0, high: 0 };
-    return Number((low + ((high - low) * stop) / STOPS).toPrecision(3));
-  };
+  const valueAt = (stop: number): number =>
+    Number((low + ((high - low) * stop) / STOPS).toPrecision(3));
   const least = slider("from", "at-least", limits, (stop) =>
     host.set({ at_least: stop === 0 ? null : valueAt(stop) }),
   );
@@ -92,20 +104,18 @@ function metricLimits(host: Host<FinderState>) {
   );
   return {
     elements: [least.element, most.element],
-    update(of: Metric | null) {
-      metric = of;
-      const { at_least, at_most } = host.state;
-      const none = of === null || of.note !== "" || of.high === of.low;
+    update(data: FinderData) {
+      const { at_least, at_most, by, metric } = host.state;
+      const of = metricNamed(data, metric);
+      if (of) ({ low, high } = range(data.heads, (head) => of.by(by, head)));
+      const none = of === null || of.note !== "" || high === low;
       least.input.disabled = most.input.disabled = none;
       if (!of) return;
       const stop = (value: number): number =>
-        Math.round((STOPS * (value - of.low)) / (of.high - of.low || 1));
+        Math.round((STOPS * (value - low)) / (high - low || 1));
       const text = (value: number | null, end: number): string => written(of, value ?? end);
-      least.update({ value: at_least === null ? 0 : stop(at_least), text: text(at_least, of.low) });
-      most.update({
-        value: at_most === null ? STOPS : stop(at_most),
-        text: text(at_most, of.high),
-      });
+      least.update({ value: at_least === null ? 0 : stop(at_least), text: text(at_least, low) });
+      most.update({ value: at_most === null ? STOPS : stop(at_most), text: text(at_most, high) });
     },
   };
 }

@@ -1,7 +1,8 @@
 /** The frame unpacked: heads, their numbers, their pictures. */
 
 import { type NumberArray, unpack } from "../shared/arrays";
-import type { FinderState, HeadsFrame, WHICH } from "./state";
+import type { Packed } from "../shared/state";
+import type { End, FinderState, HeadsFrame, MetricFrame, WHICH } from "./state";
 
 /** One head of the model. */
 export interface Head {
@@ -27,6 +28,19 @@ export interface Metric {
   readonly high: number;
   readonly low: number;
   of(head: Head): number;
+  /** The value, or an end of its interval where there is one. */
+  by(end: End, head: Head): number;
+  /** Over many texts. */
+  interval(head: Head): Interval | null;
+  /** On the text that is traced; NaN where there is an atlas alone, or no such number. */
+  here(head: Head): number;
+}
+
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
+  /** Texts that have the number. */
+  readonly texts: number;
 }
 
 export interface FinderData {
@@ -37,6 +51,8 @@ export interface FinderData {
   readonly nHeads: readonly number[];
   readonly most: number;
   readonly metrics: readonly Metric[];
+  /** Whether there are patterns: an atlas is of many texts. */
+  readonly drawn: boolean;
   /** Pixels of one pattern. */
   readonly width: number;
   readonly height: number;
@@ -63,6 +79,7 @@ export function finderData(frame: HeadsFrame): FinderData {
   return {
     ...{ frame, heads, layers, nHeads, most, width, height },
     metrics: frame.metrics.map((one) => metricOf(one, heads)),
+    drawn: width > 0,
     patterns: unpack(frame.patterns),
     sinks: unpack(frame.sinks),
     scale: ({ id }) => scale[id] ?? Number.NaN,
@@ -72,17 +89,40 @@ export function finderData(frame: HeadsFrame): FinderData {
   };
 }
 
-function metricOf(
-  { name, label, unit, max, note, values: packed }: HeadsFrame["metrics"][number],
-  heads: readonly Head[],
-): Metric {
-  const values = unpack(packed);
-  const of = ({ id }: Head): number => values[id] ?? Number.NaN;
-  const known = heads.map(of).filter(Number.isFinite);
-  const [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 0];
+type Numbers = (head: Head) => number;
+
+function numbers(packed: Packed | undefined): Numbers {
+  const values = packed && unpack(packed);
+  return ({ id }) => values?.[id] ?? Number.NaN;
+}
+
+function metricOf(frame: MetricFrame, heads: readonly Head[]): Metric {
+  const { name, label, unit, max, note, interval } = frame;
+  const of = numbers(frame.values);
+  const [lowOf, highOf, texts] = [interval?.low, interval?.high, interval?.n].map(numbers) as [
+    Numbers,
+    Numbers,
+    Numbers,
+  ];
+  const { low, high } = range(heads, of);
   // A share that no head has much of would leave all of the map pale: its scale ends where it does.
   const top = low < 0 ? Math.max(high, -low) : high > 0 ? high : (max ?? 1);
-  return { name, label, unit, note, of, low, high, top, signed: low < 0 };
+  const ends = { mean: of, low: interval ? lowOf : of, high: interval ? highOf : of };
+  return {
+    ...{ name, label, unit, note, of, low, high, top, signed: low < 0 },
+    by: (end, head) => ends[end](head),
+    interval: (head) =>
+      interval && Number.isFinite(of(head))
+        ? { low: lowOf(head), high: highOf(head), texts: texts(head) }
+        : null,
+    here: numbers(frame.here),
+  };
+}
+
+/** The smallest and the largest of the numbers that there are. */
+export function range(heads: readonly Head[], of: Numbers): { low: number; high: number } {
+  const known = heads.map(of).filter(Number.isFinite);
+  return known.length ? { low: Math.min(...known), high: Math.max(...known) } : { low: 0, high: 0 };
 }
 
 export function metricNamed(data: FinderData, name: string): Metric | null {
@@ -104,7 +144,7 @@ export function passes(data: FinderData, asked: Asked): (head: Head) => boolean 
     if (among && !among.has(head.layer)) return false;
     if (named && !named.has(head.head)) return false;
     if (!limited || !metric) return true;
-    const value = metric.of(head);
+    const value = metric.by(asked.by, head);
     return value >= low && value <= high;
   };
 }
@@ -116,7 +156,7 @@ export function shownHeads(data: FinderData, asked: Asked): Head[] {
   if (asked.sort === "layer" || !metric) return heads;
   const sign = asked.sort === "highest" ? -1 : 1;
   const key = (head: Head): number => {
-    const value = metric.of(head);
+    const value = metric.by(asked.by, head);
     return Number.isNaN(value) ? Infinity : sign * value;
   };
   return heads.sort((a, b) => compare(key(a), key(b)) || a.id - b.id);

@@ -6,7 +6,7 @@ import { layerColour } from "./colours";
 import { type FinderData, metricNamed } from "./data";
 import type { Atlas } from "./painting";
 import type { FinderState } from "./state";
-import { sizeWords, written } from "./words";
+import { modeOf, sizeWords, written } from "./words";
 
 export function finderLegend(data: FinderData, atlas: Atlas, state: FinderState): HTMLElement[] {
   const { tables, theme } = atlas;
@@ -17,14 +17,16 @@ export function finderLegend(data: FinderData, atlas: Atlas, state: FinderState)
     return [
       scale(`layer ${first}`, ramp, String(last)),
       words("a dot is a head, named layer·head"),
+      ...means(data),
     ];
   }
   const weights = gradientCss(tables.weight);
-  if (state.mode === "metric") {
+  if (modeOf(data, state) === "metric") {
     const metric = metricNamed(data, state.metric);
     if (!metric) return [];
     if (!metric.signed) {
-      return [scale("0", weights, written(metric, metric.top)), words(metric.unit)];
+      const top = written(metric, metric.top);
+      return [scale("0", weights, top), words(metric.unit), ...means(data)];
     }
     const ends = [written(metric, -metric.top), written(metric, metric.top)] as const;
     return [scale(ends[0], gradientCss(tables.signed), ends[1]), words(metric.unit)];
@@ -37,6 +39,11 @@ export function finderLegend(data: FinderData, atlas: Atlas, state: FinderState)
       `Patterns: ${data.frame.scale_words}. A sink is ${data.frame.sinks_words}.`,
     ),
   ];
+}
+
+/** What the numbers are of, and what an interval is. */
+function means({ frame: { corpus } }: FinderData): HTMLElement[] {
+  return corpus ? [words(`means over ${corpus.words}`, corpus.note)] : [];
 }
 
 function scale(low: string, background: string, high: string): HTMLElement {

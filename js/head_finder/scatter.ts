@@ -4,7 +4,7 @@ import { scaleLinear } from "d3-scale";
 import { svg } from "../shared/dom";
 import type { Theme } from "../shared/palette";
 import { layerColour } from "./colours";
-import type { FinderData, Head, Metric } from "./data";
+import { type FinderData, type Head, type Metric, range } from "./data";
 import type { Picture } from "./picture";
 import { orderStep } from "./tiles";
 import { capital } from "./words";
@@ -17,12 +17,16 @@ const TICKS = 5;
 /** Pixels of a letter of an axis' name, about. */
 const LETTER = 6.4;
 const NAMED = 5;
+/** So many crosses can be told from each other. */
+const FEW = 48;
 const HEIGHT = { most: 440, least: 240 };
 
 export interface Scatter extends Picture {
   readonly element: SVGSVGElement;
   /** Heads that lack one of the two numbers. */
   readonly missing: number;
+  /** Draws the intervals of some heads over the dots: of all of them where they are few. */
+  intervals(heads: readonly Head[]): void;
 }
 
 interface Dot {
@@ -53,8 +57,14 @@ export function scatterPicture(props: ScatterProps): Scatter {
     return Number.isFinite(x) && Number.isFinite(y) ? [{ head, x: toX(x), y: toY(y) }] : [];
   });
   const element = svg("svg", { class: "hf-scatter", width, height, "aria-hidden": "true" });
+  const toCross = (heads: readonly Head[]): string =>
+    heads.map((head) => cross(props, head, toX, toY)).join("");
+  const few = dots.length <= FEW ? dots.map(({ head }) => head) : [];
+  const ours = svg("path", { class: "hf-interval is-ours" });
   element.append(
     ...axisNodes(props, height, toX, toY),
+    svg("path", { class: "hf-interval", d: toCross(few) }),
+    ours,
     ...dotNodes(props, dots),
     ...nameNodes(props, dots, height - MARGIN.bottom),
   );
@@ -79,6 +89,7 @@ export function scatterPicture(props: ScatterProps): Scatter {
   const stepY = orderStep(alongY, (key) => upwards[key] ?? null);
   return {
     ...{ element, width, height, round: true, missing: among.length - n },
+    intervals: (heads) => ours.setAttribute("d", toCross(heads.filter(({ id }) => byId.has(id)))),
     boxOf({ id }) {
       const dot = byId.get(id);
       const size = 2 * RADIUS + 2;
@@ -95,12 +106,14 @@ export function scatterPicture(props: ScatterProps): Scatter {
 
 type Scale = ReturnType<typeof scaleLinear<number, number>>;
 
-function axesOf({ x, y, width }: ScatterProps, height: number): [Scale, Scale] {
+function axesOf({ data, x, y, width }: ScatterProps, height: number): [Scale, Scale] {
   const { left, right, top, bottom } = MARGIN;
-  const along = (metric: Metric, range: [number, number]): Scale =>
-    scaleLinear([Math.min(0, metric.low), metric.signed ? metric.high : metric.top], range).nice(
-      TICKS,
-    );
+  const along = (metric: Metric, pixels: [number, number]): Scale => {
+    const end = range(data.heads, (head) => metric.by("high", head)).high;
+    const from = Math.min(0, range(data.heads, (head) => metric.by("low", head)).low);
+    const to = Math.max(end, metric.signed ? metric.high : metric.top);
+    return scaleLinear([from, to], pixels).nice(TICKS);
+  };
   return [along(x, [left, width - right]), along(y, [height - bottom, top])];
 }
 
@@ -180,6 +193,16 @@ function dotNodes({ data, theme, table }: ScatterProps, dots: readonly Dot[]): N
       "data-layer": layer,
     });
   });
+}
+
+/** The intervals of both numbers of a head. */
+function cross({ x, y }: ScatterProps, head: Head, toX: Scale, toY: Scale): string {
+  const [across, up] = [x.interval(head), y.interval(head)];
+  if (!across || !up) return "";
+  const [atX, atY] = [toX(x.of(head)).toFixed(1), toY(y.of(head)).toFixed(1)];
+  const [left, right] = [toX(across.low).toFixed(1), toX(across.high).toFixed(1)];
+  const [bottom, top] = [toY(up.low).toFixed(1), toY(up.high).toFixed(1)];
+  return `M${left} ${atY}H${right}M${atX} ${bottom}V${top}`;
 }
 
 function circle(x: number, y: number, r: number): string {

@@ -2,7 +2,7 @@
 
 import { fill, h } from "../shared/dom";
 import type { Head, Metric } from "./data";
-import { written } from "./words";
+import { intervalWords, written } from "./words";
 
 const MOST = 12;
 
@@ -15,7 +15,7 @@ export function strongestTable(): Strongest {
   const caption = h("caption");
   const rows = h("tbody");
   const named = (name: string): HTMLElement => h("th", { attrs: { scope: "col" } }, name);
-  const heading = h("tr", {}, named("Layer"), named("Head"), named("Value"));
+  const heading = h("tr");
   const element = h(
     "table",
     { class: "hf-strongest", data: { "in-picture": "no" } },
@@ -31,12 +31,14 @@ export function strongestTable(): Strongest {
       caption.textContent = `Heads with the highest ${metric.label.toLowerCase()} (${metric.unit})`;
       const known = shown.filter((head) => Number.isFinite(metric.of(head)));
       const first = known.sort((a, b) => metric.of(b) - metric.of(a)).slice(0, MOST);
-      const cells = ({ layer, head }: Head, value: string): HTMLElement[] =>
-        [layer, head, value].map((text) => h("td", {}, text));
-      fill(
-        rows,
-        ...first.map((head) => h("tr", {}, ...cells(head, written(metric, metric.of(head))))),
-      );
+      const several = first.some(metric.interval);
+      fill(heading, ...["Layer", "Head", "Value", ...(several ? ["Interval"] : [])].map(named));
+      const cells = (head: Head): HTMLElement[] => {
+        const value = written(metric, metric.of(head));
+        const between = several ? [intervalWords(metric, head)] : [];
+        return [head.layer, head.head, value, ...between].map((text) => h("td", {}, text));
+      };
+      fill(rows, ...first.map((head) => h("tr", {}, ...cells(head))));
     },
   };
 }

@@ -24,19 +24,24 @@ import { finderLegend } from "./legend";
 import { type Atlas, createAtlas, type Large, paintTiles } from "./painting";
 import type { Picture } from "./picture";
 import { createPlot } from "./plot";
-import { missingWords, scatterPicture } from "./scatter";
-import { type FinderState, WHICH } from "./state";
+import { missingWords, type Scatter, scatterPicture } from "./scatter";
+import { type FinderState, hasTypical, WHICH } from "./state";
 import { strongestTable } from "./strongest";
 import { tilesPicture } from "./tiles";
-import { caption, headWords, shortValue, summary } from "./words";
+import { typicalPanel } from "./typical";
+import { type TypicalData, typicalData } from "./typical_rows";
+import { caption, headWords, modeOf, shortValue, summary } from "./words";
 
 /** Width from which on the card stands beside the heads. */
 const BESIDE_FROM = 620;
-const CARD = { usual: 224, wide: 288 };
+const CARD = { usual: 224, wide: 288, corpus: 312 };
 const WIDE_FROM = 1100;
 /** Pixels that the words of a card take. */
 const NUMBERS = 200;
 const GAP = 24;
+/** Height of the heads from which on rows are beside them, and what those take. */
+const TALL = 420;
+const ROWS_BESIDE = 500;
 /** Milliseconds that a head is looked at before it is asked for in more detail. */
 const DWELL = 150;
 
@@ -50,10 +55,12 @@ export class HeadFinderView implements View<FinderState> {
     second_metric: true,
     more_metrics: true,
     sort: true,
+    by: true,
     at_least: true,
     at_most: true,
     only_layers: true,
     only_heads: true,
+    typical: true,
   } as const;
 
   readonly #host: Host<FinderState>;
@@ -62,11 +69,14 @@ export class HeadFinderView implements View<FinderState> {
   readonly #plot = createPlot();
   readonly #card = headCard();
   readonly #strongest = strongestTable();
+  readonly #rows = typicalPanel();
   readonly #nothing = h("p", { class: "hf-nothing" });
   readonly #large: Question<{ layer: number; head: number }, Large>;
   #data: FinderData | null = null;
   #atlas: Atlas | null = null;
+  #typical: TypicalData | null = null;
   #picture: Picture | null = null;
+  #scatter: Scatter | null = null;
   #shown: readonly Head[] = [];
   /** The head under the pointer, or that keys are at. */
   #pointed: Head | null = null;
@@ -106,7 +116,11 @@ export class HeadFinderView implements View<FinderState> {
       this.#plot.element,
       this.#strongest.element,
     );
-    const columns = h("div", { class: "hf-columns" }, heads, this.#card.element);
+    const columns = h(
+      "div",
+      { class: "hf-columns" },
+      ...[heads, this.#card.element, this.#rows.element],
+    );
     body.append(this.#controls.bar, columns);
     this.#listen(root, signal);
     host.onStatus(() => this.#data || this.#draw(), signal);
@@ -119,11 +133,15 @@ export class HeadFinderView implements View<FinderState> {
     const any = changesOf(changed);
     const { state } = this.#host;
     if (any("frame")) this.#takeFrame();
+    if (any("typical")) {
+      this.#typical = hasTypical(state.typical) ? typicalData(state.typical) : null;
+    }
     this.#shell.sync(state);
     this.#controls.update(this.#data);
     if (any("frame", "mode", "metric", "second_metric", "height", ...WHICH)) this.#draw();
     else if (any("busy") && !this.#data) this.#draw();
     else if (any("layer", "heads")) this.#select();
+    else if (any("typical")) this.#showTypical();
   }
 
   destroy(): void {
@@ -146,6 +164,7 @@ export class HeadFinderView implements View<FinderState> {
     // Taken out of the page (a notebook does so with cells that are far away): the last width holds.
     this.#width = body.clientWidth || this.#width;
     this.#plot.element.hidden = this.#card.element.hidden = data === null;
+    this.#rows.element.hidden = !data?.frame.corpus;
     this.#nothing.hidden = data !== null;
     if (!data) {
       this.#nothing.textContent = nothingWords(this.#host);
@@ -160,31 +179,39 @@ export class HeadFinderView implements View<FinderState> {
     const wide = this.#width >= WIDE_FROM;
     body.classList.toggle("is-beside", beside);
     body.classList.toggle("is-wide", wide);
+    body.classList.toggle("is-corpus", data.frame.corpus !== undefined);
     const down = this.#roomDown();
     const low = down > 0 && down < CARD.usual + NUMBERS;
     body.classList.toggle("is-low", low);
     this.#card.setScrolls(low);
     this.#shown = shownHeads(data, this.#host.state);
-    const width = Math.max(
-      120,
-      beside ? this.#width - (wide ? CARD.wide : CARD.usual) - GAP : this.#width,
-    );
-    const more =
-      this.#host.state.mode === "scatter"
-        ? this.#drawScatter(data, atlas, width)
-        : this.#drawTiles(data, atlas, width);
-    this.#words = [summary(data, this.#host.state, this.#shown), more, data.frame.note]
-      .filter(Boolean)
-      .join(" ");
+    const room = beside ? this.#width - cardWidth(data, wide) - GAP : this.#width;
+    let more = this.#drawHeads(data, atlas, room);
+    // Below many heads nobody would see rows: they stand beside them.
+    const tall = wide && data.frame.corpus !== undefined && (this.#picture?.height ?? 0) > TALL;
+    body.classList.toggle("is-tall", tall);
+    if (tall) more = this.#drawHeads(data, atlas, this.#width - ROWS_BESIDE - 2 * GAP);
+    const { note, corpus } = data.frame;
+    const counted = summary(data, this.#host.state, this.#shown);
+    this.#words = [counted, more, note, corpus?.note].filter(Boolean).join(" ");
     this.#plot.name(`Heads of ${this.#host.state.scene.model ?? "the model"}. ${this.#words}`);
     this.#strongest.update(metricNamed(data, this.#host.state.metric), this.#shown);
     this.#shell.legend.replaceChildren(...finderLegend(data, atlas, this.#host.state));
     this.#select();
   }
 
+  #drawHeads(data: FinderData, atlas: Atlas, room: number): string {
+    const width = Math.max(120, room);
+    return this.#host.state.mode === "scatter"
+      ? this.#drawScatter(data, atlas, width)
+      : this.#drawTiles(data, atlas, width);
+  }
+
   #drawTiles(data: FinderData, atlas: Atlas, width: number): string {
     const { state } = this.#host;
-    const { mode, sort, only_layers: only } = state;
+    this.#scatter = null;
+    const { sort, only_layers: only } = state;
+    const mode = modeOf(data, state);
     const box = {
       width,
       height: this.#roomDown(),
@@ -223,6 +250,7 @@ export class HeadFinderView implements View<FinderState> {
       passes: passes(data, state),
     });
     this.#picture = scatter;
+    this.#scatter = scatter;
     this.#plot.drawing(scatter, scatter.element);
     return missingWords(scatter, x, y);
   }
@@ -252,6 +280,7 @@ export class HeadFinderView implements View<FinderState> {
     const { state } = this.#host;
     if (data) this.#plot.select(this.#selected(data), state.layer);
     this.#showPointed();
+    this.#showTypical();
     this.#shell.drawn(state);
   }
 
@@ -267,11 +296,12 @@ export class HeadFinderView implements View<FinderState> {
     const head = this.#pointed;
     const words = head ? headWords(data, head, this.#metrics(data)) : "";
     this.#plot.point(head, words);
+    this.#scatter?.intervals([...this.#selected(data), ...(head ? [head] : [])]);
     this.#shell.setStatus(words || this.#words);
     this.#showCard();
     const at = this.#onCard(data).head;
     window.clearTimeout(this.#dwell);
-    if (at) {
+    if (at && data.drawn) {
       const { layer, head: number } = at;
       this.#dwell = window.setTimeout(() => this.#large.ask({ layer, head: number }), DWELL);
     }
@@ -295,6 +325,19 @@ export class HeadFinderView implements View<FinderState> {
     const { head, why } = this.#onCard(data);
     const large = head ? (this.#large.value({ layer: head.layer, head: head.head }) ?? null) : null;
     this.#card.update({ atlas, head, why, large, metrics: this.#metrics(data) });
+  }
+
+  #showTypical(): void {
+    const data = this.#data;
+    const atlas = this.#atlas;
+    if (!data?.frame.corpus || !atlas) return;
+    const typical = this.#typical;
+    const metric = typical && data.metrics.find(({ name }) => name === typical.key.metric);
+    const head = typical && data.at(typical.key.layer, typical.key.head);
+    const picked = head !== null && this.#selected(data).includes(head);
+    const why = picked ? "selected" : metric ? `highest ${metric.label.toLowerCase()}` : NO_ROWS;
+    const { weight: table } = atlas.tables;
+    this.#rows.update({ data: typical, metric: metric ?? null, table, why });
   }
 
   // ── What the user does ──────────────────────────────────────────────────────────────────────
@@ -375,6 +418,12 @@ export class HeadFinderView implements View<FinderState> {
     if (data) this.#shell.announce(`Selected: ${headWords(data, head, this.#metrics(data))}`);
   }
 }
+
+function cardWidth({ frame }: FinderData, wide: boolean): number {
+  return frame.corpus ? CARD.corpus : wide ? CARD.wide : CARD.usual;
+}
+
+const NO_ROWS = "No rows of this head are known here.";
 
 /** Why no heads are shown. */
 function nothingWords(host: Host<FinderState>): string {

@@ -11,9 +11,9 @@ import {
   type Rank,
   rankOf,
 } from "./data";
-import type { FinderState } from "./state";
+import type { FinderState, Mode } from "./state";
 
-export function headName({ layer, head }: Head): string {
+export function headName({ layer, head }: Pick<Head, "layer" | "head">): string {
   return `layer ${layer}, head ${head}`;
 }
 
@@ -47,13 +47,23 @@ export function shortValue(metric: Metric, value: number): string {
   return value >= 10 ? value.toFixed(0) : value.toFixed(1);
 }
 
-/** "previous token 0.41 (2nd of 270)". */
+/** "previous token 0.41 [0.38, 0.44] (2nd of 270)", of one text without the interval. */
 function metricWords(data: FinderData, metric: Metric, head: Head): string {
-  const value = metric.of(head);
-  const unit = isWeight(metric) ? "" : ` ${metric.unit}`;
+  const name = metric.label.toLowerCase();
   const rank = rankOf(data, metric, head);
-  const place = rank === null ? "" : ` (${rankWords(rank)})`;
-  return `${metric.label.toLowerCase()} ${written(metric, value)}${rank === null ? "" : unit}${place}`;
+  if (rank === null) return `${name} none`;
+  const unit = isWeight(metric) ? "" : ` ${metric.unit}`;
+  const value = `${written(metric, metric.of(head))}${unit}`;
+  const between = intervalWords(metric, head);
+  return `${name} ${[value, between, `(${rankWords(rank)})`].filter(Boolean).join(" ")}`;
+}
+
+/** "[0.38, 0.44]"; "" where there is no interval. */
+export function intervalWords(metric: Metric, head: Head): string {
+  const found = metric.interval(head);
+  // One text alone has none.
+  if (!found || Number.isNaN(found.low)) return "";
+  return `[${written(metric, found.low)}, ${written(metric, found.high)}]`;
 }
 
 /** "2nd of 270". */
@@ -64,9 +74,12 @@ export function rankWords({ place, of }: Rank): string {
 /** A head in a sentence, the metrics that are asked for first. */
 export function headWords(data: FinderData, head: Head, first: readonly Metric[]): string {
   const metrics = [...new Set([...first, ...data.metrics])];
-  const sinks = `${formatWeight(data.toSinks(head))} of its attention goes to sinks`;
-  const said = metrics.map((metric) => metricWords(data, metric, head));
-  return `${capital(headName(head))}: ${said.join(", ")}; ${sinks}.`;
+  const said = metrics.map((metric) => metricWords(data, metric, head)).join(", ");
+  const share = data.toSinks(head);
+  const sinks = Number.isNaN(share)
+    ? ""
+    : `; ${formatWeight(share)} of its attention${data.frame.corpus ? " on this text" : ""} goes to sinks`;
+  return `${capital(headName(head))}: ${said}${sinks}.`;
 }
 
 /** How many heads are shown, of how many, and which are first. */
@@ -78,13 +91,15 @@ export function summary(data: FinderData, asked: Asked, shown: readonly Head[]):
   return `${count}${metric && some ? limits(metric, asked) : ""}. ${best(metric, shown)}`;
 }
 
-function limits(metric: Metric, { at_least: least, at_most: most }: Asked): string {
+const ENDS = { mean: "", low: " (low end)", high: " (high end)" };
+
+function limits(metric: Metric, { by, at_least: least, at_most: most }: Asked): string {
   if (least === null && most === null) return "";
   const ends = [
     least === null ? "" : `at least ${written(metric, least)}`,
     most === null ? "" : `at most ${written(metric, most)}`,
   ].filter(Boolean);
-  return `, ${metric.label.toLowerCase()} ${ends.join(" and ")}`;
+  return `, ${metric.label.toLowerCase()}${ENDS[by]} ${ends.join(" and ")}`;
 }
 
 function best(metric: Metric | null, shown: readonly Head[]): string {
@@ -110,13 +125,24 @@ export function sizeWords({ frame }: FinderData): string {
   return `${formatCount(rows)} × ${formatCount(columns)} ${key.unit}s${pooled}`;
 }
 
+/** An atlas alone has no patterns to draw. */
+export function modeOf(data: FinderData, { mode }: Pick<FinderState, "mode">): Mode {
+  return mode === "patterns" && !data.drawn ? "metric" : mode;
+}
+
 /** What a saved picture shows: its controls are not there. */
 export function caption(data: FinderData, state: Readonly<FinderState>): string {
   const kind = state.scene.kinds.find(({ name }) => name === data.frame.key.kind);
   const metric = metricNamed(data, state.metric)?.label.toLowerCase() ?? "";
   const second = metricNamed(data, state.second_metric)?.label.toLowerCase() ?? "";
   const drawn = { patterns: "patterns of heads", metric, scatter: `${metric} and ${second}` };
-  const order = { layer: "", highest: `highest ${metric} first`, lowest: `lowest ${metric} first` };
+  const by = ENDS[state.by];
+  const order = {
+    layer: "",
+    highest: `highest ${metric}${by} first`,
+    lowest: `lowest ${metric}${by} first`,
+  };
   const sorted = state.mode === "scatter" ? "" : order[state.sort];
-  return [kind?.title ?? "Attention", drawn[state.mode], sorted].filter(Boolean).join(", ");
+  const said = [kind?.title ?? "Attention", drawn[modeOf(data, state)], sorted];
+  return [...said, data.frame.corpus?.words].filter(Boolean).join(", ");
 }

@@ -1,6 +1,7 @@
 /** What a saved page carries, as `widgets/glasshead/saving` writes it. */
 
 import type { ExplorerFrame, OffHead, OffHow } from "../explorer/state";
+import type { Typical } from "../head_finder/state";
 import type { PatchFrame } from "../patch_grid/state";
 import { revive } from "../shared/host/recorded";
 import type { Json } from "../shared/host/stand_in";
@@ -143,6 +144,8 @@ export interface Contents {
   details: StoredDetail[];
   /** By kind: what HeadFinder's frame has beside its patterns. */
   heads: Partial<Record<Kind, Json>>;
+  /** Rows of heads in an atlas' texts. */
+  rows: Typical[];
   /** The grids of patched runs that had been computed. */
   patches: PatchFrame[];
   /** The frame of the strip. */

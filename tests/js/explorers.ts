@@ -33,6 +33,7 @@ export function explorerState(more: Partial<ExplorerState> = {}): ExplorerState 
     chart_detail: {},
     finder_only_layers: [],
     finder_only_heads: [],
+    finder_typical: {},
     ...more,
   } as unknown as ExplorerState;
 }

@@ -54,6 +54,7 @@ function heads(more: Partial<HeadsFrame> = {}): HeadsFrame {
 const OWN: Omit<FinderState, keyof ReturnType<typeof common>> & { layer: number } = {
   ...{ mode: "patterns", metric: "previous_token", second_metric: "induction", sort: "layer" },
   more_metrics: [],
+  ...{ by: "mean", typical: {} },
   ...{ at_least: null, at_most: null, only_layers: [], only_heads: [] },
   layer: 0,
   frame: heads(),
@@ -232,6 +233,7 @@ describe("which heads are shown", () => {
   const names = (state: Partial<FinderState>) =>
     shownHeads(finderData(heads()), {
       ...{ metric: "previous_token", sort: "layer", at_least: null, at_most: null },
+      by: "mean",
       only_layers: [],
       only_heads: [],
       ...state,

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import torch
 import traitlets
 
+from glasshead.atlas_view import AtlasView
 from glasshead.chart_code import metric_code
 from glasshead.messages import question
-from glasshead.trace_view import TraceView
 from glasshead.view import N_SENTENCES, bundle
 from glasshead_backend import Metric, Norm, Trace
 from glasshead_backend.asking import Selection
 from glasshead_backend.frames import pack
+from glasshead_backend.frames.head_atlas import (
+    atlas_frame,
+    atlas_table,
+    corpus_words,
+    typical_rows,
+    with_atlas,
+)
 from glasshead_backend.frames.heads import (
     Shown,
     head_metrics,
@@ -23,7 +30,7 @@ from glasshead_backend.frames.heads import (
     pattern,
 )
 from glasshead_backend.frames.metrics import chosen_metric, metric_state
-from glasshead_backend.statistics import as_metric
+from glasshead_backend.statistics import HeadAtlas, as_metric
 from glasshead_backend.statistics.head_metrics import HeadMetric
 from glasshead_backend.trace import run_of
 
@@ -31,6 +38,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from glasshead.messages import Answer
+    from glasshead_backend.statistics.atlas_metrics import AtlasMetric
+
+_WHICH = ("sort", "by", "at_least", "at_most", "only_layers", "only_heads")
+"""Traits that say which heads are shown, and in which order."""
 
 _BUSY_WEIGHTS = 20_000_000
 """From this many attention weights on, heads are computed beside the kernel's own thread."""
@@ -72,14 +83,19 @@ def _checked(asked: Any, trace: Trace) -> tuple[HeadMetric, ...]:
     return tuple(found.values())
 
 
-class HeadFinder(TraceView):
+class HeadFinder(AtlasView):
     """All layers and heads: their patterns, a metric of them, or two metrics against each other.
 
-    A click goes to a head: it sets ``layer`` and ``heads``, here and in every linked view.
+    A click goes to a head: it sets ``layer`` and ``heads``, here and in every linked view. Of an
+    atlas the metrics are means over its texts, with their intervals, and below are rows of the head
+    that is selected: some of every bucket of the metric, the highest first.
 
     Parameters
     ----------
-    trace : Trace
+    trace : Trace or HeadAtlas
+        A text; or an atlas of many, which needs no model: it has metrics and no patterns.
+    atlas : HeadAtlas, optional
+        Many texts that the metrics are of, beside the patterns of one.
     metric : str or HeadMetric, optional
         What is drawn, and sorted by. A metric that the model runs for is given as such:
         ``LogitContribution(token=" Rome")``; several of them as ``more_metrics=[...]``.
@@ -135,37 +151,59 @@ class HeadFinder(TraceView):
     page_parts: ClassVar[frozenset[str]] = frozenset({"weights", "heads"})
 
     def __init__(
-        self, trace: Trace, *, metric: str | HeadMetric | None = None, **state: Any
+        self,
+        trace: Trace | HeadAtlas,
+        *,
+        atlas: HeadAtlas | None = None,
+        metric: str | HeadMetric | None = None,
+        **state: Any,
     ) -> None:
+        if isinstance(trace, HeadAtlas):
+            state.setdefault("mode", "metric")
         if isinstance(metric, HeadMetric) and metric.takes_runs:
             state["more_metrics"] = [*state.get("more_metrics", ()), metric]
         if metric is not None:
             state["metric"] = metric.name if isinstance(metric, HeadMetric) else metric
-        super().__init__(trace, **state)
+        super().__init__(trace, atlas=atlas, **state)
+        self.observe(self._on_head, names=["layer", "heads", "metric", *_WHICH])
 
     def to_frame(self) -> pd.DataFrame:
         """Return layer, head and all metrics of the heads that are shown, in their order.
 
-        Metrics in their units: see :class:`glasshead.HeadStatistics`.
+        Metrics in their units: see :class:`glasshead.HeadStatistics`. Of an atlas they are means
+        over the texts, with ``_low`` and ``_high``: see :meth:`glasshead.HeadAtlas.to_frame`.
         """
-        return heads_table(self.trace, self._kind, self._shown, self.more_metrics)
+        atlas = self._atlas_here
+        if atlas is None:
+            return heads_table(self.trace, self._kind, self._shown, self.more_metrics)
+        return atlas_table(atlas, self._shown, self._of_text())
 
     def in_words(self) -> list[str]:
         """Return the heads that have most of the metric."""
-        heads = self.to_frame().sort_values(self.metric, ascending=False).head(N_SENTENCES)
-        parts = zip(heads["layer"], heads["head"], heads[self.metric], strict=True)
-        label = next(m.label for m in self._metrics if m.name == self.metric)
-        return [
-            f"Layer {layer}, head {head}: {label.lower()} {number:.2f}"
-            for layer, head, number in parts
-        ]
+        table, atlas = self.to_frame(), self._atlas_here
+        heads = table.sort_values(self.metric, ascending=False).head(N_SENTENCES)
+        label = next(m.label for m in self._metrics if m.name == self.metric).lower()
+        low, high = f"{self.metric}_low", f"{self.metric}_high"
+        said = [] if atlas is None else [f"Means over {corpus_words(atlas)}"]
+        for row in heads.to_dict("records"):
+            between = f" [{row[low]:.2f}, {row[high]:.2f}]" if low in row else ""
+            where = f"Layer {row['layer']}, head {row['head']}"
+            said.append(f"{where}: {label} {row[self.metric]:.2f}{between}")
+        return said
 
     def code(self) -> str:
-        """Return the Python that gives the numbers behind the picture, of a ``trace``."""
-        kind = "" if self.kind == self.trace.default_kind else f", {self.kind!r}"
-        names = ["layer", "head", *(metric.name for metric in head_metrics(self._kind))]
-        table = f"head_statistics(trace{kind}).to_frame()[{names}]".replace("'", '"')
-        imported = ["head_statistics"]
+        """Return the Python that gives the numbers behind the picture, of a ``trace``.
+
+        Or of an ``atlas``.
+        """
+        imported: list[str] = []
+        if self._atlas_here is not None:
+            table = "atlas.to_frame()"
+        else:
+            kind = "" if self.kind == self.trace.default_kind else f", {self.kind!r}"
+            names = ["layer", "head", *(metric.name for metric in head_metrics(self._kind))]
+            table = f"head_statistics(trace{kind}).to_frame()[{names}]".replace("'", '"')
+            imported = ["head_statistics"]
         for metric in self.more_metrics:
             written, classes = metric_code(metric)
             table += (
@@ -176,16 +214,21 @@ class HeadFinder(TraceView):
             table += f".query({limits!r})".replace("'", '"')
         if self.sort != "layer":
             lowest = self.sort == "lowest"
-            table += f'.sort_values("{self.metric}", ascending={lowest}, kind="stable")'
-        return f"from glasshead import {', '.join(imported)}\n\n{table}"
+            table += f'.sort_values("{self._shown.column}", ascending={lowest}, kind="stable")'
+        if self.typical:
+            of = self.typical["key"]
+            rows = f'atlas.examples_frame({of["layer"]}, {of["head"]}, "{of["metric"]}")'
+            table += f"\n# The rows below: {rows}"
+        return (f"from glasshead import {', '.join(imported)}\n\n" if imported else "") + table
 
     def _limits(self) -> str:
         """Write which heads are shown; "" = all."""
+        column = self._shown.column
         limits = [
             f"layer in {self.only_layers}" if self.only_layers else "",
             f"head in {self.only_heads}" if self.only_heads else "",
-            "" if self.at_least is None else f"{self.metric} >= {self.at_least!r}",
-            "" if self.at_most is None else f"{self.metric} <= {self.at_most!r}",
+            "" if self.at_least is None else f"{column} >= {self.at_least!r}",
+            "" if self.at_most is None else f"{column} <= {self.at_most!r}",
         ]
         return " and ".join(filter(None, limits))
 
@@ -193,18 +236,57 @@ class HeadFinder(TraceView):
     def _shown(self) -> Shown:
         """Which heads are shown, as the functions that make tables take it."""
         sort: Any = self.sort
+        has_ends = any(one.name == self.metric for one in self._of_many)
+        by: Any = self.by if has_ends else "mean"
         layers, heads = tuple(self.only_layers), tuple(self.only_heads)
-        return Shown(self.metric, sort, self.at_least, self.at_most, layers, heads)
+        return Shown(self.metric, sort, self.at_least, self.at_most, layers, heads, by)
 
     @property
-    def _metrics(self) -> list[HeadMetric]:
+    def _metrics(self) -> list[HeadMetric | AtlasMetric]:
         """The metrics that there are to choose from."""
-        return head_metrics(self._kind, _checked(self.more_metrics, self.trace))
+        more = _checked(self.more_metrics, self.trace)
+        if self._atlas_here is not None:
+            return [*self._of_many, *more]
+        return [*head_metrics(self._kind, more)]
+
+    def _of_text(self) -> pd.DataFrame | None:
+        """Return the numbers that are of the text alone, whatever atlas there is."""
+        if not self.more_metrics:
+            return None
+        whole = heads_table(self.trace, self._kind, Shown("layer"), self.more_metrics)
+        return whole[["layer", "head", *(metric.name for metric in self.more_metrics)]]
+
+    def _on_head(self, _: dict[str, Any]) -> None:
+        with self._lock:
+            self._on_picture()
+
+    def _on_picture(self) -> None:
+        """Show rows of the head that is selected, or of the one that has most of the metric."""
+        atlas, typical = self._atlas_here, {}
+        if atlas is not None and any(one.name == self.metric for one in atlas.metrics):
+            place = (self.layer, self.heads[0]) if self.heads else self._highest()
+            typical = typical_rows(atlas, *place, self.metric) if place else {}
+        if typical.get("key") != self.typical.get("key"):
+            self.set_trait("typical", typical)
+
+    def _highest(self) -> tuple[int, int] | None:
+        """Return the head that has most of the metric, of those that are shown."""
+        heads = self.to_frame().sort_values(self._shown.column, ascending=False, kind="stable")
+        if heads.empty:
+            return None
+        return int(heads["layer"].iloc[0]), int(heads["head"].iloc[0])
 
     def _make_frame(self) -> dict[str, Any]:
-        return heads_frame(self.trace, self._kind, self._unit, self.more_metrics)
+        if self._alone:
+            return atlas_frame(self._alone.atlas)
+        frame = heads_frame(self.trace, self._kind, self._unit, self.more_metrics)
+        if self._atlas is None:
+            return frame
+        return with_atlas(frame, self._atlas, self._kind, [one.name for one in self.more_metrics])
 
     def _is_long(self) -> bool:
+        if self._alone:
+            return False
         run = run_of(self.trace)
         calls = [run.call(layer, self._kind) for layer in run.layers(self._kind)]
         n_weights = sum(one.n_heads * one.n_queries * one.n_keys for one in calls)
@@ -236,11 +318,25 @@ class HeadFinder(TraceView):
 
     @traitlets.default("metric")
     def _first_metric(self) -> str:
-        return "entropy" if self.kind == "cross" else "previous_token"
+        return self._metric_like("entropy" if self.kind == "cross" else "previous_token", 0)
 
     @traitlets.default("second_metric")
     def _second_metric(self) -> str:
-        return "sink" if self.kind == "cross" else "induction"
+        return self._metric_like("sink" if self.kind == "cross" else "induction", -1)
+
+    def _metric_like(self, usual: str, place: int) -> str:
+        """Return the usual metric; an atlas may have only others."""
+        names = [metric.name for metric in self._metrics]
+        return usual if usual in names else names[place]
+
+    @traitlets.validate("mode")
+    def _valid_mode(self, proposal: dict[str, Any]) -> str:
+        if proposal["value"] == "patterns" and self._alone:
+            raise traitlets.TraitError(
+                'mode "patterns" draws the heads on a text: HeadFinder(trace, atlas=atlas). An '
+                'atlas alone has "metric" and "scatter".'
+            )
+        return proposal["value"]
 
     @traitlets.validate("metric", "second_metric")
     def _valid_metric(self, proposal: dict[str, Any]) -> str:
@@ -254,6 +350,10 @@ class HeadFinder(TraceView):
 
     @traitlets.validate("more_metrics")
     def _valid_more_metrics(self, proposal: dict[str, Any]) -> tuple[HeadMetric, ...]:
+        if proposal["value"] and self._alone:
+            raise traitlets.TraitError(
+                "more_metrics are measured on a text: HeadFinder(trace, atlas=atlas)."
+            )
         try:
             return _checked(proposal["value"], self.trace)
         except (TypeError, ValueError) as error:
@@ -261,10 +361,9 @@ class HeadFinder(TraceView):
 
     @traitlets.validate("only_layers")
     def _valid_layers(self, proposal: dict[str, Any]) -> list[int]:
-        run = run_of(self.trace)
         try:
             for layer in proposal["value"]:
-                run.call(layer, self._kind)
+                self._require_layer(layer)
         except ValueError as error:
             raise traitlets.TraitError(str(error)) from None
         return sorted(set(proposal["value"]))
@@ -287,6 +386,8 @@ class HeadFinder(TraceView):
     @question
     def pattern(self, layer: int, head: int) -> Answer:
         """Return one head, larger than it is in the frame."""
+        if self._alone:
+            raise ValueError("An atlas has no patterns: they are of a text.")
         drawn = pattern(self.trace, Selection(self._kind, layer, (head,), self._unit))
         state = {"kind": self.kind, "unit": self.unit, "layer": layer, "head": head}
         return {**state, "scale": float(drawn.scale[0])}, {

@@ -107,7 +107,7 @@ class TraceView(View):
     """Seconds that the first picture is waited for; None = as long as it takes."""
 
     def __init__(self, trace: Trace, **state: Any) -> None:
-        require_trace(type(self), trace, attention=self._needs_attention)
+        self._require_shown(trace)
         self._trace: Trace | None = trace
         self._long_work, self._tracing = LongWork(self._tell), LongWork(self._tell)
         self._picture: Picture | None = None
@@ -170,8 +170,12 @@ class TraceView(View):
 
     def _require(self, trace: object) -> None:
         """Refuse what cannot be shown here; a closed view says so."""
-        require_trace(type(self), trace, attention=self._needs_attention)
+        self._require_shown(trace)
         self.shown_trace  # noqa: B018
+
+    def _require_shown(self, trace: object) -> None:
+        """Refuse what cannot be shown here."""
+        require_trace(type(self), trace, attention=self._needs_attention)
 
     # ---- for subclasses -----------------------------------------------------------------------
 
@@ -489,7 +493,8 @@ class TraceView(View):
 
     @traitlets.validate("selected", "hovered")
     def _valid_positions(self, proposal: dict[str, Any]) -> Any:
-        return self._within(proposal, self.trace.sequences[-1].tokens)
+        texts = self.trace.sequences
+        return self._within(proposal, texts[-1].tokens if texts else ())
 
     @traitlets.validate("selected_source", "hovered_source")
     def _valid_source_positions(self, proposal: dict[str, Any]) -> Any:
@@ -498,7 +503,8 @@ class TraceView(View):
 
     def _within(self, proposal: dict[str, Any], tokens: Sized) -> Any:
         n_tokens = len(tokens)
-        there = f"positions 0-{n_tokens - 1}" if n_tokens else "no source text"
+        none = "no source text" if self.trace.sequences else "no text"
+        there = f"positions 0-{n_tokens - 1}" if n_tokens else none
         return valid_positions(proposal, n_tokens, f"this trace has {there}")
 
 

@@ -52,6 +52,8 @@ SCALE = (
 """How patterns are drawn, in words."""
 
 Sort = Literal["layer", "highest", "lowest"]
+End = Literal["mean", "low", "high"]
+"""A number of the mean over many texts: itself, or an end of its interval."""
 
 
 @travels
@@ -97,6 +99,8 @@ class Shown:
         Only these layers; empty = all.
     heads : tuple of int
         Only heads with these numbers; empty = all.
+    by : {"mean", "low", "high"}
+        Which number of the metric orders and filters, where an atlas has its interval.
     """
 
     metric: str
@@ -105,6 +109,12 @@ class Shown:
     at_most: float | None = None
     layers: tuple[int, ...] = ()
     heads: tuple[int, ...] = ()
+    by: End = "mean"
+
+    @property
+    def column(self) -> str:
+        """What the number is called in a table."""
+        return self.metric if self.by == "mean" else f"{self.metric}_{self.by}"
 
 
 def head_metrics(kind: Kind, more: Sequence[HeadMetric] = ()) -> list[HeadMetric]:
@@ -205,7 +215,13 @@ def heads_table(
         values, _ = _values(metric, trace, kind)
         at = [trace.layers(kind).index(layer) for layer in heads["layer"]]
         heads[metric.name] = values[at, heads["head"].to_list()].numpy()
-    value, layer = heads[shown.metric].to_numpy(), heads["layer"].to_numpy()
+    return listed(heads, shown)
+
+
+def listed(heads: pd.DataFrame, shown: Shown) -> pd.DataFrame:
+    """Return the rows of a table of heads that are shown, in their order."""
+    value = heads[shown.column].to_numpy().astype(np.float32)
+    layer = heads["layer"].to_numpy()
     wanted = np.isin(layer, shown.layers) if shown.layers else np.ones(len(layer), dtype=bool)
     if shown.heads:
         wanted &= np.isin(heads["head"].to_numpy(), shown.heads)
@@ -217,7 +233,7 @@ def heads_table(
     heads = heads[wanted]
     if shown.sort != "layer":
         lowest = shown.sort == "lowest"
-        heads = heads.sort_values(shown.metric, ascending=lowest, kind="stable")
+        heads = heads.sort_values(shown.column, ascending=lowest, kind="stable")
     return heads.reset_index(drop=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -15,12 +15,30 @@ if TYPE_CHECKING:
     from glasshead_backend.asking import Kind, Side, Unit
     from glasshead_backend.trace import Trace
 
-_TITLES: dict[Kind, str] = {
+TITLES: dict[Kind, str] = {
     "self": "Self-attention",
     "encoder": "Encoder self-attention",
     "decoder": "Decoder self-attention",
     "cross": "Cross-attention",
 }
+"""Kinds of attention as they are called on the page."""
+
+
+class HasHeads(Protocol):
+    """Layers and heads of a model: a trace has them, and so has an atlas."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds of attention."""
+        ...
+
+    def layers(self, kind: Kind, /) -> list[int]:
+        """Return the model's own numbers of the layers."""
+        ...
+
+    def n_heads(self, layer: int, kind: Kind, /) -> int:
+        """Return how many heads a layer has."""
+        ...
 
 
 def scene(trace: Trace) -> dict[str, Any]:
@@ -28,7 +46,7 @@ def scene(trace: Trace) -> dict[str, Any]:
     kinds = [
         {
             "name": kind,
-            "title": _TITLES[kind],
+            "title": TITLES[kind],
             "causal": run_of(trace).is_causal(kind),
             "query": run_of(trace).side("query", kind).name,
             "key": run_of(trace).side("key", kind).name,
@@ -42,7 +60,7 @@ def scene(trace: Trace) -> dict[str, Any]:
     given = {"given": True} if run_of(trace).given else {}  # there is no model to trace with
     return {
         **given,
-        "model": f"{trace.lens.name} · {_size(trace)}" if kinds else trace.lens.name,
+        "model": f"{trace.lens.name} · {size_words(trace)}" if kinds else trace.lens.name,
         "family": trace.family,
         "notice": trace.lens.notice,
         "kinds": kinds,
@@ -102,11 +120,11 @@ def _axis(trace: Trace, side: Side, kind: Kind, unit: Unit, *, special: bool) ->
     }
 
 
-def _size(trace: Trace) -> str:
-    """Layers and heads in words: "12 layers × 8 heads", "6 + 4 layers × 8–16 heads"."""
+def size_words(trace: HasHeads) -> str:
+    """Say how many layers and heads: "12 layers × 8 heads", "6 + 4 layers × 8–16 heads"."""
     # Cross-attention belongs to the decoder's layers, which have self-attention too.
     stacks = [trace.layers(kind) for kind in trace.kinds if kind != "cross"]
-    numbers = [len(layers) for layers in stacks] or [len(trace.layers())]
+    numbers = [len(layers) for layers in stacks] or [len(trace.layers("cross"))]
     same = all(n == numbers[0] for n in numbers)
     # Layers that are no attention layers have numbers, too.
     skips = any(layers != list(range(layers[0], layers[0] + len(layers))) for layers in stacks)

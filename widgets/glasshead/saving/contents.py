@@ -10,6 +10,7 @@ from glasshead_backend.asking import Selection
 from glasshead_backend.frames import axes
 from glasshead_backend.frames.attribution import page_frames
 from glasshead_backend.frames.chart import chart_frame, detail_frame
+from glasshead_backend.frames.head_atlas import with_atlas
 from glasshead_backend.frames.heads import measured_heads
 from glasshead_backend.frames.metrics import chosen_metric, metric_state
 from glasshead_backend.frames.strip import PAGE_TOKENS, strip_frame
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from glasshead.view import View
     from glasshead_backend import Metric, Trace
     from glasshead_backend.asking import Kind
+    from glasshead_backend.statistics import HeadAtlas
     from glasshead_backend.statistics.head_metrics import HeadMetric
 
 REFUSAL = (
@@ -58,6 +60,7 @@ def no_parts() -> dict[str, Any]:
         "charts": [],
         "details": [],
         "heads": {},
+        "rows": [],
         "query_key": [],
         "activations": [],
         "attribution": [],
@@ -86,9 +89,15 @@ def all_axes(trace: Trace) -> list[dict[str, Any]]:
     ]
 
 
-def heads(trace: Trace, more: Sequence[HeadMetric] = ()) -> dict[str, Any]:
+def heads(
+    trace: Trace, more: Sequence[HeadMetric] = (), atlas: HeadAtlas | None = None
+) -> dict[str, Any]:
     """Return the metrics of all heads, by kind of attention; `more` are those of the view."""
-    return {kind: {"kind": "heads", **measured_heads(trace, kind, more)} for kind in trace.kinds}
+    found = {kind: measured_heads(trace, kind, more) for kind in trace.kinds}
+    if atlas is not None:
+        names = [metric.name for metric in more]
+        found = {kind: with_atlas(one, atlas, kind, names) for kind, one in found.items()}
+    return {kind: {"kind": "heads", **one} for kind, one in found.items()}
 
 
 def strip(trace: Trace) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from glasshead.saving.activations import stored_activations
 from glasshead.saving.document import Document, PageTheme
 from glasshead.saving.query_keys import stored_query_keys
 from glasshead.saving.runs import stored_runs
+from glasshead.saving.typical import stored_rows
 from glasshead.saving.weights import StoredWeights, squeezed, stored_weights
 from glasshead.saving.words import (
     Said,
@@ -36,6 +37,9 @@ MOST_BYTES = 10_000_000
 
 _READ = ("reading", "followed")
 """Traits of a strip that say what is read of the pinned token."""
+
+_ROWS, _ROWS_ALONE = 0.5, 0.9
+"""Most of a page's room that rows of many texts take, beside the weights of a text and alone."""
 
 _MOST_POSTER = 400_000
 """Letters of a picture that a page has for readers without scripts."""
@@ -76,6 +80,7 @@ class Page:
 
     html: str
     stored: Stored | None
+    rows_left_out: tuple[str, ...] = ()
 
     def saved(self, path: Path) -> SavedPage:
         """Write it to a file."""
@@ -86,7 +91,7 @@ class Page:
             path,
             len(data),
             layers=_layers(stored),
-            left_out=left_out_words(stored),
+            left_out=(*left_out_words(stored), *self.rows_left_out),
             relative_error=stored.relative_error if stored else 0.0,
             least=stored.least if stored else 0.0,
             error=error_words(stored),
@@ -125,14 +130,19 @@ class _Maker:
         self._state = {**parts.state(view), "theme": theme}
         self._model = str(view.scene.get("model", ""))
         self._title = title or f"{self._name} of {self._model}"
-        self._parts = view.page_parts
-        self._trace: Any = getattr(view, "shown_trace", None) if self._parts else None
+        self._parts = view.parts_of_page()
+        self._rows_left_out: tuple[str, ...] = ()
+        self._alone = self._parts <= {"rows"}
+        self._trace: Any = None if self._alone else getattr(view, "shown_trace", None)
         # Of an explorer whose heads are switched off, or of whose story a step does so.
         self._runs: list[tuple[Any, Any]] = getattr(view, "page_runs", list)()
 
     def page(self, most: int) -> Page:
         """Return the page, of at most so many bytes."""
         rest = self._rest()
+        if "rows" in self._parts:
+            room = most - len(self._html(rest, None).encode("utf-8"))
+            rest["rows"] = self._rows(int(max(0, room) * (_ROWS_ALONE if self._alone else _ROWS)))
         bare = len(self._html(rest, None).encode("utf-8"))
         room = most - bare
         while True:
@@ -146,7 +156,8 @@ class _Maker:
             html = self._html(rest, stored)
             excess = len(html.encode("utf-8")) - most
             if excess <= 0:
-                return self._with_runs(rest, Page(html, stored), -excess)
+                page = Page(html, stored, self._rows_left_out)
+                return self._with_runs(rest, page, -excess)
             room -= excess  # what is said of the layers was estimated before it was written
 
     def _with_runs(self, rest: dict[str, Any], page: Page, room: int) -> Page:
@@ -168,7 +179,7 @@ class _Maker:
         found["axes"] = parts.all_axes(self._trace)
         if "heads" in self._parts:
             finder: Any = getattr(self._view, "finder", self._view)
-            found["heads"] = parts.heads(self._trace, finder.more_metrics)
+            found["heads"] = parts.heads(self._trace, finder.more_metrics, finder.atlas)
         if "strip" in self._parts:
             strip: Any = getattr(self._view, "strip", self._view)
             found["strip"] = {**parts.strip(self._trace), **strip.compared_part(self._trace)}
@@ -185,6 +196,13 @@ class _Maker:
             found |= parts.charts(chart, self._told, self._trace)
             self._state[f"{self._metric}s"] = parts.statistics(chart, self._told)
         return found
+
+    def _rows(self, room: int) -> list[dict[str, Any]]:
+        """Return the rows of heads in many texts."""
+        finder: Any = self._view
+        drawn = (finder.metric, finder.second_metric)
+        rows, self._rows_left_out = stored_rows(finder.atlas, drawn, finder.typical, room)
+        return rows
 
     def _strip(self) -> tuple[Any, list[dict[str, Any]]]:
         """Return the strip, and its states as the page opens and in the steps of its story."""
@@ -252,7 +270,7 @@ class _Maker:
             foot=foot_html(
                 said,
                 error=error_words(stored),
-                left_out=left_out_words(stored),
+                left_out=(*left_out_words(stored), *self._rows_left_out),
                 live=live_code(self._state, self._name, demo_of(self._model)),
                 given=bool(self._state["scene"].get("given")),
                 version=_version(),

@@ -117,6 +117,9 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
     if view == "PatchGrid":
         runs = f'lens.trace(clean), lens.trace(corrupted), what="{state["what"]}"'
         return f"from glasshead import Lens, {call}; lens = {lens}; {call}({runs})"
+    is_of_many = "corpus" in state.get("frame", {})
+    if is_of_many and not state["frame"]["rows"]:
+        return f"from glasshead import HeadAtlas, {call}; {call}(HeadAtlas.load(path))"
     several = len(state["scene"].get("kinds", [])) > 1
     names = ("kind", "layer", "heads") if several else ("layer", "heads")
     named = [f"{name}={state[name]!r}" for name in names if state.get(name)]
@@ -129,6 +132,8 @@ def live_code(state: dict[str, Any], view: str, demo: str) -> str:
         named += [f"off={[tuple(head) for head in state['off']]!r}"]
     given = bool(state["scene"].get("given"))
     trace, imported = ("trace", call) if given else (f"{lens}.trace(text)", f"Lens, {call}")
+    if is_of_many:
+        named, imported = ["atlas=HeadAtlas.load(path)", *named], f"HeadAtlas, {imported}"
     arguments = ", ".join([trace, *named]).replace("'", '"')
     return f"from glasshead import {imported}; {call}({arguments})"
 
