@@ -9,6 +9,7 @@ import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, reduce
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from scipy.stats import entropy
 
 from glasshead_backend import Cancelled, HeadAtlas, Lens, Step, head_atlas, head_statistics
 from glasshead_backend.corpora.parts import parts
+from glasshead_backend.demo import DECODER_TEXT
 from glasshead_backend.statistics.atlas_metrics import NAMES
 from glasshead_backend.statistics.atlas_tally import HeadAtlasTally
 from glasshead_backend.statistics.atlas_task import HeadAtlasTask
@@ -30,8 +32,6 @@ from support.parity import Float64Throughout, in_float64
 from support.tiny_models import TEXT, WORDS, build, tokenizer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from glasshead_backend import Trace
     from glasshead_backend.statistics.atlas_examples import Example
 
@@ -108,6 +108,7 @@ def lens_of(model_type: str, side: str = "right") -> Lens:
 
 
 TEXTS = some_texts(11)
+SMOLLM2 = Path(__file__).parents[3] / ".models" / "smollm2-135m-instruct"
 
 
 # --- numbers --------------------------------------------------------------------------------------
@@ -192,6 +193,26 @@ def test_a_model_that_padding_changes_reads_its_texts_one_by_one() -> None:
         padding.sides = sides
     torch.testing.assert_close(alone.mean, together.mean, rtol=0, atol=3e-6)
     assert torch.equal(alone.n, together.n)
+
+
+@pytest.mark.real_model
+@pytest.mark.skipif(not SMOLLM2.exists(), reason="run scripts/fetch_smollm2.py")
+def test_a_real_model_is_described_as_its_traces_describe_it() -> None:
+    lens = Lens.from_pretrained(SMOLLM2, dtype=torch.float32)
+    texts = [f"{DECODER_TEXT[i:]} {DECODER_TEXT}" for i in (0, 14, 40, 78)]
+    atlas = head_atlas(lens, texts)
+    assert atlas.n_heads == (9,) * 30
+    expected = [head_statistics(trace) for trace in lens.trace_many(texts)]
+    for i, metric in enumerate(atlas.metrics):
+        if hasattr(expected[0], metric.name):
+            mean = torch.stack([getattr(one, metric.name) for one in expected]).double().mean(dim=0)
+            torch.testing.assert_close(atlas.mean[i], mean, rtol=1e-4, atol=1e-4)
+    # Sentences come back: some head finds what followed last time, most of all where it does.
+    frame = atlas.to_frame()
+    best = frame.loc[frame["induction"].idxmax()]
+    assert best["induction"] > 0.4
+    top = atlas.examples(int(best["layer"]), int(best["head"]), "induction")[0]
+    assert top.value > 0.8
 
 
 # --- intervals ------------------------------------------------------------------------------------
