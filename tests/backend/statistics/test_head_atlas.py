@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
@@ -108,7 +109,11 @@ def lens_of(model_type: str, side: str = "right") -> Lens:
 
 
 TEXTS = some_texts(11)
-SMOLLM2 = Path(__file__).parents[3] / ".models" / "smollm2-135m-instruct"
+SMOLLM2 = Path(
+    os.environ.get(
+        "GLASSHEAD_SMOLLM2", Path(__file__).parents[3] / ".models" / "smollm2-135m-instruct"
+    )
+)
 
 
 # --- numbers --------------------------------------------------------------------------------------
