@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DEFAULT_COLUMN = "text"
-
 Texts = Iterable[Any] | PathLike[str]
 """Texts of a public function: any iterable of texts, the path of a file of lines, or a dataset with
 a column named "text"."""
@@ -27,7 +25,9 @@ class Lines:
 
     def __iter__(self) -> Iterator[str]:
         """Read line after line, each without its end."""
-        with self.path.open(encoding=self.encoding) as file:
+        # Some editors begin a file with a mark of its encoding, which is no part of a text.
+        encoding = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
+        with self.path.open(encoding=encoding) as file:
             try:
                 for line in file:
                     if line.strip():
@@ -69,7 +69,7 @@ class SizedColumn(Column):
         return len(self.dataset)
 
 
-def lines_of(path: str | PathLike[str], *, encoding: str = "utf-8") -> Lines:
+def lines_of(path: str | PathLike[str], *, encoding: str = "utf-8") -> Iterable[str]:
     r"""Take each line of a file for a text; empty lines are left out.
 
     Parameters
@@ -100,7 +100,7 @@ def lines_of(path: str | PathLike[str], *, encoding: str = "utf-8") -> Lines:
     return Lines(Path(path), encoding)
 
 
-def column(dataset: Any, name: str = _DEFAULT_COLUMN) -> Column:
+def column(dataset: Any, name: str = "text") -> Iterable[Any]:
     """Take a column of a Hugging Face dataset for the texts, or for the targets.
 
     Parameters
@@ -108,6 +108,11 @@ def column(dataset: Any, name: str = _DEFAULT_COLUMN) -> Column:
     dataset : datasets.Dataset or datasets.IterableDataset
     name : str
         Of the column.
+
+    Returns
+    -------
+    iterable
+        The column is read row by row, as often as it is asked for, never as a whole.
 
     Raises
     ------
