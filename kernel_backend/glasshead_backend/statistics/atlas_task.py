@@ -131,12 +131,14 @@ class _Measured:
         first = len(self.numbers)
         self.numbers.extend(numbers)
         self.n_tokens += sum(map(len, tokens.rows))
-        with undisturbed(tokens.device):
+        by_device = {call.device: tokens.on(call.device) for call in calls.values()}
+        with undisturbed(next(iter(by_device))):
             self.rows.begin(tokens, range(first, len(self.numbers)), numbers)
             for rows in row_blocks(tokens, max(self.n_heads)):
                 ordered = self.rows.in_order(rows)
                 for i, layer in enumerate(layers):
-                    block = block_of(calls[layer], tokens, rows)
+                    call = calls[layer]
+                    block = block_of(call, by_device[call.device], rows)
                     self.rows.add(i, block, row_values(block, self.task.metrics), ordered)
 
     def tally(self, skipped: Skipped) -> HeadAtlasTally:
