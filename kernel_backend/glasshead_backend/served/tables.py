@@ -58,7 +58,7 @@ def _values(series: Any, said: Callable[[object], Json]) -> dict[str, Json]:
         missing = series.isna().to_numpy()
         plain = series.fillna(series.dtype.type(0)).to_numpy(dtype=series.dtype.numpy_dtype)
         return {"of": said(plain), "type": kind, "missing": said(missing)}
-    return {"of": said([None if one is None else one for one in series.tolist()]), "type": kind}
+    return {"of": said(series.tolist()), "type": kind}
 
 
 def table_of(told: dict[str, Json], value: Callable[[Json], Any]) -> Any:
