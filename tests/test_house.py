@@ -22,6 +22,7 @@ LAYERS = (
     "serving",
     "frames",
     "statistics",
+    "corpora",
     "lens",
     "trace",
     "compat",

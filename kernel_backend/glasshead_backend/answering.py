@@ -81,6 +81,20 @@ def server_of(*values: object) -> Server | None:
     return next((cast("Server", one) for one in found if hasattr(one, "answer")), None)
 
 
+def require_here(of: object, what: str) -> None:
+    """Refuse what takes the model itself, where that is with a server.
+
+    Raises
+    ------
+    NotServedError
+    """
+    if server_of(of) is not None:
+        raise NotServedError(
+            f"{what} takes the model itself, and that is with a server. Load the model in this "
+            "notebook for it: Lens.from_pretrained(...)."
+        )
+
+
 def answered(function: Callable[Given, Answer]) -> Callable[Given, Answer]:
     """Let a server answer, where an argument has one, what this function would compute.
 

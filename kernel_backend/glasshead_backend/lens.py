@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,7 @@ from glasshead_backend.tracing.runs import scored, tokenized, traced, traced_by_
 from glasshead_backend.tracing.subject import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
     from os import PathLike
 
     import torch
@@ -78,6 +79,7 @@ class Lens(Subject):
         found = inside(model)
         its: Any = found.tokenizer if tokenizer is None else tokenizer
         super().__init__(found.model, its, words=words)
+        self.source: Callable[[], Lens] | None = None
 
     @classmethod
     def from_pretrained(
@@ -109,7 +111,11 @@ class Lens(Subject):
             ``subfolder``, ``token`` ...) and ``trust_remote_code`` hold for its tokenizer as well.
         """
         model, tokenizer = load(name_or_path, dtype, **kwargs)
-        return cls(model if device is None else model.to(device), tokenizer, words=words)
+        lens = cls(model if device is None else model.to(device), tokenizer, words=words)
+        lens.source = partial(
+            cls.from_pretrained, name_or_path, device=device, dtype=dtype, words=words, **kwargs
+        )
+        return lens
 
     @classmethod
     def demo(cls, name: Literal["decoder", "encoder-decoder"] = "decoder") -> Lens:
@@ -122,6 +128,7 @@ class Lens(Subject):
         lens = cls(*load_shipped(demo_path(name)))
         lens.notice = TOY_NOTICE[name]
         lens.name = f"demo {name}"
+        lens.source = partial(cls.demo, name)
         return lens
 
     @classmethod

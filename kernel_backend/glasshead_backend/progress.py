@@ -205,3 +205,34 @@ def steps(
             reporter.tell()
     finally:
         reporter.loops.remove(loop)
+
+
+def count(
+    done: Iterable[int],
+    what: Callable[[int], str],
+    total: int | None,
+    partial: Callable[[], object] | None = None,
+) -> None:
+    """Let work go on that says by itself how many more things are done, and report it each time.
+
+    Parameters
+    ----------
+    done : iterable of int
+        How many more; 0 = it is still at work.
+    what, total, partial
+        As for :func:`steps`.
+    """
+    reporter = _reporter.get()
+    if reporter is None:
+        for _ in done:
+            pass
+        return
+    loop = _Loop(what, None if total is None else max(1, total), partial)
+    reporter.loops.append(loop)
+    try:
+        reporter.tell()
+        for more in done:
+            loop.done += more
+            reporter.tell()
+    finally:
+        reporter.loops.remove(loop)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from glasshead_backend.answering import require_here
 from glasshead_backend.checks import at_least_one, require
 from glasshead_backend.memory import budget_on, require_room
 from glasshead_backend.progress import reporting, steps
@@ -126,6 +127,7 @@ def fit_lens(
         at_least_one(number, name, of)
     if not 0 <= held_out < 1:
         raise ValueError(f"held_out {held_out} is no share of the texts: 0 or more, below 1.")
+    require_here(lens, "Fitting a lens")
     corpus = _Corpus(lens, texts, targets)
     generator = torch.Generator().manual_seed(seed)
     kept, aside = corpus.split(held_out, generator)

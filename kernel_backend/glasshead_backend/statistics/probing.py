@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
 import numpy as np
 import torch
 
+from glasshead_backend.answering import require_here
 from glasshead_backend.asking import ActivationBlock
 from glasshead_backend.checks import at_least_one, require, several, whole
 from glasshead_backend.data_frames import table
@@ -173,6 +174,7 @@ class Probing(Metric):
         self, lens: Lens, kind: Kind | None = None, *, progress: Progress | bool | None = None
     ) -> Probed:
         """Probe a model."""
+        require_here(lens, "Probing")
         if kind is None and lens.family == "encoder-decoder":
             kind = "encoder"
         texts = ProbedTexts(

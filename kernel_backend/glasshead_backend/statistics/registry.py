@@ -15,6 +15,7 @@ from glasshead_backend.statistics.mutual_information import *
 from glasshead_backend.statistics.probing import *
 from glasshead_backend.statistics.head_metrics import *
 from glasshead_backend.statistics.heads import *
+from glasshead_backend.statistics.head_atlas import *
 from glasshead_backend.statistics.logit_contribution import *
 from glasshead_backend.statistics.head_effect import *
 from glasshead_backend.statistics.own_metric import *

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from glasshead_backend.anatomy.padding import same
 from glasshead_backend.progress import steps
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.given import TextLike
     from glasshead_backend.tracing.run import Run
     from glasshead_backend.tracing.subject import Subject
+
+    Found = TypeVar("Found")
 
 
 def paired(
@@ -76,19 +78,46 @@ def run_each(subject: Subject, many: Sequence[Sides]) -> list[Run]:
     list of Run
         As if each text had been traced alone, but for rounding.
     """
+
+    def run(chosen: Sequence[Sides], side: PadSide, outcome: Outcome | None) -> list[Run]:
+        return run_together(subject, chosen, side, outcome)
+
+    together = as_if_alone(subject, many, run)
+    return [run_together(subject, [sides])[0] for sides in many] if together is None else together
+
+
+def as_if_alone(
+    subject: Subject,
+    many: Sequence[Sides],
+    run: Callable[[Sequence[Sides], PadSide, Outcome | None], Found],
+) -> Found | None:
+    """Run several texts padded together, if each is then what it is alone.
+
+    Parameters
+    ----------
+    subject : Subject
+    many : sequence of Sides
+    run : callable
+        Runs the model over texts padded on a side, and notes what it made of them.
+
+    Returns
+    -------
+    object or None
+        What `run` returned; None where the texts have to be run one by one.
+    """
     padding = subject.anatomy.padding
     wanted = getattr(subject.tokenizer, "padding_side", "right")
     while len(many) > 1 and (side := padding.side(wanted)) is not None:
         outcome = Outcome()
-        runs = run_together(subject, many, side, outcome)
+        found = run(many, side, outcome)
         sizes = [_size(sides) for sides in many]
         unproved = padding.unproved(side, sizes)
         hidden = outcome.hidden
         if all(_as_alone(subject, many[i], _own_rows(hidden, sizes, i, side)) for i in unproved):
             padding.proved(side, sizes)
-            return runs
+            return found
         padding.rule_out(side)
-    return [run_together(subject, [sides])[0] for sides in many]
+    return None
 
 
 def _size(sides: Sides) -> tuple[int, ...]:

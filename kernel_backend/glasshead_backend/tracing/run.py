@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from glasshead_backend.text.sequences import Sequence, Sides
     from glasshead_backend.tracing.subject import Subject
 
-_KIND_ORDER: tuple[Kind, ...] = ("self", "encoder", "decoder", "cross")
+KIND_ORDER: tuple[Kind, ...] = ("self", "encoder", "decoder", "cross")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,7 +131,7 @@ class Run:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """Kinds of attention."""
-        return tuple(kind for kind in _KIND_ORDER if kind in self.calls)
+        return tuple(kind for kind in KIND_ORDER if kind in self.calls)
 
     @property
     def default_kind(self) -> Kind:

@@ -116,7 +116,7 @@ def run_together(
     located = locate_calls(
         model, recording.calls, structure.cross_modules, lengths_of(batch.inputs)
     )
-    _require_layers(model, structure, located, batch)
+    require_layers(model, structure, located, batch)
     return [
         Run(
             subject=subject,
@@ -142,7 +142,7 @@ def _inputs_of(model: Any, sides: Sides) -> dict[str, Tensor]:
     return inputs_of(model, *ids, token_types=sides.first.token_types)
 
 
-def _require_layers(
+def require_layers(
     model: Any,
     structure: Structure,
     located: dict[Kind, dict[int, AttentionCall]],
@@ -165,17 +165,20 @@ def _calls_of(
     """Each call's part of one sequence."""
     if batch.size == 1:
         return located
-    first, decoder = batch.first[index], batch.decoder[index]
-    sides: dict[Kind, tuple[range, range]] = {
-        "self": (first, first),
-        "encoder": (first, first),
-        "decoder": (decoder, decoder),
-        "cross": (decoder, first),
-    }
     return {
-        kind: {layer: call.of_sequence(index, *sides[kind]) for layer, call in by_layer.items()}
+        kind: {
+            layer: call.of_sequence(index, *(of_all[index] for of_all in places_of(batch, kind)))
+            for layer, call in by_layer.items()
+        }
         for kind, by_layer in located.items()
     }
+
+
+def places_of(batch: Batch, kind: Kind) -> tuple[list[range], list[range]]:
+    """Return where each sequence lies in the rows and in the columns of a kind of attention."""
+    if kind in ("self", "encoder"):
+        return batch.first, batch.first
+    return batch.decoder, batch.decoder if kind == "decoder" else batch.first
 
 
 def _scores_of(logits: list[NextTokenLogits | None], many: Sequence[Sides]) -> list[Tensor | None]:

@@ -20,6 +20,7 @@ from glasshead import (
     Step,
     Trace,
     fit_lens,
+    head_atlas,
     over_texts,
     patch,
     probe,
@@ -228,6 +229,7 @@ def test_an_error_of_a_type_that_does_not_travel_is_one_of_the_server() -> None:
     "ask",
     [
         lambda lens: fit_lens(lens, ["a whale"]),
+        lambda lens: head_atlas(lens, ["a whale"]),
         lambda lens: probe(lens, ["a whale", "a ship"] * 8, [0, 1] * 8, unit="text"),
         lambda lens: lens.trace(TEXT).activations(0, torch.nn.Linear(2, 2)),
         lambda lens: lens.generate("a whale", custom_generate="somebody/code"),
@@ -261,13 +263,23 @@ def test_only_what_is_on_the_list_can_be_asked(wire: InProcess) -> None:
             student.server.answer(name, student, (), {})
 
 
-def test_a_corpus_is_measured_text_by_text(wire: InProcess) -> None:
-    texts = [TEXT, "the sea and the whale", "a white ship"]
+@pytest.mark.parametrize("metric", ["entropy", "norm", "logit_lens"])
+def test_a_corpus_is_measured_by_the_server_part_by_part(wire: InProcess, metric: str) -> None:
+    texts = [TEXT, "the sea and the whale", "", "a white ship"] * 20
     here, there = (
-        over_texts(lens, texts, "entropy").to_frame()
+        over_texts(lens, texts, metric, batch_size=4)
         for lens in (wire.answers.lens, connected(wire.answers.lens, wire))
     )
-    require_same(here, there)
+    require_same(here.to_frame(), there.to_frame())
+    require_same(here.skipped, there.skipped)
+    assert not wire.kept.runs
+    assert len(wire.sizes) < 6
+
+
+def test_a_function_of_ones_own_is_not_sent_to_the_texts_of_a_corpus(wire: InProcess) -> None:
+    student = connected(wire.answers.lens, wire)
+    with pytest.raises(NotServedError, match="functions and models never"):
+        over_texts(student, [TEXT, "a whale"], lambda _, layer: float(layer))
 
 
 # ---- the way there -------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""A corpus cut into parts, what is done with each on any executor, and sums that merge."""

@@ -1,0 +1,50 @@
+"""Whether two lenses hold the same model: what it is made of, and some of every weight."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import torch
+
+from glasshead_backend.running.hooks import is_own_hook
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from glasshead_backend.tracing.subject import Subject
+
+_SAMPLES = 64
+"""Numbers of each weight that are looked at: training moves all of them."""
+
+
+def fingerprint(subject: Subject) -> str:
+    """Return 64 characters that differ when the model does.
+
+    Names, shapes, types and 64 numbers of every weight count, and the hooks that users have put on
+    modules (which no worker could make for itself); not the device. Weights that were offloaded
+    count by name and shape.
+    """
+    model = subject.model
+    found = hashlib.sha256(f"{type(model).__name__} {len(subject.tokenizer)}".encode())
+    state = [*model.named_parameters(), *model.named_buffers()]
+    for name, tensor in sorted(state):
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(_sample(tensor))
+    for name, module in model.named_modules():
+        hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())  # noqa: SLF001
+        n_foreign = sum(not is_own_hook(hook) for hook in hooks)
+        if n_foreign:
+            found.update(f"{name}: {n_foreign} hooks".encode())
+    return found.hexdigest()
+
+
+def _sample(tensor: Tensor) -> bytes:
+    if tensor.is_meta or tensor.numel() == 0:
+        return b""
+    try:
+        flat = tensor.detach().flatten()
+        places = torch.linspace(0, len(flat) - 1, min(_SAMPLES, len(flat))).long()
+        return flat[places.to(flat.device)].double().cpu().numpy().tobytes()
+    except (RuntimeError, NotImplementedError):
+        return b""  # a quantised or sharded weight of a library's own class
