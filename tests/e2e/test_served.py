@@ -73,13 +73,16 @@ def test_both_see_the_model_and_neither_has_it(room: Classroom) -> None:
 
 
 def test_a_click_in_each_is_answered_by_the_server(room: Classroom) -> None:
-    for layer, (notebook, root) in enumerate(zip(room.notebooks, room.views, strict=True), 2):
-        notebook.page.bring_to_front()
-        for _ in range(layer - 1):
-            root.locator('[data-action="layer-next"]').click()
-        notebook.wait_for_kernel("view.layer", layer)
-        expect(view(root, LINES)).to_have_attribute("data-frame", f"{layer}::word:self")
-    assert [one.kernel_eval("view.layer") for one in room.notebooks] == [2, 3]
+    # One of them looks at another layer, the other at tokens instead of words.
+    first, second = room.notebooks
+    first.page.bring_to_front()
+    room.views[0].locator('[data-action="layer-previous"]').click()
+    first.wait_for_kernel("view.layer", 0)
+    expect(view(room.views[0], LINES)).to_have_attribute("data-frame", "0::word:self")
+    second.page.bring_to_front()
+    room.views[1].locator('[data-action="unit"]').click()
+    second.wait_for_kernel("view.unit", "token")
+    expect(view(room.views[1], LINES)).to_have_attribute("data-frame", "1::token:self")
     assert [one.kernel_eval("view.error") for one in room.notebooks] == ["", ""]
 
 
@@ -88,7 +91,8 @@ def test_when_the_server_ends_each_view_keeps_its_picture_and_says_so(room: Clas
     for notebook, root in zip(room.notebooks, room.views, strict=True):
         notebook.page.bring_to_front()
         shown = view(root, LINES).get_attribute("data-frame")
-        root.locator('[data-action="layer-previous"]').click()
+        other = "layer-next" if notebook is room.notebooks[0] else "layer-previous"
+        root.locator(f'[data-action="{other}"]').click()
         expect(root.locator(".gh-banner.is-error").first).to_contain_text("No server answers at")
         assert view(root, LINES).get_attribute("data-frame") == shown
         assert notebook.foreign_requests == []
