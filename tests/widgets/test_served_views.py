@@ -28,6 +28,7 @@ from glasshead_backend.statistics.by_name import METRICS
 from support.in_process import InProcess, connected
 from support.same import require_same
 from widgets.frames import ask
+from widgets.test_long_work import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,6 +145,20 @@ def test_a_function_of_the_students_own_runs_in_the_notebook_on_answers_of_the_s
         LayerStatsChart(one[0], OwnMetric(function=most)) for one in (pair.here, pair.there)
     )
     require_same(shown(here), shown(there))
+
+
+def test_an_explorer_switches_heads_off_and_takes_other_texts_at_the_server(pair: Pair) -> None:
+    seen: list[list[Any]] = []
+    for one, other in (pair.here, pair.there):
+        explorer = explore(one)
+        pictures: list[Any] = []
+        for name, value in (("off", [(0, 1)]), ("off", []), ("trace", other)):
+            setattr(explorer, name, value)
+            until(lambda: not (explorer.busy or explorer.is_drawing))  # noqa: B023  at once
+            pictures += [*map(shown, explorer.views), explorer.error, explorer.frame]
+        seen.append(pictures)
+        explorer.close()
+    require_same(*seen)
 
 
 def test_what_is_saved_of_a_view_is_the_same_page(pair: Pair) -> None:

@@ -130,6 +130,17 @@ def test_traces_that_went_to_the_server_come_back_as_themselves(wire: InProcess)
     require_same(same.values, found.values)
 
 
+def test_words_are_those_into_which_the_server_cuts_a_text(wire: InProcess) -> None:
+    model, tokenizer = wire.answers.lens.model, wire.answers.lens.tokenizer
+    teacher = Lens(model, tokenizer, words=lambda text: text.split())
+    here, there = (
+        lens.trace("a well-known whale's tail") for lens in (teacher, connected(teacher))
+    )
+    assert [word.text for word in there.words()] == ["<s>", "a", "well-known", "whale's", "tail"]
+    require_same(here.words(), there.words())
+    require_same(here.attention(1, unit="word"), there.attention(1, unit="word"))
+
+
 # ---- long work -----------------------------------------------------------------------------------
 
 
