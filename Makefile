@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 SITE := docs/_build/html
+SERVED := http://127.0.0.1:8765
 STATIC := widgets/glasshead/static
 BUNDLE := $(STATIC)/attention_lines.js
 BUNDLE_SOURCES := $(shell find js -type f 2>/dev/null) package.json tsconfig.json
@@ -18,7 +19,7 @@ HEADLESS = $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname
 ROOT_USER = $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check-python check-js test-js test-python test-versions versions gallery \
+.PHONY: help demo serve-demo test lint check-python check-js test-js test-python test-versions versions gallery \
   pictures docs docs-serve layers-page site architectures build clean chromium
 .DELETE_ON_ERROR:
 
@@ -29,6 +30,13 @@ help: ## list what can be made
 demo: $(VENV)/.demo $(BUNDLE) ## open the quickstart notebook in JupyterLab
 	$(BIN)/jupyter lab $(HEADLESS) $(ROOT_USER) --LabApp.default_url=/lab/tree/quickstart.ipynb \
 	  $(LAB_ARGS) examples/quickstart.ipynb
+
+serve-demo: $(VENV)/.serve $(BUNDLE) ## serve the demo model, open a notebook that looks into it
+	@$(BIN)/glasshead serve demo & server=$$!; trap 'kill $$server 2>/dev/null; wait $$server' EXIT INT TERM; \
+	  until $(BIN)/python -c 'import urllib.request as r; r.urlopen("$(SERVED)/v1/hello")' 2>/dev/null; \
+	    do kill -0 $$server || exit 1; sleep 1; done; \
+	  $(BIN)/jupyter lab $(HEADLESS) $(ROOT_USER) --LabApp.default_url=/lab/tree/one-model-for-a-class.ipynb \
+	  $(LAB_ARGS) examples/one-model-for-a-class.ipynb
 
 test: lint test-js test-python test-versions ## run all checks and tests, browser included
 
@@ -112,6 +120,10 @@ $(VENV)/.torch: $(VENV)/.created
 # The bundle comes first: an editable install checks that it is there.
 $(VENV)/.demo: $(VENV)/.torch pyproject.toml constraints.txt | $(BUNDLE)
 	$(INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.serve: $(VENV)/.torch pyproject.toml constraints.txt | $(BUNDLE)
+	$(INSTALL) --editable '.[demo,serve]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml constraints.txt | $(BUNDLE)

@@ -5,7 +5,8 @@ The rules, for who writes a page:
 - ``python`` blocks of one page run in order and share their names, like the cells of a notebook.
 - A ``text`` block right behind a ``python`` block is what the block says and its last line shows.
 - A model on a hub is stood in for by a demo model (`STAND_INS`; another name is an error here), and
-  a picture that a page would draw by a check of its arguments. Nothing else is left out.
+  a picture that a page would draw by a check of its arguments, and so is a server that a page
+  connects to. Nothing else is left out.
 - Of ``sh`` blocks `python -m glasshead...` runs; of other commands targets and files must be there.
 - There are no blocks of other languages, and none without a language.
 """
@@ -27,6 +28,7 @@ from typing import Any, NamedTuple
 import pytest
 import transformers
 
+from glasshead import Lens
 from glasshead.view import View
 from glasshead_backend.demo import DemoName, demo_path
 from support import pages
@@ -41,7 +43,7 @@ STAND_INS: dict[str, DemoName] = {
 }
 CHAT = "{% for m in messages %}<s>{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
 LANGUAGES = {"python", "sh", "text"}
-PROGRAMS = {"git", "jupyter", "make", "npm", "pip", "pre-commit", "python"}
+PROGRAMS = {"git", "glasshead", "jupyter", "make", "npm", "pip", "pre-commit", "python"}
 
 _FENCE = re.compile(
     r"^(?P<fence>`{3,})(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL
@@ -116,6 +118,16 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("save_svg", "save_png"):
         takes = inspect.signature(getattr(View, name))
         monkeypatch.setattr(View, name, lambda *a, takes=takes, **b: takes.bind(*a, **b) and None)
+    # Of a page's server only what a student types is tried: its model is in this process.
+    takes_address = inspect.signature(Lens.connect)
+
+    def connect(*args: Any, **kwargs: Any) -> Lens:
+        takes_address.bind(*args, **kwargs)
+        return Lens.demo("decoder")
+
+    monkeypatch.setattr(Lens, "connect", connect)
+    monkeypatch.setenv("GLASSHEAD_URL", "http://hub:8765")
+    monkeypatch.setenv("GLASSHEAD_TOKEN", "a long secret")
     monkeypatch.chdir(tmp_path)
 
 

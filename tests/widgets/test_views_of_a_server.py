@@ -41,7 +41,8 @@ def lens() -> Lens:
 
 @pytest.fixture(scope="module")
 def server(lens: Lens) -> Iterator[Server]:
-    with served(lens, Limits(tokens=100)) as running:
+    own = Lens(lens.model, lens.tokenizer)  # the limit is of this one alone
+    with served(own, Limits(tokens=100)) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import threading
 import weakref
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from queue import SimpleQueue
@@ -115,8 +115,8 @@ class Connection:
             trust_env=not local,
         )
         self._dropped: SimpleQueue[str | None] = SimpleQueue()
-        self._dropping: threading.Thread | None = None
-        self._end = weakref.finalize(self, self._dropped.put, None)
+        self._dropping: list[threading.Thread] = []
+        weakref.finalize(self, _end, self._http, self._dropped, self._dropping)
         self.hello: Facts = self._hello(own)
 
     def _hello(self, own: str) -> Facts:
@@ -250,26 +250,38 @@ class Connection:
 
         It is safe to call while Python cleans up.
         """
-        if self._dropping is None:
+        if not self._dropping:
             told = self._http, self._dropped
-            self._dropping = threading.Thread(
+            thread = threading.Thread(
                 target=_drop, args=told, name="glasshead-dropping", daemon=True
             )
-            self._dropping.start()
+            self._dropping.append(thread)
+            thread.start()
         return self._dropped.put
+
+
+def _end(
+    http: httpx.Client, dropped: SimpleQueue[str | None], dropping: list[threading.Thread]
+) -> None:
+    """Nobody has the connection any more: close it, behind what is still to be told."""
+    dropped.put(None)
+    if not dropping:
+        http.close()
 
 
 def _drop(http: httpx.Client, dropped: SimpleQueue[str | None]) -> None:
     """Tell the server of runs that are needed no longer, all that there are at once."""
-    while (first := dropped.get()) is not None:
-        ids = [first]
-        while not dropped.empty():
-            another = dropped.get()
-            if another is None:
-                return
-            ids.append(another)
-        with suppress(httpx.HTTPError):  # it drops them by itself after a while
-            http.post("/v1/drop", json={"ids": ids})
+    with closing(http):
+        while (first := dropped.get()) is not None:
+            ids: list[str] = [first]
+            while not dropped.empty():
+                another = dropped.get()
+                if another is None:
+                    dropped.put(None)  # the last word, behind these
+                    break
+                ids.append(another)
+            with suppress(httpx.HTTPError):  # it drops them by itself after a while
+                http.post("/v1/drop", json={"ids": ids})
 
 
 class _InWords:
