@@ -1,6 +1,7 @@
 """What a corpus and a larger model cost: the cost model of docs/scale.md, checked by measurement.
 
-Run with ``python benchmarks/scale.py`` (``--json FILE`` writes the figures to a file). Three tables:
+Run with ``python benchmarks/scale.py`` (``--json FILE`` writes the figures to a file). It has three
+tables:
 
 * bytes that a trace keeps, measured, against the formula, for the demo decoder, SmolLM2-135M's
   shape and Llama-3-8B's (two layers of it, in bfloat16);
@@ -192,7 +193,11 @@ def merging(n_texts: int = 64) -> dict[str, float]:
     tensors, _ = first.to_state()
     n_bytes = sum(tensors[name].nbytes for name in ("weighted", "drawn"))
     said = sums_of_a_part(lens.model.config)
-    return {"replicates MB": n_bytes / 1e6, "formula MB": said / 1e6, "merge / make": adding / making}
+    return {
+        "replicates MB": n_bytes / 1e6,
+        "formula MB": said / 1e6,
+        "merge / make": adding / making,
+    }
 
 
 def _seconds(work: Any) -> float:
@@ -257,7 +262,12 @@ def main() -> None:
     show(f"workers, {asked.texts:,} texts", found.get("workers", {}))
     print("\npredicted")
     for row in found["predicted"]:
-        print("  " + "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
+        print(
+            "  "
+            + "  ".join(
+                f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()
+            )
+        )
     if asked.json:
         asked.json.write_text(json.dumps(found, indent=2), encoding="utf-8")
 

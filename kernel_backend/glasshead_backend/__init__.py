@@ -2,6 +2,7 @@
 
 from glasshead_backend import statistics
 from glasshead_backend.anatomy.structure import UnsupportedModelError
+from glasshead_backend.corpora.worker import RayData
 from glasshead_backend.lens import Lens
 from glasshead_backend.memory import MemoryBudgetError
 from glasshead_backend.progress import Cancelled, Step
@@ -23,6 +24,7 @@ __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "ModelChangedError",
     "ModelNeededError",
     "Predictions",
+    "RayData",
     "Sequence",
     "Step",
     "Token",
