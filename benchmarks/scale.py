@@ -1,6 +1,6 @@
 """What a corpus and a larger model cost: the cost model of docs/scale.md, checked by measurement.
 
-Run with ``python benchmarks/scale.py`` (``--json FILE`` writes the figures to a file). It has three
+Run with ``python benchmarks/scale.py`` (``--json FILE`` writes the figures to a file). It has four
 tables:
 
 * bytes that a trace keeps, measured, against the formula, for the demo decoder, SmolLM2-135M's
@@ -9,7 +9,8 @@ tables:
   those of one worker in the same run, and the seconds that a worker takes before its first text.
   Two corpora of different size are read, so that loading is told from reading. On a machine with
   fewer cores than workers the clock says nothing; CPU time does: what more workers cost;
-* what a part's sums take, and merging them: what whoever asks has to do for each part.
+* what a part's sums take, and merging them: what whoever asks has to do for each part;
+* a trace of a model whose layers lie on disk, beside one in memory.
 
 Then the model itself is written out, for 7- and 8-billion-parameter shapes: see `Machine`.
 """
@@ -23,11 +24,14 @@ import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from accelerate import disk_offload
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from glasshead import Lens, head_atlas
@@ -200,6 +204,28 @@ def merging(n_texts: int = 64) -> dict[str, float]:
     }
 
 
+def offloaded() -> dict[str, dict[str, float]]:
+    """Measure traces of a model whose layers lie on disk, beside one in memory."""
+    tokenizer = Lens.demo("decoder").tokenizer
+    torch.manual_seed(0)
+    whole = LlamaForCausalLM(shape(SMOLLM2)).eval()
+    torch.manual_seed(0)
+    other = LlamaForCausalLM(shape(SMOLLM2)).eval()
+    found: dict[str, dict[str, float]] = {}
+    with TemporaryDirectory() as folder:
+        disk_offload(other, folder, execution_device=torch.device("cpu"))
+        lenses = Lens(whole, tokenizer), Lens(other, tokenizer)
+        for n_tokens in (64, 1024):
+            text = (DECODER_LONG_TEXT * 4)[: 3 * n_tokens]
+            plain, slow = (_seconds(partial(_trace, lens, text)) for lens in lenses)
+            found[f"a trace of {n_tokens} tokens"] = {"disk / memory": slow / plain}
+    return found
+
+
+def _trace(lens: Lens, text: str) -> None:
+    lens.trace(text).close()
+
+
 def _seconds(work: Any) -> float:
     taken: list[float] = []
     for _ in range(3):
@@ -254,11 +280,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    found: dict[str, Any] = {"kept": kept(), "merging": merging(), "predicted": predicted()}
+    found: dict[str, Any] = {
+        "kept": kept(),
+        "merging": merging(),
+        "offloaded": offloaded(),
+        "predicted": predicted(),
+    }
     if asked.workers:
         found["workers"] = workers(asked.workers, asked.texts)
     show("bytes kept a token", found["kept"])
     show("sums of a part", {"demo decoder": found["merging"]})
+    show("layers on disk, SmolLM2-135M's shape", found["offloaded"])
     show(f"workers, {asked.texts:,} texts", found.get("workers", {}))
     print("\npredicted")
     for row in found["predicted"]:
