@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,14 +131,14 @@ class _Measured:
         first = len(self.numbers)
         self.numbers.extend(numbers)
         self.n_tokens += sum(map(len, tokens.rows))
-        # Of a model on several devices each layer's weights are computed where it lies.
-        on = {call.device: replace(tokens, device=call.device) for call in calls.values()}
-        with undisturbed(tokens.device):
+        by_device = {call.device: tokens.on(call.device) for call in calls.values()}
+        with undisturbed(next(iter(by_device))):
             self.rows.begin(tokens, range(first, len(self.numbers)), numbers)
             for rows in row_blocks(tokens, max(self.n_heads)):
                 ordered = self.rows.in_order(rows)
                 for i, layer in enumerate(layers):
-                    block = block_of(calls[layer], on[calls[layer].device], rows)
+                    call = calls[layer]
+                    block = block_of(call, by_device[call.device], rows)
                     self.rows.add(i, block, row_values(block, self.task.metrics), ordered)
 
     def tally(self, skipped: Skipped) -> HeadAtlasTally:

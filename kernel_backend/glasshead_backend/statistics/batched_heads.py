@@ -7,7 +7,7 @@ instead of averaged.
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from glasshead_backend.tracing.padded import PaddedCalls
 
     ByRow = Float[Tensor, "text head row"]
+
+
+_CPU = torch.device("cpu")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -53,7 +56,7 @@ class BatchTokens:
     causal : bool
         Whether a token looks only at itself and at what comes before.
     device : torch.device
-        Where the weights are computed.
+        Where what is asked of them is put: where the weights are computed.
     """
 
     queries: list[Tokens]
@@ -63,7 +66,7 @@ class BatchTokens:
     ids: Int[Tensor, "text row"]
     same_text: bool
     causal: bool
-    device: torch.device
+    device: torch.device = _CPU
 
     @classmethod
     def of(cls, padded: PaddedCalls, kind: Kind) -> BatchTokens:
@@ -73,13 +76,15 @@ class BatchTokens:
         keys = [sides.of("key", kind) for sides in padded.many]
         decoded = kind in ("decoder", "cross") and "decoder_input_ids" in padded.batch.inputs
         ids = padded.batch.inputs["decoder_input_ids" if decoded else "input_ids"]
-        call = next(iter(padded.calls[kind].values()))
         return cls(
             *(queries, keys, rows, columns, ids.cpu()),
             same_text=kind != "cross",
             causal=kind == "decoder" or (kind == "self" and padded.causal),
-            device=call.device,
         )
+
+    def on(self, device: torch.device) -> BatchTokens:
+        """Return them where weights are computed: layers may lie on several devices."""
+        return replace(self, device=device)
 
     @property
     def n_rows(self) -> int:
