@@ -61,9 +61,11 @@ class Checkpoint(Generic[T]):
         Raises
         ------
         ValueError
-            When the file is none of these, or of other work.
+            When the file is none of these, or of other work; and when there is no such folder.
         """
         path = Path(self.path)
+        if not path.parent.is_dir():
+            raise ValueError(f"There is no folder {path.parent} for the checkpoint: make it first.")
         if not path.exists():
             return None
         try:

@@ -72,7 +72,7 @@ def crew_of(
         return Here(task, lens)
     if not isinstance(executor, Executor):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(
-            "executor is a concurrent.futures.Executor, e.g. ProcessPoolExecutor(4) or Dask's "
+            "executor is a concurrent.futures.Executor, e.g. ThreadPoolExecutor(4) or Dask's "
             f"client.get_executor(); got {type(executor).__name__}."
         )
     if isinstance(executor, ThreadPoolExecutor):
@@ -85,8 +85,19 @@ def crew_of(
         elsewhere.require_picklable()
         return RayCrew(executor, elsewhere)
     if isinstance(executor, ProcessPoolExecutor):
+        _require_not_forked(executor)
         elsewhere.require_picklable()
     return Pool(executor, partial(of_part_elsewhere, elsewhere))
+
+
+def _require_not_forked(executor: ProcessPoolExecutor) -> None:
+    """Refuse workers that would wait for ever for threads of torch's that a fork does not copy."""
+    context: Any = getattr(executor, "_mp_context", None)
+    if context is not None and context.get_start_method() == "fork":
+        raise ValueError(
+            "Processes that are forked from this one hang in torch. Start them anew: "
+            'ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")).'
+        )
 
 
 def growing(task: Task[T], lens: Lens, part: Part) -> Iterator[tuple[int, Callable[[], T]]]:

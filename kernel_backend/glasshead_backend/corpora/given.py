@@ -27,7 +27,9 @@ class Lines:
 
     def __iter__(self) -> Iterator[str]:
         """Read line after line, each without its end."""
-        with self.path.open(encoding=self.encoding) as file:
+        # Some editors begin a file with a mark of its encoding, which is no part of a text.
+        encoding = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
+        with self.path.open(encoding=encoding) as file:
             try:
                 for line in file:
                     if line.strip():

@@ -54,8 +54,8 @@ def of_text(measured: Measured) -> OfText:
     keys = tuple(name for name in frame.columns if name in _KEYS)
     columns = [
         str(name)
-        for name in frame.columns
-        if name not in _KEYS and not _NO_MEANS.fullmatch(name) and is_numeric_dtype(frame[name])
+        for name, dtype in zip(frame.columns, frame.dtypes, strict=True)
+        if name not in _KEYS and not _NO_MEANS.fullmatch(name) and is_numeric_dtype(dtype)
     ]
     numbers = frame[columns].to_numpy(dtype=np.float64, na_value=np.nan)
     rows = [tuple(row) for row in zip(*(frame[name].tolist() for name in keys), strict=True)]
