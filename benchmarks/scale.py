@@ -6,9 +6,9 @@ tables:
 * bytes that a trace keeps, measured, against the formula, for the demo decoder, SmolLM2-135M's
   shape and Llama-3-8B's (two layers of it, in bfloat16);
 * a corpus through an atlas of heads with 1, 2 and 4 worker processes: CPU seconds of a text, beside
-  those of one worker in the same run, and the seconds that a worker takes before its first text.
-  Two corpora of different size are read, so that loading is told from reading. On a machine with
-  fewer cores than workers the clock says nothing; CPU time does: what more workers cost;
+  those of one worker in the same run, and the CPU seconds of a worker until it has read its first
+  part. On a machine with fewer cores than workers the clock says nothing; CPU time does: what more
+  workers cost;
 * what a part's sums take, and merging them: what whoever asks has to do for each part;
 * a trace of a model whose layers lie on disk, beside one in memory.
 
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -30,6 +29,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 import torch
 from accelerate import disk_offload
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -162,24 +162,24 @@ def texts_of(n: int) -> list[str]:
     return [whole[start : start + 160 + start % 80] for start in starts]
 
 
-def seconds_of_workers(lens: Lens, n_workers: int, n_texts: int) -> float:
-    """CPU seconds of all workers for a corpus, their start included."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
-        head_atlas(lens, texts_of(n_texts), executor=pool)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return sum(after[:2]) - sum(before[:2])
+def seconds_of_children() -> float:
+    """CPU seconds that the processes of this one have taken so far."""
+    children = psutil.Process().children(recursive=True)
+    return sum(sum(child.cpu_times()[:2]) for child in children)
 
 
 def workers(counts: list[int], n_texts: int) -> dict[int, dict[str, float]]:
-    """Measure a corpus with different numbers of workers, in turns."""
+    """Measure a corpus with different numbers of workers."""
     lens = Lens.demo("decoder")
-    few = 64 * max(counts)
     found: dict[int, dict[str, float]] = {}
     for n in counts:
-        start, whole = (seconds_of_workers(lens, n, size) for size in (few, few + n_texts))
-        per_text = (whole - start) / n_texts
-        found[n] = {"CPU ms a text": 1e3 * per_text, "start": (start - few * per_text) / n}
+        with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool:
+            # Two parts for each: whoever starts gets one.
+            head_atlas(lens, texts_of(2 * 64 * n), executor=pool)
+            start = seconds_of_children()
+            head_atlas(lens, texts_of(n_texts), executor=pool)
+            per_text = (seconds_of_children() - start) / n_texts
+        found[n] = {"CPU ms a text": 1e3 * per_text, "start": start / n}
     one = found[counts[0]]["CPU ms a text"]
     for figures in found.values():
         figures["beside the first"] = figures["CPU ms a text"] / one
