@@ -52,19 +52,33 @@ def dask() -> Iterator[Executor]:
         yield client.get_executor()
 
 
+def start(ray: Any, *, attempts: int = 4) -> None:
+    """Start Ray here; it gives itself half a minute, which a busy machine may miss."""
+    environment = {"PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1"}
+    for attempt in range(attempts):
+        try:
+            ray.init(
+                num_cpus=2,
+                include_dashboard=False,
+                object_store_memory=100 << 20,
+                log_to_driver=False,
+                runtime_env={"env_vars": environment},
+            )
+        except Exception:  # noqa: BLE001  it has no class of its own
+            ray.shutdown()
+            if attempt + 1 == attempts:
+                raise
+        else:
+            return
+
+
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Executor]:
     ray = pytest.importorskip("ray")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
-        ray.init(
-            num_cpus=2,
-            include_dashboard=False,
-            object_store_memory=100 << 20,
-            log_to_driver=False,
-            runtime_env={"env_vars": {"PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1"}},
-        )
+        start(ray)
         yield RayData(2)
         ray.shutdown()
 
