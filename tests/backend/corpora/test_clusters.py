@@ -55,21 +55,19 @@ def dask() -> Iterator[Executor]:
 def start(ray: Any, *, attempts: int = 4) -> None:
     """Start Ray here; it gives itself half a minute, which a busy machine may miss."""
     environment = {"PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1"}
-    for attempt in range(attempts):
-        try:
-            ray.init(
-                num_cpus=2,
-                include_dashboard=False,
-                object_store_memory=100 << 20,
-                log_to_driver=False,
-                runtime_env={"env_vars": environment},
-            )
-        except Exception:  # noqa: BLE001  it has no class of its own
-            ray.shutdown()
-            if attempt + 1 == attempts:
-                raise
-        else:
-            return
+    try:
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=100 << 20,
+            log_to_driver=False,
+            runtime_env={"env_vars": environment},
+        )
+    except Exception:
+        ray.shutdown()
+        if attempts == 1:
+            raise
+        start(ray, attempts=attempts - 1)
 
 
 @pytest.fixture(scope="module")
