@@ -1,14 +1,16 @@
 """What a corpus and a larger model cost: the cost model of docs/scale.md, checked by measurement.
 
-Run with ``python benchmarks/scale.py`` (``--json FILE`` writes the figures to a file). Three tables:
+Run with ``python benchmarks/scale.py`` (``--json FILE`` writes the figures to a file). It has four
+tables:
 
 * bytes that a trace keeps, measured, against the formula, for the demo decoder, SmolLM2-135M's
   shape and Llama-3-8B's (two layers of it, in bfloat16);
 * a corpus through an atlas of heads with 1, 2 and 4 worker processes: CPU seconds of a text, beside
-  those of one worker in the same run, and the seconds that a worker takes before its first text.
-  Two corpora of different size are read, so that loading is told from reading. On a machine with
-  fewer cores than workers the clock says nothing; CPU time does: what more workers cost;
-* what a part's sums take, and merging them: what whoever asks has to do for each part.
+  those of one worker in the same run, and the CPU seconds of a worker until it has read its first
+  part. On a machine with fewer cores than workers the clock says nothing; CPU time does: what more
+  workers cost;
+* what a part's sums take, and merging them: what whoever asks has to do for each part;
+* a trace of a model whose layers lie on disk, beside one in memory.
 
 Then the model itself is written out, for 7- and 8-billion-parameter shapes: see `Machine`.
 """
@@ -17,16 +19,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 import torch
+from accelerate import disk_offload
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from glasshead import Lens, head_atlas
@@ -157,24 +162,24 @@ def texts_of(n: int) -> list[str]:
     return [whole[start : start + 160 + start % 80] for start in starts]
 
 
-def seconds_of_workers(lens: Lens, n_workers: int, n_texts: int) -> float:
-    """CPU seconds of all workers for a corpus, their start included."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
-        head_atlas(lens, texts_of(n_texts), executor=pool)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return sum(after[:2]) - sum(before[:2])
+def seconds_of_children() -> float:
+    """CPU seconds that the processes of this one have taken so far."""
+    children = psutil.Process().children(recursive=True)
+    return sum(sum(child.cpu_times()[:2]) for child in children)
 
 
 def workers(counts: list[int], n_texts: int) -> dict[int, dict[str, float]]:
-    """Measure a corpus with different numbers of workers, in turns."""
+    """Measure a corpus with different numbers of workers."""
     lens = Lens.demo("decoder")
-    few = 64 * max(counts)
     found: dict[int, dict[str, float]] = {}
     for n in counts:
-        start, whole = (seconds_of_workers(lens, n, size) for size in (few, few + n_texts))
-        per_text = (whole - start) / n_texts
-        found[n] = {"CPU ms a text": 1e3 * per_text, "start": (start - few * per_text) / n}
+        with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool:
+            # Two parts for each: whoever starts gets one.
+            head_atlas(lens, texts_of(2 * 64 * n), executor=pool)
+            start = seconds_of_children()
+            head_atlas(lens, texts_of(n_texts), executor=pool)
+            per_text = (seconds_of_children() - start) / n_texts
+        found[n] = {"CPU ms a text": 1e3 * per_text, "start": start / n}
     one = found[counts[0]]["CPU ms a text"]
     for figures in found.values():
         figures["beside the first"] = figures["CPU ms a text"] / one
@@ -192,7 +197,33 @@ def merging(n_texts: int = 64) -> dict[str, float]:
     tensors, _ = first.to_state()
     n_bytes = sum(tensors[name].nbytes for name in ("weighted", "drawn"))
     said = sums_of_a_part(lens.model.config)
-    return {"replicates MB": n_bytes / 1e6, "formula MB": said / 1e6, "merge / make": adding / making}
+    return {
+        "replicates MB": n_bytes / 1e6,
+        "formula MB": said / 1e6,
+        "merge / make": adding / making,
+    }
+
+
+def offloaded() -> dict[str, dict[str, float]]:
+    """Measure traces of a model whose layers lie on disk, beside one in memory."""
+    tokenizer = Lens.demo("decoder").tokenizer
+    torch.manual_seed(0)
+    whole = LlamaForCausalLM(shape(SMOLLM2)).eval()
+    torch.manual_seed(0)
+    other = LlamaForCausalLM(shape(SMOLLM2)).eval()
+    found: dict[str, dict[str, float]] = {}
+    with TemporaryDirectory() as folder:
+        disk_offload(other, folder, execution_device=torch.device("cpu"))
+        lenses = Lens(whole, tokenizer), Lens(other, tokenizer)
+        for n_tokens in (64, 1024):
+            text = (DECODER_LONG_TEXT * 4)[: 3 * n_tokens]
+            plain, slow = (_seconds(partial(_trace, lens, text)) for lens in lenses)
+            found[f"a trace of {n_tokens} tokens"] = {"disk / memory": slow / plain}
+    return found
+
+
+def _trace(lens: Lens, text: str) -> None:
+    lens.trace(text).close()
 
 
 def _seconds(work: Any) -> float:
@@ -249,15 +280,26 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    found: dict[str, Any] = {"kept": kept(), "merging": merging(), "predicted": predicted()}
+    found: dict[str, Any] = {
+        "kept": kept(),
+        "merging": merging(),
+        "offloaded": offloaded(),
+        "predicted": predicted(),
+    }
     if asked.workers:
         found["workers"] = workers(asked.workers, asked.texts)
     show("bytes kept a token", found["kept"])
     show("sums of a part", {"demo decoder": found["merging"]})
+    show("layers on disk, SmolLM2-135M's shape", found["offloaded"])
     show(f"workers, {asked.texts:,} texts", found.get("workers", {}))
     print("\npredicted")
     for row in found["predicted"]:
-        print("  " + "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
+        print(
+            "  "
+            + "  ".join(
+                f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()
+            )
+        )
     if asked.json:
         asked.json.write_text(json.dumps(found, indent=2), encoding="utf-8")
 

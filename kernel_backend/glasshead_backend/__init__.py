@@ -4,6 +4,7 @@ from glasshead_backend import statistics
 from glasshead_backend.anatomy.structure import UnsupportedModelError
 from glasshead_backend.answering import NotServedError
 from glasshead_backend.corpora.given import column, lines_of
+from glasshead_backend.corpora.worker import RayData
 from glasshead_backend.lens import Lens
 from glasshead_backend.memory import MemoryBudgetError
 from glasshead_backend.progress import Cancelled, Step
@@ -27,6 +28,7 @@ __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "ModelNeededError",
     "NotServedError",
     "Predictions",
+    "RayData",
     "Sequence",
     "ServerError",
     "Step",

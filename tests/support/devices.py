@@ -44,7 +44,7 @@ class OnBoard(Tensor):
     raw: Tensor
 
     @staticmethod
-    def __new__(cls, raw: Tensor, device: torch.device) -> OnBoard:
+    def __new__(cls: type[OnBoard], raw: Tensor, device: torch.device) -> OnBoard:  # noqa: PYI034
         """Wrap a tensor."""
         one = Tensor._make_wrapper_subclass(
             cls,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from glasshead_backend.running.hooks import is_own_hook
+from glasshead_backend.running.same_model import stored_weight
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,15 +23,17 @@ def fingerprint(subject: Subject) -> str:
     """Return 64 characters that differ when the model does.
 
     Names, shapes, types and 64 numbers of every weight count, and the hooks that users have put on
-    modules (which no worker could make for itself); not the device. Weights that were offloaded
-    count by name and shape.
+    modules (which no worker could make for itself); not the device, nor whether weights are
+    offloaded from it.
     """
     model = subject.model
     found = hashlib.sha256(f"{type(model).__name__} {len(subject.tokenizer)}".encode())
-    state = [*model.named_parameters(), *model.named_buffers()]
-    for name, tensor in sorted(state):
+    # Under all of its names: a tied weight that is offloaded is a tensor of its own at each place.
+    state = dict(model.named_parameters(remove_duplicate=False))
+    state |= dict(model.named_buffers(remove_duplicate=False))
+    for name, tensor in sorted(state.items()):
         found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        found.update(_sample(tensor))
+        found.update(_sample(stored_weight(model, name) if tensor.is_meta else tensor))
     for name, module in model.named_modules():
         hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())  # noqa: SLF001
         n_foreign = sum(not is_own_hook(hook) for hook in hooks)
@@ -39,8 +42,8 @@ def fingerprint(subject: Subject) -> str:
     return found.hexdigest()
 
 
-def _sample(tensor: Tensor) -> bytes:
-    if tensor.is_meta or tensor.numel() == 0:
+def _sample(tensor: Tensor | None) -> bytes:
+    if tensor is None or tensor.is_meta or tensor.numel() == 0:
         return b""
     try:
         flat = tensor.detach().flatten()

@@ -62,9 +62,11 @@ class RayData(Executor):
         """Run something else, a single Ray task with the same options."""
         ray = _ray()
         task = ray.remote(fn)
-        return (task.options(**self.options) if self.options else task).remote(
-            *args, **kwargs
-        ).future()
+        return (
+            (task.options(**self.options) if self.options else task)
+            .remote(*args, **kwargs)
+            .future()
+        )
 
     def rows(self, elsewhere: Elsewhere[Any], parts: list[Part]) -> Iterator[dict[str, Any]]:
         """Do the task with parts, and yield what came of them as it comes, by their numbers."""
@@ -100,15 +102,21 @@ class CorpusWorker:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Do the task with the parts of a batch; sums go back as tensors and JSON."""
-        came = [
-            self._elsewhere.of_part(pickle.loads(part)).to_state()  # noqa: S301  the driver's own
-            for part in batch["part"]
-        ]
+        came = [self._of_part(pickle.loads(part)) for part in batch["part"]]  # noqa: S301
+        tensors, states, errors = zip(*came, strict=True)
         return {
             "number": list(batch["number"]),
-            "tensors": [save({n: one.contiguous() for n, one in t.items()}) for t, _ in came],
-            "state": [json.dumps(state) for _, state in came],
+            "tensors": list(tensors),
+            "state": list(states),
+            "error": list(errors),
         }
+
+    def _of_part(self, part: Part) -> tuple[bytes, str, bytes]:
+        try:
+            tensors, state = self._elsewhere.of_part(part).to_state()
+        except Exception as error:  # noqa: BLE001  raised where the part is waited for
+            return b"", "", pickle.dumps(error)
+        return save({n: one.contiguous() for n, one in tensors.items()}), json.dumps(state), b""
 
 
 @dataclass
@@ -143,6 +151,8 @@ class RayCrew(Generic[T]):
                 continue
             if isinstance(row, Exception):
                 raise row
+            if row["error"]:
+                raise pickle.loads(row["error"])  # noqa: S301  of a worker of our own
             self._came[int(row["number"])] = self.elsewhere.task.tally.from_state(
                 load(row["tensors"]), json.loads(row["state"])
             )
@@ -156,15 +166,8 @@ class RayCrew(Generic[T]):
                     return
                 self._rows.put(row)
         except Exception as error:  # noqa: BLE001  raised where it is waited for
-            self._rows.put(_inner(error))
+            self._rows.put(error)
 
     def stop(self) -> None:
         """Drop the parts that are still worked on: Ray ends them when the next one is done."""
         self._stopped.set()
-
-
-def _inner(error: Exception) -> Exception:
-    """What went wrong in a worker, out of what Ray puts around it."""
-    while isinstance(cause := getattr(error, "cause", None) or error.__cause__, Exception):
-        error = cause
-    return error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -257,11 +258,9 @@ def _is_harmless(hook: Any) -> bool:
 
 
 def _forward(module: nn.Module) -> tuple[type[nn.Module], object]:
-    """A module's class, and the forward of its own (a patch), else its class's.
-
-    Accelerate's, which moves weights and inputs to where they are needed, is looked through:
-    generate() puts one on the encoder of a model that is spread over devices.
-    """
+    """A module's class, and the forward of its own (a patch), else its class's."""
+    # Accelerate's moves weights and inputs to where they are needed: generate() puts one on an
+    # encoder.
     own = vars(module).get("forward")
     mover = type(vars(module).get("_hf_hook"))
     if mover.__module__.startswith("accelerate."):
@@ -353,6 +352,19 @@ def _offloaded(module: nn.Module, name: str) -> Tensor | None:
         stored = getattr(stored, "state_dict", stored)
         if isinstance(stored, Mapping):
             return stored.get(getattr(weights, "prefix", "") + name)
+    return None
+
+
+def stored_weight(model: nn.Module, name: str) -> Tensor | None:
+    """What accelerate loads an offloaded weight from, in memory or on disk; None = nobody knows."""
+    path = name.split(".")
+    for depth in range(len(path)):
+        hook = getattr(model.get_submodule(".".join(path[:depth])), "_hf_hook", None)
+        for one in (hook, *getattr(hook, "hooks", ())):
+            weights = getattr(one, "weights_map", None)
+            if weights is not None:
+                with suppress(KeyError):
+                    return weights[".".join(path[depth:])]
     return None
 
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from accelerate import cpu_offload, disk_offload
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from glasshead_backend import Lens, UnsupportedModelError
+from glasshead_backend.corpora.fingerprint import fingerprint
 from support.answers import answers
 from support.devices import THERE
 from support.spread import PLACES
@@ -81,6 +83,18 @@ def test_layers_on_disk_answer_as_those_in_memory(model_type: str, tmp_path: Pat
 def test_layers_on_two_devices_answer_as_those_on_one(model_type: str, tmp_path: Path) -> None:
     run_alone("-m", "support.spread", str(tmp_path / "found.pt"), model_type)
     require_same(plain(model_type), torch.load(tmp_path / "found.pt"))
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "llama"])
+def test_workers_tell_a_model_again_that_is_offloaded(model_type: str, tmp_path: Path) -> None:
+    whole = fingerprint(Lens(build(model_type), tokenizer()))
+    in_memory, on_disk, other = build(model_type), build(model_type), build(model_type, seed=1)
+    cpu_offload(in_memory, execution_device=torch.device("cpu"))
+    disk_offload(on_disk, tmp_path / "whole", execution_device=torch.device("cpu"))
+    disk_offload(other, tmp_path / "other", execution_device=torch.device("cpu"))
+    assert fingerprint(Lens(in_memory, tokenizer())) == whole
+    assert fingerprint(Lens(on_disk, tokenizer())) == whole
+    assert fingerprint(Lens(other, tokenizer())) != whole
 
 
 def test_a_trace_outlives_that_generate_puts_a_hook_on_the_encoder(tmp_path: Path) -> None:
