@@ -7,3 +7,11 @@ export const HELP: readonly string[] = [
     "Arrows move, Home and End go to the first and last head of a layer, Enter picks.",
   "A pattern or a high score on one text is a question to test, not what the head is for.",
 ];
+
+/** Of an atlas: what the numbers and the rows are. */
+export const HELP_OF_MANY: readonly string[] = [
+  "Numbers are means over many texts, each text counted once, with a bootstrap interval over the texts. Below are rows of one " +
+    "head by their own value: of every bucket some at random, and the highest. The outlined token looks, the shaded ones are looked at.",
+  "Click a head for its rows, and a bucket to see its rows alone. Sort by the low end of the interval to find heads that are surely high.",
+  "It is true of texts like these: other texts may ask other things of a head.",
+];

@@ -133,10 +133,11 @@ function bucketBar(
     click,
     {
       attrs: { title: words },
-      aria: { label: words, pressed },
+      aria: { pressed },
       data: { bucket: bucket.number },
     },
     h("span", { class: "hf-bucket-name" }, name),
+    " ",
     h(
       "span",
       { class: "hf-bucket-bar" },

@@ -18,7 +18,7 @@ import {
   passes,
   shownHeads,
 } from "./data";
-import { HELP } from "./help";
+import { HELP, HELP_OF_MANY } from "./help";
 import { gridLayout, listLayout } from "./layout";
 import { finderLegend } from "./legend";
 import { type Atlas, createAtlas, type Large, paintTiles } from "./painting";
@@ -154,6 +154,8 @@ export class HeadFinderView implements View<FinderState> {
     this.#atlas = null;
     this.#pointed = null;
     this.#large.forget();
+    const [many, drawn] = [this.#data?.frame.corpus, this.#data?.drawn ?? true];
+    this.#shell.setHelp([...(drawn ? HELP : []), ...(many ? HELP_OF_MANY : [])]);
   }
 
   // ── Drawing ─────────────────────────────────────────────────────────────────────────────────
