@@ -46,15 +46,15 @@ class Crew(Protocol[T_co]):
         """How many parts are taken on before the first one is waited for."""
         ...
 
-    def start(self, part: Part) -> Iterator[tuple[int, T_co | None]]:
+    def start(self, part: Part) -> Iterator[tuple[int, Callable[[], T_co] | None]]:
         """Take a part on.
 
         Yields
         ------
         int
             How many of its texts are done.
-        Tally or None
-            What came of them, the last time of all; None = not known yet.
+        callable or None
+            Returns what came of them, the last time of all; None = not known yet.
         """
         ...
 
@@ -85,12 +85,13 @@ def crew_of(
     return Pool(executor, partial(of_part_elsewhere, elsewhere))
 
 
-def growing(task: Task[T], lens: Lens, part: Part) -> Iterator[tuple[int, T]]:
+def growing(task: Task[T], lens: Lens, part: Part) -> Iterator[tuple[int, Callable[[], T]]]:
     """Do a task bit by bit where it can, else at once."""
     if isinstance(task, Growing):
         yield from task.growing(lens, part)
     else:
-        yield len(part.texts), task.of_part(lens, part)
+        tally = task.of_part(lens, part)
+        yield len(part.texts), lambda: tally
 
 
 @dataclass
@@ -101,7 +102,7 @@ class Here(Generic[T]):
     lens: Lens
     n_ahead: int = 0
 
-    def start(self, part: Part) -> Iterator[tuple[int, T | None]]:
+    def start(self, part: Part) -> Iterator[tuple[int, Callable[[], T] | None]]:
         """Take a part on."""
         return growing(self.task, self.lens, part)
 
@@ -132,20 +133,20 @@ class Pool(Generic[T]):
         """How many parts are taken on before the first one is waited for."""
         return _AHEAD * _n_workers(self.executor) - 1
 
-    def start(self, part: Part) -> Iterator[tuple[int, T | None]]:
+    def start(self, part: Part) -> Iterator[tuple[int, Callable[[], T] | None]]:
         """Take a part on."""
         with _a_dead_worker_told():
             future = self.executor.submit(self.work, part)
         self._flying.append(future)
         return self._awaited(future, len(part.texts))
 
-    def _awaited(self, future: Future[T], n: int) -> Iterator[tuple[int, T | None]]:
+    def _awaited(self, future: Future[T], n: int) -> Iterator[tuple[int, Callable[[], T] | None]]:
         while not wait([future], timeout=_SECONDS).done:
             yield 0, None
         with _a_dead_worker_told():
             tally = future.result()
         self._flying.remove(future)
-        yield n, tally
+        yield n, lambda: tally
 
     def stop(self) -> None:
         """Drop the parts that are still worked on."""
@@ -161,12 +162,12 @@ def _in_a_thread(
 ) -> T:
     if torch.get_num_threads() != n_threads:
         torch.set_num_threads(n_threads)
-    found: list[T] = []
+    found: list[Callable[[], T]] = []
     for _, tally in growing(task, lens, part):
         found[:] = [tally]
         if stopped.is_set():
             raise Cancelled
-    return found[0]
+    return found[0]()
 
 
 def _n_workers(executor: Any) -> int:

@@ -78,7 +78,7 @@ class Elsewhere(Generic[T]):
         """Refuse what cannot be sent to another process, in words."""
         for what, one, way_out in (
             ("make_lens", self.make_lens, "use functools.partial(Lens.from_pretrained, ...)"),
-            ("The metric", self.task, "take a ThreadPoolExecutor, or none"),
+            ("What is measured", self.task, "take a ThreadPoolExecutor, or none"),
         ):
             if why := _unpicklable(one):
                 raise TypeError(

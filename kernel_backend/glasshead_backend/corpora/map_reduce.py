@@ -125,19 +125,20 @@ class _Work(Generic[T]):
     file: Checkpoint[T] | None
     resumed: Done[T] | None = None
     merged: Done[T] | None = None
-    growing: T | None = None
-    """What came so far of the part that is next in order."""
+    growing: Callable[[], T] | None = None
+    """Returns what came so far of the part that is next in order."""
 
     def so_far(self) -> T | None:
         """Return what came of all texts that are done."""
-        if self.merged is None or self.growing is None:
-            return self.growing if self.merged is None else self.merged.tally
-        return self.merged.tally.merged(self.growing)
+        merged = None if self.merged is None else self.merged.tally
+        if self.growing is None:
+            return merged
+        return self.growing() if merged is None else merged.merged(self.growing())
 
     def through(self, cut: Iterator[Part]) -> Generator[int, None, None]:
         """Work, and yield how many more texts are done."""
         digest = Digest()
-        flying: deque[tuple[Part, str, Iterator[tuple[int, T | None]]]] = deque()
+        flying: deque[tuple[Part, str, Iterator[tuple[int, Callable[[], T] | None]]]] = deque()
         try:
             if self.resumed is not None:
                 yield from self._again(cut, self.resumed, digest)
@@ -170,7 +171,7 @@ class _Work(Generic[T]):
             )
 
     def _land(
-        self, part: Part, of_texts: str, job: Iterator[tuple[int, T | None]]
+        self, part: Part, of_texts: str, job: Iterator[tuple[int, Callable[[], T] | None]]
     ) -> Generator[int, None, None]:
         """Wait for a part and merge what came of it."""
         told = 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from glasshead_backend.anatomy.structure import UnsupportedModelError
 from glasshead_backend.corpora.skipped import SINGLE_TEXT_ERRORS
 from glasshead_backend.tracing.given import Reading
+from glasshead_backend.tracing.many_texts import run_each
 from glasshead_backend.tracing.reading import read
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from glasshead_backend.lens import Lens
     from glasshead_backend.text.sequences import Sides
     from glasshead_backend.tracing.given import TextLike
+    from glasshead_backend.tracing.run import Run
 
 
 class Readable(NamedTuple):
@@ -48,6 +51,16 @@ def readable(lens: Lens, part: Part) -> Readable:
         else:
             found.sides[number] = sides
     return found
+
+
+def runs_of(lens: Lens, many: list[Sides]) -> list[Run | str]:
+    """Record a run of each of several texts, in one forward pass if all fits; or say why not."""
+    try:
+        return [*run_each(lens, many)]
+    except (*SINGLE_TEXT_ERRORS, UnsupportedModelError) as error:
+        if len(many) == 1:
+            return [str(error)]
+    return [one for own in many for one in runs_of(lens, [own])]
 
 
 def _sides(lens: Lens, text: TextLike, target: TextLike | None) -> Sides | str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from glasshead_backend.memory import MemoryBudgetError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Self
 
 SINGLE_TEXT_ERRORS = (ValueError, MemoryBudgetError)
@@ -32,7 +34,7 @@ class Skipped:
     first: tuple[tuple[int, str], ...] = ()
 
     @classmethod
-    def of(cls, why: dict[int, str]) -> Self:
+    def of(cls, why: Mapping[int, str]) -> Self:
         """Note texts by their numbers."""
         return cls(len(why), tuple(sorted(why.items())[:_KEPT]))
 

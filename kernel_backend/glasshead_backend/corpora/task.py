@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
     from typing_extensions import Self
@@ -66,6 +66,9 @@ class Task(Protocol[T_co]):
 class Growing(Protocol[T_co]):
     """A task that can show what comes of a part while it works on it."""
 
-    def growing(self, lens: Lens, part: Part) -> Iterator[tuple[int, T_co]]:
-        """Yield how many texts are done, and what came of them; last of all, of the whole part."""
+    def growing(self, lens: Lens, part: Part) -> Iterator[tuple[int, Callable[[], T_co]]]:
+        """Yield how many texts are done, and a function that returns what came of them.
+
+        Last of all, of the whole part. The function is called before the work goes on, or not.
+        """
         ...

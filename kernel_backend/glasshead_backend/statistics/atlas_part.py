@@ -84,7 +84,8 @@ class PartRows:
         self, metrics: Sequence[AtlasMetric], shape: Shape, n_texts: int, seed: int
     ) -> None:
         self.shape, self.seed = shape, seed
-        self.edges = [torch.tensor(one.edges[1:-1], dtype=torch.float32) for one in metrics]
+        # Between the buckets: whatever lies beyond the first or last edge is theirs, too.
+        self.edges = torch.tensor([one.edges[1:-1] for one in metrics], dtype=torch.float32)
         self.sums = torch.zeros(n_texts, *shape, dtype=torch.float64)
         self.counts = torch.zeros(n_texts, *shape, dtype=torch.float64)
         self.rows = torch.zeros(*shape, N_BUCKETS, dtype=torch.int64)
@@ -144,14 +145,7 @@ class PartRows:
         self.counts[at, :, layer, :n_heads] += there.sum(dim=-1).double().transpose(0, 1)
         # [metric and head, row], rows in random order.
         by_row = values.transpose(1, 2).flatten(2)[..., torch.from_numpy(ordered.flat)]
-        buckets = torch.stack(
-            [
-                torch.bucketize(own, edges, right=True)
-                for own, edges in zip(by_row, self.edges, strict=True)
-            ]
-        )
-        buckets.masked_fill_(by_row.isnan(), _NO_BUCKET)
-        bucket = buckets.flatten(0, 1).numpy().astype(np.uint8)
+        bucket = self._buckets(by_row).flatten(0, 1).numpy()
         value = by_row.flatten(0, 1).numpy()
         n_of = _counts(bucket)
         self.rows[:, layer, :n_heads] += torch.from_numpy(n_of[:, :N_BUCKETS]).view(
@@ -161,6 +155,13 @@ class PartRows:
         cell = (metric * self.shape.layers + layer) * self.shape.heads + head
         self._keep(_sampled(bucket, n_of, cell, ordered), block, value, bucket, ordered, head)
         self._keep(_highest(value, cell, ordered), block, value, bucket, ordered, head)
+
+    def _buckets(self, values: Float[Tensor, "metric head row"]) -> Int[Tensor, "metric head row"]:
+        """Return the bucket of every value, as bytes: as many as there are edges at or below it."""
+        found = torch.zeros(values.shape, dtype=torch.uint8)
+        for edge in self.edges.T:
+            found += values >= edge[:, None, None]
+        return found.masked_fill_(values.isnan(), _NO_BUCKET)
 
     def _keep(
         self,
@@ -291,7 +292,8 @@ def _window(
     at = [torch.from_numpy(one).to(weights.device) for one in (text, head, row)]
     first = tokens.first_column[at[0]]
     n_keys = torch.tensor([len(own) for own in tokens.columns], device=weights.device)[at[0]]
-    most = weights[at[0], at[1], at[2]].nan_to_num(0.0).argmax(dim=-1) - first
+    own = weights[at[0], at[1], at[2]]
+    most = own.argmax(dim=-1) - first
     query = torch.from_numpy(row_of).to(weights.device) if tokens.same_text else most
     # Both the row's own token and what it looks at, where they are not too far apart.
     earliest = query.maximum(most) - (WINDOW - 1 - _MARGIN)
@@ -302,8 +304,7 @@ def _window(
     size = (n_keys - start).clamp_max(WINDOW)
     place = torch.arange(WINDOW, device=weights.device)
     column = (first + start)[:, None] + place
-    inside = (place < size[:, None]) & (column < weights.shape[-1])
-    column = column.clamp_max(weights.shape[-1] - 1)
-    found = weights[at[0][:, None], at[1][:, None], at[2][:, None], column].float()
+    inside = (place < size[:, None]) & (column < own.shape[-1])
+    found = own.gather(1, column.clamp_max(own.shape[-1] - 1)).float()
     found = torch.where(inside, found, 0.0).cpu()
     return start.cpu().numpy(), size.cpu().numpy(), found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from glasshead_backend.anatomy.structure import UnsupportedModelError
 from glasshead_backend.corpora.readable import readable
 from glasshead_backend.corpora.skipped import SINGLE_TEXT_ERRORS, Skipped
 from glasshead_backend.memory import budget_on, require_room
@@ -100,7 +101,7 @@ class HeadAtlasTask:
                         f"{type(call.module).__name__} computes attention by itself, which",
                         ["Shorter texts take less."],
                     )
-        except SINGLE_TEXT_ERRORS as error:
+        except (*SINGLE_TEXT_ERRORS, UnsupportedModelError) as error:
             return str(error)
         return found
 

@@ -6,7 +6,6 @@ instead of averaged.
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -192,13 +191,9 @@ class RowBlock:
         return by_row[:, self.rows.start : self.rows.stop]
 
     @cached_property
-    def sums(self) -> Float[Tensor, "text head row 2"]:
-        """Of every row its weights, and those on punctuation."""
-        n_texts, _, _, n_columns = self.weights.shape
-        signs = self.tokens.punctuation[:, :n_columns].to(self.weights.dtype)
-        of_column = torch.stack([torch.ones_like(signs), signs], dim=-1)
-        sums = self.weights.reshape(n_texts, -1, n_columns) @ of_column
-        return sums.view(*self.weights.shape[:3], 2)
+    def total(self) -> ByRow:
+        """Sum of every row: 1, or less where a sink takes a part; NaN where it is undefined."""
+        return self.weights.sum(dim=-1)
 
     def on(self, column: Int[Tensor, "text row"]) -> ByRow:
         """Weight on one column for each row; columns out of range are the caller's to drop."""
@@ -206,21 +201,21 @@ class RowBlock:
         return self.weights.gather(3, index.expand(-1, self.weights.shape[1], -1, -1))[..., 0]
 
 
+_TINY = 1e-30
+
+
 def _entropy(block: RowBlock) -> ByRow:
-    # Of w / S: log2 S - (sum w log2 w) / S. A sum of zero has no shares: NaN.
-    total = block.sums[..., 0]
-    nats = torch.special.entr(block.weights).sum(dim=-1) / total + total.log()
-    return nats.clamp_min(0.0) / math.log(2)
+    # Of w / S: log2 S - (sum w log2 w) / S. A sum of zero has no shares: NaN. What is added keeps
+    # the logarithm of 0 finite, and weights for which it matters add nothing that could be seen.
+    bits = (block.weights + _TINY).log2_().mul_(block.weights).sum(dim=-1)
+    return (block.total.log2() - bits / block.total).clamp_min(0.0)
 
 
 def _distance(block: RowBlock) -> ByRow:
-    n_texts, n_heads, n_rows, n_columns = block.weights.shape
     row = torch.tensor(list(block.rows), device=block.weights.device)
-    column = torch.arange(n_columns, device=row.device)
+    column = torch.arange(block.weights.shape[-1], device=row.device)
     apart = (row[:, None] - column).abs().to(block.weights.dtype)
-    # Row by row: heads x columns times columns.
-    by_row = block.weights.flatten(0, 1).transpose(0, 1) @ apart[..., None]
-    return by_row[..., 0].T.reshape(n_texts, n_heads, n_rows)
+    return (block.weights * apart).sum(dim=-1)
 
 
 def _sink(block: RowBlock) -> ByRow:
@@ -247,7 +242,8 @@ def _induction(block: RowBlock) -> ByRow:
 
 
 def _punctuation(block: RowBlock) -> ByRow:
-    return block.sums[..., 1]
+    signs = block.tokens.punctuation[:, None, None, : block.weights.shape[-1]]
+    return (block.weights * signs).sum(dim=-1)
 
 
 _VALUES: dict[str, Callable[[RowBlock], ByRow]] = {
@@ -275,7 +271,7 @@ def _counted(name: str, tokens: BatchTokens) -> Bool[Tensor, "text row"]:
 def row_values(block: RowBlock, names: Sequence[str]) -> Float[Tensor, "metric text head row"]:
     """Return every metric of every row; NaN where a row has none."""
     found: list[Tensor] = []
-    undefined = block.sums[..., 0].isnan()
+    undefined = block.total.isnan()
     for name in names:
         counted = block.of(_counted(name, block.tokens))[:, None]
         values = _VALUES[name](block).float()
@@ -283,8 +279,8 @@ def row_values(block: RowBlock, names: Sequence[str]) -> Float[Tensor, "metric t
     return torch.stack(found)
 
 
-_CELLS = 1 << 21
-"""Most weights of a layer in one block, as long as it has more than one row: 8 MB, which the
+_CELLS = 1 << 20
+"""Most weights of a layer in one block, as long as it has more than one row: 4 MB, which the
 processor still has at hand from one metric to the next."""
 
 

@@ -75,13 +75,32 @@ def mean_and_interval(values: Float[Tensor, "sample ..."], confidence: float) ->
     Mean
         The interval of a single value is NaN, and so is that of infinite ones.
     """
-    from scipy.special import stdtrit  # noqa: PLC0415
-
     values = values.double()
     there = ~values.isnan()
-    n = there.sum(dim=0)
     mean = values.nanmean(dim=0)
     squares = torch.where(there, values - mean, 0.0).square().sum(dim=0)
+    return t_interval(there.sum(dim=0), mean, squares, confidence)
+
+
+def t_interval(
+    n: Int[Tensor, "*any"],
+    mean: Float[Tensor, "*any"],
+    squares: Float[Tensor, "*any"],
+    confidence: float,
+) -> Mean:
+    """Student's t interval of means, see :func:`mean_and_interval`.
+
+    Parameters
+    ----------
+    n : Tensor
+        How many values each is the mean of.
+    mean : Tensor
+    squares : Tensor
+        Sums of the squared deviations from it.
+    confidence : float
+    """
+    from scipy.special import stdtrit  # noqa: PLC0415
+
     t = torch.as_tensor(stdtrit((n - 1).clamp(min=1).numpy(), (1 + confidence) / 2))
     half = torch.where(n > 1, t * (squares / (n - 1) / n).sqrt(), torch.nan)
     return Mean(mean, mean - half, mean + half)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 from .spelling import Surface, read_spelling
 
@@ -29,6 +30,17 @@ class Piece:
     joins_next: bool = False
 
 
+_seen: WeakKeyDictionary[object, dict[bool, tuple[object, dict[int, Piece]]]] = WeakKeyDictionary()
+
+
+def _pieces_of(tokenizer: object, now: object, *, source: bool) -> dict[int, Piece]:
+    """Return the pieces that were looked up for other texts, while the tokenizer is what it was."""
+    by_side = _seen.setdefault(tokenizer, {})
+    if source not in by_side or by_side[source][0] != now:
+        by_side[source] = now, {}
+    return by_side[source][1]
+
+
 class Vocabulary:
     """The pieces of a tokenizer's vocabulary; each is looked up once.
 
@@ -43,7 +55,6 @@ class Vocabulary:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, source: bool = False) -> None:
         self._tokenizer = cast("Any", tokenizer)
-        self._pieces: dict[int, Piece] = {}
         self._source: dict[int, str] | None = None
         two = hasattr(tokenizer, "get_src_vocab") and getattr(tokenizer, "separate_vocabs", True)
         if source and two:
@@ -54,6 +65,8 @@ class Vocabulary:
         }
         self._unknown = self._unknown_id()
         self.spelling = read_spelling(tokenizer)
+        now = (len(tokenizer), self._added, self._unknown, self._specials, self.spelling)
+        self._pieces = _pieces_of(tokenizer, now, source=source)
 
     def piece(self, id_: int) -> Piece:
         """Return the piece with this id."""

@@ -247,16 +247,14 @@ def test_where_some_texts_are_infinite_their_number_is_said(lens: Lens) -> None:
 
 
 @pytest.mark.parametrize("empty", ["", "   "])
-def test_an_empty_text_of_a_list_is_named_before_anything_is_measured(
-    lens: Lens, empty: str
-) -> None:
-    measured: list[int] = []
+def test_an_empty_text_is_left_out_and_named(lens: Lens, empty: str) -> None:
     texts = [*some_texts(40), empty, "a fox"]
-    with pytest.raises(ValueError, match="Text 40: The text is empty"):
-        over_texts(lens, texts, lambda _, layer: measured.append(layer) or 1.0)
-    assert measured == []
-    with pytest.raises(ValueError, match="Text 40: The text is empty"):
-        over_texts(lens, iter(texts), "norm")
+    for given in (texts, iter(texts)):
+        found = over_texts(lens, given, "norm")
+        ((number, why),) = found.skipped
+        assert (number, found.n_skipped, found.n_measured) == (40, 1, 41)
+        assert why.startswith("The text is empty")
+        assert found.chart().note.startswith("1 text left out. Text 40: The text is empty")
 
 
 def test_white_space_that_is_a_text_is_measured() -> None:
@@ -265,20 +263,22 @@ def test_white_space_that_is_a_text_is_measured() -> None:
     assert over_texts(lens, ["the whale", "  ", "the sea"], "norm").n_measured == 3
 
 
-def test_a_target_that_is_empty_or_missing_is_named_before_anything_is_measured() -> None:
+def test_a_target_that_is_empty_is_left_out_and_one_that_is_missing_named_at_once() -> None:
     lens = Lens(build("bart"), tokenizer())
-    texts = some_texts(40)
+    texts = some_texts(10)
     measured: list[int] = []
 
     def depth(_: Trace, layer: int) -> float:
         measured.append(layer)
         return 1.0
 
-    with pytest.raises(ValueError, match="Text 39: The target is empty"):
-        over_texts(lens, texts, depth, targets=[*texts[:39], ""])
-    with pytest.raises(ValueError, match="There is no target number 39"):
-        over_texts(lens, texts, depth, targets=texts[:39])
+    with pytest.raises(ValueError, match="There is no target number 9"):
+        over_texts(lens, texts, depth, targets=texts[:9])
     assert measured == []
+    ((number, why),) = over_texts(lens, texts, depth, targets=[*texts[:9], ""]).skipped
+    assert (number, why.partition(":")[0]) == (9, "The target is empty")
+    with pytest.raises(ValueError, match="There is no target number 9"):
+        over_texts(lens, iter(texts), depth, targets=iter(texts[:9]))
 
 
 # --- progress -------------------------------------------------------------------------------------
@@ -296,8 +296,8 @@ def test_every_step_says_the_text_and_hands_out_the_result_so_far(lens: Lens) ->
             assert frame["mean_low"].notna().all() == (so_far[-1] > 1)
 
     over_texts(lens, some_texts(6), "norm", batch_size=1, progress=watch)
-    assert {f"text {n} of 6" for n in range(1, 7)} <= {step.what for step in steps}
-    assert set(so_far) >= {1, 2, 3, 4, 5}
+    assert {f"texts {n} of 6" for n in range(7)} <= {step.what for step in steps}
+    assert set(so_far) == {1, 2, 3, 4, 5, 6}
     assert so_far == sorted(so_far)
     shares = [step.share for step in steps if step.share is not None]
     assert shares == sorted(shares)
@@ -314,7 +314,7 @@ def test_stopping_ends_the_work_and_leaves_the_model_as_found() -> None:
         return float(trace.norms()["mlp"][layer].mean())
 
     def stop(step: Step) -> None:
-        if step.what.startswith("text 3"):
+        if step.what.startswith("texts 2"):
             raise Cancelled
 
     with pytest.raises(Cancelled):
@@ -326,7 +326,7 @@ def test_stopping_ends_the_work_and_leaves_the_model_as_found() -> None:
 def test_true_shows_a_bar(lens: Lens, capsys: pytest.CaptureFixture[str]) -> None:
     over_texts(lens, some_texts(3), "norm", progress=True)
     shown = capsys.readouterr().err
-    assert "text 3 of 3" in shown
+    assert "texts 3 of 3" in shown
     assert "100%" in shown
     over_texts(lens, some_texts(3), "norm")
     assert not capsys.readouterr().err

@@ -187,7 +187,10 @@ def test_a_function_takes_the_parameters_of_its_metric_with_the_same_defaults(
         ),
         (
             over_texts,
-            "lens, texts, metric, *, targets=None, confidence=0.95, batch_size=8",
+            (
+                "lens, texts, metric, *, targets=None, confidence=0.95, batch_size=8, seed=0, "
+                "executor=None, make_lens=None, checkpoint=None"
+            ),
         ),
         (
             prediction_divergence,
