@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import unicodedata
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, reduce
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given as for_any
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 from scipy.stats import entropy
 
-from glasshead_backend import HeadAtlas, Lens, head_atlas, head_statistics
+from glasshead_backend import Cancelled, HeadAtlas, Lens, Step, head_atlas, head_statistics
+from glasshead_backend.corpora.parts import parts
+from glasshead_backend.statistics.atlas_metrics import NAMES
+from glasshead_backend.statistics.atlas_tally import HeadAtlasTally
+from glasshead_backend.statistics.atlas_task import HeadAtlasTask
+from glasshead_backend.statistics.counter_random import hashed, poisson_weights
+from support.parity import Float64Throughout, in_float64
 from support.tiny_models import TEXT, WORDS, build, tokenizer
 
 if TYPE_CHECKING:
@@ -446,3 +456,117 @@ def test_no_file_and_no_safetensors(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text(TEXT)
     with pytest.raises(ValueError, match="no head atlas"):
         HeadAtlas.load(tmp_path / "text.safetensors")
+
+
+# --- parts, workers, checkpoints ------------------------------------------------------------------
+def tallies(lens: Lens, texts: list[str], size: int) -> list[HeadAtlasTally]:
+    task = HeadAtlasTask(kind="self", metrics=NAMES, seed=0, batch_size=4)
+    return [task.of_part(lens, part) for part in parts(texts, size=size)]
+
+
+def test_however_a_corpus_is_cut_and_merged_the_atlas_is_the_same() -> None:
+    lens = Lens(in_float64(build("llama")), tokenizer())
+    texts = some_texts(12, seed=6)
+    with Float64Throughout():
+        whole = tallies(lens, texts, 12)[0]
+        cut = tallies(lens, texts, 3)
+    forwards = reduce(HeadAtlasTally.merged, cut)
+    halves = [reduce(HeadAtlasTally.merged, some) for some in (cut[:2], cut[2:])]
+    for found in (forwards, halves[0].merged(halves[1]), halves[1].merged(halves[0])):
+        assert (found.n_texts, found.n_tokens) == (whole.n_texts, whole.n_tokens)
+        assert torch.equal(found.n, whole.n)
+        assert torch.equal(found.drawn, whole.drawn)
+        assert torch.equal(found.rows, whole.rows)
+        torch.testing.assert_close(found.total, whole.total, rtol=0, atol=1e-5)
+        torch.testing.assert_close(found.weighted, whole.weighted, rtol=0, atol=1e-5)
+        for name in ("cell", "text", "query", "bucket"):
+            assert torch.equal(getattr(found.kept, name), getattr(whole.kept, name)), name
+    same, other = forwards.interval(0.95), halves[1].merged(halves[0]).interval(0.95)
+    for one, two in zip(same, other, strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=1e-10)
+
+
+def test_a_tally_comes_back_from_a_pickle_and_from_its_state_as_it_was() -> None:
+    first, second = tallies(lens_of("gpt2"), [*TEXTS, "", "the " * 500], 7)
+    tensors, state = second.to_state()
+    again = HeadAtlasTally.from_state(tensors, json.loads(json.dumps(state)))
+    for other in (again, pickle.loads(pickle.dumps(second))):  # noqa: S301  our own
+        expected, found = first.merged(second), first.merged(other)
+        assert (found.n_texts, found.layers, found.n_heads) == (11, (0, 1, 2), (4, 4, 4))
+        assert found.skipped == expected.skipped
+        assert [number for number, _ in found.skipped.first] == [11, 12]
+        for name in ("total", "n", "weighted", "drawn", "rows"):
+            assert torch.equal(getattr(found, name), getattr(expected, name)), name
+        for name, column in expected.kept.columns().items():
+            assert torch.equal(getattr(found.kept, name), column), name
+        assert found.kept.spellings == expected.kept.spellings
+    none = HeadAtlasTally()
+    assert none.merged(first).n_texts == first.merged(none).n_texts == 7
+    with pytest.raises(ValueError, match="other layers or heads"):
+        first.merged(tallies(demo(), TEXTS[:1], 1)[0])
+
+
+def test_threads_that_share_the_lens_make_the_same_atlas_as_one() -> None:
+    texts = some_texts(150, seed=7)
+    lens = lens_of("llama")
+    alone = head_atlas(lens, texts)
+    with ThreadPoolExecutor(2) as executor:
+        assert_same_atlas(head_atlas(lens, texts, executor=executor), alone)
+
+
+def test_work_that_was_stopped_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    texts = some_texts(200, seed=8)
+    lens, file = lens_of("llama"), tmp_path / "atlas.checkpoint"
+    seen: list[HeadAtlas] = []
+
+    def stop(step: Step) -> None:
+        partial = step.partial()
+        if isinstance(partial, HeadAtlas):
+            seen.append(partial)
+        if seen and seen[-1].n_texts >= 128:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        head_atlas(lens, texts, checkpoint=file, progress=stop)
+    assert seen[-1].n_texts == 128
+    assert seen[-1].low.isfinite().any()
+    measured: list[int] = []
+    found = head_atlas(
+        lens, texts, checkpoint=file, progress=lambda step: measured.append(count_in(step.what))
+    )
+    assert min(filter(None, measured[1:])) >= 64, "what was done is not done again"
+    assert_same_atlas(found, head_atlas(lens, texts))
+    with pytest.raises(ValueError, match="other work"):
+        head_atlas(lens, texts, checkpoint=file, seed=1)
+
+
+def count_in(words: str) -> int:
+    """Number of texts in "texts 1,024 of 2,000"; 0 in other words."""
+    said = words.split()
+    return int(said[1].replace(",", "")) if said[0] == "texts" else 0
+
+
+# --- random numbers by their place ----------------------------------------------------------------
+def test_weights_of_the_bootstrap_are_independent_poisson_numbers_of_mean_one() -> None:
+    weights = poisson_weights(11, np.arange(400), 1000)
+    n = weights.size
+    for count in range(6):
+        share = math.exp(-1) / math.factorial(count)
+        error = math.sqrt(share * (1 - share) / n)
+        assert abs((weights == count).mean() - share) < 5 * error, count
+    by_text, by_replicate = np.corrcoef(weights[:, :100].T), np.corrcoef(weights[:100])
+    for related in (by_text, by_replicate):
+        apart = related[~np.eye(100, dtype=bool)]
+        assert np.abs(apart).max() < 0.3
+        assert abs(apart.mean()) < 0.01
+    assert np.array_equal(poisson_weights(11, np.arange(50, 90), 1000), weights[:, 50:90])
+    assert not np.array_equal(poisson_weights(12, np.arange(400), 1000), weights)
+
+
+@for_any(
+    seed=st.integers(-(2**70), 2**70), place=st.integers(0, 2**60), other=st.integers(0, 2**60)
+)
+def test_each_place_has_a_number_of_its_own(seed: int, place: int, other: int) -> None:
+    one, two = hashed(seed, np.array([place, other]), np.array([3, 3])).tolist()
+    assert (one == two) == (place == other)
+    assert one != int(hashed(seed, np.array([3]), np.array([place]))[0]) or place == 3
