@@ -14,7 +14,14 @@ from glasshead_backend.demo import DECODER_TEXT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from glasshead import HeadAtlas, Trace
+
 many = cache(lambda: of.untrained(24, 16).trace(DECODER_TEXT))
+
+
+def _atlas_beside(_: Trace) -> HeadAtlas:
+    return of.atlas()
+
 
 STATES = [
     State(
@@ -96,7 +103,7 @@ STATES = [
     State(
         name="atlas-and-text",
         shown=of.repeated,
-        traits={"atlas": lambda _: of.atlas(), "metric": "induction", "layer": 1, "heads": [4]},
+        traits={"atlas": _atlas_beside, "metric": "induction", "layer": 1, "heads": [4]},
         width=1200,
         note="Patterns of one text, numbers of many; a tick is this text.",
     ),
@@ -118,7 +125,7 @@ STATES = [
 
 
 def depends(_: HeadFinder) -> list[str]:
-    """Name the traits that need other patterns, or other rows of an atlas."""
+    """Name the traits that need other patterns."""
     return ["kind", "unit"]
 
 

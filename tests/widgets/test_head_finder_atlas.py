@@ -66,23 +66,26 @@ def test_rows_are_of_the_head_that_is_selected_else_of_the_highest(
     finder: HeadFinder, atlas: HeadAtlas
 ) -> None:
     table = atlas.to_frame()
-    best = table.loc[table.previous_token.idxmax()]
+    best = table.sort_values("previous_token").iloc[-1]
     of = finder.typical["key"]
     assert (of["layer"], of["head"]) == (best["layer"], best["head"])
     finder.set(layer=2, heads=[3, 1])
     assert finder.typical["key"] == {
-        **{"kind": "self", "layer": 2, "head": 1, "metric": "previous_token"},
+        "kind": "self",
+        "layer": 2,
+        "head": 1,
+        "metric": "previous_token",
     }
     rows = atlas.examples(2, 1, "previous_token")
     assert finder.typical["queries"] == [row.token for row in rows]
     finder.metric = "entropy"
     assert finder.typical["key"]["metric"] == "entropy"
     finder.heads = []
-    worst = table.loc[table.entropy.idxmax()]
+    worst = table.sort_values("entropy").iloc[-1]
     assert finder.typical["key"]["head"] == worst["head"]
     # Only heads that are shown can stand out.
     finder.at_most = float(table.entropy.min())
-    least = table.loc[table.entropy.idxmin()]
+    least = table.sort_values("entropy").iloc[0]
     assert (finder.typical["key"]["layer"], finder.typical["key"]["head"]) == (
         *(least["layer"], least["head"]),
     )
@@ -175,7 +178,7 @@ def test_another_kind_of_attention_has_the_numbers_of_the_text(translation: Trac
     ],
 )
 def test_a_wrong_value_is_named_and_the_picture_stays(
-    name: str, value: object, says: str, finder: HeadFinder, atlas: HeadAtlas
+    name: str, value: Any, says: str, finder: HeadFinder, atlas: HeadAtlas
 ) -> None:
     before = (finder.frame, finder.typical)
     with pytest.raises(TraitError, match=says):

@@ -87,12 +87,6 @@ class AtlasView(TraceView):
         if self._atlas is not None:
             require_same_heads(self._atlas, cast("Trace", trace))
 
-    def parts_of_page(self) -> frozenset[str]:
-        """Return what a page needs: of an atlas also rows, of an atlas alone nothing else."""
-        if self._atlas is None:
-            return self.page_parts
-        return (frozenset() if self._alone else self.page_parts) | {"rows"}
-
     # ---- of a trace, or of an atlas alone --------------------------------------------------------
 
     def _scene(self, trace: Trace) -> dict[str, Any]:

@@ -24,14 +24,10 @@ class AsPage:
 
     page_parts: ClassVar[frozenset[str]] = frozenset()
     """What a saved page of it needs of its trace: "weights", "heads", "strip", "chart",
-    "query_key", "activations", "attribution", "patches"; and "rows" of an atlas."""
+    "query_key", "activations", "attribution", "patches"."""
 
     _lock: ClassVar[Any]
     _drawings: Drawings
-
-    def parts_of_page(self) -> frozenset[str]:
-        """Return what a page of this view needs: it may be of less, or of more, than others."""
-        return self.page_parts
 
     def in_words(self) -> list[str]:
         """Return what the picture says, in a few sentences: strongest things first."""

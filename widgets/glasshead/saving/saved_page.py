@@ -24,6 +24,7 @@ from glasshead.saving.words import (
     live_code,
     text_html,
 )
+from glasshead_backend.frames.head_atlas import AtlasHeads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from glasshead.saving.weights import Stored, StoredLayer
     from glasshead.view import View
+    from glasshead_backend.statistics import HeadAtlas
 
 MOST_BYTES = 10_000_000
 """Of a page for which nobody has said otherwise."""
@@ -130,19 +132,22 @@ class _Maker:
         self._state = {**parts.state(view), "theme": theme}
         self._model = str(view.scene.get("model", ""))
         self._title = title or f"{self._name} of {self._model}"
-        self._parts = view.parts_of_page()
         self._rows_left_out: tuple[str, ...] = ()
-        self._alone = self._parts <= {"rows"}
-        self._trace: Any = None if self._alone else getattr(view, "shown_trace", None)
+        self._atlas: HeadAtlas | None = getattr(view, "atlas", None)
+        shown: Any = getattr(view, "shown_trace", None) if view.page_parts else None
+        # An atlas alone has no text that a page could carry.
+        self._trace: Any = None if isinstance(shown, AtlasHeads) else shown
+        self._parts = view.page_parts if self._trace is not None else frozenset[str]()
         # Of an explorer whose heads are switched off, or of whose story a step does so.
         self._runs: list[tuple[Any, Any]] = getattr(view, "page_runs", list)()
 
     def page(self, most: int) -> Page:
         """Return the page, of at most so many bytes."""
         rest = self._rest()
-        if "rows" in self._parts:
+        if self._atlas is not None:
             room = most - len(self._html(rest, None).encode("utf-8"))
-            rest["rows"] = self._rows(int(max(0, room) * (_ROWS_ALONE if self._alone else _ROWS)))
+            share = _ROWS_ALONE if self._trace is None else _ROWS
+            rest["rows"] = self._rows(self._atlas, int(max(0, room) * share))
         bare = len(self._html(rest, None).encode("utf-8"))
         room = most - bare
         while True:
@@ -197,11 +202,11 @@ class _Maker:
             self._state[f"{self._metric}s"] = parts.statistics(chart, self._told)
         return found
 
-    def _rows(self, room: int) -> list[dict[str, Any]]:
+    def _rows(self, atlas: HeadAtlas, room: int) -> list[dict[str, Any]]:
         """Return the rows of heads in many texts."""
         finder: Any = self._view
         drawn = (finder.metric, finder.second_metric)
-        rows, self._rows_left_out = stored_rows(finder.atlas, drawn, finder.typical, room)
+        rows, self._rows_left_out = stored_rows(atlas, drawn, finder.typical, room)
         return rows
 
     def _strip(self) -> tuple[Any, list[dict[str, Any]]]:
