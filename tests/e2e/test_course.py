@@ -80,6 +80,22 @@ SAID = {
         "grid.loc[0, first_time] > 0.9 and grid.loc[1, stop - 1] > 0.9",
         "carried['recovered'].max() < 0.5 and abs(needed_carries) < 0.05",
     ],
+    "11-is-it-really-an-induction-head": [
+        "claim['induction'].max() > 0.8 and own['induction'] < 0.5",
+        "table.loc[claimed, 'induction'] < own['induction_low']",
+        "own['induction_high'] - own['induction_low'] < 0.05",
+        "1.4 < widths['text'] / widths['row'] < 2.2 and widths['page'] > widths['row']",
+        "shares.between(0.04, 0.25).all()",
+        "by_times['last'].is_monotonic_decreasing and by_times['every'].is_monotonic_increasing",
+        "rows['every'].mean() > 0.5 and 0.4 < by_times['last'].iloc[0] < 0.65",
+        "several[rows['last'] < 0.1].mean() > 1.4 * several.mean()",
+        "compared['other order'].iloc[0] > 0.75 and compared['other order'].iloc[2] < 0.15",
+        "compared['in turn'].iloc[1] > 0.9 and compared['in turn'].iloc[0] < 0.3",
+        "compared['real text'].iloc[1] < 0.05 and circling['every'] > 0.8",
+        "fine > 0.6 * len(third) and typical < 0.4 * len(third)",
+        "np.mean(promised) > np.mean(kept) + 0.02",
+        "opened.to_frame().equals(atlas.to_frame())",
+    ],
 }
 """What the prose of a notebook says of its numbers, as expressions in its kernel."""
 
