@@ -2,6 +2,7 @@
 
 from glasshead_backend import statistics
 from glasshead_backend.anatomy.structure import UnsupportedModelError
+from glasshead_backend.corpora.given import column, lines_of
 from glasshead_backend.corpora.worker import RayData
 from glasshead_backend.lens import Lens
 from glasshead_backend.memory import MemoryBudgetError
@@ -31,5 +32,7 @@ __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "Trace",
     "UnsupportedModelError",
     "Word",
+    "column",
+    "lines_of",
     *statistics.__all__,
 ]

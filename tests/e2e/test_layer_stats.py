@@ -155,7 +155,7 @@ def test_many_texts_stream_in_and_can_be_cancelled(notebook: Notebook, chart: Lo
     banner = chart.locator(".gh-banner.is-busy")
     expect(banner).to_contain_text("of 300: ")
     expect(chart).to_have_attribute("data-partial", "")
-    expect(chart.locator(".gh-status")).to_contain_text("So far: text ")
+    expect(chart.locator(".gh-status")).to_contain_text("So far: texts ")
     banner.locator('[data-action="cancel"]').click()
     expect(banner).to_have_count(0)
     expect(chart).to_have_attribute("data-metric", "norm")

@@ -29,6 +29,8 @@ from glasshead_backend import (
     Trace,
     UnsupportedModelError,
     Word,
+    column,
+    lines_of,
 )
 from glasshead_backend import statistics as _statistics
 from glasshead_backend.statistics import *  # noqa: F403  its __all__ is in ours
@@ -62,7 +64,9 @@ __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     "UnsupportedModelError",
     "Word",
     "__version__",
+    "column",
     "explore",
+    "lines_of",
     "link_views",
     "options",
     "story",

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DEFAULT_COLUMN = "text"
-
 Texts = Iterable[Any] | PathLike[str]
 """Texts of a public function: any iterable of texts, the path of a file of lines, or a dataset with
 a column named "text"."""
@@ -71,7 +69,7 @@ class SizedColumn(Column):
         return len(self.dataset)
 
 
-def lines_of(path: str | PathLike[str], *, encoding: str = "utf-8") -> Lines:
+def lines_of(path: str | PathLike[str], *, encoding: str = "utf-8") -> Iterable[str]:
     r"""Take each line of a file for a text; empty lines are left out.
 
     Parameters
@@ -102,7 +100,7 @@ def lines_of(path: str | PathLike[str], *, encoding: str = "utf-8") -> Lines:
     return Lines(Path(path), encoding)
 
 
-def column(dataset: Any, name: str = _DEFAULT_COLUMN) -> Column:
+def column(dataset: Any, name: str = "text") -> Iterable[Any]:
     """Take a column of a Hugging Face dataset for the texts, or for the targets.
 
     Parameters
@@ -110,6 +108,11 @@ def column(dataset: Any, name: str = _DEFAULT_COLUMN) -> Column:
     dataset : datasets.Dataset or datasets.IterableDataset
     name : str
         Of the column.
+
+    Returns
+    -------
+    iterable
+        The column is read row by row, as often as it is asked for, never as a whole.
 
     Raises
     ------

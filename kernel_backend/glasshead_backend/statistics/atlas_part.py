@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from glasshead_backend.corpora.sampling import hashed
 from glasshead_backend.statistics.atlas_examples import BEFORE, N_KEPT, WINDOW, ExampleRows
 from glasshead_backend.statistics.atlas_metrics import N_BUCKETS
-from glasshead_backend.statistics.counter_random import ROWS, hashed
+from glasshead_backend.statistics.poisson_weights import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +120,7 @@ class PartRows:
         flat = np.flatnonzero(there)
         position = tokens.position[:, rows.start : rows.stop].cpu().numpy().ravel()[flat]
         number = self._batch.numbers[flat // len(rows)]
-        random = (hashed(self.seed, ROWS, number, position) >> np.uint64(1)).astype(np.int64)
+        random = hashed(self.seed, ROWS, number, position)
         order = np.argsort(random, kind="stable")
         by_text = np.empty_like(order)
         by_text[np.lexsort((position, number))] = np.arange(len(flat))

@@ -10,7 +10,7 @@ import torch
 
 from glasshead_backend.corpora.skipped import Skipped
 from glasshead_backend.statistics.atlas_examples import COLUMNS, ExampleRows
-from glasshead_backend.statistics.counter_random import poisson_weights
+from glasshead_backend.statistics.poisson_weights import poisson_weights
 from glasshead_backend.statistics.significance import Mean
 
 if TYPE_CHECKING:
