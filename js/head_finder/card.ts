@@ -120,6 +120,7 @@ function whisker(data: FinderData, metric: Metric, head: Head): HTMLElement {
   return h(
     "span",
     { class: "hf-whisker", aria: { hidden: true } },
+    h("i", { class: "hf-whisker-part hf-track" }),
     h("i", {
       class: "hf-whisker-part hf-range",
       style: { left: `${low}%`, width: `${high - low}%` },

@@ -134,7 +134,7 @@ function bucketBar(
     {
       attrs: { title: words },
       aria: { pressed },
-      data: { bucket: bucket.number },
+      data: { bucket: bucket.number, "in-picture": "yes" },
     },
     h("span", { class: "hf-bucket-name" }, name),
     " ",
