@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LOOKS = GALLERY / "looks"
 DIFFERENT = GALLERY.parent / ".artifacts" / "looks"
-MOST = 6_500_000
+MOST = 7_500_000
 """Bytes that all pictures together may take in the repository."""
 PATIENCE = 20_000
 """Milliseconds for all views of a page to be drawn."""

@@ -105,13 +105,13 @@ def require_same_atlas(one: HeadAtlas, other: HeadAtlas) -> None:
         assert torch.equal(own.weights, theirs.weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cluster", ["dask", "ray"])
-@pytest.mark.parametrize("n_texts", [200, pytest.param(2000, marks=pytest.mark.slow)])
 def test_a_corpus_on_a_cluster_has_the_numbers_of_this_process(
-    cluster: str, n_texts: int, lens: Lens, request: pytest.FixtureRequest, tmp_path: Path
+    cluster: str, lens: Lens, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     executor = request.getfixturevalue(cluster)
-    texts = texts_of(n_texts)
+    texts = texts_of(2000)
     require_same_atlas(head_atlas(lens, texts, executor=executor), head_atlas(lens, texts))
     here = over_texts(lens, texts, "induction")
     there = over_texts(lens, texts, "induction", executor=executor, checkpoint=tmp_path / "sums")

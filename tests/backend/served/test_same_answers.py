@@ -125,6 +125,7 @@ LENS_HERE = {
     "demo": "loads a model",
     "from_pretrained": "loads a model",
     "anatomy": "the model's own; what is asked of it comes with a trace",
+    "most_tokens": "a limit that a server sets for its own lens",
 }
 LENS_REFUSED: dict[str, Callable[[Lens], object]] = {
     "memory_budget": lambda lens: setattr(lens, "memory_budget", 5),
