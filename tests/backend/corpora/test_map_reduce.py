@@ -18,6 +18,7 @@ from datasets import Dataset
 from backend.running.test_model_left_as_found import assert_same, snapshot
 from glasshead_backend import Cancelled, Lens, LogitLens, Step, over_texts
 from glasshead_backend.corpora import checkpoint as checkpoint_file
+from glasshead_backend.corpora.fingerprint import fingerprint
 from glasshead_backend.corpora.given import column
 from glasshead_backend.corpora.map_reduce import map_reduce
 from glasshead_backend.demo import DECODER_LONG_TEXT
@@ -394,3 +395,14 @@ def test_of_more_texts_than_are_kept_the_histogram_is_a_samples(
 def test_the_first_tokens_of_a_book_are_measured_though_it_is_one_long_line(lens: Lens) -> None:
     found = over_texts(lens, [DECODER_LONG_TEXT[:200], DECODER_LONG_TEXT * 50], "norm")
     assert (found.n_measured, found.n_skipped) == (1, 1)
+
+
+def test_a_large_weight_is_looked_at_as_well() -> None:
+    """Its places are beyond what float32 can count: 2 ** 24 + 4 made one that is not there."""
+    lens = Lens.demo("decoder")
+    before = fingerprint(lens)
+    large = torch.zeros(2**24 + 4, dtype=torch.int8)
+    lens.model.register_buffer("large", large)
+    named = fingerprint(lens)
+    large[-1] = 1
+    assert len({before, named, fingerprint(lens)}) == 3
