@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -253,3 +254,11 @@ def test_beside_a_text_a_page_has_both(
     assert saved.layers == {"self": (0, 1, 2)}
     assert contents["heads"]["self"]["corpus"]["texts"] == 6
     assert len(contents["rows"]) == 12 * 7
+
+
+def test_the_atlas_of_another_model_with_as_many_heads_is_refused(
+    decoder_trace: Trace, atlas: HeadAtlas
+) -> None:
+    other = replace(atlas, model="gpt2", model_class="GPT2LMHeadModel")
+    with pytest.raises(ValueError, match=r"is of gpt2, a GPT2LMHeadModel; .* a LlamaForCausalLM"):
+        HeadFinder(decoder_trace, atlas=other)
