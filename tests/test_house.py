@@ -40,6 +40,7 @@ LAYERS = (
     "memory",
     "checks",
     "data_frames",
+    "files",
     "demo",
 )
 """Top floor first: a module imports from its own layer and from those below it, nothing else."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,7 +59,8 @@ def test_a_file_is_enough_where_no_model_is(atlas: HeadAtlas, tmp_path: Path) ->
     assert finder.frame["corpus"]["words"] == "6 texts, 95 % bootstrap intervals"
     assert finder.to_frame().equals(atlas.to_frame())
     assert finder.typical["key"]["metric"] == "induction"
-    assert finder.in_words()[0] == "Means over 6 texts, 95 % bootstrap intervals"
+    said = "Means over 6 texts, 95 % bootstrap intervals (4 of them have this number)"
+    assert finder.in_words()[0] == said
     assert "[" in finder.in_words()[1]
 
 
@@ -253,3 +255,24 @@ def test_beside_a_text_a_page_has_both(
     assert saved.layers == {"self": (0, 1, 2)}
     assert contents["heads"]["self"]["corpus"]["texts"] == 6
     assert len(contents["rows"]) == 12 * 7
+
+
+def test_the_atlas_of_another_model_with_as_many_heads_is_refused(
+    decoder_trace: Trace, atlas: HeadAtlas
+) -> None:
+    other = replace(atlas, model="gpt2", model_class="GPT2LMHeadModel")
+    with pytest.raises(ValueError, match=r"is of gpt2, a GPT2LMHeadModel; .* a LlamaForCausalLM"):
+        HeadFinder(decoder_trace, atlas=other)
+
+
+def test_words_are_of_the_texts_that_have_the_metric(
+    decoder_trace: Trace, atlas: HeadAtlas
+) -> None:
+    beside = HeadFinder(decoder_trace, atlas=atlas, metric=LogitContribution())
+    assert not any("Means over" in one for one in beside.in_words())
+    n = int(atlas.n[[one.name for one in atlas.metrics].index("induction")].max())
+    assert n < atlas.n_texts
+    assert f"({n} of them have this number)" in HeadFinder(atlas, metric="induction").in_words()[0]
+    few = head_atlas(_lens(decoder_trace), ["a quick fox"], progress=False)
+    assert HeadFinder(few, metric="punctuation").in_words() == ["Punctuation: no text has it"]
+    assert not any("nan" in one for one in HeadFinder(few, metric="sink").in_words())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf, nan
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
@@ -180,16 +181,27 @@ class HeadFinder(AtlasView):
 
     def in_words(self) -> list[str]:
         """Return the heads that have most of the metric."""
-        table, atlas = self.to_frame(), self._atlas_here
+        table = self.to_frame().dropna(subset=[self.metric])
         heads = table.sort_values(self.metric, ascending=False).head(N_SENTENCES)
         label = next(m.label for m in self._metrics if m.name == self.metric).lower()
         low, high = f"{self.metric}_low", f"{self.metric}_high"
-        said = [] if atlas is None else [f"Means over {corpus_words(atlas)}"]
+        said = self._of_what(label)
         for row in heads.to_dict("records"):
-            between = f" [{row[low]:.2f}, {row[high]:.2f}]" if low in row else ""
+            between = f" [{row[low]:.2f}, {row[high]:.2f}]" if row.get(low, nan) > -inf else ""
             where = f"Layer {row['layer']}, head {row['head']}"
             said.append(f"{where}: {label} {row[self.metric]:.2f}{between}")
         return said
+
+    def _of_what(self, label: str) -> list[str]:
+        """Say what the numbers of an atlas' metric are means over."""
+        names, atlas = [one.name for one in self._of_many], self._atlas_here
+        if atlas is None or self.metric not in names:
+            return []
+        n = int(atlas.n[names.index(self.metric)].max())
+        if n == 0:
+            return [f"{label.capitalize()}: no text has it"]
+        of = f" ({n:,} of them have this number)" if n < atlas.n_texts else ""
+        return [f"Means over {corpus_words(atlas)}{of}"]
 
     def code(self) -> str:
         """Return the Python that gives the numbers behind the picture, of a ``trace``.

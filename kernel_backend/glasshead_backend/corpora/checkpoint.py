@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from glasshead_backend.corpora.task import T
+from glasshead_backend.files import save_tensors
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -103,7 +103,7 @@ class Checkpoint(Generic[T]):
         }
         beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            save_file({name: one.contiguous() for name, one in tensors.items()}, beside, metadata)
+            save_tensors(tensors, beside, metadata)
             # What the system has only in memory would be empty after a power cut.
             with beside.open("rb") as file:
                 os.fsync(file.fileno())

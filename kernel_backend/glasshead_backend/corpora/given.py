@@ -70,7 +70,10 @@ class SizedColumn(Column):
 
 
 def lines_of(path: str | PathLike[str], *, encoding: str = "utf-8") -> Iterable[str]:
-    r"""Take each line of a file for a text; empty lines are left out.
+    r"""Take each line of a file for a text; lines of white space alone are no texts.
+
+    These are not counted either, as texts or as skipped ones: text number 3 of a result is the
+    fourth line that has something in it, ``list(lines_of(path))[3]``.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ from glasshead_backend.demo import TOY_NOTICE
 from glasshead_backend.frames.heads import listed
 from glasshead_backend.frames.pack import pack
 from glasshead_backend.frames.scene import TITLES, size_words
+from glasshead_backend.trace import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,8 +85,15 @@ def require_same_heads(atlas: HeadAtlas, trace: Trace) -> None:
     Raises
     ------
     ValueError
-        Where layers or heads are others.
+        Where the class of the model, layers or heads are others.
     """
+    own = run_of(trace).model_class
+    if own != atlas.model_class:
+        raise ValueError(
+            f"The atlas is of {atlas.model}, a {atlas.model_class}; the trace is of "
+            f"{trace.lens.name}, a {own}. Make the trace with the same model, or show the atlas "
+            "alone: HeadFinder(atlas)."
+        )
     if atlas.kind in trace.kinds:
         layers = tuple(trace.layers(atlas.kind))
         if layers == atlas.layers:

@@ -16,6 +16,7 @@ import torch
 
 from glasshead_backend.checks import require
 from glasshead_backend.data_frames import ShownAsTable, table
+from glasshead_backend.files import save_tensors
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -144,15 +145,12 @@ class FittedLens(ShownAsTable):
         ----------
         path : str or path
         """
-        # Loaded where it is needed, as transformers does.
-        from safetensors.torch import save_file  # noqa: PLC0415
-
         told = {
             name: getattr(self, name)
             for name in ("kind", "n_texts", "n_tokens", "n_held_out", "model", "fingerprint")
         }
-        tensors = {name: getattr(self, name).contiguous() for name in _TENSORS}
-        save_file(tensors, path, {"format": _FORMAT, "lens": json.dumps(told)})
+        tensors = {name: getattr(self, name) for name in _TENSORS}
+        save_tensors(tensors, path, {"format": _FORMAT, "lens": json.dumps(told)})
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import torch
 
 from glasshead_backend.asking import Kind
+from glasshead_backend.files import save_tensors
 from glasshead_backend.statistics.atlas_examples import COLUMNS, INTEGERS, WINDOW, ExampleRows
 from glasshead_backend.statistics.atlas_metrics import AtlasMetric
 
@@ -31,18 +32,15 @@ _TOLD = (
 
 def write_atlas(path: str | PathLike[str], fields: Mapping[str, Any]) -> None:
     """Write the fields of an atlas to a file."""
-    # Loaded where it is needed, as transformers does.
-    from safetensors.torch import save_file  # noqa: PLC0415
-
     kept: ExampleRows = fields["kept"]
     metrics: tuple[AtlasMetric, ...] = fields["metrics"]
-    tensors = {name: fields[name].contiguous() for name in _NUMBERS}
+    tensors = {name: fields[name] for name in _NUMBERS}
     tensors["edges"] = torch.tensor([one.edges for one in metrics], dtype=torch.float64)
-    tensors |= {f"examples.{name}": one.contiguous() for name, one in kept.columns().items()}
+    tensors |= {f"examples.{name}": one for name, one in kept.columns().items()}
     told = {name: fields[name] for name in _TOLD}
     told["metrics"] = [[one.name, one.label, one.unit, one.max] for one in metrics]
     told["spellings"] = kept.spellings
-    save_file(tensors, path, {"format": f"{_FORMAT}{_VERSION}", "atlas": json.dumps(told)})
+    save_tensors(tensors, path, {"format": f"{_FORMAT}{_VERSION}", "atlas": json.dumps(told)})
 
 
 def read_atlas(path: str | PathLike[str]) -> dict[str, Any]:

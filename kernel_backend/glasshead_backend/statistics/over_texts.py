@@ -325,7 +325,8 @@ def over_texts(
         out: as this lens was loaded (``lens.source``).
     checkpoint : path, optional
         A file that is written every few seconds: the same call goes on from there, whatever ended
-        the work. It belongs to these texts, this metric, this model and this batch size.
+        the work. It belongs to these texts, this metric (of a function: its code, and the values
+        that it uses), this model and this batch size.
     kind : str, optional
         As for the metric.
     progress : callable or bool, optional
@@ -342,7 +343,8 @@ def over_texts(
         ``.skipped``, with why. For another corpus than that of the checkpoint; and where nobody
         knows how workers load the model, or they load another.
     TypeError
-        For one text alone; for a function that cannot be sent to another process.
+        For one text alone; for a function that cannot be sent to another process, or that
+        uses what a checkpoint cannot tell.
     RuntimeError
         When a worker process ends by itself.
     """

@@ -16,7 +16,7 @@ import torch
 from datasets import Dataset
 
 from backend.running.test_model_left_as_found import assert_same, snapshot
-from glasshead_backend import Cancelled, Lens, LogitLens, Step, over_texts
+from glasshead_backend import Cancelled, Lens, LogitLens, Step, Trace, over_texts
 from glasshead_backend.corpora import checkpoint as checkpoint_file
 from glasshead_backend.corpora.fingerprint import fingerprint
 from glasshead_backend.corpora.given import column
@@ -318,6 +318,131 @@ def test_the_checkpoint_of_other_work_is_refused_and_stays(
     with pytest.raises(ValueError, match=f"{words}.* Delete it, or give another file"):
         over_texts(other, **asked | changes)
     assert path.read_bytes() == written
+
+
+def last_norm(trace: Trace, layer: int, k: float = 1.0) -> float:
+    return k * float(trace.norms()["mlp"][layer][-1])
+
+
+class TimesNorm:
+    def __init__(self, k: float) -> None:
+        self.k = k
+
+    def __call__(self, trace: Trace, layer: int) -> float:
+        return self.k * last_norm(trace, layer)
+
+
+def times_norm(k: float) -> Callable[[Trace, int], float]:
+    return lambda trace, layer: k * last_norm(trace, layer)
+
+
+def defined(source: str) -> Callable[[Trace, int], float]:
+    """Return what a cell of a notebook defines under the name `measure`."""
+    cell: dict[str, Any] = {}
+    exec(source, cell)  # noqa: S102  our own
+    return cell["measure"]
+
+
+MLP, HALF = "    return trace.norms()['mlp'][layer][-1]\n", "    return k * share()\n"
+HEAD = "def measure(trace, layer):\n"
+OTHER_FUNCTIONS = {
+    "lambda": (
+        lambda trace, layer: trace.norms()["mlp"][layer][-1],
+        lambda trace, layer: trace.norms()["attention"][layer][-1],
+    ),
+    "partial": (partial(last_norm, k=1), partial(last_norm, k=100)),
+    "closure": (times_norm(1), times_norm(100)),
+    "object": (TimesNorm(1), TimesNorm(100)),
+    "method": (TimesNorm(1).__call__, TimesNorm(100).__call__),
+    "edited": (defined(HEAD + MLP), defined(HEAD + MLP.replace("mlp", "attention"))),
+    "default": (
+        defined(HEAD.replace("layer", "layer, k=1") + "    return k\n"),
+        defined(HEAD.replace("layer", "layer, k=2") + "    return k\n"),
+    ),
+    "keyword default": (
+        defined(HEAD.replace("layer", "layer, *, k=1") + "    return k\n"),
+        defined(HEAD.replace("layer", "layer, *, k=2") + "    return k\n"),
+    ),
+    "inner function": (
+        defined(HEAD + "    return (lambda: 1)()\n"),
+        defined(HEAD + "    return (lambda: 2)()\n"),
+    ),
+    "value of the notebook": (
+        defined("k = 1\n" + HEAD + "    return k\n"),
+        defined("k = 2\n" + HEAD + "    return k\n"),
+    ),
+    "helper of the notebook": (
+        defined("k = 1\ndef share():\n    return 1\n" + HEAD + HALF),
+        defined("k = 1\ndef share():\n    return 2\n" + HEAD + HALF),
+    ),
+}
+
+
+@pytest.mark.parametrize("of", OTHER_FUNCTIONS)
+def test_the_checkpoint_of_another_function_is_refused(lens: Lens, tmp_path: Path, of: str) -> None:
+    first, other = OTHER_FUNCTIONS[of]
+    asked: dict[str, Any] = {"checkpoint": tmp_path / "own.safetensors", **ASKED}
+    found = over_texts(lens, TEXTS[:3], first, **asked).to_frame()
+    again = over_texts(lens, TEXTS[:3], first, **asked).to_frame()
+    pd.testing.assert_frame_equal(again, found, check_exact=True)
+    with pytest.raises(ValueError, match="is of other work: its task is"):
+        over_texts(lens, TEXTS[:3], other, **asked)
+
+
+def test_a_function_that_is_written_again_goes_on(lens: Lens, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"checkpoint": tmp_path / "own.safetensors", **ASKED}
+    cell = "import torch\nnames = {'mlp', 'a', 'b'}\n" + HEAD + "    assert names\n" + MLP
+    over_texts(lens, TEXTS[:3], defined(cell), **asked)
+    over_texts(lens, TEXTS[:3], defined("# a line above\n" + cell), **asked)
+    without_gradients = torch.no_grad()(last_norm)
+    other: dict[str, Any] = {"checkpoint": tmp_path / "other.safetensors", **ASKED}
+    for _ in range(2):
+        over_texts(lens, TEXTS[:3], without_gradients, **other)
+
+
+WRITES = """
+from functools import partial
+import numpy
+from glasshead_backend.corpora.written import written_out
+scale = {"a", "mlp", "whale"}
+table = numpy.arange(3.0)
+def measure(trace, layer, k=1):
+    return table.sum() if layer in {"a", "b", "mlp"} else measure(trace, "a") + len(scale)
+print(written_out(partial(measure, k=2)))
+"""
+
+
+def test_every_process_writes_a_function_alike() -> None:
+    written = {
+        subprocess.run(
+            [sys.executable, "-c", WRITES],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(written) == 1
+
+
+def test_what_cannot_be_told_is_refused_for_checkpoints_in_words(
+    lens: Lens, tmp_path: Path
+) -> None:
+    numbers = (float(n) for n in range(1000))
+
+    def next_number(trace: Trace, layer: int) -> float:  # noqa: ARG001
+        return next(numbers)
+
+    with pytest.raises(TypeError, match=r"cannot tell what a .*generator holds .* plain values"):
+        over_texts(lens, TEXTS[:3], next_number, checkpoint=tmp_path / "own.safetensors")
+    assert over_texts(lens, TEXTS[:3], next_number).n_measured == 3
+
+
+def test_files_have_the_mode_that_any_new_file_has(lens: Lens, tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain", tmp_path / "corpus.safetensors"
+    plain.touch()
+    over_texts(lens, TEXTS[:3], "norm", checkpoint=path)
+    assert path.stat().st_mode == plain.stat().st_mode
 
 
 def test_a_file_that_is_no_checkpoint_is_refused_before_any_work(

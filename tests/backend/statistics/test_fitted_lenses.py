@@ -283,6 +283,8 @@ def test_a_lens_is_what_it_was_when_it_is_read_from_its_file(tmp_path: Path) -> 
     lens = lens_of("llama")
     fitted = fitted_to(lens)
     fitted.save(tmp_path / "lens.safetensors")
+    (tmp_path / "plain").touch()
+    assert len({one.stat().st_mode for one in tmp_path.iterdir()}) == 1
     read = FittedLens.load(tmp_path / "lens.safetensors")
     assert torch.equal(read.change, fitted.change)
     assert torch.equal(read.bias, fitted.bias)

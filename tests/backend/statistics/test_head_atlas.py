@@ -432,6 +432,9 @@ def test_a_saved_atlas_is_the_same_without_a_model(tmp_path: Path) -> None:
     texts = [*TEXTS, "", "<b>bold</b> – “quoted” 🐋"]
     atlas = head_atlas(demo(), texts)
     atlas.save(tmp_path / "atlas.safetensors")
+    (tmp_path / "plain").touch()
+    modes = {one.stat().st_mode for one in tmp_path.iterdir()}
+    assert len(modes) == 1  # whoever may read a new file may read it
     loaded = HeadAtlas.load(tmp_path / "atlas.safetensors")
     assert_same_atlas(loaded, atlas)
     assert loaded.to_frame().equals(atlas.to_frame())
