@@ -24,6 +24,9 @@ _TYPES = frozenset(
 )
 """Types of columns that are made of what came; pandas would make others of their names, too."""
 
+_MOST_EMPTY = 1 << 22
+"""Most rows of a table that has no columns."""
+
 
 def of_table(value: Any, said: Callable[[object], Json]) -> Json:
     """Return a DataFrame, Series or missing value as JSON, its arrays by `said`."""
@@ -45,8 +48,7 @@ def _index(index: Any, said: Callable[[object], Json]) -> Json:
 
     name = said(index.name)
     if isinstance(index, pd.RangeIndex):
-        rows = range(index.start, index.stop, index.step)
-        return {"name": name, "of": said(rows), "type": "range"}
+        return {"name": name, "of": [index.start, index.stop, index.step], "type": "range"}
     return {"name": name, **_values(index.to_series(), said)}
 
 
@@ -69,6 +71,11 @@ def table_of(told: dict[str, Json], value: Callable[[Json], Any]) -> Any:
         return pd.NA if told["of"] is None else _series(told, value).rename(value(told["name"]))
     columns = {i: _series(one, value) for i, one in enumerate(told["columns"])}
     rows = _index_of(told["index"], value)
+    # pandas would fill a short column up to the length of the index, which takes a few bytes.
+    if any(len(column) != len(rows) for column in columns.values()):
+        raise ValueError("columns of a table have to be as long as its index")
+    if not columns and len(rows) > _MOST_EMPTY:
+        raise ValueError(f"a table of {len(rows):,} rows without columns")
     made = pd.DataFrame(columns, index=range(len(rows)))
     made.index = rows
     made.columns = _index_of(told["names"], value)
@@ -79,7 +86,7 @@ def _index_of(told: dict[str, Json], value: Callable[[Json], Any]) -> Any:
     import pandas as pd  # noqa: PLC0415
 
     if told["type"] == "range":
-        made: Any = pd.RangeIndex(value(told["of"]))
+        made: Any = pd.RangeIndex(*told["of"])  # takes no room, however long it is
     else:
         made = pd.Index(_series(told, value))
     return made.rename(value(told["name"]))

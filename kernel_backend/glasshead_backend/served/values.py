@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 _DEPTH = 40
 """Most values inside each other. What we send has fewer than ten."""
 
-_RANGE = 1 << 24
-"""Longest range: a few bytes must not become a list that fills the memory of who reads them."""
+_RANGES = 1 << 22
+"""Most numbers in all ranges of a message: a few bytes must not become lists that fill the memory."""
 
 _HEADER = 8
 """Bytes that say how long the head of a safetensors file is."""
@@ -249,7 +249,7 @@ def _fields(value: Any) -> tuple[object, ...]:
 
 
 class Reader:
-    """Makes values of JSON and tensors. Each tensor is taken once: nothing grows while it is read.
+    """Makes values of JSON and tensors. Each tensor is taken once, ranges have an end: nothing grows.
 
     Parameters
     ----------
@@ -260,6 +260,7 @@ class Reader:
     def __init__(self, tensors: dict[str, Tensor], handles: Handles) -> None:
         self._tensors = tensors
         self._handles = handles
+        self._left = _RANGES
 
     def value(self, said: Json, depth: int) -> Any:
         """Return the value that JSON says."""
@@ -306,8 +307,9 @@ class Reader:
 
     def _range(self, told: dict[str, Json], _: int) -> range:
         made = range(*told["of"])
-        if len(made) > _RANGE:
-            raise MalformedError(f"{made} is too long.")
+        self._left -= len(made)
+        if self._left < 0:
+            raise MalformedError(f"{made} is too long: ranges have {_RANGES:,} numbers in all.")
         return made
 
     def _slice(self, told: dict[str, Json], depth: int) -> slice:

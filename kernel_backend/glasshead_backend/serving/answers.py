@@ -10,7 +10,6 @@ from glasshead_backend.answering import QUESTIONS, NotServedError, name_of
 from glasshead_backend.progress import reporting
 from glasshead_backend.served.facts import facts_of
 from glasshead_backend.served.values import MalformedError, decode, encode
-from glasshead_backend.tracing.given import Reading
 from glasshead_backend.tracing.run import Run
 from glasshead_backend.tracing.runs import written
 from glasshead_backend.tracing.subject import Subject
@@ -81,9 +80,6 @@ _WRITING = frozenset(
 
 _MOST_BEAMS = 16
 
-_TEMPLATES = frozenset({"chat_template", "tokenizer_kwargs", "processor_kwargs"})
-"""What of ``apply_chat_template`` may not: a template is code."""
-
 
 def require_harmless(question: Question) -> None:
     """Refuse what would let a client run code here, or write with more beams than there is room.
@@ -100,10 +96,6 @@ def require_harmless(question: Question) -> None:
     beams = told.get("num_beams")
     if isinstance(beams, int) and beams > _MOST_BEAMS:
         raise NotServedError(f"At a server num_beams is {_MOST_BEAMS} at most, not {beams}.")
-    for one in (*question.args, *question.kwargs.values()):
-        options = one.template_options if isinstance(one, Reading) else {}
-        if taken := sorted(_TEMPLATES & set(options)):
-            raise NotServedError(f"At a server template_options take no {', '.join(taken)}.")
 
 
 class Answers:
@@ -119,6 +111,7 @@ class Answers:
 
     def __init__(self, lens: Lens, traces: Traces) -> None:
         self.lens, self.traces = lens, traces
+        lens.lent = True  # where templates are applied, those of clients are refused
 
     def hello(self) -> dict[str, Any]:
         """Return what a client has to know of the lens, as plain JSON."""

@@ -99,7 +99,8 @@ class Desk:
     async def ask(self, body: bytes, client: str) -> AsyncGenerator[bytes, None]:
         """Yield the pieces of an answer as they come; whoever stops listening ends the work."""
         try:
-            question = self._answers.read(body, client)
+            # In a thread: megabytes take a while to read, and others want to be heard.
+            question = await asyncio.to_thread(self._answers.read, body, client)
         except Exception as error:  # noqa: BLE001  it is raised again where it was asked
             yield error_frame(error)
             return

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glasshead_backend.answering import NotServedError
 from glasshead_backend.running.forward import n_embeddings, takes_token_types
 from glasshead_backend.text.tokens import (
     PAIR_SEPARATOR,
@@ -37,6 +38,8 @@ _KINDS = (
 )
 _READ = ("input_ids", "attention_mask", "token_type_ids")
 _SAYS_NOTHING_NEW = {"special_tokens_mask", "offset_mapping", "length", "num_truncated_tokens"}
+_CODE = {"chat_template", "tokenizer_kwargs", "processor_kwargs"}
+"""What of ``apply_chat_template`` nobody may give for a lent model: a template is code."""
 _SET_HERE = {"tokenize", "return_dict", "return_tensors", "padding", "truncation", "max_length"}
 
 
@@ -66,6 +69,8 @@ def given(subject: Subject, value: object, role: Role, reading: Reading) -> Enco
     ValueError
         For a text that no tokenizer reads, several sequences, padding, ids out of range; and for
         messages where the tokenizer has no chat template or its template refuses them.
+    NotServedError
+        For a chat template of their own from those whom a server lends its model to.
     """
     if isinstance(value, str):
         _require_unicode(value, role)
@@ -151,6 +156,8 @@ def _of_messages(
         )
     if taken := sorted(_SET_HERE & set(options)):
         raise ValueError(f"template_options cannot set {', '.join(taken)}: a trace needs all ids.")
+    if subject.lent and (taken := sorted(_CODE & set(options))):
+        raise NotServedError(f"At a server template_options take no {', '.join(taken)}.")
     if getattr(tokenizer, "chat_template", None) is None and "chat_template" not in options:
         raise ValueError(
             f"{subject.name} has no chat template to write messages with. Give one with "

@@ -51,10 +51,13 @@ class Subject:
     most_tokens : int or None
         Most tokens of a text, of a source with its target, or of a prompt with what is written
         behind it, whatever the model could read: a server's limit. None = no such limit.
+    lent : bool
+        Whether strangers ask: their chat templates, which are programs, are then not run.
     """
 
     server: Server | None = None
     most_tokens: int | None = None
+    lent: bool = False
 
     def __init__(
         self,

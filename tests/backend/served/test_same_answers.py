@@ -124,6 +124,7 @@ LENS_HERE = {
     "demo": "loads a model",
     "from_pretrained": "loads a model",
     "anatomy": "the model's own; what is asked of it comes with a trace",
+    "lent": "says that a server's lens is one",
     "most_tokens": "a limit that a server sets for its own lens",
 }
 LENS_REFUSED: dict[str, Callable[[Lens], object]] = {

@@ -73,6 +73,7 @@ WHOLE = [
     pd.DataFrame([[1.0, 2.0]], columns=pd.RangeIndex(2, name="dimension")),
     pd.DataFrame({"a": [1, 2], "b": [True, False]}, index=["p", "q"]),
     pd.DataFrame({"n": pd.array([1, None], "Int64"), "is": pd.array([None, True], "boolean")}),
+    pd.DataFrame(index=range(7)),
     pd.DataFrame({"o": pd.Series([1, "a", None], dtype=object)}),
 ]
 
@@ -130,6 +131,13 @@ def said(value: object, **tensors: torch.Tensor) -> bytes:
     return save(tensors, {"value": json.dumps(value)})
 
 
+def table(*numbers: float) -> dict[str, Any]:
+    column = {"of": list(numbers), "type": "float64"}
+    index = {"name": None, "of": [0, 10**9, 1], "type": "range"}
+    names = {"name": None, "of": [0, 1, 1], "type": "range"}
+    return {"is": "table", "columns": [column], "index": index, "names": names}
+
+
 def deep(n: int) -> object:
     value: object = 1
     for _ in range(n):
@@ -161,6 +169,9 @@ def deep(n: int) -> object:
         # a tensor that is named again and again would take what it has not sent
         said([{"is": "tensor", "at": "0"}] * 2, **{"0": torch.ones(2)}),
         said({"is": "range", "of": [0, 10**12, 1]}),
+        said([{"is": "range", "of": [0, 1 << 20, 1]}] * 9),  # each is short, all are not
+        said(table([1.5])),  # a column of one number, and a long index
+        said({**table(), "columns": []}),
         said({"is": "dict", "of": [[[], 1]]}),
         said({"is": "series", "name": None, "of": ["a"], "type": "category"}),
         said({"is": "float", "of": "__import__"}),

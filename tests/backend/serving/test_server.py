@@ -14,6 +14,7 @@ import torch
 
 from glasshead import Cancelled, Lens
 from glasshead_backend.answering import QUESTIONS, NotServedError, answered
+from glasshead_backend.frames.tokens import split_text
 from glasshead_backend.progress import steps
 from glasshead_backend.served.connection import glasshead_version
 from glasshead_backend.served.errors import (
@@ -25,6 +26,7 @@ from glasshead_backend.served.errors import (
     VersionError,
 )
 from glasshead_backend.served.values import encode
+from glasshead_backend.serving.answers import Answers
 from glasshead_backend.serving.limits import Limits
 from support.served import Server, served
 from support.tiny_models import TEXT, build, tokenizer
@@ -32,6 +34,7 @@ from support.tiny_models import TEXT, build, tokenizer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MESSAGES: Any = [{"role": "user", "content": "x"}]
 LENS = Lens(build("llama"), tokenizer())
 
 
@@ -160,6 +163,8 @@ def test_the_server_runs_and_loads_nothing_that_a_client_names(server: Server) -
         lens.generate("fox", num_beams=1000)
     with pytest.raises(NotServedError, match="template_options take no chat_template"):
         lens.trace([{"role": "user", "content": "x"}], template_options={"chat_template": "x"})
+    with pytest.raises(NotServedError, match="template_options take no chat_template"):
+        split_text(lens, MESSAGES, template_options={"chat_template": "the {{ 6*7 }} dog"})
     for name in ("os.system", "builtins.eval", "lens.Lens.from_pretrained"):
         asked = {"question": name, "of": None, "args": (), "kwargs": {}}
         said = httpx.post(f"{server.url}/v1/ask", content=encode(asked), headers=headers(server))
@@ -324,3 +329,26 @@ def test_a_fault_of_the_server_says_nothing_of_its_insides(
         del QUESTIONS["tests.fail"]
     assert "secret" not in str(raised.value)
     assert "secret" in caplog.text
+
+
+def test_while_a_long_question_is_read_others_are_heard(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    reads = Answers.read
+
+    def slowly(answers: Answers, body: bytes, client: str) -> Any:
+        begun.set()
+        assert go_on.wait(10)
+        return reads(answers, body, client)
+
+    lens = server.connect()
+    monkeypatch.setattr(Answers, "read", slowly)
+    asking = threading.Thread(target=lens.tokenize, args=("a fox",))
+    asking.start()
+    try:
+        assert begun.wait(5)
+        assert httpx.get(f"{server.url}/v1/hello", headers=headers(server), timeout=5).is_success
+    finally:
+        go_on.set()
+        asking.join()
