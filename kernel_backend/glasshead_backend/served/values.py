@@ -47,7 +47,7 @@ _DEPTH = 40
 """Most values inside each other. What we send has fewer than ten."""
 
 _RANGES = 1 << 22
-"""Most numbers in all ranges of a message: a few bytes must not become lists that fill the memory."""
+"""Most numbers in all ranges of a message: a few bytes must not become lists that fill memory."""
 
 _HEADER = 8
 """Bytes that say how long the head of a safetensors file is."""
@@ -249,7 +249,7 @@ def _fields(value: Any) -> tuple[object, ...]:
 
 
 class Reader:
-    """Makes values of JSON and tensors. Each tensor is taken once, ranges have an end: nothing grows.
+    """Makes values of JSON and tensors, each tensor once and no endless range: nothing grows.
 
     Parameters
     ----------

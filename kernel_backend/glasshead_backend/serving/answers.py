@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import index
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, cast
 
 from glasshead_backend.answering import QUESTIONS, NotServedError, name_of
 from glasshead_backend.progress import reporting
@@ -93,8 +94,8 @@ def require_harmless(question: Question) -> None:
     unknown = sorted(map(str, set(told) - _WRITING - {"reading"}))
     if unknown:
         raise NotServedError(f"At a server generate() takes no {', '.join(unknown)}.")
-    beams = told.get("num_beams")
-    if isinstance(beams, int) and beams > _MOST_BEAMS:
+    beams = told.get("num_beams", 1)
+    if isinstance(beams, SupportsIndex) and index(beams) > _MOST_BEAMS:  # numpy's numbers, too
         raise NotServedError(f"At a server num_beams is {_MOST_BEAMS} at most, not {beams}.")
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 import pytest
 import torch
 
@@ -161,6 +162,8 @@ def test_the_server_runs_and_loads_nothing_that_a_client_names(server: Server) -
         lens.generate("fox", custom_generate="somebody/something", trust_remote_code=True)
     with pytest.raises(NotServedError, match=r"num_beams is 16 at most, not 1000"):
         lens.generate("fox", num_beams=1000)
+    with pytest.raises(NotServedError, match=r"num_beams is 16 at most, not 64"):
+        lens.generate("fox", num_beams=np.int64(64))
     with pytest.raises(NotServedError, match="template_options take no chat_template"):
         lens.trace([{"role": "user", "content": "x"}], template_options={"chat_template": "x"})
     with pytest.raises(NotServedError, match="template_options take no chat_template"):
