@@ -22,13 +22,13 @@ OURS = ("glasshead", "glasshead_backend")
 # of the parameter describes.
 _OTHERS = """
     Any Bool Callable Float GenerationConfig Generator Int Iterable Iterator Literal Mapping
-    PathLike PreTrainedModel PreTrainedTokenizerBase Self Sequence SupportsIndex Tensor
-    Target callable mapping
+    PathLike PreTrainedModel PreTrainedTokenizerBase Self Sequence Server SupportsIndex
+    Target Tensor callable mapping
 """
 ELSEWHERE = frozenset(_OTHERS.split())
 LIBRARIES = (
     *("collections.", "np.", "numpy.", "pd.", "t.", "torch.", "traitlets.", "transformers."),
-    "typing.",
+    *("os.", "typing."),
 )
 # Classes that users are handed: how they are made is no affair of theirs.
 ONLY_MET = ("Trace", "AttentionMap")

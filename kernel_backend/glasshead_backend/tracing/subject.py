@@ -46,18 +46,15 @@ class Subject:
         The model's, as people know it.
     notice : str
         What has to be said of it wherever it is shown; empty for most.
-    server : Server or None
-        Who answers questions about it, where the model is elsewhere.
-    most_tokens : int or None
-        Most tokens of a text, of a source with its target, or of a prompt with what is written
-        behind it, whatever the model could read: a server's limit. None = no such limit.
-    lent : bool
-        Whether strangers ask: their chat templates, which are programs, are then not run.
     """
 
     server: Server | None = None
+    """Who answers questions about it, where the model is elsewhere."""
     most_tokens: int | None = None
+    """Most tokens of a text, of a source with its target, or of a prompt with what is written
+    behind it, whatever the model could read: a server's limit. None = no such limit."""
     lent: bool = False
+    """Whether strangers ask: their chat templates, which are programs, are then not run."""
 
     def __init__(
         self,

@@ -98,7 +98,8 @@ def test_many_traces_at_once_are_what_each_would_be_alone(server: Server) -> Non
     for i, text in enumerate(texts):
         local = LENS.trace(text)
         assert found[i].tokens == local.tokens
-        torch.testing.assert_close(found[i].attention(2), local.attention(2), rtol=0, atol=2e-6)
+        # Float32, and padded together with whatever came at the same time.
+        torch.testing.assert_close(found[i].attention(2), local.attention(2), rtol=0, atol=1e-5)
 
 
 def test_a_wrong_token_and_none_are_refused_in_words(server: Server) -> None:
